@@ -1,0 +1,161 @@
+"""Base class of the spin calculators: one template over three steps, with the geometry kept while only spins move."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
+from numpy.typing import NDArray
+
+from spinase.atoms import geometry_of, get_moments
+from spinase.contract import FieldFunction, NotConservativeError, check_units
+from spinase.geometry import Geometry
+
+FloatArray = NDArray[np.float64]
+Frozen = TypeVar("Frozen")
+State = TypeVar("State")
+
+GEOMETRY_CHANGES = frozenset({"positions", "numbers", "cell", "pbc"})
+
+
+class SpinCalculator(Calculator, ABC, Generic[Frozen, State]):
+    """ASE calculator of a magnet, in three steps that subclasses provide.
+
+    1. :meth:`freeze` builds what depends on the geometry only (neighbour lists, sparsity patterns); it is called again
+       only when positions, cell, boundaries or species change.
+    2. :meth:`solve` does the work for given spins and returns a state.
+    3. :meth:`derive` turns the state into one named result.
+
+    Attributes
+    ----------
+    conservative : bool
+        Whether ``magnetic_forces`` are the gradient of the energy.
+    units : str or None
+        Unit system the parameters are in; None if any system works.
+    symmetries : frozenset of str
+        Which of ``"spin_rotation"`` (all spins, lattice fixed), ``"lattice_rotation"`` (lattice, spins fixed),
+        ``"joint_rotation"``, ``"time_reversal"``, ``"translation"``, ``"permutation"`` leave the energy unchanged.
+    citation : str
+        Source of the method.
+    """
+
+    conservative: bool = True
+    units: str | None = None
+    symmetries: frozenset[str] = frozenset(
+        {"spin_rotation", "lattice_rotation", "joint_rotation", "time_reversal", "translation", "permutation"}
+    )
+    citation: ClassVar[str] = ""
+    implemented_properties = ["energy", "free_energy", "forces", "stress", "magnetic_forces", "torques"]
+    default_parameters: ClassVar[dict[str, Any]] = {}
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._frozen: Frozen | None = None
+        self._state: State | None = None
+
+    @abstractmethod
+    def freeze(self, geometry: Geometry) -> Frozen:
+        """Everything that depends on positions, cell, boundaries and species only."""
+
+    @abstractmethod
+    def solve(self, frozen: Frozen, spins: FloatArray, lengths: FloatArray) -> State:
+        """Solve for the spins (N, 3) (zero rows: non-magnetic) with moment lengths (N,)."""
+
+    @abstractmethod
+    def derive(self, name: str, frozen: Frozen, state: State, spins: FloatArray, lengths: FloatArray) -> Any:
+        """The result called `name`; never asked for ``torques``."""
+
+    def for_supercell(self, repeat: tuple[int, int, int]) -> SpinCalculator[Any, Any] | None:
+        """The calculator that gives `prod(repeat)` times the energy on a repeated cell; None if there is none."""
+        return self
+
+    def checkpoint_state(self) -> dict[str, Any]:
+        """What a restart must know beyond the atoms (JSON values); empty if the results depend on the atoms alone."""
+        return {}
+
+    def restore_state(self, state: dict[str, Any]) -> None:
+        """Take back what :meth:`checkpoint_state` gave."""
+
+    def calculate(
+        self, atoms: Atoms | None = None, properties: list[str] | None = None, system_changes: list[str] = all_changes
+    ) -> None:
+        """Compute `properties` (and cache them with the moments); ASE calls this."""
+        if atoms is None:
+            atoms = self.atoms
+        try:
+            self._calculate(atoms, properties or ["energy"], system_changes)
+        except BaseException:
+            self.reset()
+            self._frozen, self._state = None, None
+            raise
+
+    def _calculate(self, atoms: Atoms, names: list[str], system_changes: list[str]) -> None:
+        check_units(atoms, self)
+        if "energy" in names or "free_energy" in names:
+            self._refuse_energy_if_driven()
+        if self._frozen is None or GEOMETRY_CHANGES.intersection(system_changes):
+            self._frozen, self._state = self.freeze(geometry_of(atoms)), None
+        moments = get_moments(atoms)
+        spins, lengths = split_moments(moments)
+        if self._state is None or system_changes:
+            self._state = self.solve(self._frozen, spins, lengths)
+        if self.atoms is None:
+            self.atoms = atoms.copy()
+        for name in names:
+            self.results[name] = self._result(name, self._frozen, self._state, moments, spins, lengths)
+
+    def _result(
+        self, name: str, frozen: Frozen, state: State, moments: FloatArray, spins: FloatArray, lengths: FloatArray
+    ) -> Any:
+        if name not in self.implemented_properties:
+            raise PropertyNotImplementedError(
+                f"{type(self).__name__} has no {name!r}; it gives {', '.join(self.implemented_properties)}"
+            )
+        if name == "torques":
+            return np.cross(moments, self.derive("magnetic_forces", frozen, state, spins, lengths))
+        return self.derive(name, frozen, state, spins, lengths)
+
+    def _refuse_energy_if_driven(self) -> None:
+        if not self.conservative:
+            raise NotConservativeError(
+                f"{type(self).__name__} describes a driven system: its magnetic forces are no gradient, there is no energy"
+            )
+
+    def field_function(self, atoms: Atoms) -> FieldFunction:
+        """B(spins) at the present positions and moment lengths, without ASE's copies (see ``contract.FastFields``)."""
+        check_units(atoms, self)
+        frozen = self._frozen if self._geometry_is_current(atoms) else None
+        frozen = self.freeze(geometry_of(atoms)) if frozen is None else frozen
+        lengths = np.linalg.norm(get_moments(atoms), axis=1)
+
+        def fields(spins: FloatArray) -> FloatArray:
+            state = self.solve(frozen, spins, lengths)
+            result: FloatArray = self.derive("magnetic_forces", frozen, state, spins, lengths)
+            return result
+
+        return fields
+
+    def _geometry_is_current(self, atoms: Atoms) -> bool:
+        if self._frozen is None or self.atoms is None:
+            return False
+        return not GEOMETRY_CHANGES.intersection(self.check_state(atoms))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle parameters and results, not the frozen geometry or the state (they are rebuilt)."""
+        state = self.__dict__.copy()
+        state["_frozen"], state["_state"], state["results"], state["atoms"] = None, None, {}, None
+        return state
+
+
+def split_moments(moments: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Unit vectors (N, 3) (zero rows where there is no moment) and lengths (N,) of `moments`."""
+    lengths = np.linalg.norm(moments, axis=1)
+    return moments / np.where(lengths > 0.0, lengths, 1.0)[:, None], lengths
+
+
+def per_moment(gradient: FloatArray, lengths: FloatArray) -> FloatArray:
+    """B_i = H_i / mu_i from H_i = -dE/ds_i (N, 3); zero where there is no moment."""
+    return gradient / np.where(lengths > 0.0, lengths, np.inf)[:, None]

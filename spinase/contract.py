@@ -1,0 +1,159 @@
+"""The contract between calculators and everything that drives or observes them.
+
+Results of a calculator (units: metal or reduced):
+
+===================  =====================================================================  ==================
+``energy``           energy (electrons: internal energy)                                    energy
+``free_energy``      what the forces and fields are gradients of                            energy
+``forces``           -dE/dr_i                                                               energy/length (N,3)
+``stress``           (dE/d strain)/volume, Voigt xx yy zz yz xz xy, ASE's sign              energy/length^3 (6,)
+``magnetic_forces``  effective field B_i = -dE/dm_i, full, not projected                    energy/moment (N,3)
+``torques``          T_i = m_i x B_i                                                        energy (N,3)
+===================  =====================================================================  ==================
+
+E is ``free_energy`` where a calculator has it, else ``energy``.  A driven calculator (``conservative = False``) gives
+``magnetic_forces`` that are no gradient, and refuses ``energy``.
+
+Drivers and observers know calculators only through this module, so any ASE calculator with ``magnetic_forces`` works.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import PropertyNotImplementedError
+from numpy.typing import NDArray
+
+from spinase.atoms import get_moments, get_units, set_moments
+from spinase.errors import MissingMagneticForcesError, MomentsIgnoredError, UnitMismatchError
+from spinase.spin_algebra import rotate_about
+
+FloatArray = NDArray[np.float64]
+FieldFunction = Callable[[FloatArray], FloatArray]
+"""spins (N, 3) -> magnetic_forces B_i (N, 3), at frozen positions.
+
+The spins may be shorter than 1 (midpoints of a step): E is then continued as a polynomial of free vectors."""
+
+
+@runtime_checkable
+class FastFields(Protocol):
+    """Optional fast path of a calculator: fields as a function of the spins, without ASE's copies and cache."""
+
+    def field_function(self, atoms: Atoms) -> FieldFunction:
+        """Return B(spins) at the positions and moment lengths `atoms` has now."""
+        ...
+
+
+class NotConservativeError(PropertyNotImplementedError):
+    """An energy was asked of a driven calculator, whose magnetic forces are no gradient."""
+
+
+def calculator_of(atoms: Atoms) -> Any:
+    """The calculator attached to `atoms`.
+
+    Raises
+    ------
+    MissingMagneticForcesError
+        If there is none.
+    """
+    if atoms.calc is None:
+        raise MissingMagneticForcesError("the atoms have no calculator: set atoms.calc first")
+    return atoms.calc
+
+
+def is_conservative(calc: Any) -> bool:
+    """Whether the magnetic forces of `calc` are declared to be the gradient of its energy (default: yes)."""
+    return bool(getattr(calc, "conservative", True))
+
+
+def check_units(atoms: Atoms, calc: Any) -> None:
+    """Refuse a calculator that speaks another unit system than the atoms.
+
+    A calculator says so with an attribute ``units`` (None: works in any); ASE's own calculators are in metal units.
+
+    Raises
+    ------
+    UnitMismatchError
+        Naming both unit systems.
+    """
+    declared = getattr(calc, "units", None)
+    if declared is None and type(calc).__module__.startswith("ase.") and not hasattr(calc, "conservative"):
+        declared = "metal"
+    actual = get_units(atoms).name
+    if isinstance(declared, str) and declared != actual:
+        raise UnitMismatchError(
+            f"{type(calc).__name__} works in {declared} units but the atoms are in {actual} units: convert the atoms "
+            "(spinase.atoms.convert_units) or build the calculator in their units"
+        )
+
+
+def field_function(atoms: Atoms, calc: Any) -> FieldFunction:
+    """B(spins) of any calculator at the positions and moment lengths `atoms` has now.
+
+    Calculators with a fast path (:class:`FastFields`) are called without ASE's copies; any other is asked for
+    ``magnetic_forces`` with the moments written into `atoms`.
+
+    Raises
+    ------
+    MissingMagneticForcesError
+        If the calculator has no ``magnetic_forces``.
+    """
+    require_magnetic_forces(calc)
+    if isinstance(calc, FastFields):
+        return calc.field_function(atoms)
+    lengths = np.linalg.norm(get_moments(atoms), axis=1)[:, None]
+
+    def fields(spins: FloatArray) -> FloatArray:
+        before = get_moments(atoms)
+        set_moments(atoms, lengths * spins)
+        try:
+            return np.asarray(calc.get_property("magnetic_forces", atoms), dtype=np.float64)
+        finally:
+            set_moments(atoms, before)
+
+    return fields
+
+
+def require_magnetic_forces(calc: Any) -> None:
+    """Raise :class:`MissingMagneticForcesError` unless `calc` declares ``magnetic_forces``."""
+    if "magnetic_forces" not in getattr(calc, "implemented_properties", ()):
+        raise MissingMagneticForcesError(
+            f"{type(calc).__name__} gives no magnetic_forces, so spins cannot be moved with it: use a spin calculator, "
+            "or add one to it with SpinSumCalculator"
+        )
+
+
+def energy_of(atoms: Atoms) -> float | None:
+    """The energy whose gradients are the forces and fields (free energy if there is one); None for a driven system."""
+    calc = calculator_of(atoms)
+    if not is_conservative(calc):
+        return None
+    for name in ("free_energy", "energy"):
+        if name in getattr(calc, "implemented_properties", ()):
+            return float(calc.get_property(name, atoms))
+    return None
+
+
+def probe_moments(atoms: Atoms, calc: Any) -> None:
+    """Check once that the answers of `calc` depend on the moments, by turning every spin a little.
+
+    Raises
+    ------
+    MomentsIgnoredError
+        If neither fields nor energy change.
+    """
+    probe = atoms.copy()
+    probe.calc = calc
+    before = np.asarray(calc.get_property("magnetic_forces", probe))
+    energy = energy_of(probe)
+    axes = np.random.default_rng(7).normal(size=(len(probe), 3))
+    set_moments(probe, rotate_about(get_moments(probe), 0.3 * axes))
+    changed = not np.array_equal(before, np.asarray(calc.get_property("magnetic_forces", probe)))
+    if not changed and (energy is None or energy == energy_of(probe)):
+        raise MomentsIgnoredError(
+            f"{type(calc).__name__} returns the same magnetic_forces and energy for different moments: it ignores them "
+            "(or caches without them); it cannot drive spins.  If this is meant (free spins), pass probe=False"
+        )

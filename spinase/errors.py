@@ -1,0 +1,47 @@
+"""Named errors: each says what is wrong, the value, where, and what to do."""
+
+from __future__ import annotations
+
+
+class SpinaseError(Exception):
+    """Base class of every error raised on purpose by spinase."""
+
+
+class InvalidMomentsError(SpinaseError, ValueError):
+    """Moments or spins of the wrong shape, not finite, or of zero length where a direction is needed."""
+
+
+class InvalidGeometryError(SpinaseError, ValueError):
+    """Positions or a cell the requested calculation cannot use (coincident sites, no shells, ...)."""
+
+
+class ModelError(SpinaseError, ValueError):
+    """A model parameter outside its range."""
+
+
+class ConvergenceError(SpinaseError, RuntimeError):
+    """An iteration did not reach its tolerance."""
+
+
+class UnitMismatchError(SpinaseError, ValueError):
+    """Atoms, calculator and driver do not share one unit system."""
+
+
+class MissingMagneticForcesError(SpinaseError, TypeError):
+    """A calculator without ``magnetic_forces`` was given to something that needs them."""
+
+
+class MomentsIgnoredError(SpinaseError, TypeError):
+    """A calculator returns the same answer whatever the moments are."""
+
+
+class StyleError(SpinaseError, LookupError):
+    """A style cannot be found, is ambiguous, or cannot be loaded."""
+
+
+class InputError(SpinaseError, ValueError):
+    """An input file with a wrong, missing or misspelt entry."""
+
+
+class CheckpointError(SpinaseError, OSError):
+    """A checkpoint or trajectory that is missing, damaged or of another run."""

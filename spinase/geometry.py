@@ -1,0 +1,158 @@
+"""Geometry of a magnet as plain arrays, and its bonds (each pair of sites once) from matscipy's neighbour list."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from matscipy.neighbours import neighbour_list
+from numpy.typing import NDArray
+
+from spinase.errors import InvalidGeometryError
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Geometry:
+    """Positions (N, 3), cell (3, 3, rows are vectors), pbc (3,) bool and atomic numbers (N,)."""
+
+    positions: FloatArray
+    cell: FloatArray
+    pbc: NDArray[np.bool_]
+    numbers: IntArray
+
+    def __post_init__(self) -> None:
+        bad = np.flatnonzero(~np.isfinite(self.positions).all(axis=1))
+        if len(bad):
+            raise InvalidGeometryError(f"position of site {bad[0]} is not finite: {self.positions[bad[0]]}")
+        flat = [axis for axis in range(3) if self.pbc[axis] and np.linalg.norm(self.cell[axis]) == 0.0]
+        if flat:
+            raise InvalidGeometryError(f"direction {flat[0]} is periodic but its cell vector is zero: set the cell or pbc")
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    @property
+    def volume(self) -> float:
+        """Volume of the cell, length^3 (0 where a cell vector is missing)."""
+        return float(abs(np.linalg.det(self.cell)))
+
+
+@dataclass(frozen=True, eq=False)
+class Bonds:
+    """Pairs of sites within a cutoff, each once.
+
+    Bond b joins site ``first[b]`` to the image of site ``second[b]`` shifted by ``shifts[b]`` cells:
+    ``vectors = positions[second] - positions[first] + shifts @ cell``, of length ``distances``.
+    """
+
+    first: IntArray
+    second: IntArray
+    shifts: IntArray
+    vectors: FloatArray
+    distances: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def select(self, mask: NDArray[np.bool_] | IntArray) -> Bonds:
+        """The bonds picked by a boolean mask or an index array."""
+        return Bonds(self.first[mask], self.second[mask], self.shifts[mask], self.vectors[mask], self.distances[mask])
+
+
+def _solid_cell(geometry: Geometry, cutoff: float) -> FloatArray:
+    """Cell with a full-rank frame: open directions get a vector that spans the sites (matscipy bins by the cell)."""
+    cell = geometry.cell.copy()
+    keep = [axis for axis in range(3) if geometry.pbc[axis]]
+    _, _, basis = np.linalg.svd(cell[keep], full_matrices=True) if keep else (None, None, np.eye(3))
+    free = iter(basis[len(keep) :])
+    for axis in set(range(3)) - set(keep):
+        direction = next(free)
+        along = geometry.positions @ direction
+        cell[axis] = direction * (np.ptp(along) + cutoff + 1.0)
+    return cell
+
+
+def find_bonds(geometry: Geometry, cutoff: float) -> Bonds:
+    """All pairs of sites closer than `cutoff` (length), images included, each pair once, in a fixed order.
+
+    Raises
+    ------
+    InvalidGeometryError
+        If two sites coincide (closer than 1e-6 of the cutoff), naming them.
+    """
+    cell = _solid_cell(geometry, cutoff)
+    origin = geometry.positions.min(axis=0) * ~geometry.pbc if len(geometry) else np.zeros(3)
+    i, j, shifts = neighbour_list(
+        "ijS", positions=geometry.positions - origin, cell=cell, pbc=geometry.pbc.astype(bool), cutoff=float(cutoff)
+    )
+    shifts = shifts.astype(np.int64)
+    leading = np.array([next((np.sign(x) for x in row if x), 0) for row in shifts[i == j]], dtype=np.int64)
+    once = i < j
+    once[i == j] = leading > 0
+    i, j, shifts = i[once].astype(np.int64), j[once].astype(np.int64), shifts[once]
+    order = np.lexsort((shifts[:, 2], shifts[:, 1], shifts[:, 0], j, i))
+    i, j, shifts = i[order], j[order], shifts[order]
+    vectors = geometry.positions[j] - geometry.positions[i] + shifts @ geometry.cell
+    distances = np.linalg.norm(vectors, axis=1)
+    close = np.flatnonzero(distances < 1e-6 * cutoff)
+    if len(close):
+        b = close[0]
+        raise InvalidGeometryError(
+            f"sites {i[b]} and {j[b]} coincide (distance {distances[b]:.3g} at {geometry.positions[i[b]]}): "
+            "remove one or move them apart"
+        )
+    return Bonds(i, j, shifts, vectors, distances)
+
+
+def find_shells(geometry: Geometry, count: int, tolerance: float = 1e-3) -> FloatArray:
+    """Distances of the first `count` neighbour shells of a lattice, ascending, length (count,).
+
+    Distances closer than `tolerance` (relative) belong to one shell.  Positions without shells (disordered ones)
+    are refused: every site must have a neighbour in the first shell.
+
+    Raises
+    ------
+    InvalidGeometryError
+        If the positions have no well-defined shells or fewer than `count`.
+    """
+    nearest = _nearest_distance(geometry)
+    reach = nearest * (1.0 + 1e-6)
+    for _ in range(12):
+        bonds = find_bonds(geometry, reach * (1.0 + 2.0 * tolerance))
+        distances = np.unique(bonds.distances)
+        new_shell = np.diff(distances, prepend=-np.inf) > tolerance * np.maximum(distances, nearest)
+        if int(new_shell.sum()) > count or (reach > 2.0 * _extent(geometry) and not geometry.pbc.any()):
+            break
+        reach *= 1.5
+    starts = distances[new_shell]
+    if len(starts) < count:
+        raise InvalidGeometryError(f"only {len(starts)} neighbour shells exist among {len(geometry)} sites; {count} were asked")
+    first = bonds.select(bonds.distances <= starts[0] * (1.0 + tolerance))
+    lonely = np.setdiff1d(np.arange(len(geometry)), np.concatenate([first.first, first.second]))
+    if len(lonely):
+        raise InvalidGeometryError(
+            f"these positions have no neighbour shells: site {lonely[0]} has no neighbour at the shortest distance "
+            f"{starts[0]:.4g}; use a law of distance (e.g. an exponential hopping or exchange), or pass `distances`"
+        )
+    return starts[:count]
+
+
+def _extent(geometry: Geometry) -> float:
+    return float(np.linalg.norm(np.ptp(geometry.positions, axis=0))) if len(geometry) else 0.0
+
+
+def _nearest_distance(geometry: Geometry) -> float:
+    """Shortest distance between two sites, images included."""
+    lengths = np.linalg.norm(geometry.cell, axis=1)[geometry.pbc]
+    extent = _extent(geometry)
+    reach = min([*lengths, extent / max(len(geometry), 2) ** (1 / 3) + 1e-12] if extent > 0 else lengths, default=0.0)
+    limit = 2.0 * max([extent, *lengths], default=0.0)
+    while 0.0 < reach <= 2.0 * limit:
+        bonds = find_bonds(geometry, reach * (1 + 1e-9))
+        if len(bonds):
+            return float(bonds.distances.min())
+        reach *= 1.5
+    raise InvalidGeometryError(f"{len(geometry)} site(s) without any neighbour: neighbour shells are undefined")

@@ -1,0 +1,106 @@
+"""Positions, cells and boundary conditions of lattices and of disordered magnets, as plain arrays."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spinase.errors import InvalidGeometryError
+
+FloatArray = NDArray[np.float64]
+Lattice = tuple[FloatArray, FloatArray, tuple[bool, bool, bool]]
+
+_ROOT3 = np.sqrt(3.0)
+# name -> (primitive vectors, basis positions), both in units of the nearest-neighbour distance
+LATTICES: dict[str, tuple[FloatArray, FloatArray]] = {
+    "chain": (np.array([[1.0, 0, 0]]), np.zeros((1, 3))),
+    "square": (np.array([[1.0, 0, 0], [0, 1.0, 0]]), np.zeros((1, 3))),
+    "triangular": (np.array([[1.0, 0, 0], [0.5, _ROOT3 / 2, 0]]), np.zeros((1, 3))),
+    "honeycomb": (
+        np.array([[_ROOT3, 0, 0], [_ROOT3 / 2, 1.5, 0]]),
+        np.array([[0.0, 0, 0], [0, 1.0, 0]]),
+    ),
+    "kagome": (
+        np.array([[2.0, 0, 0], [1.0, _ROOT3, 0]]),
+        np.array([[0.0, 0, 0], [1.0, 0, 0], [0.5, _ROOT3 / 2, 0]]),
+    ),
+    "cubic": (np.eye(3), np.zeros((1, 3))),
+}
+
+
+def build(name: str, size: tuple[int, ...], a: float = 1.0, periodic: bool | tuple[bool, ...] = True) -> Lattice:
+    """Positions (N, 3), cell (3, 3) and pbc of a lattice with nearest-neighbour distance `a`.
+
+    Sites are ordered cell by cell, the last direction fastest.  Directions the lattice does not have get a cell
+    vector of length `a` and open boundaries.
+
+    Raises
+    ------
+    InvalidGeometryError
+        On an unknown lattice, a size that does not fit it, or a distance that is not positive.
+    """
+    if name not in LATTICES:
+        raise InvalidGeometryError(f"unknown lattice {name!r}: use one of {', '.join(LATTICES)}")
+    if not np.isfinite(a) or a <= 0.0:
+        raise InvalidGeometryError(f"the nearest-neighbour distance a must be positive, got {a}")
+    primitive, basis = LATTICES[name]
+    dimension = len(primitive)
+    counts = tuple(int(n) for n in np.atleast_1d(size))
+    if len(counts) != dimension or min(counts) < 1:
+        raise InvalidGeometryError(f"a {name} lattice needs size = {dimension} positive integers, got {size!r}")
+    flags = (periodic,) * dimension if isinstance(periodic, bool) else tuple(periodic)
+    if len(flags) != dimension:
+        raise InvalidGeometryError(f"a {name} lattice needs periodic = {dimension} booleans, got {periodic!r}")
+    cells = np.stack(np.meshgrid(*(np.arange(n) for n in counts), indexing="ij"), axis=-1).reshape(-1, dimension)
+    positions = (cells @ primitive)[:, None, :] + basis[None, :, :]
+    cell = np.eye(3)
+    cell[:dimension] = primitive * np.array(counts)[:, None]
+    pbc = tuple(bool(flag) for flag in flags) + (False,) * (3 - dimension)
+    return a * positions.reshape(-1, 3), a * cell, (pbc[0], pbc[1], pbc[2])
+
+
+def disordered(
+    sites: int, density: float, min_distance: float, dimension: int, rng: np.random.Generator
+) -> Lattice:
+    """Random sequential addition: `sites` points in a periodic box, none closer than `min_distance`.
+
+    Parameters
+    ----------
+    sites : int
+        Number of points.
+    density : float
+        Points per length^dimension.
+    min_distance : float
+        Smallest allowed distance, periodic images included, length.
+    dimension : int
+        1, 2 or 3; unused directions are open with a unit cell vector.
+
+    Raises
+    ------
+    InvalidGeometryError
+        On bad numbers, or when the points do not fit: lower the density or the distance.
+    """
+    if sites < 1 or dimension not in (1, 2, 3) or density <= 0.0 or min_distance < 0.0:
+        raise InvalidGeometryError(
+            "disordered points need sites >= 1, density > 0, min_distance >= 0 and dimension 1, 2 or 3; got "
+            f"sites={sites}, density={density}, min_distance={min_distance}, dimension={dimension}"
+        )
+    edge = (sites / density) ** (1.0 / dimension)
+    points = np.zeros((sites, 3))
+    for k in range(sites):
+        for _ in range(20000):
+            trial = np.zeros(3)
+            trial[:dimension] = rng.uniform(0.0, edge, size=dimension)
+            gap = points[:k, :dimension] - trial[:dimension]
+            gap -= edge * np.round(gap / edge)
+            if k == 0 or np.min(np.einsum("ia,ia->i", gap, gap)) >= min_distance**2:
+                points[k] = trial
+                break
+        else:
+            raise InvalidGeometryError(
+                f"only {k} of {sites} points fit at density {density} with min_distance {min_distance}: lower one of them"
+            )
+    cell = np.eye(3)
+    cell[:dimension] *= edge
+    pbc = tuple(axis < dimension for axis in range(3))
+    return points, cell, (pbc[0], pbc[1], pbc[2])

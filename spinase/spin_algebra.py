@@ -1,0 +1,170 @@
+"""Spin algebra on arrays: Pauli matrices, rotations, tangent projection, and the compiled kernels of a spin step.
+
+All functions take and return plain float64 arrays of shape (N, 3), one row per site.  The kernels are
+numba functions; they are pure (new array out) and run on one thread, so results do not depend on the machine.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import ArrayLike, NDArray
+
+from spinase.errors import InvalidMomentsError
+
+FloatArray = NDArray[np.float64]
+
+PAULI: NDArray[np.complex128] = np.array([[[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]], dtype=np.complex128)
+"""Pauli matrices sigma_x, sigma_y, sigma_z, shape (3, 2, 2)."""
+
+
+def as_vectors(values: ArrayLike, sites: int, what: str) -> FloatArray:
+    """Return `values` as a finite float64 array of shape (sites, 3).
+
+    A single vector (3,) is repeated for every site.
+
+    Raises
+    ------
+    InvalidMomentsError
+        On a wrong shape or a value that is not finite; the message names `what` and the site.
+    """
+    try:
+        array = np.array(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InvalidMomentsError(f"{what} must be numbers of shape ({sites}, 3): {error}") from None
+    if array.shape == (3,):
+        array = np.tile(array, (sites, 1))
+    if array.shape != (sites, 3):
+        raise InvalidMomentsError(f"{what} must have shape ({sites}, 3), one Cartesian vector per site; got {array.shape}")
+    bad = np.flatnonzero(~np.isfinite(array).all(axis=1))
+    if len(bad):
+        raise InvalidMomentsError(f"{what} of site {bad[0]} is not finite: {array[bad[0]]} ({len(bad)} such sites)")
+    return array
+
+
+def normalized(vectors: FloatArray, what: str = "spins") -> FloatArray:
+    """Return `vectors` scaled to unit length.
+
+    Raises
+    ------
+    InvalidMomentsError
+        If a row has zero length, naming the site.
+    """
+    lengths = np.linalg.norm(vectors, axis=1)
+    zero = np.flatnonzero(lengths == 0.0)
+    if len(zero):
+        raise InvalidMomentsError(
+            f"{what} of site {zero[0]} has zero length and so no direction ({len(zero)} such sites); "
+            "give a non-zero vector, or make the site non-magnetic with a zero row in set_moments"
+        )
+    return vectors / lengths[:, None]
+
+
+def tangent(vectors: FloatArray, spins: FloatArray) -> FloatArray:
+    """Project `vectors` on the plane perpendicular to the unit vectors `spins`: v - s (s.v), shape (N, 3)."""
+    return vectors - spins * np.einsum("ia,ia->i", vectors, spins)[:, None]
+
+
+def random_spins(sites: int, rng: np.random.Generator) -> FloatArray:
+    """Independent unit vectors, uniform on the sphere, shape (sites, 3)."""
+    return normalized(rng.normal(size=(sites, 3)))
+
+
+def rotation_matrix(axis: ArrayLike, angle: float) -> FloatArray:
+    """Proper rotation by `angle` (radian, right-handed) about `axis`: R v rotates v, shape (3, 3)."""
+    x, y, z = normalized(np.asarray(axis, dtype=np.float64)[None, :], "rotation axis")[0]
+    generator = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
+    return np.eye(3) + np.sin(angle) * generator + (1.0 - np.cos(angle)) * generator @ generator
+
+
+def rotation_between(source: ArrayLike, target: ArrayLike) -> FloatArray:
+    """Rotation that turns the direction `source` into the direction `target` by the shortest way, shape (3, 3)."""
+    start = normalized(np.asarray(source, dtype=np.float64)[None, :], "source")[0]
+    end = normalized(np.asarray(target, dtype=np.float64)[None, :], "target")[0]
+    axis, cosine = np.cross(start, end), float(start @ end)
+    if np.linalg.norm(axis) < 1e-14:
+        if cosine > 0:
+            return np.eye(3)
+        axis = np.cross(start, np.eye(3)[int(np.argmin(np.abs(start)))])
+    return rotation_matrix(axis, float(np.arctan2(np.linalg.norm(np.cross(start, end)), cosine)))
+
+
+def random_rotation(rng: np.random.Generator) -> FloatArray:
+    """Proper rotation, uniform on SO(3), shape (3, 3)."""
+    matrix, upper = np.linalg.qr(rng.normal(size=(3, 3)))
+    matrix = matrix * np.sign(np.diag(upper))
+    return matrix if np.linalg.det(matrix) > 0 else -matrix
+
+
+@njit(cache=True)
+def cross(left: FloatArray, right: FloatArray) -> FloatArray:
+    """Row-wise cross product left x right, shape (N, 3)."""
+    out = np.empty_like(left)
+    for i in range(left.shape[0]):
+        out[i, 0] = left[i, 1] * right[i, 2] - left[i, 2] * right[i, 1]
+        out[i, 1] = left[i, 2] * right[i, 0] - left[i, 0] * right[i, 2]
+        out[i, 2] = left[i, 0] * right[i, 1] - left[i, 1] * right[i, 0]
+    return out
+
+
+@njit(cache=True)
+def precession_vector(spins: FloatArray, field: FloatArray, prefactor: float, damping: float) -> FloatArray:
+    """Vector A of the Landau-Lifshitz-Gilbert equation written as ds/dt = s x A.
+
+    A = -prefactor (B + damping s x B), so that s x A = -prefactor [s x B + damping s x (s x B)].
+    """
+    out = np.empty_like(spins)
+    for i in range(spins.shape[0]):
+        sx, sy, sz = spins[i, 0], spins[i, 1], spins[i, 2]
+        bx, by, bz = field[i, 0], field[i, 1], field[i, 2]
+        out[i, 0] = -prefactor * (bx + damping * (sy * bz - sz * by))
+        out[i, 1] = -prefactor * (by + damping * (sz * bx - sx * bz))
+        out[i, 2] = -prefactor * (bz + damping * (sx * by - sy * bx))
+    return out
+
+
+@njit(cache=True)
+def cayley(spins: FloatArray, omega: FloatArray) -> FloatArray:
+    """Solve s' = s + (s + s') x omega for s', row by row: a rotation of s, exact in |s| (Cayley transform)."""
+    out = np.empty_like(spins)
+    for i in range(spins.shape[0]):
+        sx, sy, sz = spins[i, 0], spins[i, 1], spins[i, 2]
+        wx, wy, wz = omega[i, 0], omega[i, 1], omega[i, 2]
+        square = wx * wx + wy * wy + wz * wz
+        dot = 2.0 * (sx * wx + sy * wy + sz * wz)
+        scale = 1.0 / (1.0 + square)
+        out[i, 0] = ((1.0 - square) * sx + 2.0 * (sy * wz - sz * wy) + dot * wx) * scale
+        out[i, 1] = ((1.0 - square) * sy + 2.0 * (sz * wx - sx * wz) + dot * wy) * scale
+        out[i, 2] = ((1.0 - square) * sz + 2.0 * (sx * wy - sy * wx) + dot * wz) * scale
+    return out
+
+
+@njit(cache=True)
+def rotate_about(spins: FloatArray, omega: FloatArray) -> FloatArray:
+    """Exact solution after unit time of ds/dt = s x omega at constant omega (Rodrigues), row by row."""
+    out = np.empty_like(spins)
+    for i in range(spins.shape[0]):
+        sx, sy, sz = spins[i, 0], spins[i, 1], spins[i, 2]
+        wx, wy, wz = -omega[i, 0], -omega[i, 1], -omega[i, 2]
+        angle = np.sqrt(wx * wx + wy * wy + wz * wz)
+        if angle < 1e-8:
+            sine, cosine = 1.0 - angle * angle / 6.0, 0.5
+        else:
+            sine, cosine = np.sin(angle) / angle, (1.0 - np.cos(angle)) / (angle * angle)
+        cx, cy, cz = wy * sz - wz * sy, wz * sx - wx * sz, wx * sy - wy * sx
+        out[i, 0] = sx + sine * cx + cosine * (wy * cz - wz * cy)
+        out[i, 1] = sy + sine * cy + cosine * (wz * cx - wx * cz)
+        out[i, 2] = sz + sine * cz + cosine * (wx * cy - wy * cx)
+    return out
+
+
+@njit(cache=True)
+def renormalize(vectors: FloatArray, lengths: FloatArray) -> FloatArray:
+    """Scale each row of `vectors` to the length in `lengths` (N,); zero rows stay zero."""
+    out = np.empty_like(vectors)
+    for i in range(vectors.shape[0]):
+        norm = np.sqrt(vectors[i, 0] ** 2 + vectors[i, 1] ** 2 + vectors[i, 2] ** 2)
+        scale = lengths[i] / norm if norm > 0.0 else 0.0
+        for a in range(3):
+            out[i, a] = vectors[i, a] * scale
+    return out

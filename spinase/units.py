@@ -1,0 +1,91 @@
+"""Unit systems: ``metal`` (eV, Angstrom, ASE time, mu_B) and ``reduced`` (t, a, hbar/t, |m| = 1).
+
+The unit system of a magnet is stored in ``atoms.info["units"]`` and travels with it; atoms without
+that entry are in ``metal`` units, ASE's own.  Everything a formula needs to know about units is in
+one frozen :class:`UnitSystem`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import ase.units
+
+from spinase.errors import UnitMismatchError
+
+G_FACTOR = 2.0
+"""Spectroscopic splitting factor of the local moments, g = 2 (no orbital moment)."""
+
+
+@dataclass(frozen=True)
+class UnitSystem:
+    """Constants of one unit system.
+
+    Attributes
+    ----------
+    name : str
+        ``"metal"`` or ``"reduced"``.
+    energy, length, time, moment : str
+        Names of the units, for labels and messages.
+    hbar : float
+        Reduced Planck constant, energy * time.
+    gyromagnetic_ratio : float
+        gamma in ds/dt = -gamma s x B, per time per (energy / moment).  Metal: g mu_B/hbar with g = 2,
+        3.0385 rad/fs per (eV/mu_B).  Reduced: 1, so that ds/dt = -s x H.
+    boltzmann : float
+        k_B, energy per kelvin (metal); 1 in reduced units, where temperatures are energies.
+    tesla : float or None
+        One tesla as energy / moment (metal: 5.788e-5 eV/mu_B); None in reduced units.
+    """
+
+    name: str
+    energy: str
+    length: str
+    time: str
+    moment: str
+    hbar: float
+    gyromagnetic_ratio: float
+    boltzmann: float
+    tesla: float | None
+
+
+_HBAR_METAL = ase.units._hbar / ase.units._e * ase.units.second
+METAL = UnitSystem(
+    name="metal",
+    energy="eV",
+    length="Angstrom",
+    time="ASE time (10.1805 fs)",
+    moment="mu_B",
+    hbar=_HBAR_METAL,
+    gyromagnetic_ratio=G_FACTOR / _HBAR_METAL,
+    boltzmann=ase.units.kB,
+    tesla=ase.units._e * ase.units._hbar / (2 * ase.units._me) / ase.units._e,
+)
+REDUCED = UnitSystem(
+    name="reduced",
+    energy="t",
+    length="a",
+    time="hbar/t",
+    moment="|m|",
+    hbar=1.0,
+    gyromagnetic_ratio=1.0,
+    boltzmann=1.0,
+    tesla=None,
+)
+UNIT_SYSTEMS = {system.name: system for system in (METAL, REDUCED)}
+
+
+def unit_system(name: str | UnitSystem) -> UnitSystem:
+    """Return the unit system called `name`.
+
+    Raises
+    ------
+    UnitMismatchError
+        If there is no such unit system.
+    """
+    if isinstance(name, UnitSystem):
+        return name
+    try:
+        return UNIT_SYSTEMS[name]
+    except KeyError:
+        raise UnitMismatchError(f"unknown unit system {name!r}: use one of {', '.join(UNIT_SYSTEMS)}") from None
