@@ -1,0 +1,29 @@
+"""Electrons on a magnet: s-d Hamiltonians, hopping laws, occupations, solvers."""
+
+from spinase.electrons.hamiltonian import SDHamiltonian
+from spinase.electrons.hopping import (
+    DistanceHopping,
+    ExponentialHopping,
+    HoppingLaw,
+    PowerLawHopping,
+    ShellHopping,
+    UserHopping,
+)
+from spinase.electrons.model import SDModel
+from spinase.electrons.observables import density_of_states
+from spinase.electrons.occupation import FixedChemicalPotential, FixedFilling, Occupation
+
+__all__ = [
+    "DistanceHopping",
+    "ExponentialHopping",
+    "FixedChemicalPotential",
+    "FixedFilling",
+    "HoppingLaw",
+    "Occupation",
+    "PowerLawHopping",
+    "SDHamiltonian",
+    "SDModel",
+    "ShellHopping",
+    "UserHopping",
+    "density_of_states",
+]

@@ -1,0 +1,313 @@
+"""Landau-Lifshitz-Gilbert dynamics of the spins of any ASE calculator that gives magnetic forces."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import IO, Any, Literal
+
+import numpy as np
+from ase import Atoms
+from ase.md.md import MolecularDynamics
+from numpy.typing import ArrayLike, NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from spinase.atoms import get_moments, get_units, set_moments
+from spinase.contract import (
+    FieldFunction,
+    calculator_of,
+    check_units,
+    field_function,
+    probe_moments,
+    require_magnetic_forces,
+)
+from spinase.dynamics.integrators import INTEGRATORS, Integrator
+from spinase.dynamics.log import SpinLogger
+from spinase.errors import InvalidMomentsError, ModelError
+from spinase.spin_algebra import as_vectors, precession_vector
+
+FloatArray = NDArray[np.float64]
+AppliedField = ArrayLike | Callable[[float], ArrayLike]
+
+
+class LLGConfig(BaseModel):
+    """Options of the ``llg`` driver in an input file."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    timestep: float = Field(gt=0, description="time step [metal: ASE time units (1 fs = 0.0982); reduced: hbar/t]")
+    damping: float = Field(0.0, ge=0, description="Gilbert damping alpha [1]")
+    integrator: str = Field("sib", description="heun, depondt, sib or midpoint")
+    form: Literal["landau-lifshitz-gilbert", "landau-lifshitz"] = Field(
+        "landau-lifshitz-gilbert", description="with or without the factor 1/(1 + damping^2)"
+    )
+    kT: float = Field(0.0, ge=0, description="temperature of the spin bath as an energy [eV or t]")  # noqa: N815
+    temperature_K: float | None = Field(None, ge=0, description="the same in kelvin, metal units only [K]")  # noqa: N815
+    field: tuple[float, float, float] | None = Field(None, description="uniform applied field [eV/mu_B or t/|m|]")
+    frozen: list[int] | None = Field(None, description="indices of spins that do not move")
+
+
+class LLGDynamics(MolecularDynamics):
+    r"""Spin dynamics at frozen positions.
+
+    .. math:: \dot s_i = -\frac{\gamma}{1+\alpha^2}\,[\,s_i\times B_i + \alpha\, s_i\times(s_i\times B_i)\,]
+
+    with s_i -> the unit vector along the moment, B_i -> ``magnetic_forces`` + applied field + thermal field
+    (energy/moment), gamma -> ``UnitSystem.gyromagnetic_ratio``, alpha -> `damping`.  ``form="landau-lifshitz"`` leaves
+    out 1/(1 + alpha^2).  The thermal field is white, of variance 2 alpha kT/(gamma mu_i dt) per component (Gilbert form;
+    alpha/(1 + alpha^2) for alpha in the Landau-Lifshitz form), Stratonovich (Brown, Phys. Rev. 130, 1677 (1963)).
+
+    Any calculator with ``magnetic_forces`` can drive it; one without, or one that ignores the moments, is refused.
+
+    Parameters
+    ----------
+    atoms : Atoms
+        The magnet with its calculator; plain ``Atoms`` or ``SpinAtoms``.  Sites with zero moment stay so.
+    timestep : float
+        Time step, ASE time units (use ``ase.units.fs``) or hbar/t, following the unit system of the atoms.
+    damping : float
+        Gilbert damping alpha.
+    integrator : str or Integrator
+        ``"heun"``, ``"depondt"``, ``"sib"``, ``"midpoint"`` or an :class:`~spinase.dynamics.integrators.Integrator`.
+    form : str
+        ``"landau-lifshitz-gilbert"`` (default) or ``"landau-lifshitz"``.
+    kT, temperature_K : float
+        Temperature of the bath as an energy, or in kelvin (metal units only); 0: no noise.
+    field : array (3,) or (N, 3), or function of time, optional
+        Applied magnetic field B, energy/moment (metal: eV/mu_B; one tesla is ``spinase.units.METAL.tesla``).
+    frozen : mask or indices, optional
+        Spins that do not move.
+    rng : numpy Generator, optional
+        Source of the thermal field; required when there is a temperature.
+    trajectory, logfile, loginterval
+        As in ASE's molecular dynamics.
+    probe : bool
+        Check once, at the first step, that the calculator depends on the moments.
+
+    Raises
+    ------
+    MissingMagneticForcesError, MomentsIgnoredError, UnitMismatchError, InvalidMomentsError, ModelError
+    """
+
+    Config = LLGConfig
+    citation = "T. L. Gilbert, IEEE Trans. Magn. 40, 3443 (2004)"
+
+    def __init__(
+        self,
+        atoms: Atoms,
+        timestep: float,
+        *,
+        damping: float = 0.0,
+        integrator: str | Integrator = "sib",
+        form: Literal["landau-lifshitz-gilbert", "landau-lifshitz"] = "landau-lifshitz-gilbert",
+        kT: float = 0.0,  # noqa: N803
+        temperature_K: float | None = None,  # noqa: N803
+        field: AppliedField | None = None,
+        frozen: ArrayLike | None = None,
+        rng: np.random.Generator | None = None,
+        trajectory: str | None = None,
+        logfile: IO[str] | str | None = None,
+        loginterval: int = 1,
+        probe: bool = True,
+    ) -> None:
+        _require("timestep", timestep, timestep > 0)
+        _require("damping", damping, damping >= 0)
+        if form not in ("landau-lifshitz-gilbert", "landau-lifshitz"):
+            raise ModelError(f"form must be 'landau-lifshitz-gilbert' or 'landau-lifshitz', got {form!r}")
+        super().__init__(atoms, timestep, trajectory=trajectory, loginterval=loginterval)
+        self.damping, self.form, self.rng = float(damping), form, rng
+        self.integrator = make_integrator(integrator)
+        self.unit_system = get_units(atoms)
+        self.kT = self._thermal_energy(kT, temperature_K)
+        self.field = field
+        self.mobile = _mobile_mask(frozen, len(atoms))
+        self.probe = probe
+        self._fields: FieldFunction | None = None
+        self._spins: FloatArray
+        self._lengths: FloatArray
+        self._written: FloatArray
+        self._check_calculator()
+        self._read_atoms()
+        self.applied_field()
+        if logfile:
+            self.attach(self.closelater(SpinLogger(self, logfile)), loginterval)
+
+    @classmethod
+    def from_config(cls, config: LLGConfig, atoms: Atoms, rng: np.random.Generator) -> LLGDynamics:
+        """Driver from the table of an input file."""
+        return cls(atoms, rng=rng, **config.model_dump())
+
+    # -- the equation -------------------------------------------------------------------------------------------------
+
+    def step(self) -> None:
+        """Advance the spins by one time step and write the moments to the atoms."""
+        self._sync()
+        thermal = self._thermal_field()
+        gamma, alpha = self.unit_system.gyromagnetic_ratio, self.damping
+        prefactor = gamma if self.form == "landau-lifshitz" else gamma / (1.0 + alpha**2)
+        fields, everything_moves = self._fields, bool(self.mobile.all())
+        assert fields is not None
+
+        def rate(spins: FloatArray, fraction: float) -> FloatArray:
+            total = fields(spins)
+            if self.field is not None:
+                total = total + self.applied_field(fraction)
+            if thermal is not None:
+                total = total + thermal
+            vector = precession_vector(spins, total, prefactor, alpha)
+            return vector if everything_moves else vector * self.mobile[:, None]
+
+        self._spins = self.integrator.step(self._spins, rate, self.dt)
+        self._write_atoms()
+
+    def applied_field(self, fraction: float = 0.0) -> FloatArray | float:
+        """Applied field (N, 3) at `fraction` of the coming step, energy/moment; 0.0 if there is none."""
+        if self.field is None:
+            return 0.0
+        value = self.field(self.get_time() + fraction * self.dt) if callable(self.field) else self.field
+        return as_vectors(value, len(self.atoms), "applied field")
+
+    def zeeman_energy(self) -> float:
+        """Energy -sum_i m_i.B_i of the moments in the driver's applied field now; not part of the calculator's energy."""
+        return -float(np.sum(get_moments(self.atoms) * self.applied_field()))
+
+    def _thermal_field(self) -> FloatArray | None:
+        if self.kT == 0.0:
+            return None
+        if self.rng is None:
+            raise ModelError("a temperature needs a random generator: pass rng=numpy.random.default_rng(seed)")
+        if self.damping == 0.0:
+            raise ModelError(f"kT = {self.kT} with damping = 0: the bath couples to the spins through the damping; set it")
+        alpha = self.damping if self.form == "landau-lifshitz-gilbert" else self.damping / (1.0 + self.damping**2)
+        strength = 2.0 * alpha * self.kT / (self.unit_system.gyromagnetic_ratio * self.dt)
+        noise = self.rng.standard_normal((len(self.atoms), 3))
+        return noise * np.sqrt(strength / np.where(self._lengths > 0.0, self._lengths, np.inf))[:, None]
+
+    def _thermal_energy(self, energy: float, kelvin: float | None) -> float:
+        if kelvin is None:
+            _require("kT", energy, energy >= 0)
+            return float(energy)
+        if energy:
+            raise ModelError("give the temperature once: kT (energy) or temperature_K (kelvin)")
+        if self.unit_system.name != "metal":
+            raise ModelError(f"temperature_K needs metal units; these atoms are in {self.unit_system.name} units: give kT")
+        _require("temperature_K", kelvin, kelvin >= 0)
+        return float(kelvin) * self.unit_system.boltzmann
+
+    # -- atoms in, atoms out ------------------------------------------------------------------------------------------
+
+    def irun(self, steps: int = 50) -> Iterator[bool]:
+        """Run as a generator, as ASE's drivers do; the calculator is probed before the first step."""
+        self._check_calculator()
+        if self.probe and self.nsteps == 0:
+            probe_moments(self.atoms, calculator_of(self.atoms))
+        self._fields = None
+        yield from super().irun(steps)
+
+    def _refresh_properties(self) -> None:
+        """Nothing to refresh: forces on atoms are not part of spin dynamics, observers ask for what they need."""
+
+    def _check_calculator(self) -> None:
+        calc = calculator_of(self.atoms)
+        require_magnetic_forces(calc)
+        check_units(self.atoms, calc)
+
+    def _read_atoms(self) -> None:
+        moments = get_moments(self.atoms)
+        self._lengths = np.linalg.norm(moments, axis=1)
+        if not self._lengths.any():
+            raise InvalidMomentsError("none of the atoms has a magnetic moment: set atoms.spins or initial magnetic moments")
+        self._spins = moments / np.where(self._lengths > 0.0, self._lengths, 1.0)[:, None]
+        self._written = moments
+
+    def _write_atoms(self) -> None:
+        np.multiply(self._lengths[:, None], self._spins, out=self._written)
+        set_moments_unchecked(self.atoms, self._written)
+
+    def _sync(self) -> None:
+        """Take over what others did to the atoms since the last step (moments, positions, cell, calculator)."""
+        stored = self.atoms.arrays.get("initial_magmoms")
+        if stored is None or not np.array_equal(stored, self._written):
+            self._read_atoms()
+            self._fields = None
+        if self._fields is None or not self._same_geometry():
+            self._fields = field_function(self.atoms, calculator_of(self.atoms))
+            self._bound = (self.atoms.calc, self.atoms.positions.copy(), self.atoms.cell.array.copy(), self.atoms.pbc.copy())
+
+    def _same_geometry(self) -> bool:
+        calc, positions, cell, pbc = self._bound
+        return (
+            calc is self.atoms.calc
+            and np.array_equal(positions, self.atoms.positions)
+            and np.array_equal(cell, self.atoms.cell.array)
+            and np.array_equal(pbc, self.atoms.pbc)
+        )
+
+    # -- restart ------------------------------------------------------------------------------------------------------
+
+    def checkpoint_state(self) -> dict[str, Any]:
+        """What a bit-exact restart needs beyond the atoms: step count, exact spins and lengths, random generator."""
+        return {
+            "nsteps": int(self.nsteps),
+            "spins": self._spins.copy(),
+            "lengths": self._lengths.copy(),
+            "rng": None if self.rng is None else self.rng.bit_generator.state,
+        }
+
+    def restore_state(self, state: dict[str, Any]) -> None:
+        """Take back what :meth:`checkpoint_state` gave; the moments of the atoms are set from it."""
+        self.nsteps = int(state["nsteps"])
+        self._spins = np.array(state["spins"], dtype=np.float64)
+        self._lengths = np.array(state["lengths"], dtype=np.float64)
+        self._write_atoms()
+        if state["rng"] is not None and self.rng is not None:
+            self.rng.bit_generator.state = state["rng"]
+
+    def todict(self) -> dict[str, Any]:
+        """What ASE's trajectory stores about the run."""
+        return {**super().todict(), "damping": self.damping, "form": self.form, "kT": self.kT}
+
+
+def make_integrator(choice: str | Integrator) -> Integrator:
+    """The integrator called `choice` (or `choice` itself).
+
+    Raises
+    ------
+    ModelError
+        If there is none of that name.
+    """
+    if isinstance(choice, Integrator):
+        return choice
+    if choice not in INTEGRATORS:
+        raise ModelError(f"unknown integrator {choice!r}: use one of {', '.join(INTEGRATORS)}")
+    return INTEGRATORS[choice]()
+
+
+def set_moments_unchecked(atoms: Atoms, moments: FloatArray) -> None:
+    """Write moments known to be (N, 3) and finite into the atoms in place."""
+    stored = atoms.arrays.get("initial_magmoms")
+    if stored is None or stored.shape != moments.shape:
+        set_moments(atoms, moments)
+    else:
+        stored[...] = moments
+
+
+def _mobile_mask(frozen: ArrayLike | None, sites: int) -> NDArray[np.bool_]:
+    mobile = np.ones(sites, dtype=bool)
+    if frozen is None:
+        return mobile
+    chosen = np.asarray(frozen)
+    if chosen.dtype == bool and chosen.shape != (sites,):
+        raise ModelError(f"frozen as a mask needs {sites} entries, got shape {chosen.shape}")
+    if chosen.dtype != bool and chosen.size and (chosen.min() < 0 or chosen.max() >= sites):
+        wrong = chosen.max() if chosen.max() >= sites else chosen.min()
+        raise ModelError(f"frozen index {wrong} is not a site 0..{sites - 1}")
+    mobile[chosen if chosen.dtype == bool else chosen.astype(int)] = False
+    return mobile
+
+
+def _require(name: str, value: float, good: bool) -> None:
+    if not (np.isfinite(value) and good):
+        raise ModelError(f"{name} must be finite and not negative (a timestep: positive), got {value}")
+
+
+__all__: Sequence[str] = ["LLGConfig", "LLGDynamics", "make_integrator"]

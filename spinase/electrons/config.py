@@ -1,0 +1,79 @@
+"""Tables of an s-d model in input files and model cards."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from spinase.electrons.hopping import ExponentialHopping, HoppingLaw, PowerLawHopping, ShellHopping
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class ShellHoppingConfig(_Table):
+    """Hopping by neighbour shell of a lattice."""
+
+    style: Literal["shell"]
+    amplitudes: list[float] = Field(description="t1, t2, ... by neighbour shell [energy]")
+    distances: list[float] | None = Field(None, description="distances of the shells; default: found [length]")
+
+    def build(self) -> HoppingLaw:
+        """The hopping law."""
+        return ShellHopping(self.amplitudes, self.distances)
+
+
+class ExponentialHoppingConfig(_Table):
+    """t(r) = t0 exp(-decay (r - reference)), smoothly cut off."""
+
+    style: Literal["exponential"]
+    t0: float = Field(description="amplitude at the reference distance [energy]")
+    decay: float = Field(description="inverse decay length [1/length]")
+    reference: float = Field(description="reference distance [length]")
+    cutoff: float = Field(gt=0, description="distance beyond which the hopping is zero [length]")
+    switch_width: float | None = Field(None, gt=0, description="width of the smooth step before the cutoff [length]")
+
+    def build(self) -> HoppingLaw:
+        """The hopping law."""
+        return ExponentialHopping(self.t0, self.decay, self.reference, self.cutoff, self.switch_width)
+
+
+class PowerLawHoppingConfig(_Table):
+    """t(r) = t0 (reference/r)^exponent, smoothly cut off."""
+
+    style: Literal["power-law"]
+    t0: float = Field(description="amplitude at the reference distance [energy]")
+    exponent: float = Field(description="exponent [1]")
+    reference: float = Field(description="reference distance [length]")
+    cutoff: float = Field(gt=0, description="distance beyond which the hopping is zero [length]")
+    switch_width: float | None = Field(None, gt=0, description="width of the smooth step before the cutoff [length]")
+
+    def build(self) -> HoppingLaw:
+        """The hopping law."""
+        return PowerLawHopping(self.t0, self.exponent, self.reference, self.cutoff, self.switch_width)
+
+
+HoppingConfig = Annotated[
+    ShellHoppingConfig | ExponentialHoppingConfig | PowerLawHoppingConfig, Field(discriminator="style")
+]
+
+
+class SDModelConfig(_Table):
+    """s-d model: hopping, coupling, filling and temperature."""
+
+    hopping: HoppingConfig = Field(description="hopping law: a table with style = shell, exponential or power-law")
+    coupling: float | dict[int, float] = Field(description="s-d coupling J, or a table by atomic number [energy]")
+    filling: float | None = Field(None, ge=0, le=1, description="electrons per spin-orbital, 0..1 [1]")
+    chemical_potential: float | None = Field(None, description="chemical potential, instead of the filling [energy]")
+    kT: float = Field(0.0, ge=0, description="electronic temperature [energy]")  # noqa: N815
+    zeeman: tuple[float, float, float] = Field((0, 0, 0), description="Zeeman vector of the electrons, mu_B B [energy]")
+    onsite: float | dict[int, float] | list[float] = Field(0.0, description="on-site energies [energy]")
+    flux: float = Field(0.0, description="flux quanta through the cell [h/e]")
+
+    @model_validator(mode="after")
+    def _one_ensemble(self) -> SDModelConfig:
+        if (self.filling is None) == (self.chemical_potential is None):
+            raise ValueError("give exactly one of filling and chemical_potential")
+        return self

@@ -1,0 +1,161 @@
+"""The s-d Hamiltonian: built from a geometry once, then an operator for every set of spins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from spinase.electrons.flux import peierls_phases
+from spinase.electrons.hopping import HoppingLaw
+from spinase.electrons.operator import ComplexArray, Density, SpinOperator
+from spinase.errors import InvalidGeometryError, ModelError
+from spinase.geometry import Bonds, Geometry
+
+FloatArray = NDArray[np.float64]
+PerSpecies = float | Mapping[int, float]
+
+
+@dataclass(frozen=True, eq=False)
+class SDHamiltonian:
+    r"""s-d (double-exchange) Hamiltonian of electrons on sites with classical unit spins s_i.
+
+    .. math:: H = -\sum_{i\ne j} t_{ij} e^{i\phi_{ij}} c^+_i c_j + \sum_i \epsilon_i c^+_i c_i
+                  - \sum_i J_i\, s_i\cdot c^+_i\sigma c_i - \sum_i h\cdot c^+_i\sigma c_i
+
+    with t -> `hopping`, phi -> `flux`, epsilon -> `onsite`, J -> `coupling`, h -> `zeeman`, sigma the Pauli matrices
+    (papers that write S.sigma/2 have twice this J).  It knows no temperature, no filling and no solver.
+
+    Attributes
+    ----------
+    hopping : HoppingLaw
+    coupling : float or {atomic number: float}
+        J, energy; positive J aligns electrons with the moments.  Non-magnetic sites (zero spin) do not couple.
+    onsite : float, {atomic number: float} or array (N,)
+        epsilon, energy.
+    zeeman : (3,)
+        h, energy (mu_B B for g = 2), on the electrons only; the moments' own Zeeman energy is another term.
+    flux : float
+        Flux quanta through the cell (first two cell vectors); a whole number if both directions are periodic.
+    """
+
+    hopping: HoppingLaw
+    coupling: PerSpecies
+    onsite: PerSpecies | ArrayLike = 0.0
+    zeeman: FloatArray = field(default_factory=lambda: np.zeros(3))
+    flux: float = 0.0
+
+    def freeze(self, geometry: Geometry) -> FrozenHamiltonian:
+        """Everything that depends on the geometry only.
+
+        Raises
+        ------
+        InvalidGeometryError, ModelError
+            If the hopping law or a per-site parameter does not fit the geometry.
+        """
+        bonds, values, slopes = self.hopping.amplitudes(geometry)
+        phase_factor: FloatArray | ComplexArray = np.ones(len(bonds))
+        gradients = None
+        if self.flux:
+            phase, grad_first, grad_second = peierls_phases(geometry, bonds, self.flux)
+            phase_factor, gradients = np.exp(1j * phase), (grad_first, grad_second)
+        return FrozenHamiltonian(
+            bonds=bonds,
+            hopping=-values * phase_factor,
+            hopping_slope=-slopes * phase_factor,
+            phase_gradients=gradients,
+            onsite=_per_site(self.onsite, geometry, "onsite"),
+            coupling=_per_site(self.coupling, geometry, "coupling"),
+            zeeman=np.asarray(self.zeeman, dtype=np.float64),
+            volume=geometry.volume,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Gradients:
+    """Derivatives of the free energy: what every solver's density contracts to.
+
+    Attributes
+    ----------
+    spin : (N, 3)
+        H_i = -dE/ds_i = J_i Tr[sigma rho_ii], energy.
+    forces : (N, 3)
+        -dE/dr_i, energy/length.
+    virial : (3, 3)
+        dE/d(strain), energy.
+    """
+
+    spin: FloatArray
+    forces: FloatArray
+    virial: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class FrozenHamiltonian:
+    """An :class:`SDHamiltonian` on a geometry: an operator for any spins, and the contraction with a density."""
+
+    bonds: Bonds
+    hopping: FloatArray | ComplexArray
+    hopping_slope: FloatArray | ComplexArray
+    phase_gradients: tuple[FloatArray, FloatArray] | None
+    onsite: FloatArray
+    coupling: FloatArray
+    zeeman: FloatArray
+    volume: float
+
+    def operator(self, spins: FloatArray) -> SpinOperator:
+        """H for the unit spins (N, 3) (zero rows: non-magnetic sites)."""
+        return SpinOperator(self.bonds, self.hopping, self.onsite, -self.coupling[:, None] * spins - self.zeeman)
+
+    @property
+    def moves(self) -> bool:
+        """Whether the operator depends on the positions at all (a shell law without flux does not)."""
+        return self.phase_gradients is not None or bool(np.any(self.hopping_slope))
+
+    def spin_gradient(self, density: Density) -> FloatArray:
+        """H_i = -dE/ds_i = J_i Tr[sigma rho_ii], energy, (N, 3)."""
+        return self.coupling[:, None] * density.spin
+
+    def contract(self, density: Density) -> Gradients:
+        """dE = Re sum_k conj(rho_k) dH_k over the pattern: fields, forces and virial of any solver's density."""
+        unit = self.bonds.vectors / self.bonds.distances[:, None]
+        tension = 2.0 * (density.bond.conj() * self.hopping_slope).real
+        pull = tension[:, None] * unit
+        forces = np.zeros((len(self.onsite), 3))
+        np.add.at(forces, self.bonds.first, pull)
+        np.add.at(forces, self.bonds.second, -pull)
+        if self.phase_gradients is not None:
+            twist = 2.0 * (density.bond.conj() * 1j * self.hopping).real[:, None]
+            np.add.at(forces, self.bonds.first, -twist * self.phase_gradients[0])
+            np.add.at(forces, self.bonds.second, -twist * self.phase_gradients[1])
+        return Gradients(self.spin_gradient(density), forces, pull.T @ self.bonds.vectors)
+
+    def stress(self, virial: FloatArray) -> FloatArray:
+        """Voigt stress xx yy zz yz xz xy, energy/length^3, (1/V) dE/d(strain).
+
+        Raises
+        ------
+        InvalidGeometryError
+            If the cell has no volume.
+        """
+        if self.volume == 0.0:
+            raise InvalidGeometryError("stress needs a cell with a volume: set three independent cell vectors")
+        return np.array([virial[a, b] for a, b in ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))]) / self.volume
+
+
+def _per_site(value: PerSpecies | ArrayLike, geometry: Geometry, name: str) -> FloatArray:
+    if isinstance(value, Mapping):
+        missing = sorted({int(z) for z in geometry.numbers} - {int(z) for z in value})
+        if missing:
+            raise ModelError(f"{name} is given per species but has no entry for atomic number {missing[0]}")
+        return np.array([float(value[int(z)]) for z in geometry.numbers])
+    array = np.asarray(value, dtype=np.float64)
+    if array.shape not in ((), (len(geometry),)):
+        raise ModelError(
+            f"{name} must be one number, a table by species, or {len(geometry)} numbers; got shape {array.shape}"
+        )
+    if not np.isfinite(array).all():
+        raise ModelError(f"{name} must be finite, got {array}")
+    return np.broadcast_to(array, (len(geometry),)).copy()

@@ -1,0 +1,93 @@
+"""Density on a sparsity pattern from eigenvectors, one vector after the other so that each stays in cache."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+EMPTY = 1e-18
+"""Occupations below this add less than round-off; levels are sorted, so the rest of a k-point is skipped."""
+
+
+@njit(cache=True)
+def spinor_density(
+    vectors: NDArray[Any],
+    occupations: NDArray[np.float64],
+    phases: NDArray[np.complex128],
+    first: NDArray[np.int64],
+    second: NDArray[np.int64],
+) -> tuple[NDArray[np.float64], NDArray[np.complex128]]:
+    """Site blocks and bonds of rho = sum_km f_km v_km v_km^+ for spinors (spin inside).
+
+    Parameters
+    ----------
+    vectors : (n_k, m, 2N) real or complex
+        One eigenvector a row, ascending levels.
+    occupations : (n_k, m)
+        Occupation times the weight of the k-point.
+    phases : (n_k, n_bonds)
+        exp(-2 pi i k.S) of each bond.
+    first, second : (n_bonds,)
+
+    Returns
+    -------
+    sites : (N, 4)
+        Tr rho_ii and Tr[sigma rho_ii].
+    bonds : (n_bonds,)
+        Sum over spin of rho_{first, second}.
+    """
+    points, count, size = vectors.shape
+    sites = np.zeros((size // 2, 4))
+    bonds = np.zeros(len(first), dtype=np.complex128)
+    for k in range(points):
+        here = np.zeros(len(first), dtype=np.complex128)
+        for m in range(count):
+            f = occupations[k, m]
+            if f <= EMPTY:
+                break
+            v = vectors[k, m]
+            for i in range(size // 2):
+                up, down = v[2 * i], v[2 * i + 1]
+                weight_up = up.real * up.real + up.imag * up.imag
+                weight_down = down.real * down.real + down.imag * down.imag
+                sites[i, 0] += f * (weight_up + weight_down)
+                sites[i, 1] += 2.0 * f * (up.real * down.real + up.imag * down.imag)
+                sites[i, 2] += 2.0 * f * (up.real * down.imag - up.imag * down.real)
+                sites[i, 3] += f * (weight_up - weight_down)
+            for b in range(len(first)):
+                i, j = 2 * first[b], 2 * second[b]
+                here[b] += f * (v[i] * np.conj(v[j]) + v[i + 1] * np.conj(v[j + 1]))
+        for b in range(len(first)):
+            bonds[b] += phases[k, b] * here[b]
+    return sites, bonds
+
+
+@njit(cache=True)
+def scalar_density(
+    vectors: NDArray[Any],
+    occupations: NDArray[np.float64],
+    phases: NDArray[np.complex128],
+    first: NDArray[np.int64],
+    second: NDArray[np.int64],
+) -> tuple[NDArray[np.float64], NDArray[np.complex128]]:
+    """As :func:`spinor_density` for one spin species: rho_ii (N,) and rho_{first, second} (n_bonds,)."""
+    points, count, size = vectors.shape
+    sites = np.zeros(size)
+    bonds = np.zeros(len(first), dtype=np.complex128)
+    for k in range(points):
+        here = np.zeros(len(first), dtype=np.complex128)
+        for m in range(count):
+            f = occupations[k, m]
+            if f <= EMPTY:
+                break
+            v = vectors[k, m]
+            for i in range(size):
+                sites[i] += f * (v[i].real * v[i].real + v[i].imag * v[i].imag)
+            for b in range(len(first)):
+                here[b] += f * (v[first[b]] * np.conj(v[second[b]]))
+        for b in range(len(first)):
+            bonds[b] += phases[k, b] * here[b]
+    return sites, bonds

@@ -1,0 +1,103 @@
+"""The s-d model as users write it: a Hamiltonian and an occupation in one object."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from spinase.electrons.config import SDModelConfig
+from spinase.electrons.hamiltonian import PerSpecies, SDHamiltonian
+from spinase.electrons.hopping import HoppingLaw
+from spinase.electrons.occupation import FixedChemicalPotential, FixedFilling, Occupation
+from spinase.errors import ModelError
+
+
+class SDModel:
+    """s-d / double-exchange model: electrons hopping on sites, exchange-coupled to classical spins.
+
+    The Hamiltonian is that of :class:`~spinase.electrons.hamiltonian.SDHamiltonian`,
+    H = -sum t c+c - J sum s.(c+ sigma c) + ...
+
+    Parameters
+    ----------
+    hopping : HoppingLaw
+        t, energy: :class:`ShellHopping`, :class:`ExponentialHopping`, :class:`PowerLawHopping`, :class:`UserHopping`.
+    coupling : float or {atomic number: float}
+        J, energy.
+    filling : float, optional
+        Electrons per spin-orbital, 0..1 (fixed number; free energy F).
+    chemical_potential : float, optional
+        mu, energy (fixed mu; free energy Omega).  Give exactly one of the two.
+    kT : float
+        Electronic temperature, energy; 0 allowed.
+    zeeman : (3,)
+        Zeeman energy vector of the electrons, energy (mu_B B for g = 2).
+    onsite : float, {atomic number: float} or (N,)
+        On-site energies.
+    flux : float
+        Flux quanta through the cell.
+
+    Raises
+    ------
+    ModelError
+        On a parameter outside its range.
+    """
+
+    def __init__(
+        self,
+        hopping: HoppingLaw,
+        coupling: PerSpecies,
+        *,
+        filling: float | None = None,
+        chemical_potential: float | None = None,
+        kT: float = 0.0,  # noqa: N803
+        zeeman: ArrayLike = (0.0, 0.0, 0.0),
+        onsite: PerSpecies | ArrayLike = 0.0,
+        flux: float = 0.0,
+    ) -> None:
+        if not isinstance(hopping, HoppingLaw):
+            raise ModelError(f"hopping must be a hopping law such as ShellHopping([1.0]), got {hopping!r}")
+        field = np.asarray(zeeman, dtype=np.float64)
+        if field.shape != (3,) or not np.isfinite(field).all():
+            raise ModelError(f"zeeman must be a finite vector of three energies, got {zeeman!r}")
+        for name, value in (("coupling", coupling), ("flux", flux)):
+            numbers = list(value.values()) if isinstance(value, Mapping) else [value]
+            if not np.isfinite(np.asarray(numbers, dtype=float)).all():
+                raise ModelError(f"{name} must be finite, got {value!r}")
+        self.hamiltonian = SDHamiltonian(hopping, coupling, onsite, field, float(flux))
+        self.occupation = _occupation(filling, chemical_potential, kT)
+
+    @classmethod
+    def from_config(cls, config: SDModelConfig | Mapping[str, Any]) -> SDModel:
+        """Build from a table of names and numbers (an input file, a model card)."""
+        table = config if isinstance(config, SDModelConfig) else SDModelConfig.model_validate(config)
+        return cls(
+            table.hopping.build(),
+            table.coupling,
+            filling=table.filling,
+            chemical_potential=table.chemical_potential,
+            kT=table.kT,
+            zeeman=table.zeeman,
+            onsite=table.onsite,
+            flux=table.flux,
+        )
+
+    def with_flux(self, flux: float) -> SDModel:
+        """The same model with another number of flux quanta through the cell."""
+        model = object.__new__(SDModel)
+        old = self.hamiltonian
+        model.hamiltonian = SDHamiltonian(old.hopping, old.coupling, old.onsite, old.zeeman, flux)
+        model.occupation = self.occupation
+        return model
+
+
+def _occupation(filling: float | None, chemical_potential: float | None, kT: float) -> Occupation:  # noqa: N803
+    if (filling is None) == (chemical_potential is None):
+        raise ModelError("give exactly one of filling (electrons per spin-orbital, 0..1) and chemical_potential (energy)")
+    if filling is not None:
+        return FixedFilling(kT, filling)
+    assert chemical_potential is not None
+    return FixedChemicalPotential(kT, chemical_potential)

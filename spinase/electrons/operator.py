@@ -1,0 +1,103 @@
+"""The inner seam: a sparse single-particle operator and the density on the same pattern.
+
+Basis: site-major, spin inside.  H has one 2x2 block on every site and one spin-diagonal amplitude on every bond:
+
+    H_ii = onsite_i + exchange_i . sigma,     H_ij = hopping_ij (and its conjugate on ji).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spinase.geometry import Bonds
+
+FloatArray = NDArray[np.float64]
+ComplexArray = NDArray[np.complex128]
+
+
+@dataclass(frozen=True, eq=False)
+class SpinOperator:
+    """A Hamiltonian of electrons with spin on N sites.
+
+    Attributes
+    ----------
+    bonds : Bonds
+        Pattern of the off-diagonal part, each pair once; ``shifts`` carry the Bloch phases exp(2 pi i k.S).
+    hopping : (n_bonds,) float or complex
+        H_{first, second + shift}, energy, the same for both spins.
+    onsite : (N,) float
+        Spin-independent part of the site blocks, energy.
+    exchange : (N, 3) float
+        Vector of the site blocks, energy: H_ii = onsite + exchange . sigma.
+    """
+
+    bonds: Bonds
+    hopping: FloatArray | ComplexArray
+    onsite: FloatArray
+    exchange: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.onsite)
+
+    @property
+    def is_real(self) -> bool:
+        """Whether the hopping is real (no flux)."""
+        return not np.iscomplexobj(self.hopping)
+
+
+@dataclass(frozen=True, eq=False)
+class Density:
+    """One-particle density matrix rho_{ia,jb} = <c+_jb c_ia> on the pattern of a :class:`SpinOperator`.
+
+    Attributes
+    ----------
+    charge : (N,)
+        Tr rho_ii, electrons per site.
+    spin : (N, 3)
+        Tr[sigma rho_ii], in units of hbar/2 per site.
+    bond : (n_bonds,) complex
+        Sum over spin of rho_{ia,ja} with i = first, j = second + shift.
+    """
+
+    charge: FloatArray
+    spin: FloatArray
+    bond: ComplexArray
+
+    def band_energy(self, operator: SpinOperator) -> float:
+        """Tr[rho H], energy."""
+        onsite = self.charge @ operator.onsite + float(np.sum(self.spin * operator.exchange))
+        return float(onsite + 2.0 * np.sum((self.bond.conj() * operator.hopping).real))
+
+
+@dataclass(frozen=True, eq=False)
+class ElectronState:
+    """What a solver returns.
+
+    Attributes
+    ----------
+    energy : float
+        Internal energy: Tr[rho H] at fixed number, Tr[rho (H - mu)] at fixed chemical potential.
+    free_energy : float
+        F = Omega + mu N at fixed number, Omega at fixed chemical potential; energy - kT entropy.
+    entropy : float
+        In units of k_B.
+    chemical_potential : float
+        mu, energy.
+    electrons : float
+        Number of electrons in the cell.
+    density : Density
+    levels, weights : (n_levels,)
+        Single-particle energies and how many states of the cell each stands for (empty for solvers without them).
+    """
+
+    energy: float
+    free_energy: float
+    entropy: float
+    chemical_potential: float
+    electrons: float
+    density: Density
+    levels: FloatArray
+    weights: FloatArray

@@ -1,0 +1,243 @@
+"""Dense diagonalization with k-point sampling: the exact reference of every other solver.
+
+Three forms of one problem, chosen by the spins:
+
+* collinear spins: two blocks of N orbitals, one for each spin;
+* coplanar spins with real hopping: the spins are turned into the xz plane, where H is real, 2N orbitals;
+* otherwise: complex, 2N orbitals.
+
+Eigenvectors are only ever contracted to the density, never differentiated.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from spinase.electrons.kernels.density import scalar_density, spinor_density
+from spinase.electrons.occupation import Filled, Occupation
+from spinase.electrons.operator import Density, ElectronState, SpinOperator
+from spinase.electrons.solvers.base import Solver
+from spinase.errors import ModelError
+
+FloatArray = NDArray[np.float64]
+AnyArray = NDArray[np.generic]
+Precision = Literal["complex128", "complex64"]
+
+_FLAT = 1e-13  # out-of-plane part of the spins, relative, below which a texture counts as coplanar (round-off)
+_BATCH_BYTES = 8 * 1024**2  # small matrices are diagonalized together in batches of this size
+_KEEP_BYTES = 2 * 1024**3  # eigenvectors of all k-points are kept up to this; above, they are computed twice
+
+
+@dataclass(frozen=True, eq=False)
+class _Frame:
+    """Rotation (rows: new axes) that brings the exchange vectors into their smallest form."""
+
+    axes: FloatArray
+    rank: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Batch:
+    """k-points that are solved together: Bloch phases of the bonds (n_k, n_bonds) and weights (n_k,)."""
+
+    phases: NDArray[np.complex128]
+    weights: FloatArray
+
+
+class DenseSolver(Solver):
+    """Exact diagonalization (``torch.linalg.eigh``), on a mesh of k-points including Gamma.
+
+    Parameters
+    ----------
+    occupation : Occupation
+        Filling or chemical potential, and temperature.
+    kpts : (int, int, int)
+        Mesh of k-points along the cell vectors, k = n/kpts: the same states as a cell repeated `kpts` times whose
+        spins repeat too.
+    dtype : str
+        ``"complex128"``, or ``"complex64"``: twice as fast at about 1e-6 accuracy.
+
+    Raises
+    ------
+    ModelError
+        On a wrong mesh or dtype.
+    """
+
+    def __init__(
+        self, occupation: Occupation, kpts: tuple[int, int, int] = (1, 1, 1), dtype: Precision = "complex128"
+    ) -> None:
+        mesh = tuple(int(n) for n in kpts)
+        if len(mesh) != 3 or min(mesh) < 1 or mesh != tuple(kpts):
+            raise ModelError(f"kpts must be three positive integers, got {kpts!r}")
+        if dtype not in ("complex128", "complex64"):
+            raise ModelError(f"dtype must be 'complex128' or 'complex64', got {dtype!r}")
+        self.occupation = occupation
+        self.kpts = mesh
+        self.dtype = dtype
+
+    def solve(self, operator: SpinOperator, bonds: bool = True) -> ElectronState:
+        """Diagonalize, fill, and contract to the density on the operator's pattern."""
+        frame = _spin_frame(operator)
+        batches = self._batches(operator, frame)
+        keep = sum(len(batch.weights) for batch in batches) * self._bytes(operator) <= _KEEP_BYTES
+        solved = [_eigh(self._matrices(operator, frame, batch), vectors=keep) for batch in batches]
+        levels = np.concatenate([values.ravel() for values, _ in solved])
+        weights = np.concatenate(
+            [np.broadcast_to(b.weights[:, None, None], v.shape).ravel() for b, (v, _) in zip(batches, solved, strict=True)]
+        )
+        filled = self.occupation.fill(levels, weights, 2.0 * len(operator))
+        density = self._density(operator, frame, batches, solved, filled, bonds)
+        return ElectronState(
+            energy=filled.energy,
+            free_energy=filled.free_energy,
+            entropy=filled.entropy,
+            chemical_potential=filled.chemical_potential,
+            electrons=filled.electrons,
+            density=density,
+            levels=levels,
+            weights=weights,
+        )
+
+    def _bytes(self, operator: SpinOperator) -> int:
+        """Upper bound of the memory of one k-point's matrix."""
+        return (2 * len(operator)) ** 2 * np.dtype(self.dtype).itemsize
+
+    def _batches(self, operator: SpinOperator, frame: _Frame) -> list[_Batch]:
+        """The mesh in batches; of k and -k, which are conjugate where the site blocks are real, only one."""
+        conjugate = operator.is_real and frame.rank < 3
+        mesh = np.array(self.kpts)
+        index = np.stack(np.meshgrid(*(np.arange(n) for n in mesh), indexing="ij"), axis=-1).reshape(-1, 3)
+        weights = np.full(len(index), 1.0 / len(index))
+        if conjugate:
+            order = np.arange(len(index))
+            mirror = np.ravel_multi_index(tuple((-index % mesh).T), self.kpts)
+            weights = np.where(mirror == order, weights, 2.0 * weights)[mirror >= order]
+            index = index[mirror >= order]
+        size = max(1, _BATCH_BYTES // self._bytes(operator))
+        cuts = range(0, len(index), size)
+        return [
+            _Batch(np.exp(2j * np.pi * ((index[k : k + size] / mesh) @ operator.bonds.shifts.T)), weights[k : k + size])
+            for k in cuts
+        ]
+
+    def _matrices(self, operator: SpinOperator, frame: _Frame, batch: _Batch) -> AnyArray:
+        """Matrices (n_k, n_blocks, n, n) in the smallest form."""
+        real = operator.is_real and frame.rank < 3 and bool(np.all(np.abs(batch.phases.imag) < 1e-12))
+        hopping = operator.hopping * (batch.phases.real if real else batch.phases)
+        double = self.dtype == "complex128"
+        kind = (np.float64 if double else np.float32) if real else (np.complex128 if double else np.complex64)
+        vectors = operator.exchange @ frame.axes.T
+        build = _collinear_matrices if frame.rank == 1 else _spinor_matrices
+        return build(operator, hopping, vectors, np.dtype(kind))
+
+    def _density(
+        self,
+        operator: SpinOperator,
+        frame: _Frame,
+        batches: list[_Batch],
+        solved: list[tuple[FloatArray, AnyArray | None]],
+        filled: Filled,
+        bonds: bool,
+    ) -> Density:
+        first = operator.bonds.first if bonds else operator.bonds.first[:0]
+        second = operator.bonds.second if bonds else operator.bonds.second[:0]
+        sites = np.zeros((len(operator), 4))
+        bond = np.zeros(len(first), dtype=np.complex128)
+        start = 0
+        for batch, (values, stored) in zip(batches, solved, strict=True):
+            vectors = _eigh(self._matrices(operator, frame, batch), vectors=True)[1] if stored is None else stored
+            assert vectors is not None
+            share = filled.occupations[start : start + values.size].reshape(values.shape) * batch.weights[:, None, None]
+            start += values.size
+            phases = batch.phases[:, : len(first)].conj()
+            part_sites, part_bond = _contract_vectors(vectors, share, phases, first, second)
+            sites += part_sites
+            bond += part_bond
+        if operator.is_real and frame.rank < 3:
+            # the other half of the mesh is the complex conjugate: imaginary parts and sigma_y cancel
+            bond = bond.real.astype(np.complex128)
+            sites[:, 2] = 0.0
+        return Density(charge=sites[:, 0].copy(), spin=sites[:, 1:] @ frame.axes, bond=bond)
+
+
+def _spin_frame(operator: SpinOperator) -> _Frame:
+    """Axes in which the exchange vectors lie along z (rank 1) or in the xz plane (rank 2)."""
+    vectors = operator.exchange
+    _, spread, axes = np.linalg.svd(vectors.T @ vectors)
+    spread = np.sqrt(spread)
+    scale = spread[0] if spread[0] > 0.0 else 1.0
+    # the Gram matrix squares round-off: decide on the vectors themselves
+    out_of_line = np.abs(vectors @ axes[1:].T).max(initial=0.0)
+    out_of_plane = np.abs(vectors @ axes[2]).max(initial=0.0)
+    if out_of_line <= _FLAT * scale:
+        return _Frame(np.array([axes[1], np.cross(axes[0], axes[1]), axes[0]]), 1)
+    if out_of_plane <= _FLAT * scale and operator.is_real:
+        return _Frame(np.array([axes[1], np.cross(axes[0], axes[1]), axes[0]]), 2)
+    return _Frame(np.eye(3), 3)
+
+
+def _add_bonds(matrices: AnyArray, rows: NDArray[np.int64], columns: NDArray[np.int64], hopping: AnyArray) -> None:
+    """Add hopping (n_k, n_bonds) and its conjugate to matrices (n_k, n, n); parallel bonds (images) add up."""
+    points = np.arange(len(hopping))[:, None]
+    np.add.at(matrices, (points, rows, columns), hopping)
+    np.add.at(matrices, (points, columns, rows), np.conj(hopping))
+
+
+def _collinear_matrices(
+    operator: SpinOperator, hopping: AnyArray, exchange: FloatArray, kind: np.dtype[np.generic]
+) -> AnyArray:
+    """The two blocks hopping + onsite +- exchange_z, (n_k, 2, N, N)."""
+    sites = np.arange(len(operator))
+    matrices = np.zeros((len(hopping), 2, len(sites), len(sites)), dtype=kind)
+    _add_bonds(matrices[:, 0], operator.bonds.first, operator.bonds.second, hopping)
+    matrices[:, 1] = matrices[:, 0]
+    matrices[:, 0, sites, sites] += operator.onsite + exchange[:, 2]
+    matrices[:, 1, sites, sites] += operator.onsite - exchange[:, 2]
+    return matrices
+
+
+def _spinor_matrices(
+    operator: SpinOperator, hopping: AnyArray, exchange: FloatArray, kind: np.dtype[np.generic]
+) -> AnyArray:
+    """hopping x 1 + onsite + exchange . sigma, (n_k, 1, 2N, 2N)."""
+    up = 2 * np.arange(len(operator))
+    matrices = np.zeros((len(hopping), 1, 2 * len(up), 2 * len(up)), dtype=kind)
+    for spin in (0, 1):
+        _add_bonds(matrices[:, 0], 2 * operator.bonds.first + spin, 2 * operator.bonds.second + spin, hopping)
+    matrices[:, 0, up, up] += operator.onsite + exchange[:, 2]
+    matrices[:, 0, up + 1, up + 1] += operator.onsite - exchange[:, 2]
+    flip = exchange[:, 0] - 1j * exchange[:, 1] if kind.kind == "c" else exchange[:, 0]
+    matrices[:, 0, up, up + 1] += flip
+    matrices[:, 0, up + 1, up] += np.conj(flip)
+    return matrices
+
+
+def _eigh(matrices: AnyArray, vectors: bool) -> tuple[FloatArray, AnyArray | None]:
+    """Levels (n_k, n_blocks, n) and eigenvectors as rows (n_k, n_blocks, n, n), or None."""
+    tensor = torch.from_numpy(matrices)
+    if not vectors:
+        return torch.linalg.eigvalsh(tensor).numpy().astype(np.float64), None
+    values, columns = torch.linalg.eigh(tensor)
+    return values.numpy().astype(np.float64), columns.mT.contiguous().numpy()
+
+
+def _contract_vectors(
+    vectors: AnyArray,
+    occupations: FloatArray,
+    phases: NDArray[np.complex128],
+    first: NDArray[np.int64],
+    second: NDArray[np.int64],
+) -> tuple[FloatArray, NDArray[np.complex128]]:
+    """(Tr rho_ii, Tr[sigma rho_ii]) (N, 4) and bond density of the filled vectors, in the solver's spin frame."""
+    if vectors.shape[1] == 1:
+        return spinor_density(vectors[:, 0], occupations[:, 0], phases, first, second)
+    (up, bond_up), (down, bond_down) = (
+        scalar_density(vectors[:, spin], occupations[:, spin], phases, first, second) for spin in (0, 1)
+    )
+    zero = np.zeros_like(up)
+    return np.stack([up + down, zero, zero, up - down], axis=1), bond_up + bond_down

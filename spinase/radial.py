@@ -1,0 +1,111 @@
+"""Laws of distance shared by hoppings and exchange: a value and its derivative, smoothly cut off."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spinase.errors import ModelError
+
+FloatArray = NDArray[np.float64]
+
+
+def smooth_cutoff(distances: FloatArray, cutoff: float, width: float) -> tuple[FloatArray, FloatArray]:
+    """Switching function c(r) and dc/dr: 1 below cutoff - width, 0 above cutoff, twice differentiable between.
+
+    c = 1 - x^3 (10 - 15 x + 6 x^2) with x = (r - cutoff + width)/width.
+    """
+    x = np.clip((distances - cutoff + width) / width, 0.0, 1.0)
+    return 1.0 - x**3 * (10.0 - 15.0 * x + 6.0 * x**2), -30.0 * x**2 * (1.0 - x) ** 2 / width
+
+
+class RadialLaw(ABC):
+    """A function of distance that vanishes beyond `cutoff` (length)."""
+
+    cutoff: float
+
+    @abstractmethod
+    def __call__(self, distances: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Value (energy) and derivative (energy/length) at `distances` (n,)."""
+
+
+@dataclass(frozen=True)
+class Exponential(RadialLaw):
+    """v(r) = amplitude exp(-decay (r - reference)) c(r), with c the smooth cutoff over the last `width`.
+
+    amplitude: energy; decay: 1/length; reference, cutoff, width: length.
+    """
+
+    amplitude: float
+    decay: float
+    reference: float
+    cutoff: float
+    width: float
+
+    def __post_init__(self) -> None:
+        _check_range(self.cutoff, self.width)
+
+    def __call__(self, distances: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Value and derivative at `distances`."""
+        bare = self.amplitude * np.exp(-self.decay * (distances - self.reference))
+        switch, slope = smooth_cutoff(distances, self.cutoff, self.width)
+        return bare * switch, bare * (slope - self.decay * switch)
+
+
+@dataclass(frozen=True)
+class PowerLaw(RadialLaw):
+    """v(r) = amplitude (reference/r)^exponent c(r), with c the smooth cutoff over the last `width`."""
+
+    amplitude: float
+    exponent: float
+    reference: float
+    cutoff: float
+    width: float
+
+    def __post_init__(self) -> None:
+        _check_range(self.cutoff, self.width)
+
+    def __call__(self, distances: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Value and derivative at `distances`."""
+        bare = self.amplitude * (self.reference / distances) ** self.exponent
+        switch, slope = smooth_cutoff(distances, self.cutoff, self.width)
+        return bare * switch, bare * (slope - self.exponent / distances * switch)
+
+
+@dataclass(frozen=True)
+class UserLaw(RadialLaw):
+    """A user's ``function(r) -> (value, derivative)``; its derivative is checked by finite differences once.
+
+    The function must go to zero at `cutoff` by itself if forces are to be continuous.
+    """
+
+    function: Callable[[FloatArray], tuple[FloatArray, FloatArray]]
+    cutoff: float
+
+    def __post_init__(self) -> None:
+        _check_range(self.cutoff, self.cutoff)
+        points = self.cutoff * np.linspace(0.3, 0.95, 27)
+        step = 1e-5 * self.cutoff
+        slope = (self.function(points + step)[0] - self.function(points - step)[0]) / (2.0 * step)
+        claimed = np.asarray(self.function(points)[1], dtype=float)
+        wrong = np.flatnonzero(np.abs(slope - claimed) > 1e-4 * (np.abs(slope).max() + np.abs(claimed).max()) + 1e-12)
+        if len(wrong):
+            k = wrong[0]
+            raise ModelError(
+                f"the derivative returned by the user's law disagrees with its value at r = {points[k]:.4g}: "
+                f"{claimed[k]:.6g} given, {slope[k]:.6g} by finite differences"
+            )
+
+    def __call__(self, distances: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Value and derivative at `distances`."""
+        value, derivative = self.function(distances)
+        return np.asarray(value, dtype=float), np.asarray(derivative, dtype=float)
+
+
+def _check_range(cutoff: float, width: float) -> None:
+    if not (np.isfinite(cutoff) and cutoff > 0.0 and 0.0 < width <= cutoff):
+        raise ModelError(f"a law of distance needs 0 < width <= cutoff; got cutoff={cutoff}, width={width}")
