@@ -42,8 +42,8 @@ The spins may be shorter than 1 (midpoints of a step): E is then continued as a 
 class FastFields(Protocol):
     """Optional fast path of a calculator: fields as a function of the spins, without ASE's copies and cache."""
 
-    def field_function(self, atoms: Atoms) -> FieldFunction:
-        """Return B(spins) at the positions and moment lengths `atoms` has now."""
+    def field_function(self, atoms: Atoms, lengths: FloatArray | None = None) -> FieldFunction:
+        """Return B(spins) at the positions `atoms` has now, for moment lengths (N,) (default: those of `atoms`)."""
         ...
 
 
@@ -90,8 +90,10 @@ def check_units(atoms: Atoms, calc: Any) -> None:
         )
 
 
-def field_function(atoms: Atoms, calc: Any) -> FieldFunction:
-    """B(spins) of any calculator at the positions and moment lengths `atoms` has now.
+def field_function(atoms: Atoms, calc: Any, lengths: FloatArray | None = None) -> FieldFunction:
+    """B(spins) of any calculator at the positions `atoms` has now, for moment lengths (N,) (default: those of `atoms`).
+
+    A driver passes the lengths it started with, so that round-off in |m| never enters a trajectory.
 
     Calculators with a fast path (:class:`FastFields`) are called without ASE's copies; any other is asked for
     ``magnetic_forces`` with the moments written into `atoms`.
@@ -103,12 +105,12 @@ def field_function(atoms: Atoms, calc: Any) -> FieldFunction:
     """
     require_magnetic_forces(calc)
     if isinstance(calc, FastFields):
-        return calc.field_function(atoms)
-    lengths = np.linalg.norm(get_moments(atoms), axis=1)[:, None]
+        return calc.field_function(atoms, lengths)
+    scale = np.linalg.norm(get_moments(atoms), axis=1) if lengths is None else lengths
 
     def fields(spins: FloatArray) -> FloatArray:
         before = get_moments(atoms)
-        set_moments(atoms, lengths * spins)
+        set_moments(atoms, scale[:, None] * spins)
         try:
             return np.asarray(calc.get_property("magnetic_forces", atoms), dtype=np.float64)
         finally:

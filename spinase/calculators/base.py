@@ -50,6 +50,8 @@ class SpinCalculator(Calculator, ABC, Generic[Frozen, State]):
     citation: ClassVar[str] = ""
     implemented_properties = ["energy", "free_energy", "forces", "stress", "magnetic_forces", "torques"]
     default_parameters: ClassVar[dict[str, Any]] = {}
+    atoms: Atoms | None
+    results: dict[str, Any]
 
     def __init__(self) -> None:
         super().__init__()
@@ -124,16 +126,16 @@ class SpinCalculator(Calculator, ABC, Generic[Frozen, State]):
                 f"{type(self).__name__} describes a driven system: its magnetic forces are no gradient, there is no energy"
             )
 
-    def field_function(self, atoms: Atoms) -> FieldFunction:
-        """B(spins) at the present positions and moment lengths, without ASE's copies (see ``contract.FastFields``)."""
+    def field_function(self, atoms: Atoms, lengths: FloatArray | None = None) -> FieldFunction:
+        """B(spins) at the present positions, without ASE's copies (see ``contract.FastFields``)."""
         check_units(atoms, self)
         frozen = self._frozen if self._geometry_is_current(atoms) else None
         frozen = self.freeze(geometry_of(atoms)) if frozen is None else frozen
-        lengths = np.linalg.norm(get_moments(atoms), axis=1)
+        scale = np.linalg.norm(get_moments(atoms), axis=1) if lengths is None else lengths
 
         def fields(spins: FloatArray) -> FloatArray:
-            state = self.solve(frozen, spins, lengths)
-            result: FloatArray = self.derive("magnetic_forces", frozen, state, spins, lengths)
+            state = self.solve(frozen, spins, scale)
+            result: FloatArray = self.derive("magnetic_forces", frozen, state, spins, scale)
             return result
 
         return fields

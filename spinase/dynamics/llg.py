@@ -129,7 +129,7 @@ class LLGDynamics(MolecularDynamics):
         self._read_atoms()
         self.applied_field()
         if logfile:
-            self.attach(self.closelater(SpinLogger(self, logfile)), loginterval)
+            self.attach(SpinLogger(self, self.openfile(file=logfile, comm=self.comm, mode="a")), loginterval)
 
     @classmethod
     def from_config(cls, config: LLGConfig, atoms: Atoms, rng: np.random.Generator) -> LLGDynamics:
@@ -230,7 +230,7 @@ class LLGDynamics(MolecularDynamics):
             self._read_atoms()
             self._fields = None
         if self._fields is None or not self._same_geometry():
-            self._fields = field_function(self.atoms, calculator_of(self.atoms))
+            self._fields = field_function(self.atoms, calculator_of(self.atoms), self._lengths)
             self._bound = (self.atoms.calc, self.atoms.positions.copy(), self.atoms.cell.array.copy(), self.atoms.pbc.copy())
 
     def _same_geometry(self) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import IO, TYPE_CHECKING
 
 import numpy as np
@@ -21,10 +20,9 @@ class SpinLogger:
     applied field where there is one; everything is in the unit system of the atoms.
     """
 
-    def __init__(self, dynamics: LLGDynamics, logfile: str | IO[str]) -> None:
+    def __init__(self, dynamics: LLGDynamics, file: IO[str]) -> None:
         self.dynamics = dynamics
-        self.owns = isinstance(logfile, str) and logfile != "-"
-        self.file = _open(logfile)
+        self.file = file
         units = get_units(dynamics.atoms)
         self.file.write(
             f"# time [{units.time}]  energy/site [{units.energy}]  |<m>| [{units.moment}]  rms torque [{units.energy}]\n"
@@ -42,14 +40,3 @@ class SpinLogger:
         mean = np.linalg.norm(moments.mean(axis=0))
         self.file.write(f"{self.dynamics.get_time():14.6f} {shown:>18} {mean:12.8f} {rms:12.6e}\n")
         self.file.flush()
-
-    def close(self) -> None:
-        """Close the file if it was opened here."""
-        if self.owns:
-            self.file.close()
-
-
-def _open(logfile: str | IO[str]) -> IO[str]:
-    if not isinstance(logfile, str):
-        return logfile
-    return sys.stdout if logfile == "-" else open(logfile, "a")

@@ -1,0 +1,74 @@
+"""Integrators: order of convergence, conserved lengths and energies, closed forms."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from spinase.dynamics.integrators import INTEGRATORS, Depondt, Heun, ImplicitMidpoint, SemiImplicitB
+from spinase.errors import ConvergenceError
+from spinase.spin_algebra import precession_vector, random_spins
+
+COUPLINGS = np.random.default_rng(0).normal(size=(6, 6))
+COUPLINGS = COUPLINGS + COUPLINGS.T - 2 * np.diag(np.diag(COUPLINGS))
+START = random_spins(6, np.random.default_rng(1))
+
+
+def energy(spins: np.ndarray) -> float:
+    return float(-0.5 * np.sum(spins * (COUPLINGS @ spins)))
+
+
+def run(name: str, steps: int, time: float, damping: float = 0.0) -> np.ndarray:
+    integrator, spins = INTEGRATORS[name](), START.copy()
+    for _ in range(steps):
+        spins = integrator.step(
+            spins, lambda s, _: precession_vector(s, COUPLINGS @ s, 1 / (1 + damping**2), damping), time / steps
+        )
+    return spins
+
+
+@pytest.mark.parametrize("damping", [0.0, 0.3])
+@pytest.mark.parametrize("name", INTEGRATORS)
+def test_second_order(name: str, damping: float) -> None:
+    exact = run("depondt", 20480, 1.0, damping)
+    errors = [np.abs(run(name, steps, 1.0, damping) - exact).max() for steps in (160, 320, 640)]
+    orders = np.log2(np.array(errors[:-1]) / np.array(errors[1:]))
+    np.testing.assert_allclose(orders, 2.0, atol=0.12)
+
+
+@pytest.mark.parametrize("name", INTEGRATORS)
+def test_lengths_are_kept(name: str) -> None:
+    spins = run(name, 3000, 60.0, 0.1)
+    np.testing.assert_allclose(np.linalg.norm(spins, axis=1), 1.0, rtol=0, atol=1e-12)
+
+
+def test_midpoint_keeps_the_energy_of_bilinear_models_and_the_others_do_not() -> None:
+    drift = {name: abs(energy(run(name, 400, 20.0)) - energy(START)) for name in INTEGRATORS}
+    assert drift["midpoint"] < 1e-10
+    assert min(drift["heun"], drift["depondt"], drift["sib"]) > 1e-6
+
+
+def test_midpoint_is_reversible() -> None:
+    integrator = ImplicitMidpoint()
+
+    def rate(spins: np.ndarray, _: float) -> np.ndarray:
+        return precession_vector(spins, COUPLINGS @ spins, 1.0, 0.0)
+
+    there = integrator.step(START, rate, 0.1)
+    back = integrator.step(there, rate, -0.1)
+    np.testing.assert_allclose(back, START, atol=1e-12)
+
+
+@pytest.mark.parametrize("integrator", [Depondt(), Heun(), SemiImplicitB(), ImplicitMidpoint()])
+def test_time_within_the_step_is_used(integrator: Heun) -> None:
+    """ds/dt = s x (0, 0, w(t)) with w = 1 + t turns by t + t^2/2: exact sense and second order in the fractions."""
+    spins = np.array([[1.0, 0.0, 0.0]])
+    for k in range(200):
+        spins = integrator.step(spins, lambda s, c, k=k: np.array([[0.0, 0.0, 1.0 + (k + c) * 0.01]]), 0.01)
+    angle = 2.0 + 2.0
+    np.testing.assert_allclose(spins[0], [np.cos(angle), -np.sin(angle), 0.0], atol=2e-4)
+
+
+def test_midpoint_says_when_the_step_is_too_large() -> None:
+    with pytest.raises(ConvergenceError, match="did not converge in 100 iterations .* reduce the timestep, now 50"):
+        ImplicitMidpoint().step(START, lambda s, _: precession_vector(s, COUPLINGS @ s, 1.0, 0.0), 50.0)
