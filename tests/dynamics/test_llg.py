@@ -38,7 +38,9 @@ def single(field: tuple[float, float, float], moment: float = 2.2, spins: tuple[
     return atoms
 
 
-def magnet(sites: int = 8, exchange: float = 1.0, units_name: str = "reduced", moment: float = 1.0, seed: int = 3) -> SpinAtoms:
+def magnet(
+    sites: int = 8, exchange: float = 1.0, units_name: str = "reduced", moment: float = 1.0, seed: int = 3
+) -> SpinAtoms:
     atoms = SpinAtoms.lattice("chain", (sites,), units=units_name, moment=moment, rng=seed)
     atoms.calc = Pairs(ring(sites, exchange))
     return atoms
@@ -164,7 +166,7 @@ def test_ase_habits_work(tmp_path: Path) -> None:
     atoms, log, seen = magnet(), io.StringIO(), []
     dyn = LLGDynamics(atoms, timestep=0.1, damping=0.1, trajectory=str(tmp_path / "run.traj"), logfile=log, loginterval=5)
     dyn.attach(lambda: seen.append(dyn.nsteps), interval=4)
-    steps = [done for done in dyn.irun(10)]
+    steps = list(dyn.irun(10))
     assert steps == [False] * 10 + [True]
     assert seen == [0, 4, 8]
     assert dyn.get_time() == pytest.approx(1.0)

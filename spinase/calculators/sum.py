@@ -1,0 +1,154 @@
+"""Sums of calculators: spin terms, electrons and ordinary ASE potentials in one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
+from numpy.typing import NDArray
+
+from spinase.atoms import get_moments
+from spinase.calculators.base import SpinCalculator
+from spinase.contract import FieldFunction, NotConservativeError, check_units, field_function, is_conservative
+from spinase.errors import ModelError, UnitMismatchError
+
+FloatArray = NDArray[np.float64]
+_ADDITIVE = ("energy", "free_energy", "forces", "stress", "magnetic_forces")
+
+
+class SpinSumCalculator(Calculator):
+    """Weighted sum of calculators, ordinary ASE ones included.
+
+    Every additive result (energy, free energy, forces, stress, magnetic forces) is the sum over the members that have
+    it; a member without it counts as zero (an EMT lattice has no magnetic forces, a spin term on a frozen lattice no
+    forces), and a member without a free energy counts with its energy.  ``torques`` are m x B of the sum.  Members keep
+    their own caches, so nothing is computed twice for one state and spin changes rebuild no geometry.  (ASE's own
+    ``SumCalculator`` offers only the properties ALL members have: with EMT in it the magnetic forces disappear.)
+
+    Parameters
+    ----------
+    calculators : sequence
+        The members; at least one.
+    weights : sequence of float, optional
+        One for each; default 1.
+
+    Raises
+    ------
+    ModelError
+        Without members or with a wrong number of weights.
+    UnitMismatchError
+        If members declare different unit systems.
+    """
+
+    citation: ClassVar[str] = ""
+    default_parameters: ClassVar[dict[str, Any]] = {}
+    atoms: Atoms | None
+    results: dict[str, Any]
+
+    def __init__(self, calculators: Sequence[Any], weights: Sequence[float] | None = None) -> None:
+        super().__init__()
+        if not calculators:
+            raise ModelError("a sum needs at least one calculator")
+        self.calculators = list(calculators)
+        self.weights = [1.0] * len(self.calculators) if weights is None else [float(w) for w in weights]
+        if len(self.weights) != len(self.calculators):
+            raise ModelError(f"{len(self.weights)} weights for {len(self.calculators)} calculators: give one for each")
+        self.units = _common_units(self.calculators)
+        self.conservative = all(is_conservative(calc) for calc in self.calculators)
+        self.symmetries = frozenset.intersection(
+            *(getattr(calc, "symmetries", SpinCalculator.symmetries) for calc in self.calculators)
+        )
+        offered = {name for calc in self.calculators for name in calc.implemented_properties}
+        if "energy" in offered:
+            offered.add("free_energy")
+        self.implemented_properties = [name for name in _ADDITIVE if name in offered]
+        if "magnetic_forces" in offered:
+            self.implemented_properties.append("torques")
+
+    def calculate(
+        self, atoms: Atoms | None = None, properties: list[str] | None = None, system_changes: list[str] = all_changes
+    ) -> None:
+        """Ask the members and add; ASE calls this."""
+        target = self.atoms if atoms is None else atoms
+        try:
+            check_units(target, self)
+            for name in properties or ["energy"]:
+                self.results[name] = self._total(name, target)
+        except BaseException:
+            self.reset()
+            raise
+        if self.atoms is None:
+            self.atoms = target.copy()
+
+    def _total(self, name: str, atoms: Atoms) -> Any:
+        if name not in self.implemented_properties:
+            raise PropertyNotImplementedError(f"no member of the sum gives {name!r}")
+        if name in ("energy", "free_energy") and not self.conservative:
+            driven = next(type(calc).__name__ for calc in self.calculators if not is_conservative(calc))
+            raise NotConservativeError(f"the sum contains the driven {driven}: it has no energy")
+        if name == "torques":
+            return np.cross(get_moments(atoms), self._total("magnetic_forces", atoms))
+        parts = [
+            weight * np.asarray(calc.get_property(_member_name(calc, name), atoms))
+            for calc, weight in zip(self.calculators, self.weights, strict=True)
+            if _member_name(calc, name) in calc.implemented_properties
+        ]
+        total = np.sum(parts, axis=0)
+        return float(total) if total.ndim == 0 else total
+
+    def field_function(self, atoms: Atoms, lengths: FloatArray | None = None) -> FieldFunction:
+        """Sum of the members' field functions (see ``contract.FastFields``)."""
+        parts = [
+            (weight, field_function(atoms, calc, lengths))
+            for calc, weight in zip(self.calculators, self.weights, strict=True)
+            if "magnetic_forces" in calc.implemented_properties
+        ]
+
+        def fields(spins: FloatArray) -> FloatArray:
+            total = np.zeros_like(spins)
+            for weight, part in parts:
+                total += weight * part(spins)
+            return total
+
+        return fields
+
+    def for_supercell(self, repeat: tuple[int, int, int]) -> SpinSumCalculator | None:
+        """The sum of the members' supercell calculators; None if a member has none."""
+        members = [calc.for_supercell(repeat) if hasattr(calc, "for_supercell") else calc for calc in self.calculators]
+        return None if None in members else SpinSumCalculator(members, self.weights)
+
+    def checkpoint_state(self) -> dict[str, Any]:
+        """The members' restart states, by position."""
+        states = {str(k): _state_of(calc) for k, calc in enumerate(self.calculators)}
+        return {key: state for key, state in states.items() if state}
+
+    def restore_state(self, state: dict[str, Any]) -> None:
+        """Give every member its state back."""
+        for key, part in state.items():
+            self.calculators[int(key)].restore_state(part)
+
+
+def _state_of(calc: Any) -> dict[str, Any]:
+    return calc.checkpoint_state() if hasattr(calc, "checkpoint_state") else {}
+
+
+def _member_name(calc: Any, name: str) -> str:
+    """A member without a free energy (no electronic entropy) has it equal to its energy."""
+    return "energy" if name == "free_energy" and "free_energy" not in calc.implemented_properties else name
+
+
+def _common_units(calculators: Sequence[Any]) -> str | None:
+    declared: dict[str, str] = {}
+    for calc in calculators:
+        units = getattr(calc, "units", None)
+        if units is None and type(calc).__module__.startswith("ase."):
+            units = "metal"
+        if isinstance(units, str):
+            declared.setdefault(units, type(calc).__name__)
+    if len(declared) > 1:
+        listing = ", ".join(f"{name} in {units}" for units, name in declared.items())
+        raise UnitMismatchError(f"the members of a sum must share one unit system: {listing}")
+    return next(iter(declared), None)

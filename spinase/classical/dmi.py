@@ -1,0 +1,75 @@
+"""Dzyaloshinskii-Moriya interaction, E = -sum_{i<j} D_ij.(s_i x s_j).
+
+D_ij = D e_ij (bulk, along the bond) or D n x e_ij (interfacial, n the normal), with e_ij the unit vector from i to j.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spinase.classical.terms import FrozenTerm, Term, pull_on_bonds
+from spinase.geometry import Bonds, Geometry
+from spinase.pair_laws import PairLaw
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class DzyaloshinskiiMoriya(Term):
+    """DMI; H_i = sum_j s_j x D_ij.
+
+    Attributes
+    ----------
+    law : PairLaw
+        D by neighbour shell or by distance, energy.
+    normal : (3,) or None
+        Unit normal n of an interfacial DMI; None: bulk DMI along the bonds.
+    """
+
+    law: PairLaw
+    normal: FloatArray | None = None
+
+    def freeze(self, geometry: Geometry) -> FrozenDMI:
+        """Bonds and D vectors of a geometry."""
+        return FrozenDMI(*self.law.amplitudes(geometry), self.normal)
+
+
+@dataclass(frozen=True, eq=False)
+class FrozenDMI(FrozenTerm):
+    """DMI on a geometry."""
+
+    bonds: Bonds
+    couplings: FloatArray
+    slopes: FloatArray
+    normal: FloatArray | None
+
+    def _unit(self) -> FloatArray:
+        return self.bonds.vectors / self.bonds.distances[:, None]
+
+    def _vectors(self) -> FloatArray:
+        unit = self._unit()
+        return self.couplings[:, None] * (unit if self.normal is None else np.cross(self.normal, unit))
+
+    def energy(self, spins: FloatArray, lengths: FloatArray) -> float:
+        """E = -sum D_ij.(s_i x s_j)."""
+        return -float(np.sum(self._vectors() * np.cross(spins[self.bonds.first], spins[self.bonds.second])))
+
+    def gradient(self, spins: FloatArray, lengths: FloatArray) -> FloatArray:
+        """H_i = s_j x D_ij and H_j = D_ij x s_i."""
+        vectors = self._vectors()
+        out = np.zeros_like(spins)
+        np.add.at(out, self.bonds.first, np.cross(spins[self.bonds.second], vectors))
+        np.add.at(out, self.bonds.second, np.cross(vectors, spins[self.bonds.first]))
+        return out
+
+    def lattice(self, spins: FloatArray, lengths: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """E_b = -D(r) e.A with A = s_i x s_j (bulk) or (s_i x s_j) x n: both D and the direction e depend on r."""
+        chirality = np.cross(spins[self.bonds.first], spins[self.bonds.second])
+        axial = chirality if self.normal is None else np.cross(chirality, self.normal)
+        unit = self._unit()
+        along = np.einsum("ba,ba->b", unit, axial)[:, None]
+        turning = (self.couplings / self.bonds.distances)[:, None] * (axial - along * unit)
+        return pull_on_bonds(self.bonds, -self.slopes[:, None] * along * unit - turning, len(spins))

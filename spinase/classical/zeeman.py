@@ -1,0 +1,38 @@
+"""Zeeman energy of the moments, E = -sum m_i.B."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spinase.classical.terms import FrozenTerm, Term
+from spinase.geometry import Geometry
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Zeeman(Term, FrozenTerm):
+    """Uniform field; H_i = mu_i B.
+
+    Attributes
+    ----------
+    field : (3,)
+        B, energy/moment (metal: eV/mu_B; one tesla is 5.788e-5).
+    """
+
+    field: FloatArray
+
+    def freeze(self, geometry: Geometry) -> Zeeman:
+        """The term knows no geometry."""
+        return self
+
+    def energy(self, spins: FloatArray, lengths: FloatArray) -> float:
+        """E = -sum mu_i s_i.B."""
+        return -float(lengths @ (spins @ self.field))
+
+    def gradient(self, spins: FloatArray, lengths: FloatArray) -> FloatArray:
+        """H_i = mu_i B."""
+        return lengths[:, None] * self.field
