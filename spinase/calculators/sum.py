@@ -73,6 +73,7 @@ class SpinSumCalculator(Calculator):
     ) -> None:
         """Ask the members and add; ASE calls this."""
         target = self.atoms if atoms is None else atoms
+        assert target is not None
         try:
             check_units(target, self)
             for name in properties or ["energy"]:

@@ -31,7 +31,9 @@ from spinase.units import METAL
 GAMMA_PER_FS = 3.0385  # rad/fs per (eV/mu_B), g = 2
 
 
-def single(field: tuple[float, float, float], moment: float = 2.2, spins: tuple[float, ...] = (1, 0, 0), **keys: object) -> Atoms:
+def single(
+    field: tuple[float, float, float], moment: float = 2.2, spins: tuple[float, ...] = (1, 0, 0), **keys: object
+) -> Atoms:
     atoms = SpinAtoms("Fe", positions=[[0, 0, 0]], spins=spins, **keys)
     atoms.moments = moment * atoms.spins
     atoms.calc = Pairs(np.zeros((1, 1)), field)
@@ -84,9 +86,7 @@ def test_thermostat_reproduces_the_langevin_function(form: str, units_name: str)
     step = 0.1 if units_name == "reduced" else 0.1 / (METAL.gyromagnetic_ratio * scale)
     kT = moment * scale / x
     heat = {"kT": kT} if units_name == "reduced" else {"temperature_K": kT / units.kB}
-    dyn = LLGDynamics(
-        atoms, timestep=step, damping=1.0, form=form, integrator="sib", rng=np.random.default_rng(5), **heat
-    )
+    dyn = LLGDynamics(atoms, timestep=step, damping=1.0, form=form, integrator="sib", rng=np.random.default_rng(5), **heat)
     dyn.run(150)
     samples = []
     for _ in range(60):
