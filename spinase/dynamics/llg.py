@@ -122,6 +122,7 @@ class LLGDynamics(MolecularDynamics):
         self.mobile = _mobile_mask(frozen, len(atoms))
         self.probe = probe
         self._fields: FieldFunction | None = None
+        self._inside_run, self._suspect, self._dirty = False, True, False
         self._spins: FloatArray
         self._lengths: FloatArray
         self._written: FloatArray
@@ -139,8 +140,9 @@ class LLGDynamics(MolecularDynamics):
     # -- the equation -------------------------------------------------------------------------------------------------
 
     def step(self) -> None:
-        """Advance the spins by one time step and write the moments to the atoms."""
-        self._sync()
+        """Advance the spins by one time step; the moments of the atoms follow before anyone else can look."""
+        if self._suspect:
+            self._sync()
         thermal = self._thermal_field()
         gamma, alpha = self.unit_system.gyromagnetic_ratio, self.damping
         prefactor = gamma if self.form == "landau-lifshitz" else gamma / (1.0 + alpha**2)
@@ -157,7 +159,9 @@ class LLGDynamics(MolecularDynamics):
             return vector if everything_moves else vector * self.mobile[:, None]
 
         self._spins = self.integrator.step(self._spins, rate, self.dt)
-        self._write_atoms()
+        self._dirty = True
+        if not self._inside_run or self._observers_due(self.nsteps + 1):
+            self._write_atoms()
 
     def applied_field(self, fraction: float = 0.0) -> FloatArray | float:
         """Applied field (N, 3) at `fraction` of the coming step, energy/moment; 0.0 if there is none."""
@@ -201,7 +205,27 @@ class LLGDynamics(MolecularDynamics):
         if self.probe and self.nsteps == 0:
             probe_moments(self.atoms, calculator_of(self.atoms))
         self._fields = None
-        yield from super().irun(steps)
+        for done in super().irun(steps):
+            self._suspect = self._suspect or not self._inside_run
+            yield done
+
+    def run(self, steps: int = 50) -> bool:
+        """Run as ASE's drivers do; between observers the atoms are neither read nor written."""
+        self._inside_run = self._suspect = True
+        try:
+            return bool(super().run(steps))
+        finally:
+            self._inside_run = False
+            if self._dirty:
+                self._write_atoms()
+
+    def call_observers(self) -> None:
+        """Call what is due; an observer may have changed the atoms, so they are looked at again before the next step."""
+        self._suspect = self._suspect or self._observers_due(self.nsteps)
+        super().call_observers()
+
+    def _observers_due(self, nsteps: int) -> bool:
+        return any(nsteps % n == 0 if n > 0 else nsteps == -n for _, n, _, _ in self.observers)
 
     def _refresh_properties(self) -> None:
         """Nothing to refresh: forces on atoms are not part of spin dynamics, observers ask for what they need."""
@@ -222,9 +246,11 @@ class LLGDynamics(MolecularDynamics):
     def _write_atoms(self) -> None:
         np.multiply(self._lengths[:, None], self._spins, out=self._written)
         set_moments_unchecked(self.atoms, self._written)
+        self._dirty = False
 
     def _sync(self) -> None:
         """Take over what others did to the atoms since the last step (moments, positions, cell, calculator)."""
+        self._suspect = not self._inside_run
         stored = self.atoms.arrays.get("initial_magmoms")
         if stored is None or not np.array_equal(stored, self._written):
             self._read_atoms()
@@ -259,6 +285,7 @@ class LLGDynamics(MolecularDynamics):
         self._spins = np.array(state["spins"], dtype=np.float64)
         self._lengths = np.array(state["lengths"], dtype=np.float64)
         self._write_atoms()
+        self._suspect = True
         if state["rng"] is not None and self.rng is not None:
             self.rng.bit_generator.state = state["rng"]
 

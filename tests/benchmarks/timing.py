@@ -1,0 +1,28 @@
+"""Shared clock of the benchmarks: interleaved runs of several callables, medians, and their ratios to the first."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+
+def interleaved(tasks: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+    """Median seconds of each task; the tasks take turns, so that a slow spell of the machine hits all of them."""
+    times: dict[str, list[float]] = {name: [] for name in tasks}
+    for task in tasks.values():
+        task()
+    for _ in range(repeats):
+        for name, task in tasks.items():
+            start = time.perf_counter()
+            task()
+            times[name].append(time.perf_counter() - start)
+    return {name: float(np.median(values)) for name, values in times.items()}
+
+
+def header(threads: int) -> str:
+    """One line that says where the numbers come from."""
+    return f"# {platform.processor() or platform.machine()}, {os.cpu_count()} cores, {threads} thread(s), numpy {np.__version__}"
