@@ -124,9 +124,7 @@ def rotate_spins(atoms: Atoms, axis: ArrayLike, angle: float) -> None:
     set_moments(atoms, get_moments(atoms) @ rotation_matrix(axis, angle).T)
 
 
-def rotate_with_moments(
-    atoms: Atoms, a: Any, v: Any = None, center: Any = (0, 0, 0), rotate_cell: bool = False
-) -> None:
+def rotate_with_moments(atoms: Atoms, a: Any, v: Any = None, center: Any = (0, 0, 0), rotate_cell: bool = False) -> None:
     """ASE's ``atoms.rotate(a, v, center, rotate_cell)`` that turns the moments too (ASE itself leaves them behind)."""
     frame = Atoms("H3", positions=np.eye(3))
     frame.rotate(a, v)
@@ -139,35 +137,35 @@ def rotate_with_moments(
 def surface(bulk: Atoms, indices: tuple[int, int, int], layers: int, vacuum: float | None = None, **options: Any) -> Atoms:
     """``ase.build.surface`` that turns the moments with the crystal (ASE rotates the cell and leaves them behind).
 
-    The rotation is read off the three atoms of a probe cell that is cut the same way.
+    Raises
+    ------
+    InvalidMomentsError
+        If the rotation cannot be read off the cut (a cell so flat that the probe does not fit).
     """
     slab = ase_surface(bulk, indices, layers, vacuum=vacuum, **options)
     if has_moments(bulk):
-        # ASE turns the frame (a1, a1 x a2) of the cut into (x, z): the same cut of the bare cell gives both frames.
-        old = _cut_frame(bulk, indices)
-        moments = get_moments(slab)
+        moments = get_moments(slab) @ _cut_rotation(bulk, indices).T
         slab.arrays.pop(_ARRAY, None)
-        set_moments(slab, moments @ old.T)
+        set_moments(slab, moments)
     return slab
 
 
-def _cut_frame(bulk: Atoms, indices: tuple[int, int, int]) -> FloatArray:
-    """Rows: the directions, in the bulk frame, that ASE's surface() turns into x, y and z."""
-    normal = np.asarray(indices) @ np.linalg.inv(bulk.cell.array).T
-    normal = normal / np.linalg.norm(normal)
-    slab = ase_surface(Atoms("H", cell=bulk.cell, pbc=True), indices, 1)
-    lengths, angle = slab.cell.lengths(), slab.cell.angles()[2]
-    # candidates for the in-plane vectors: lattice vectors perpendicular to the normal, with the slab's lengths and angle
-    grid = np.array([n for n in np.ndindex(13, 13, 13)]) - 6
-    inside = grid[(grid @ np.asarray(indices) == 0) & grid.any(axis=1)] @ bulk.cell.array
-    sizes = np.linalg.norm(inside, axis=1)
-    for first in inside[np.isclose(sizes, lengths[0])]:
-        for second in inside[np.isclose(sizes, lengths[1])]:
-            cosine = first @ second / lengths[0] / lengths[1]
-            if np.isclose(cosine, np.cos(np.radians(angle)), atol=1e-8) and np.cross(first, second) @ normal > 0:
-                x = first / lengths[0]
-                return np.array([x, np.cross(normal, x), normal])
-    raise InvalidMomentsError(f"cannot find the rotation of surface {indices}: cut it from a smaller cell")
+def _cut_rotation(bulk: Atoms, indices: tuple[int, int, int]) -> FloatArray:
+    """Rotation R (3, 3) of ASE's surface cut, read off a probe: a site and three close by along x, y and z.
+
+    For some indices, such as (-1, 1, 0), ASE's cut mirrors the crystal; moments are axial vectors, so R is then -1 times
+    the reflection.
+    """
+    small = 1e-3 * float(np.abs(bulk.cell.array).max())
+    for corner in (0.31, 0.17, 0.43, 0.59, 0.71):  # elsewhere if the cut happens to go between the four sites
+        centre = np.array([corner, 1.37 * corner % 1.0, 1.73 * corner % 1.0]) @ bulk.cell.array
+        sites = np.vstack([centre, centre + small * np.eye(3)])
+        probe = ase_surface(Atoms("HHeLiBe", positions=sites, cell=bulk.cell, pbc=True), indices, 1)
+        turn = ((probe.positions[1:] - probe.positions[0]) / small).T
+        if np.allclose(turn.T @ turn, np.eye(3), atol=1e-8):
+            left, _, right = np.linalg.svd(turn)
+            return np.asarray(left @ right * np.sign(np.linalg.det(turn)))
+    raise InvalidMomentsError(f"cannot read the rotation of surface {indices} off this cell: rotate the moments by hand")
 
 
 def geometry_of(atoms: Atoms) -> Geometry:
@@ -204,7 +202,12 @@ class SpinAtoms(Atoms):
     """
 
     def __init__(
-        self, *args: Any, moments: ArrayLike | None = None, spins: ArrayLike | None = None, units: str | None = None, **kwargs: Any
+        self,
+        *args: Any,
+        moments: ArrayLike | None = None,
+        spins: ArrayLike | None = None,
+        units: str | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         if units is not None:
@@ -351,9 +354,7 @@ class SpinAtoms(Atoms):
         return atoms
 
 
-def convert_units(
-    atoms: Atoms, target: str, *, energy: float, length: float, moment: float
-) -> SpinAtoms:
+def convert_units(atoms: Atoms, target: str, *, energy: float, length: float, moment: float) -> SpinAtoms:
     """Convert a magnet between metal and reduced units.
 
     Parameters
@@ -374,11 +375,13 @@ def convert_units(
     Raises
     ------
     UnitMismatchError
-        If a scale is not positive.
+        If a scale is not positive, or the atoms move (there is no reduced unit of mass).
     """
     for label, value in (("energy", energy), ("length", length), ("moment", moment)):
         if not np.isfinite(value) or value <= 0.0:
             raise UnitMismatchError(f"{label} scale must be positive, got {value}")
+    if atoms.has("momenta") and np.any(atoms.arrays["momenta"]):
+        raise UnitMismatchError("the atoms have velocities, which are not converted: set them to zero, and again afterwards")
     copy = SpinAtoms(atoms)
     source, goal = get_units(atoms).name, unit_system(target).name
     if source != goal:

@@ -19,12 +19,13 @@ Drivers and observers know calculators only through this module, so any ASE calc
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
+from ase.outputs import Properties, all_outputs
 from numpy.typing import NDArray
 
 from spinase.atoms import get_moments, get_units, set_moments
@@ -126,6 +127,11 @@ def require_magnetic_forces(calc: Any) -> None:
             f"{type(calc).__name__} gives no magnetic_forces, so spins cannot be moved with it: use a spin calculator, "
             "or add one to it with SpinSumCalculator"
         )
+
+
+def ase_outputs(results: Mapping[str, Any]) -> Properties:
+    """The results ASE has names for, as ``atoms.get_properties`` wants them (any other name makes it fail)."""
+    return Properties({name: value for name, value in results.items() if name in all_outputs})
 
 
 def energy_of(atoms: Atoms) -> float | None:

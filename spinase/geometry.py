@@ -30,6 +30,9 @@ class Geometry:
         flat = [axis for axis in range(3) if self.pbc[axis] and np.linalg.norm(self.cell[axis]) == 0.0]
         if flat:
             raise InvalidGeometryError(f"direction {flat[0]} is periodic but its cell vector is zero: set the cell or pbc")
+        frame = self.cell[self.pbc]
+        if len(frame) and np.linalg.matrix_rank(frame) < len(frame):
+            raise InvalidGeometryError(f"the periodic cell vectors are linearly dependent: {frame.tolist()}")
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -81,10 +84,15 @@ def find_bonds(geometry: Geometry, cutoff: float) -> Bonds:
     Raises
     ------
     InvalidGeometryError
-        If two sites coincide (closer than 1e-6 of the cutoff), naming them.
+        If two sites coincide (closer than 1e-6 of the cutoff), naming them, or the cutoff is not positive.
     """
+    if not (np.isfinite(cutoff) and cutoff > 0.0):
+        raise InvalidGeometryError(f"the cutoff must be a positive length, got {cutoff}")
+    if not len(geometry):
+        none = np.zeros(0, dtype=np.int64)
+        return Bonds(none, none, np.zeros((0, 3), dtype=np.int64), np.zeros((0, 3)), np.zeros(0))
     cell = _solid_cell(geometry, cutoff)
-    origin = geometry.positions.min(axis=0) * ~geometry.pbc if len(geometry) else np.zeros(3)
+    origin = geometry.positions.min(axis=0) * ~geometry.pbc
     i, j, shifts = neighbour_list(
         "ijS", positions=geometry.positions - origin, cell=cell, pbc=geometry.pbc.astype(bool), cutoff=float(cutoff)
     )
@@ -129,7 +137,9 @@ def find_shells(geometry: Geometry, count: int, tolerance: float = 1e-3) -> Floa
         reach *= 1.5
     starts = distances[new_shell]
     if len(starts) < count:
-        raise InvalidGeometryError(f"only {len(starts)} neighbour shells exist among {len(geometry)} sites; {count} were asked")
+        raise InvalidGeometryError(
+            f"only {len(starts)} neighbour shells exist among {len(geometry)} sites; {count} were asked"
+        )
     first = bonds.select(bonds.distances <= starts[0] * (1.0 + tolerance))
     lonely = np.setdiff1d(np.arange(len(geometry)), np.concatenate([first.first, first.second]))
     if len(lonely):

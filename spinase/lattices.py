@@ -46,7 +46,7 @@ def build(name: str, size: tuple[int, ...], a: float = 1.0, periodic: bool | tup
     primitive, basis = LATTICES[name]
     dimension = len(primitive)
     counts = tuple(int(n) for n in np.atleast_1d(size))
-    if len(counts) != dimension or min(counts) < 1:
+    if len(counts) != dimension or min(counts) < 1 or np.any(np.atleast_1d(size) != counts):
         raise InvalidGeometryError(f"a {name} lattice needs size = {dimension} positive integers, got {size!r}")
     flags = (periodic,) * dimension if isinstance(periodic, bool) else tuple(periodic)
     if len(flags) != dimension:
@@ -59,9 +59,7 @@ def build(name: str, size: tuple[int, ...], a: float = 1.0, periodic: bool | tup
     return a * positions.reshape(-1, 3), a * cell, (pbc[0], pbc[1], pbc[2])
 
 
-def disordered(
-    sites: int, density: float, min_distance: float, dimension: int, rng: np.random.Generator
-) -> Lattice:
+def disordered(sites: int, density: float, min_distance: float, dimension: int, rng: np.random.Generator) -> Lattice:
     """Random sequential addition: `sites` points in a periodic box, none closer than `min_distance`.
 
     Parameters
@@ -80,12 +78,17 @@ def disordered(
     InvalidGeometryError
         On bad numbers, or when the points do not fit: lower the density or the distance.
     """
-    if sites < 1 or dimension not in (1, 2, 3) or density <= 0.0 or min_distance < 0.0:
+    if sites < 1 or dimension not in (1, 2, 3) or not (0.0 < density < np.inf and 0.0 <= min_distance < np.inf):
         raise InvalidGeometryError(
             "disordered points need sites >= 1, density > 0, min_distance >= 0 and dimension 1, 2 or 3; got "
             f"sites={sites}, density={density}, min_distance={min_distance}, dimension={dimension}"
         )
     edge = (sites / density) ** (1.0 / dimension)
+    if edge < min_distance:
+        raise InvalidGeometryError(
+            f"the periodic box of {sites} sites at density {density} has edge {edge:.4g}, below min_distance "
+            f"{min_distance}: a site would be too close to its own image; use more sites, or lower one of them"
+        )
     points = np.zeros((sites, 3))
     for k in range(sites):
         for _ in range(20000):

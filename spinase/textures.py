@@ -69,7 +69,8 @@ def _check_fit(geometry: Geometry, wavevectors: FloatArray, name: str) -> None:
     turns = geometry.cell @ wavevectors.T / (2.0 * np.pi)
     bad = np.abs(turns - np.round(turns)).max(axis=1) > 1e-6
     if np.any(bad & geometry.pbc):
-        raise InvalidGeometryError(f"a {name} texture does not fit periodic direction {np.flatnonzero(bad & geometry.pbc)[0]}: change the size")
+        axis = np.flatnonzero(bad & geometry.pbc)[0]
+        raise InvalidGeometryError(f"a {name} texture does not fit periodic direction {axis}: change the size")
 
 
 def order_120(geometry: Geometry, rng: np.random.Generator) -> FloatArray:
@@ -106,6 +107,8 @@ def skyrmion_crystal(geometry: Geometry, rng: np.random.Generator, period: float
     With `period` = 6 nearest-neighbour distances this is the n_sk = 2 crystal of the triangular Kondo lattice
     (two units of topological charge per magnetic cell; Ozawa, Hayami, Motome, arXiv:1703.03227).
     """
+    if not np.isfinite(period) or period <= 0.0:
+        raise InvalidGeometryError(f"skyrmion period must be positive, got {period}")
     edge = _edge(geometry)
     angle = np.array([0.0, 2.0, 4.0]) * np.pi / 3.0
     waves = 2.0 * np.pi / (period * edge) * np.stack([np.cos(angle), np.sin(angle), np.zeros(3)], axis=1)

@@ -8,10 +8,11 @@ from typing import Any, ClassVar, Generic, TypeVar
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
+from ase.outputs import Properties
 from numpy.typing import NDArray
 
 from spinase.atoms import geometry_of, get_moments
-from spinase.contract import FieldFunction, NotConservativeError, check_units
+from spinase.contract import FieldFunction, NotConservativeError, ase_outputs, check_units
 from spinase.geometry import Geometry
 
 FloatArray = NDArray[np.float64]
@@ -88,6 +89,9 @@ class SpinCalculator(Calculator, ABC, Generic[Frozen, State]):
         if atoms is None:
             atoms = self.atoms
         try:
+            if self.atoms is not None and self.check_state(atoms):  # called directly, as atoms.get_properties does
+                self.reset()
+                system_changes = all_changes
             self._calculate(atoms, properties or ["energy"], system_changes)
         except BaseException:
             self.reset()
@@ -129,8 +133,11 @@ class SpinCalculator(Calculator, ABC, Generic[Frozen, State]):
     def field_function(self, atoms: Atoms, lengths: FloatArray | None = None) -> FieldFunction:
         """B(spins) at the present positions, without ASE's copies (see ``contract.FastFields``)."""
         check_units(atoms, self)
-        frozen = self._frozen if self._geometry_is_current(atoms) else None
-        frozen = self.freeze(geometry_of(atoms)) if frozen is None else frozen
+        if self._frozen is None or not self._geometry_is_current(atoms):
+            self.reset()
+            self._frozen, self._state = self.freeze(geometry_of(atoms)), None
+            self.atoms = atoms.copy()
+        frozen = self._frozen
         scale = np.linalg.norm(get_moments(atoms), axis=1) if lengths is None else lengths
 
         def fields(spins: FloatArray) -> FloatArray:
@@ -140,8 +147,12 @@ class SpinCalculator(Calculator, ABC, Generic[Frozen, State]):
 
         return fields
 
+    def export_properties(self) -> Properties:
+        """Results under ASE's own names (``atoms.get_properties`` fails on any other)."""
+        return ase_outputs(self.results)
+
     def _geometry_is_current(self, atoms: Atoms) -> bool:
-        if self._frozen is None or self.atoms is None:
+        if self.atoms is None:
             return False
         return not GEOMETRY_CHANGES.intersection(self.check_state(atoms))
 

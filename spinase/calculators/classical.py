@@ -127,6 +127,8 @@ class TermCalculator(SpinCalculator[FrozenTerm, None]):
             return forces
         if self._volume == 0.0:
             raise InvalidGeometryError("stress needs a cell with a volume: set three independent cell vectors")
+        # Strains are symmetric; spins stay put, so an energy that couples them to the lattice has a virial that is not.
+        virial = 0.5 * (virial + virial.T)
         return np.array([virial[a, b] for a, b in ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))]) / self._volume
 
 

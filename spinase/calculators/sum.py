@@ -8,11 +8,19 @@ from typing import Any, ClassVar
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
+from ase.outputs import Properties
 from numpy.typing import NDArray
 
 from spinase.atoms import get_moments
 from spinase.calculators.base import SpinCalculator
-from spinase.contract import FieldFunction, NotConservativeError, check_units, field_function, is_conservative
+from spinase.contract import (
+    FieldFunction,
+    NotConservativeError,
+    ase_outputs,
+    check_units,
+    field_function,
+    is_conservative,
+)
 from spinase.errors import ModelError, UnitMismatchError
 
 FloatArray = NDArray[np.float64]
@@ -76,6 +84,8 @@ class SpinSumCalculator(Calculator):
         assert target is not None
         try:
             check_units(target, self)
+            if self.atoms is not None and self.check_state(target):  # called directly, as atoms.get_properties does
+                self.reset()
             for name in properties or ["energy"]:
                 self.results[name] = self._total(name, target)
         except BaseException:
@@ -99,6 +109,10 @@ class SpinSumCalculator(Calculator):
         ]
         total = np.sum(parts, axis=0)
         return float(total) if total.ndim == 0 else total
+
+    def export_properties(self) -> Properties:
+        """Results under ASE's own names (``atoms.get_properties`` fails on any other)."""
+        return ase_outputs(self.results)
 
     def field_function(self, atoms: Atoms, lengths: FloatArray | None = None) -> FieldFunction:
         """Sum of the members' field functions (see ``contract.FastFields``)."""

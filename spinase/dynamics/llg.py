@@ -89,6 +89,7 @@ class LLGDynamics(MolecularDynamics):
     """
 
     Config = LLGConfig
+    moves_atoms = False
     citation = "T. L. Gilbert, IEEE Trans. Magn. 40, 3443 (2004)"
 
     def __init__(

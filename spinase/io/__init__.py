@@ -1,0 +1,5 @@
+"""Files: run files (H5MD), databases."""
+
+from spinase.io.run_file import Run, Series, read_run, write_frames
+
+__all__ = ["Run", "Series", "read_run", "write_frames"]

@@ -1,0 +1,196 @@
+"""The command line.  Heavy packages are imported inside the commands, so that ``spinase --help`` is quick."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from spinase import __version__
+from spinase.errors import SpinaseError
+
+app = typer.Typer(
+    help="Spin and spin-lattice dynamics for magnets whose spins are coupled by electrons.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+InputPath = Annotated[Path, typer.Argument(help="TOML input file", show_default=False)]
+Overrides = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="replace an entry of the input")]
+STOPPED = 3  # exit status of a run that stopped early with a checkpoint
+
+
+@app.command()
+def run(
+    file: InputPath,
+    set_: Overrides = None,
+    restart: Annotated[bool, typer.Option("--restart", help="go on from the checkpoint")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace a run in the directory")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="check everything, compute nothing")] = False,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="directory (default: <input>_run)")] = None,
+    figures: Annotated[bool, typer.Option("--figures/--no-figures", help="draw the figures at the end")] = True,
+    stop_after: Annotated[int | None, typer.Option(min=0, help="stop with a checkpoint after so many steps")] = None,
+) -> None:
+    """Run an input file: trajectory, log, checkpoints and figures in one directory."""
+    if dry_run:
+        check(file, set_)
+        return
+    from spinase.run import RunOptions, RunStopped, run_file
+
+    options = RunOptions(output, restart, overwrite, stop_after)
+    with _progress() as progress:
+        try:
+            path = run_file(file, set_ or (), options, progress)
+        except RunStopped as stop:
+            typer.echo(str(stop))
+            raise typer.Exit(STOPPED) from None
+    typer.echo(f"wrote {path}")
+    if figures:
+        plot(path, None)
+
+
+@app.command()
+def check(file: InputPath, set_: Overrides = None) -> None:
+    """Check an input file and say what it would do and how long a field takes, without running it."""
+    from spinase.contract import field_function
+    from spinase.run import build_setup, read_input
+    from spinase.run.execute import estimate
+    from spinase.run.streams import RunStreams
+
+    config, _ = read_input(file, set_ or ())
+    setup = build_setup(config, file.resolve().parent)
+    atoms = setup.atoms
+    typer.echo(f"{file}: {config.title or 'no title'}")
+    typer.echo(f"  {len(atoms)} sites ({atoms.get_chemical_formula()}), periodic {atoms.pbc.tolist()}, {config.units} units")
+    for stage in setup.stages:
+        atoms.calc = stage.calculator
+        stage.driver.from_config(stage.options, atoms, setup.generators[0])
+        field_function(atoms, stage.calculator)
+        typer.echo(f"  {stage.name}: {stage.steps} steps of {stage.driver.__name__} on {type(stage.calculator).__name__}")
+    atoms.calc = setup.stages[0].calculator
+    streams = RunStreams(setup)
+    typer.echo(f"  observers: {', '.join(streams.names) or 'none'}")
+    typer.echo(f"  one evaluation of the fields takes about {estimate(setup):.2g} s here")
+
+
+@app.command()
+def styles(
+    kind: Annotated[str | None, typer.Argument(help="calculators, drivers, observers, ...", show_default=False)] = None,
+    name: Annotated[str | None, typer.Argument(help="one style of that kind", show_default=False)] = None,
+) -> None:
+    """List what can be chosen by name, or describe one style: options with units, citation, package."""
+    from spinase.styles import describe, find_style, list_styles
+
+    if kind is None or name is None:
+        for style in list_styles(kind):
+            typer.echo(f"{style.kind:14} {style.name:20} {style.package} {style.version}")
+        return
+    told = describe(find_style(kind, name))
+    typer.echo(f"{told['name']} ({told['kind']}, {told['package']}, {told['target']})\n{told['summary']}\n")
+    for option, entry in told["options"].items():
+        default = entry["default"]
+        shown = "required" if default == "required" else f"default {json.dumps(default)}"
+        typer.echo(f"  {option:20} {entry['description']} ({shown})")
+    if told["citation"]:
+        typer.echo(f"\ncite: {told['citation']}")
+
+
+@app.command()
+def plot(
+    file: Annotated[Path, typer.Argument(help="run file (run.h5)", show_default=False)],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="directory (default: the run's)")] = None,
+) -> None:
+    """Draw the figures of a run, also of one that is still running or was killed."""
+    from spinase.viz.report import plot_run
+
+    for path in plot_run(file, output or Path(file).parent):
+        typer.echo(f"wrote {path}")
+
+
+@app.command()
+def info() -> None:
+    """Versions, threads, devices and installed styles."""
+    import torch
+
+    from spinase.run.provenance import git_revision, versions
+    from spinase.styles import list_styles
+
+    for package, version in versions().items():
+        typer.echo(f"{package:10} {version}")
+    typer.echo(f"revision   {git_revision() or 'installed package'}")
+    typer.echo(f"threads    {torch.get_num_threads()} of {os.cpu_count()} cores")
+    devices = [torch.cuda.get_device_name(k) for k in range(torch.cuda.device_count())]
+    typer.echo(f"devices    cpu{''.join(f', {name}' for name in devices)}")
+    counts: dict[str, int] = {}
+    for style in list_styles():
+        counts[style.kind] = counts.get(style.kind, 0) + 1
+    typer.echo("styles     " + ", ".join(f"{count} {kind}" for kind, count in counts.items()))
+
+
+@contextmanager
+def _progress() -> Iterator[Any]:
+    """A progress bar with rate and remaining time on a terminal; None when piped."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    rate = TextColumn("{task.fields[rate]}")
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("start", total=None, rate="")
+
+        def report(done: int, total: int, stage: str) -> None:
+            speed = bar.tasks[0].speed
+            bar.update(task, completed=done, total=total, description=stage, rate=f"{speed:.1f} steps/s" if speed else "")
+
+        yield report
+
+
+def _add_plugin_commands() -> None:
+    """Commands that plugins register as ``spinase.commands``; imported only when one of them is called."""
+    wanted = next((word for word in sys.argv[1:] if not word.startswith("-")), None)
+    for point in entry_points(group="spinase.commands"):
+        if point.name == wanted:
+            command = point.load()
+            if isinstance(command, typer.Typer):
+                app.add_typer(command, name=point.name)
+            else:
+                app.command(point.name)(command)
+        else:
+            app.command(point.name, help=f"({point.value.split(':')[0].split('.')[0]})")(_placeholder)
+
+
+def _placeholder() -> None:
+    """Stands for a plugin's command in the list of commands."""
+
+
+@app.callback(invoke_without_command=True)
+def _main_options(
+    version: Annotated[bool, typer.Option("--version", help="print the version")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="show the full traceback of an error")] = False,
+) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def main() -> None:
+    """Entry point of the ``spinase`` command: errors made on purpose are one line and exit status 2."""
+    _add_plugin_commands()
+    try:
+        app()
+    except SpinaseError as error:
+        if "--debug" in sys.argv:
+            raise
+        typer.secho(f"Error: {error}", fg=typer.colors.RED, err=True)
+        sys.exit(2)

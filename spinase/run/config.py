@@ -1,0 +1,135 @@
+"""Input files: TOML tables, checked before anything is computed."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from spinase.errors import InputError
+from spinase.styles import validated
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class DisorderedTable(_Table):
+    """Sites at random in a periodic box."""
+
+    sites: int = Field(ge=1, description="number of sites")
+    density: float = Field(1.0, gt=0, description="sites per length^dimension [1/length^d]")
+    min_distance: float = Field(0.75, ge=0, description="smallest distance of two sites [length]")
+    dimension: Literal[1, 2, 3] = Field(3, description="dimension of the box")
+
+
+class AtomsTable(_Table):
+    """Where the sites are: a lattice, disordered points, or a file."""
+
+    lattice: str | None = Field(None, description="chain, square, triangular, honeycomb, kagome or cubic")
+    size: list[int] | None = Field(None, description="unit cells along each direction of the lattice")
+    a: float = Field(1.0, gt=0, description="nearest-neighbour distance of the lattice [length]")
+    periodic: bool | list[bool] = Field(True, description="periodic boundaries, for all directions or one each")
+    disordered: DisorderedTable | None = Field(None, description="sites at random in a periodic box")
+    file: str | None = Field(None, description="any file ASE reads, relative to the input file")
+    index: int = Field(-1, description="frame of the file")
+    symbol: str = Field("Fe", description="chemical symbol of every site (lattice, disordered)")
+    moment: float = Field(1.0, gt=0, description="length of every moment (lattice, disordered) [mu_B or |m|]")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> AtomsTable:
+        given = [name for name in ("lattice", "disordered", "file") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"give exactly one of lattice, disordered and file (got {', '.join(given) or 'none'})")
+        if (self.lattice is None) != (self.size is None):
+            raise ValueError("a lattice needs its size, and only a lattice has one")
+        return self
+
+
+class OutputTable(_Table):
+    """What is written, and how often (in steps)."""
+
+    every: int = Field(10, ge=1, description="steps between frames and log lines")
+    checkpoint_every: int = Field(100, ge=1, description="steps between checkpoints")
+    results: list[str] = Field([], description="calculator results stored with every frame, e.g. magnetic_forces")
+
+
+class RunInput(_Table):
+    """A whole input file.  Tables with a `style` (or `driver`) are checked against that style's own options."""
+
+    title: str = Field("", description="shown in figures")
+    seed: int = Field(0, ge=0, description="seed of all random numbers")
+    units: Literal["reduced", "metal"] = Field("reduced", description="unit system of every number in the file")
+    atoms: AtomsTable
+    spins: dict[str, Any] | None = Field(None, description="initial spins: style = an initializer, or keep (file)")
+    calculator: dict[str, Any] = Field(description="style = a calculator, and its options")
+    stage: list[dict[str, Any]] = Field(min_length=1, description="driver, steps, and the driver's options; run in order")
+    observer: list[dict[str, Any]] = Field([], description="style = an observer, every, and its options")
+    output: OutputTable = OutputTable()
+
+
+def read_input(path: str | Path, overrides: Sequence[str] = ()) -> tuple[RunInput, str]:
+    """Read and check an input file; returns it with the text that reproduces it (overrides appended as comments).
+
+    Parameters
+    ----------
+    path : path
+        TOML file.
+    overrides : sequence of str
+        ``key=value`` with a dotted key (``calculator.kT=0.1``, ``stage.0.steps=10``) and a TOML value.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, no TOML, or has unknown, missing or wrong entries.
+    """
+    source = Path(path)
+    try:
+        text = source.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot read the input file {source}: {error.strerror or error}") from None
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{source} is no valid TOML: {error}") from None
+    for override in overrides:
+        _override(table, override)
+    shown = text + "".join(f"\n# --set {override}" for override in overrides)
+    return validated(RunInput, table, str(source)), shown
+
+
+def _override(table: dict[str, Any], override: str) -> None:
+    key, sign, raw = override.partition("=")
+    if not sign or not key:
+        raise InputError(f"--set needs key=value, got {override!r}")
+    try:
+        value = tomllib.loads(f"value = {raw}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = raw
+    *path, last = key.strip().split(".")
+    place: Any = table
+    for part in path:
+        place = _enter(place, part, key)
+    if isinstance(place, list):
+        place[_position(place, last, key)] = value
+    else:
+        place[last] = value
+
+
+def _enter(place: Any, part: str, key: str) -> Any:
+    if isinstance(place, list):
+        return place[_position(place, part, key)]
+    if part not in place:
+        place[part] = {}
+    if not isinstance(place[part], dict | list):
+        raise InputError(f"--set {key}: {part!r} is a value, not a table")
+    return place[part]
+
+
+def _position(place: list[Any], part: str, key: str) -> int:
+    if not part.isdigit() or int(part) >= len(place):
+        raise InputError(f"--set {key}: {part!r} is not one of 0..{len(place) - 1}")
+    return int(part)

@@ -1,0 +1,301 @@
+"""Running an input file: stages in order, streams to disk, checkpoints, restart."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spinase.atoms import get_moments, set_moments
+from spinase.contract import energy_of
+from spinase.dynamics.checkpoint import load_checkpoint, save_checkpoint, sync_folder
+from spinase.errors import CheckpointError, InputError
+from spinase.io.layout import RunWriter, copy_frames
+from spinase.run.build import Setup, StageInput, build_setup
+from spinase.run.config import read_input
+from spinase.run.provenance import provenance
+from spinase.run.streams import FRAMES, RunStreams
+
+RUN_FILE, LOG_FILE, CHECKPOINT_FILE, INPUT_FILE = "run.h5", "log.txt", "checkpoint.npz", "input.toml"
+_PATIENCE = 0.3  # seconds between progress reports and looks at the stop flag
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How to run: where to write, whether to go on with or replace what is there, where to stop.
+
+    Attributes
+    ----------
+    output : Path or None
+        Directory of the run; default ``<input stem>_run`` in the current directory.
+    restart : bool
+        Go on from the checkpoint in the directory.
+    overwrite : bool
+        Replace a run in the directory.
+    stop_after : int or None
+        Stop, with a checkpoint, after this many steps in all.
+    """
+
+    output: Path | None = None
+    restart: bool = False
+    overwrite: bool = False
+    stop_after: int | None = None
+
+
+class RunStopped(Exception):  # noqa: N818
+    """The run stopped early, on request or by a signal, with a checkpoint to go on from."""
+
+
+def run_file(
+    path: str | Path,
+    overrides: Sequence[str] = (),
+    options: RunOptions | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Run an input file; returns the run's HDF5 file.
+
+    The directory gets ``run.h5`` (trajectory, observables, provenance), ``log.txt``, ``checkpoint.npz`` and a copy of
+    the input.  A run that is cut by a checkpoint, a signal or a kill and restarted gives the same bytes in every
+    dataset and in the log as an uncut one.
+
+    Parameters
+    ----------
+    path : path
+        TOML input file.
+    overrides : sequence of str
+        ``key=value`` replacements.
+    options : RunOptions, optional
+        Where and how.
+    progress : callable, optional
+        Called with (steps done, steps in all, name of the stage).
+
+    Raises
+    ------
+    InputError, StyleError, CheckpointError
+        On a bad input file or restart.
+    RunStopped
+        If it stopped before the end, with a usable checkpoint.
+    """
+    options = options or RunOptions()
+    config, text = read_input(path, overrides)
+    setup = build_setup(config, Path(path).resolve().parent)
+    folder = options.output or Path.cwd() / f"{Path(path).stem}_run"
+    checkpoint = _prepare_folder(folder, text, options)
+    runner = Runner(setup, folder, text, options.stop_after, progress)
+    runner.run(checkpoint)
+    return folder / RUN_FILE
+
+
+def _prepare_folder(folder: Path, text: str, options: RunOptions) -> dict[str, Any] | None:
+    """Make the directory; on a restart return the checkpoint in it."""
+    if options.restart:
+        checkpoint = load_checkpoint(folder / CHECKPOINT_FILE)
+        if checkpoint["input"] != _fingerprint(text):
+            raise CheckpointError(
+                f"the input differs from the one {folder} was started with ({folder / INPUT_FILE}): restart with that "
+                "file and the same --set, or start a new run elsewhere with --output"
+            )
+        return checkpoint
+    if (folder / RUN_FILE).exists() and not options.overwrite:
+        raise InputError(f"{folder} already holds a run: use --restart to go on, --overwrite to replace it, or --output DIR")
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in (CHECKPOINT_FILE, RUN_FILE, LOG_FILE):
+        (folder / name).unlink(missing_ok=True)
+    (folder / INPUT_FILE).write_text(text, encoding="utf-8")
+    return None
+
+
+def _fingerprint(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Runner:
+    """One run in a directory."""
+
+    def __init__(
+        self, setup: Setup, folder: Path, text: str, stop_after: int | None = None, progress: Progress | None = None
+    ) -> None:
+        self.setup, self.folder, self.text, self.progress = setup, folder, text, progress
+        self.atoms = setup.atoms
+        self.limit = setup.steps if stop_after is None else min(stop_after, setup.steps)
+        self.step, self.time = 0, 0.0  # of the whole run
+        self._started = 0.0  # time at which the present stage began
+        self._stop_signal: int | None = None
+
+    # -- the run ------------------------------------------------------------------------------------------------------
+
+    def run(self, checkpoint: dict[str, Any] | None) -> None:
+        """Run all stages, from the start or from a checkpoint."""
+        first, done = (0, 0) if checkpoint is None else self._restore_atoms(checkpoint)
+        self.atoms.calc = self.setup.stages[first].calculator
+        self._restore_calculator(checkpoint)
+        self.streams = RunStreams(self.setup)
+        with self._open_writer(checkpoint) as self.writer, self._open_log(checkpoint) as self.log, self._signals():
+            for number in range(first, len(self.setup.stages)):
+                state = None if checkpoint is None or number != first else checkpoint["driver"]
+                self._run_stage(number, done if number == first else 0, state, fresh=checkpoint is None and number == 0)
+            self._save_checkpoint(len(self.setup.stages) - 1, self.setup.stages[-1].steps, self._driver)
+
+    def _run_stage(self, number: int, done: int, state: dict[str, Any] | None, fresh: bool) -> None:
+        stage = self.setup.stages[number]
+        self.atoms.calc = stage.calculator
+        driver = stage.driver.from_config(stage.options, self.atoms, self.setup.generators[number])
+        self._driver = driver
+        if state is not None:
+            driver.restore_state(state)
+        origin = self.step - done
+        self._started = self.time if state is None else self._started
+        if fresh:
+            self._record()
+            self._save_checkpoint(number, 0, driver)
+        while self.step < origin + stage.steps:
+            self._check_stop(number, self.step - origin, driver)
+            driver.run(self._advance(origin + stage.steps))
+            self.step, self.time = origin + driver.get_number_of_steps(), self._started + driver.get_time()
+            self._record()
+            if self.step % self.setup.config.output.checkpoint_every == 0:
+                self._save_checkpoint(number, self.step - origin, driver)
+            if self.progress:
+                self.progress(self.step, self.setup.steps, stage.name)
+
+    def _advance(self, end: int) -> int:
+        """Steps until something is due (or patience ends); how a run is divided does not change its results."""
+        periods = [self.setup.config.output.checkpoint_every, *self.streams.periods]
+        due = min([end, max(self.limit, self.step + 1), *(self.step + n - self.step % n for n in periods)])
+        now = time.monotonic()
+        taken = now - getattr(self, "_clock", now)
+        last = getattr(self, "_last_advance", 1)
+        steps = min(due - self.step, max(1, int(last * _PATIENCE / taken)) if taken > 0 else 1)
+        self._clock, self._last_advance = now, steps
+        return steps
+
+    def _check_stop(self, number: int, done: int, driver: Any) -> None:
+        if self._stop_signal is None and self.step < self.limit:
+            return
+        self._save_checkpoint(number, done, driver)
+        why = f"after {self.step} steps" if self._stop_signal is None else f"by signal {self._stop_signal}"
+        raise RunStopped(f"stopped {why} of {self.setup.steps} steps; go on with --restart (directory {self.folder})")
+
+    # -- output -------------------------------------------------------------------------------------------------------
+
+    def _record(self) -> None:
+        last = self.step == self.setup.steps
+        for stream, values in self.streams.collect(self.atoms, self.step, last):
+            self.writer.append(stream, self.step, self.time, values)
+            if stream == FRAMES:
+                self._write_log()
+
+    def _write_log(self) -> None:
+        energy = energy_of(self.atoms)
+        moments = get_moments(self.atoms)
+        torques = np.asarray(self.atoms.calc.get_property("torques", self.atoms))
+        rms = np.sqrt(np.mean(np.einsum("ia,ia->i", torques, torques)))
+        shown = "-" if energy is None else f"{energy / len(self.atoms):.12f}"
+        mean = np.linalg.norm(moments.mean(axis=0))
+        self.log.write(f"{self.step:10d} {self.time:16.8f} {shown:>20} {mean:14.10f} {rms:16.8e}\n")
+        self.log.flush()
+
+    def _open_log(self, checkpoint: dict[str, Any] | None) -> Any:
+        path = self.folder / LOG_FILE
+        if checkpoint is None:
+            log = open(path, "w", encoding="utf-8")  # noqa: SIM115
+            log.write(f"#{'step':>9} {'time':>16} {'free energy/site':>20} {'|<m>|':>14} {'rms torque':>16}\n")
+            return log
+        log = open(path, "r+", encoding="utf-8")  # noqa: SIM115
+        log.truncate(checkpoint["log_bytes"])
+        log.seek(0, 2)
+        return log
+
+    def _open_writer(self, checkpoint: dict[str, Any] | None) -> RunWriter:
+        path = self.folder / RUN_FILE
+        temporary = self.folder / f"{RUN_FILE}.tmp"
+        writer = RunWriter(
+            temporary,
+            self.streams.infos,
+            self.streams.static,
+            self.streams.attributes(provenance(self.setup.config, self.text)),
+        )
+        if checkpoint is not None:
+            copy_frames(path, writer, checkpoint["lengths"])
+        writer.replace(path)
+        writer.start()
+        return writer
+
+    # -- checkpoints --------------------------------------------------------------------------------------------------
+
+    def _save_checkpoint(self, number: int, done: int, driver: Any) -> None:
+        calc = self.atoms.calc
+        save_checkpoint(
+            self.folder / CHECKPOINT_FILE,
+            {
+                "input": _fingerprint(self.text),
+                "stage": number,
+                "done": done,
+                "step": self.step,
+                "time": self.time,
+                "stage_started": self._started,
+                "positions": self.atoms.positions,
+                "momenta": self.atoms.get_momenta(),
+                "cell": self.atoms.cell.array,
+                "moments": get_moments(self.atoms),
+                "driver": driver.checkpoint_state(),
+                "calculator": calc.checkpoint_state() if hasattr(calc, "checkpoint_state") else {},
+                "lengths": self.writer.lengths,
+                "log_bytes": self.log.tell(),
+            },
+        )
+        sync_folder(self.folder)
+
+    def _restore_atoms(self, checkpoint: dict[str, Any]) -> tuple[int, int]:
+        self.atoms.set_cell(checkpoint["cell"], scale_atoms=False)
+        self.atoms.positions[:] = checkpoint["positions"]
+        self.atoms.set_momenta(checkpoint["momenta"])
+        set_moments(self.atoms, checkpoint["moments"])
+        self.step, self.time = int(checkpoint["step"]), float(checkpoint["time"])
+        self._started = float(checkpoint["stage_started"])
+        return int(checkpoint["stage"]), int(checkpoint["done"])
+
+    def _restore_calculator(self, checkpoint: dict[str, Any] | None) -> None:
+        if checkpoint is not None and checkpoint["calculator"]:
+            self.atoms.calc.restore_state(checkpoint["calculator"])
+
+    # -- signals ------------------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        """SIGINT and SIGTERM stop the run at the next step with a checkpoint."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def remember(number: int, _: Any) -> None:
+            self._stop_signal = number
+
+        before = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def estimate(setup: Setup) -> float:
+    """Seconds one field evaluation of the first stage takes now (one call, after one to warm up)."""
+    stage: StageInput = setup.stages[0]
+    atoms = setup.atoms.copy()
+    for _ in range(2):
+        stage.calculator.reset()
+        start = time.perf_counter()
+        stage.calculator.get_property("magnetic_forces", atoms)
+        seconds = time.perf_counter() - start
+    return seconds

@@ -1,0 +1,104 @@
+"""What a run writes and when: frames and one stream for every observer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from spinase.atoms import SpinAtoms, get_moments
+from spinase.errors import InputError
+from spinase.io.layout import ElementInfo, StreamInfo
+from spinase.run.build import ObserverInput, Setup
+from spinase.units import unit_system
+
+FRAMES = "frames"
+_ATOMS = "particles/atoms"
+
+
+class RunStreams:
+    """Layout of the run file for a setup, and the values of its streams at a step.
+
+    Building it evaluates every observer once, which fixes the shapes and finds mistakes before the run starts.
+    """
+
+    def __init__(self, setup: Setup) -> None:
+        self.setup = setup
+        self.names = _unique_names(setup.observers)
+        self.moving = any(getattr(stage.driver, "moves_atoms", True) for stage in setup.stages)
+        atoms = setup.atoms
+        self.static: dict[str, np.ndarray] = {
+            f"{_ATOMS}/species": atoms.numbers.astype(np.int64),
+            f"{_ATOMS}/box/edges": atoms.cell.array.copy(),
+        }
+        if not self.moving:
+            self.static[f"{_ATOMS}/position"] = atoms.positions.copy()
+        self.infos = {FRAMES: self._frame_info(atoms)} | {
+            name: self._observer_info(name, entry, atoms) for name, entry in zip(self.names, setup.observers, strict=True)
+        }
+
+    @property
+    def periods(self) -> list[int]:
+        """Steps between the frames and between the calls of each observer."""
+        return [self.setup.config.output.every, *(entry.every for entry in self.setup.observers)]
+
+    def attributes(self, provenance: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+        """Attributes of the run file's groups."""
+        units = unit_system(self.setup.config.units)
+        bounds = ["periodic" if flag else "none" for flag in self.setup.atoms.pbc]
+        return {
+            "h5md": {"version": np.array([1, 1])},
+            "h5md/creator": {"name": "spinase", "version": "1"},
+            "h5md/author": {"name": ""},
+            f"{_ATOMS}/box": {"dimension": 3, "boundary": bounds},
+            "provenance": dict(provenance) | {"time_unit": units.time, "energy_unit": units.energy},
+        }
+
+    def collect(self, atoms: SpinAtoms, step: int, last: bool) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Streams due at `step`, observers first (a frame in the file then has its observables there too)."""
+        for name, entry in zip(self.names, self.setup.observers, strict=True):
+            if step % entry.every == 0 or last:
+                values = entry.observer.observe(atoms)
+                yield name, {f"observables/{name}/{key}": value for key, value in values.items()}
+        if step % self.setup.config.output.every == 0 or last:
+            yield FRAMES, self._frame(atoms)
+
+    def _frame(self, atoms: SpinAtoms) -> dict[str, Any]:
+        frame = {f"{_ATOMS}/moment": get_moments(atoms)}
+        if self.moving:
+            frame[f"{_ATOMS}/position"] = atoms.positions.copy()
+        for name in self.setup.config.output.results:
+            frame[f"{_ATOMS}/{name}"] = atoms.calc.get_property(name, atoms)
+        return frame
+
+    def _frame_info(self, atoms: SpinAtoms) -> StreamInfo:
+        calc = self.setup.stages[0].calculator
+        for name in self.setup.config.output.results:
+            if name not in calc.implemented_properties:
+                raise InputError(
+                    f"[output] results: {type(calc).__name__} has no {name!r}; it gives "
+                    + ", ".join(calc.implemented_properties)
+                )
+        return StreamInfo({path: ElementInfo(np.shape(value)) for path, value in self._frame(atoms).items()})
+
+    def _observer_info(self, name: str, entry: ObserverInput, atoms: SpinAtoms) -> StreamInfo:
+        observer = entry.observer
+        static = {f"observables/{name}/static/{key}": np.asarray(v) for key, v in observer.prepare(atoms).items()}
+        elements = {}
+        for key, value in observer.observe(atoms).items():
+            quantity = observer.quantities[key]
+            marks = {"label": quantity.label, "unit": quantity.unit, "plot": quantity.plot, "axis": quantity.axis or ""}
+            elements[f"observables/{name}/{key}"] = ElementInfo(np.shape(value), marks)
+        return StreamInfo(elements, static)
+
+
+def _unique_names(observers: list[ObserverInput]) -> list[str]:
+    """Names of the observers' groups; a second one of a kind gets a number."""
+    names: list[str] = []
+    for entry in observers:
+        name, count = entry.observer.name, 2
+        while name in names:
+            name, count = f"{entry.observer.name}-{count}", count + 1
+        names.append(name)
+    return names
