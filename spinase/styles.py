@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
@@ -131,37 +131,53 @@ def config_model(target: Any) -> type[BaseModel]:
     return create_model(getattr(target, "__name__", "Options"), __config__=ConfigDict(extra="forbid"), **fields)
 
 
-def options_of(target: Any, table: Mapping[str, Any], where: str) -> BaseModel:
+def options_of(target: Any, table: Mapping[str, Any], where: str, also: Iterable[str] = ()) -> BaseModel:
     """`table` checked against the options of `target`; `where` (such as ``[calculator]``) goes into messages.
+
+    `also` are keys of the same table that were taken out of it before; they are offered as corrections.
 
     Raises
     ------
     InputError
         On an unknown key (with the nearest one), a missing one or a wrong value.
     """
-    return validated(config_model(target), table, where)
+    return validated(config_model(target), table, where, also)
 
 
-def validated(model: type[BaseModel], table: Mapping[str, Any], where: str) -> Any:
+def validated(model: type[BaseModel], table: Mapping[str, Any], where: str, also: Iterable[str] = ()) -> Any:
     """`table` as an instance of `model`, or an :class:`InputError` that says what, the value, where, and what to do."""
     try:
         return model.model_validate(dict(table))
     except ValidationError as error:
-        raise InputError("; ".join(_explain(model, problem, where) for problem in error.errors())) from None
+        raise InputError("; ".join(_explain(model, problem, where, also) for problem in error.errors())) from None
 
 
-def _explain(model: type[BaseModel], problem: Any, where: str) -> str:
+def _explain(model: type[BaseModel], problem: Any, where: str, also: Iterable[str]) -> str:
     path = [str(part) for part in problem["loc"]]
     place = f"{where} {'.'.join(path[:-1])}".strip()
     key = path[-1] if path else ""
     if problem["type"] == "extra_forbidden":
-        known = list(model.model_fields) if len(path) == 1 else []
+        known = [*also, *_keys_at(model, [])] if len(path) == 1 else _keys_at(model, path[:-1])
         listing = f"; known keys: {', '.join(known)}" if known else ""
         return f"unknown key {key!r} in {place}{nearest(key, known)}{listing}"
     if problem["type"] == "missing":
         return f"key {key!r} is missing in {place}"
     message = problem["msg"].removeprefix("Value error, ")
-    return f"{place}{' ' + key if key else ''}: {message} (got {problem['input']!r})" if key else f"{place}: {message}"
+    if problem["type"] == "value_error":  # a rule about a whole table, which says its values itself
+        return f"{f'{place} {key}'.strip()}: {message}"
+    return f"{f'{place} {key}'.strip()}: {message} (got {problem['input']!r})"
+
+
+def _keys_at(model: type[BaseModel], path: list[str]) -> list[str]:
+    """Keys of the table at `path` below `model`; empty if it is no table of fixed keys."""
+    for part in path:
+        field = model.model_fields.get(part)
+        choices = [] if field is None else [field.annotation, *get_args(field.annotation)]
+        tables = [choice for choice in choices if isinstance(choice, type) and issubclass(choice, BaseModel)]
+        if not tables:
+            return []
+        model = tables[0]
+    return list(model.model_fields)
 
 
 def describe(style: Style) -> dict[str, Any]:

@@ -86,10 +86,10 @@ def tetrahedral(geometry: Geometry, rng: np.random.Generator, chirality: int = 1
     """Tetrahedral (triple-Q) order of the triangular lattice, four sublattices on the 2x2 cell.
 
     s = (cos M1.r, cos M2.r, cos M3.r)/sqrt(3): (1,1,1), (1,-1,-1), (-1,1,-1), (-1,-1,1) over sqrt(3), with scalar
-    chirality +-0.7698 on every triangle; `chirality` = -1 gives the mirror state.
+    chirality s_i.(s_j x s_k) = +0.7698 on every triangle (i, j, k) counter-clockwise; `chirality` = -1 gives -0.7698.
     """
     edge = _edge(geometry)
-    waves = 2.0 * np.pi / (edge * _ROOT3) * np.array([[0.0, 1.0, 0], [_ROOT3 / 2, 0.5, 0], [_ROOT3 / 2, -0.5, 0]])
+    waves = 2.0 * np.pi / (edge * _ROOT3) * np.array([[0.0, 1.0, 0], [_ROOT3 / 2, -0.5, 0], [_ROOT3 / 2, 0.5, 0]])
     _check_fit(geometry, waves, "tetrahedral")
     spins = np.cos(geometry.positions @ waves.T) / _ROOT3
     return _oriented(chirality) * normalized(spins)

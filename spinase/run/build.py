@@ -146,11 +146,14 @@ def _stage(table: Mapping[str, Any], number: int, default: Any) -> StageInput:
     name = str(options.pop("name", f"stage {number}"))
     driver = load_style("drivers", str(options.pop("driver", "llg")))
     steps = options.pop("steps", None)
+    if "steps" not in table:
+        options_of(driver, options, where, also=("steps",))  # a misspelt `steps` is an unknown key
     if not isinstance(steps, int) or isinstance(steps, bool) or steps < 0:
         raise InputError(f"{where} steps: a whole number of steps is needed, got {steps!r}")
     own = options.pop("calculator", None)
     calculator = default if own is None else build_calculator(own, f"{where} calculator")
-    return StageInput(name, steps, driver, options_of(driver, options, where), calculator)
+    checked = options_of(driver, options, where, also=("driver", "name", "steps", "calculator"))
+    return StageInput(name, steps, driver, checked, calculator)
 
 
 def _observer(table: Mapping[str, Any], number: int) -> ObserverInput:
@@ -161,7 +164,7 @@ def _observer(table: Mapping[str, Any], number: int) -> ObserverInput:
     if not isinstance(every, int) or isinstance(every, bool) or every < 1:
         raise InputError(f"{where} every: a positive number of steps is needed, got {every!r}")
     target = load_style("observers", style)
-    return ObserverInput(target.from_config(options_of(target, options, where)), every)
+    return ObserverInput(target.from_config(options_of(target, options, where, also=("style", "every"))), every)
 
 
 def _take_style(table: dict[str, Any], where: str) -> str:

@@ -111,11 +111,11 @@ def _judge(case: Case, what: str, gradient: FloatArray, errors: tuple[float, flo
     worst, slope, moved = errors
     norm = float(np.linalg.norm(gradient))
     if not moved and norm == 0.0:
-        raise SkipCheck(f"{what} are zero and the energy does not change: no dependence")
+        raise SkipCheck(f"{what}: all zero, and the energy does not change: no dependence")
     if norm <= 1e-10 * size:
         message = f"vacuous: the gradient vanishes here (norm {norm:.1e}); give atoms in a generic configuration"
         if worst > case.tolerances.gradient * size:
-            message = f"{what} vanish (norm {norm:.1e}) but the energy changes: finite differences off by {worst:.1e}"
+            message = f"{what}: all vanish (norm {norm:.1e}) but the energy changes, at a rate of {worst:.1e}"
         return CheckResult("", "failed", norm, None, message)
     scale = max(slope, norm / np.sqrt(3.0))
     return case.outcome(worst / scale, case.tolerances.gradient, f"{what} against the energy; gradient norm {norm:.2g}")

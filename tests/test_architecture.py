@@ -1,0 +1,182 @@
+"""The architecture, checked: who may import whom, what a start costs, how long a module or a function may be."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import grimp
+import pytest
+
+import spinase
+
+PACKAGE = Path(spinase.__file__).parent
+ROOT = PACKAGE.parent
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+HEAVY = ("torch", "ase", "numba", "hippynn", "scipy", "matplotlib", "h5py")
+# The command line imports what a command needs when it runs; the package loads SpinAtoms on first use.
+LAZY_MODULES = {"__init__.py", "cli.py"}
+
+MODULE_WALL = 600
+FUNCTION_WALL = 60
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(PACKAGE))
+
+
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imported(node: ast.AST) -> Iterator[str]:
+    """Roots of the modules a statement imports."""
+    if isinstance(node, ast.Import):
+        yield from (alias.name.split(".")[0] for alias in node.names)
+    elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+        yield node.module.split(".")[0]
+
+
+def functions(module: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(module):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def body_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines from the signature to the end, the docstring not counted."""
+    total = (function.end_lineno or function.lineno) - function.lineno + 1
+    if ast.get_docstring(function) is None:
+        return total
+    text = function.body[0]
+    return total - ((text.end_lineno or text.lineno) - text.lineno + 1)
+
+
+def test_imports_only_go_down():
+    """The contracts of pyproject.toml."""
+    code = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports(no_cache=True))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "0 broken" in done.stdout
+
+
+def test_no_import_cycles():
+    graph = grimp.build_graph("spinase", cache_dir=None, exclude_type_checking_imports=True)
+    edges = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+    # `import spinase` loads SpinAtoms lazily: that is no import at start-up.
+    edges["spinase"] = set()
+    try:
+        TopologicalSorter(edges).prepare()
+    except CycleError as error:
+        pytest.fail(f"import cycle: {' <- '.join(error.args[1])}")
+
+
+@pytest.mark.parametrize("module", ["spinase", "spinase.styles", "spinase.cli"])
+def test_a_start_loads_nothing_heavy(module):
+    """torch alone costs seconds; `spinase --help` and the listing of styles must not pay for it."""
+    code = f"import sys, {module}; print([name for name in {HEAVY!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_listing_styles_loads_nothing_heavy():
+    code = (
+        "import sys; from spinase.styles import list_styles; names = [s.name for s in list_styles()];"
+        f"assert 'heisenberg' in names; print([name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_hippynn_is_imported_in_learning_only():
+    found = [
+        name_of(path)
+        for path in SOURCES
+        if "learning" not in path.relative_to(PACKAGE).parts
+        and any("hippynn" in imported(node) for node in ast.walk(tree(path)))
+    ]
+    assert not found
+
+
+@pytest.mark.parametrize("room", ["electrons", "classical"])
+def test_the_physics_rooms_do_not_mention_ase(room):
+    for path in sorted((PACKAGE / room).rglob("*.py")):
+        found = re.findall(r"\b(?:ASE|ase)\b|\bAtoms\b", path.read_text(encoding="utf-8"))
+        assert not found, f"{name_of(path)} mentions {found[0]}: these rooms know arrays only"
+
+
+def test_the_kit_does_not_import_pytest():
+    for path in sorted((PACKAGE / "testing").rglob("*.py")):
+        assert not any("pytest" in imported(node) for node in ast.walk(tree(path))), name_of(path)
+
+
+def test_nothing_imports_plugins_or_training():
+    for path in SOURCES:
+        for node in ast.walk(tree(path)):
+            assert not {"spinase_example", "spinase_training"} & set(imported(node)), name_of(path)
+
+
+def test_modules_are_short():
+    long = {name_of(path): len(path.read_text(encoding="utf-8").splitlines()) for path in SOURCES}
+    long = {name: lines for name, lines in long.items() if lines > MODULE_WALL}
+    assert not long, f"split these modules (the wall is {MODULE_WALL} lines): {long}"
+
+
+def test_functions_are_short():
+    long = {
+        f"{name_of(path)}:{function.name}": body_lines(function)
+        for path in SOURCES
+        for function in functions(tree(path))
+        if body_lines(function) > FUNCTION_WALL
+    }
+    assert not long, f"split these functions (the wall is {FUNCTION_WALL} lines): {long}"
+
+
+def test_imports_are_at_the_top():
+    """But for optional dependencies, which sit in a try block."""
+    for path in SOURCES:
+        if path.name in LAZY_MODULES:
+            continue
+        for function in functions(tree(path)):
+            tried = {id(inner) for node in ast.walk(function) if isinstance(node, ast.Try) for inner in ast.walk(node)}
+            for node in ast.walk(function):
+                if isinstance(node, ast.Import | ast.ImportFrom) and id(node) not in tried:
+                    pytest.fail(f"{name_of(path)}:{node.lineno} imports inside {function.name}")
+
+
+def public_definitions(module: ast.Module) -> Iterator[tuple[str, ast.AST]]:
+    for node in module.body:
+        if not isinstance(node, ast.FunctionDef | ast.ClassDef) or node.name.startswith("_"):
+            continue
+        yield node.name, node
+        if isinstance(node, ast.ClassDef):
+            for member in node.body:
+                if isinstance(member, ast.FunctionDef) and not member.name.startswith("_"):
+                    setter = any(isinstance(d, ast.Attribute) and d.attr == "setter" for d in member.decorator_list)
+                    if not setter:
+                        yield f"{node.name}.{member.name}", member
+
+
+def test_everything_public_has_a_docstring():
+    missing = []
+    for path in SOURCES:
+        module = tree(path)
+        if module.body and ast.get_docstring(module) is None:
+            missing.append(name_of(path))
+        for name, node in public_definitions(module):
+            if ast.get_docstring(node) is None:  # type: ignore[arg-type]
+                missing.append(f"{name_of(path)}:{name}")
+    assert not missing
+
+
+def test_numpys_global_random_state_is_not_used():
+    """Randomness is an explicit Generator."""
+    allowed = {"default_rng", "Generator", "SeedSequence", "PCG64"}
+    for path in SOURCES:
+        used = set(re.findall(r"\bnp\.random\.(\w+)", path.read_text(encoding="utf-8")))
+        assert used <= allowed, f"{name_of(path)} uses np.random.{(used - allowed).pop()}"

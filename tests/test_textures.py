@@ -1,0 +1,187 @@
+"""Textures by their angles, periods, chiralities and charges, computed here from the positions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from spinase import SpinAtoms, textures
+from spinase.atoms import geometry_of
+from spinase.errors import InvalidGeometryError, InvalidMomentsError
+
+RNG = np.random.default_rng(0)
+
+
+def lattice(name="triangular", size=(6, 6), **options):
+    return geometry_of(SpinAtoms.lattice(name, size, **options))
+
+
+def grid(values, size):
+    return np.asarray(values).reshape(*size, -1)
+
+
+def triangles(spins):
+    """Spins (n1, n2, 3) -> the three corners of all upward, then downward triangles, counter-clockwise."""
+    right, up = np.roll(spins, -1, axis=0), np.roll(spins, -1, axis=1)
+    corner = np.roll(right, -1, axis=1)
+    return (spins, right, up), (right, corner, up)
+
+
+def chirality(spins):
+    return np.array([np.einsum("xya,xya->xy", a, np.cross(b, c)) for a, b, c in triangles(spins)])
+
+
+def charge(spins):
+    total = 0.0
+    for a, b, c in triangles(spins):
+        pairs = sum(np.einsum("xya,xya->xy", u, v) for u, v in ((a, b), (b, c), (c, a)))
+        total += 2 * np.arctan2(np.einsum("xya,xya->xy", a, np.cross(b, c)), 1 + pairs).sum()
+    return total / (4 * np.pi)
+
+
+CASES = [
+    ("random", {}),
+    ("ferro", {"direction": (1, 2, 3), "noise": 0.1}),
+    ("120-degree", {}),
+    ("tetrahedral", {}),
+    ("spiral", {"wavevector": (1, 0, 0), "axis": (1, 0, 1)}),
+    ("skyrmion-crystal", {"period": 6.0}),
+    ("domain-wall", {"width": 1.5}),
+]
+
+
+@pytest.mark.parametrize(("name", "options"), CASES)
+@pytest.mark.parametrize("a", [1.0, 2.7])
+def test_every_texture_is_made_of_unit_vectors(name, options, a):
+    spins = textures.build(name, lattice(size=(12, 12), a=a), np.random.default_rng(1), **options)
+    assert spins.shape == (144, 3)
+    assert np.abs(np.linalg.norm(spins, axis=1) - 1.0).max() < 1e-14
+
+
+def test_the_cases_above_are_all_textures():
+    assert {name for name, _ in CASES} == set(textures.TEXTURES)
+
+
+def test_random_follows_the_generator():
+    geo = lattice()
+    first = textures.random(geo, np.random.default_rng(1))
+    assert np.array_equal(first, textures.random(geo, np.random.default_rng(1)))
+    assert np.abs(first.mean(axis=0)).max() < 0.35
+
+
+def test_ferro_points_along_its_direction_with_the_asked_noise():
+    geo = lattice(size=(60, 60))
+    assert textures.ferro(geo, RNG, direction=(0, 3, 4)) == pytest.approx(np.tile([0, 0.6, 0.8], (3600, 1)))
+    tilt = textures.ferro(geo, np.random.default_rng(1), noise=0.02)
+    assert tilt[:, :2].std() == pytest.approx(0.02, rel=0.05)
+
+
+@pytest.mark.parametrize("a", [1.0, 3.1])
+def test_neighbours_of_the_120_degree_order_are_at_120_degrees(a):
+    spins = grid(textures.order_120(lattice(size=(6, 3), a=a), RNG), (6, 3))
+    for step in ((1, 0), (0, 1), (1, -1)):
+        assert np.einsum("xya,xya->xy", spins, np.roll(spins, step, axis=(0, 1))) == pytest.approx(np.full((6, 3), -0.5))
+    assert np.all(spins[..., 2] == 0.0)
+
+
+@pytest.mark.parametrize(("sign", "a"), [(1, 1.0), (-1, 1.0), (1, 2.4)])
+def test_tetrahedral_order_has_four_spins_and_uniform_chirality(sign, a):
+    spins = grid(textures.tetrahedral(lattice(size=(4, 6), a=a), RNG, chirality=sign), (4, 6))
+    four = np.unique(np.round(spins.reshape(-1, 3), 9), axis=0)
+    assert len(four) == 4
+    assert (four @ four.T)[np.triu_indices(4, 1)] == pytest.approx(np.full(6, -1 / 3))
+    values = chirality(spins)
+    assert values == pytest.approx(np.full(values.shape, sign * 4 / (3 * np.sqrt(3))))
+
+
+def test_tetrahedral_spins_at_the_corners_of_the_first_cell():
+    spins = grid(textures.tetrahedral(lattice(size=(2, 2)), RNG), (2, 2)) * np.sqrt(3)
+    assert spins[0, 0] == pytest.approx([1, 1, 1])
+    assert sorted(np.round(spins.reshape(-1, 3)).tolist()) == [[-1, -1, 1], [-1, 1, -1], [1, -1, -1], [1, 1, 1]]
+
+
+def test_spiral_turns_a_whole_number_of_times():
+    size = (8, 2)
+    spins = grid(textures.spiral(lattice("square", size), RNG, wavevector=(2, 0, 0)), size)
+    angle = 2 * np.pi * 2 / 8
+    assert np.einsum("xya,xya->xy", spins, np.roll(spins, 1, axis=0)) == pytest.approx(np.full(size, np.cos(angle)))
+    assert np.einsum("xya,xya->xy", spins, np.roll(spins, 1, axis=1)) == pytest.approx(np.ones(size))
+    assert np.cross(spins[0, 0], spins[1, 0]) == pytest.approx([0, 0, np.sin(angle)])
+
+
+def test_spiral_lies_in_the_plane_of_its_axis():
+    axis = np.array([1.0, -2.0, 0.5])
+    spins = textures.spiral(lattice(), RNG, wavevector=(1, 2, 0), axis=axis)
+    assert np.abs(spins @ axis).max() < 1e-14
+    assert np.linalg.matrix_rank(spins, tol=1e-8) == 2
+
+
+def test_spiral_along_an_open_direction_takes_any_wavevector():
+    geo = lattice("chain", (10,), periodic=False)
+    spins = textures.spiral(geo, RNG, wavevector=(1.3, 0, 0))
+    assert spins[0] @ spins[1] == pytest.approx(np.cos(2 * np.pi * 0.13))
+
+
+def test_skyrmion_crystal_carries_two_charges_per_magnetic_cell():
+    """Period 6 on the triangular lattice: n_sk = 2 (arXiv:1703.03227)."""
+    one = charge(grid(textures.skyrmion_crystal(lattice(size=(12, 12)), RNG, period=6.0), (12, 12)))
+    assert abs(one) == pytest.approx(round(abs(one)), abs=1e-9)
+    # reciprocal vectors of length 2 pi/6 at 120 degrees span a cell of 2/sqrt(3) 6 x 6 primitive ones: 6^2 4/3 sites
+    cells = 144 / (36 * 4 / 3)
+    assert abs(one) == pytest.approx(2 * cells)
+
+
+def test_domain_wall_profile_and_kinds():
+    geo = lattice("chain", (41,), periodic=False)
+    neel = textures.domain_wall(geo, RNG, width=3.0)
+    x = geo.positions[:, 0] - 20.0
+    assert neel[:, 2] == pytest.approx(-np.tanh(x / 3.0), abs=1e-12)
+    assert neel[:, 0] == pytest.approx(1 / np.cosh(x / 3.0), abs=1e-12)
+    assert neel[0, 2] > 0.99
+    assert neel[-1, 2] < -0.99
+    bloch = textures.domain_wall(geo, RNG, width=3.0, angle=np.pi / 2, position=0.25)
+    assert bloch[10] == pytest.approx([0, 1, 0], abs=1e-15)
+
+
+def test_a_sharp_wall_does_not_overflow():
+    spins = textures.domain_wall(lattice("chain", (41,), periodic=False), RNG, width=1e-3)
+    assert np.abs(spins[:20, 2] - 1.0).max() < 1e-12
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "options", "message"),
+    [
+        ("120-degree", (4, 3), {}, "120-degree texture does not fit periodic direction 0: change the size"),
+        ("tetrahedral", (4, 3), {}, "tetrahedral texture does not fit periodic direction 1"),
+        ("skyrmion-crystal", (8, 12), {"period": 6.0}, "skyrmion-crystal texture does not fit periodic direction 0"),
+        ("spiral", (6, 6), {"wavevector": (0.5, 0, 0)}, "does not fit the periodic direction 0: give whole turns"),
+        ("tetrahedral", (1, 1), {}, "needs more than one site"),
+        ("tetrahedral", (2, 2), {"chirality": 2}, "chirality must be 1 or -1, got 2"),
+        ("domain-wall", (6, 6), {"width": 0.0}, "wall width must be positive, got 0"),
+        ("domain-wall", (6, 6), {"width": np.nan}, "wall width must be positive"),
+        ("skyrmion-crystal", (6, 6), {"period": 0.0}, "period must be positive, got 0"),
+        ("vortex", (6, 6), {}, "unknown texture 'vortex': use one of random, ferro"),
+        ("ferro", (6, 6), {"directoin": (0, 0, 1)}, "texture 'ferro' has no option 'directoin': it takes direction, noise"),
+        ("random", (6, 6), {"seed": 1}, "'random' has no option 'seed': it takes none"),
+    ],
+)
+def test_what_does_not_fit_is_refused(name, size, options, message):
+    with pytest.raises(InvalidGeometryError, match=message):
+        textures.build(name, lattice(size=size), RNG, **options)
+
+
+def test_an_open_lattice_takes_any_size():
+    spins = textures.tetrahedral(lattice(size=(5, 3), periodic=False), RNG)
+    assert len(np.unique(np.round(spins, 9), axis=0)) == 4
+
+
+def test_a_zero_direction_is_refused():
+    with pytest.raises(InvalidMomentsError, match="direction of site 0 has zero length"):
+        textures.ferro(lattice(), RNG, direction=(0, 0, 0))
+
+
+@pytest.mark.parametrize("name", ["120-degree", "tetrahedral", "skyrmion-crystal"])
+def test_orders_of_the_triangular_lattice_refuse_disordered_points(name):
+    geo = geometry_of(SpinAtoms.disordered(24, dimension=2, density=0.6, rng=1))
+    with pytest.raises(InvalidGeometryError, match="does not fit"):
+        textures.build(name, geo, RNG)
