@@ -1,0 +1,56 @@
+"""Analysis of magnets: atoms or arrays in, arrays out; no calculator.
+
+Only magnetic sites enter.  Conventions: wavevectors are Cartesian in 1/length, triangles counter-clockwise from +z.
+"""
+
+from spinase.analysis.correlations import SpinCorrelation, spin_correlation
+from spinase.analysis.magnetism import (
+    TorqueNorms,
+    magnetization,
+    spin_temperature,
+    staggered_magnetization,
+    torque_norms,
+)
+from spinase.analysis.reciprocal import (
+    PrimitiveLattice,
+    WaveMesh,
+    brillouin_zone,
+    commensurate_mesh,
+    commensurate_wavevectors,
+    primitive_lattice,
+)
+from spinase.analysis.structure_factor import (
+    StructureFactor,
+    chirality_correlation_length,
+    chirality_structure_factor,
+    correlation_length,
+    structure_factor,
+)
+from spinase.analysis.topology import scalar_chirality, topological_charge, topological_density
+from spinase.analysis.triangles import Triangles, triangles
+
+__all__ = [
+    "PrimitiveLattice",
+    "SpinCorrelation",
+    "StructureFactor",
+    "TorqueNorms",
+    "Triangles",
+    "WaveMesh",
+    "brillouin_zone",
+    "chirality_correlation_length",
+    "chirality_structure_factor",
+    "commensurate_mesh",
+    "commensurate_wavevectors",
+    "correlation_length",
+    "magnetization",
+    "primitive_lattice",
+    "scalar_chirality",
+    "spin_correlation",
+    "spin_temperature",
+    "staggered_magnetization",
+    "structure_factor",
+    "topological_charge",
+    "topological_density",
+    "torque_norms",
+    "triangles",
+]

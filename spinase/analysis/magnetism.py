@@ -1,0 +1,70 @@
+"""Averages over all spins: magnetization, torque norms, spin temperature."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import ArrayLike, NDArray
+
+from spinase.analysis.reciprocal import site_mask
+from spinase.atoms import get_moments
+from spinase.errors import InvalidGeometryError, InvalidMomentsError
+
+FloatArray = NDArray[np.float64]
+
+
+class TorqueNorms(NamedTuple):
+    """`rms` = sqrt(<|T_i|^2>) and `maximum` = max |T_i| over the sites, energy."""
+
+    rms: float
+    maximum: float
+
+
+def magnetization(atoms: Atoms) -> FloatArray:
+    """Mean moment vector of the magnetic sites, M = sum_i m_i / N, shape (3,), mu_B or |m|."""
+    return np.asarray(get_moments(atoms)[site_mask(atoms)].mean(axis=0))
+
+
+def staggered_magnetization(atoms: Atoms, wavevector: ArrayLike) -> NDArray[np.complex128]:
+    """M_Q = sum_i m_i exp(-i Q.r_i) / N over the magnetic sites, complex, shape (3,), mu_B or |m|.
+
+    `wavevector` Q (3,) is Cartesian, 1/length.  For unit moments |M_Q|^2 = S(Q)/N.
+    """
+    wave = np.asarray(wavevector, dtype=np.float64)
+    if wave.shape != (3,) or not np.isfinite(wave).all():
+        raise InvalidGeometryError(f"the wavevector must be three finite numbers, 1/length; got {wavevector!r}")
+    mask = site_mask(atoms)
+    phases = np.exp(-1j * (atoms.positions[mask] @ wave))
+    return np.asarray(phases @ get_moments(atoms)[mask] / mask.sum())
+
+
+def torque_norms(torques: ArrayLike) -> TorqueNorms:
+    """Root mean square and largest length of torques T_i = m_i x B_i, shape (N, 3), energy."""
+    array = np.asarray(torques, dtype=np.float64)
+    if array.ndim != 2 or array.shape[1] != 3 or not len(array):
+        raise InvalidMomentsError(f"torques must have shape (N, 3), got {array.shape}")
+    lengths = np.linalg.norm(array, axis=1)
+    return TorqueNorms(float(np.sqrt(np.mean(lengths**2))), float(lengths.max()))
+
+
+def spin_temperature(moments: ArrayLike, magnetic_forces: ArrayLike) -> float:
+    """kT_s = sum_i |m_i x B_i|^2 / (2 sum_i m_i.B_i), energy, from moments and magnetic forces, both (N, 3).
+
+    Exact in equilibrium for energies that are linear in each spin (pair models: exchange, DMI, Zeeman), where
+    <|m x B|^2> = 2 kT <m.B> (Nurdin, Schotte, Phys. Rev. E 61, 3579 (2000), doi:10.1103/PhysRevE.61.3579).
+    It may be negative away from equilibrium.
+
+    Raises
+    ------
+    InvalidMomentsError
+        If sum_i m_i.B_i is zero, where the formula says nothing.
+    """
+    vectors, fields = np.asarray(moments, dtype=np.float64), np.asarray(magnetic_forces, dtype=np.float64)
+    if vectors.shape != fields.shape or vectors.ndim != 2 or vectors.shape[1] != 3:
+        raise InvalidMomentsError(f"moments and magnetic_forces must both be (N, 3), got {vectors.shape} and {fields.shape}")
+    alignment = float(np.sum(vectors * fields))
+    if alignment == 0.0:
+        raise InvalidMomentsError("sum m.B is zero, so there is no spin temperature (no field acts along the moments)")
+    return float(np.sum(np.cross(vectors, fields) ** 2)) / (2.0 * alignment)

@@ -1,0 +1,67 @@
+"""What an observer is: something that looks at the atoms during a run and returns numbers with names, units and a plot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from ase import Atoms
+from numpy.typing import NDArray
+
+Plot = Literal["series", "profile", "map"]
+Observed = Mapping[str, float | NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One observed quantity and how to show it.
+
+    Attributes
+    ----------
+    label : str
+        Words for a figure axis.
+    unit : str
+        Unit of the values; empty for pure numbers.
+    plot : {"series", "profile", "map"}
+        ``series``: a scalar against time.  ``profile``: a 1-D array against the static array `axis`.  ``map``: a 1-D
+        array over the points of the static array `axis`, shape (n, 2).
+    axis : str or None
+        Name of a static array (see :meth:`Observer.prepare`); None for a series.
+    """
+
+    label: str
+    unit: str = ""
+    plot: Plot = "series"
+    axis: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.plot == "series") != (self.axis is None):
+            raise ValueError(
+                f"quantity {self.label!r}: profiles and maps need an axis, series have none; got plot={self.plot!r}, "
+                f"axis={self.axis!r}"
+            )
+
+
+@runtime_checkable
+class Observer(Protocol):
+    """Looks at atoms with a calculator; changes neither.
+
+    Attributes
+    ----------
+    name : str
+        Name of its group in a run file.
+    quantities : dict of str to Quantity
+        What :meth:`observe` returns; complete after :meth:`prepare`.
+    """
+
+    name: str
+    quantities: dict[str, Quantity]
+
+    def prepare(self, atoms: Atoms) -> Mapping[str, NDArray[Any]]:
+        """Called once before a run: set up, and return the static arrays (axes of profiles and maps); may be empty."""
+        ...
+
+    def observe(self, atoms: Atoms) -> Observed:
+        """One value per quantity; shapes do not change during a run."""
+        ...

@@ -1,0 +1,214 @@
+"""Drawing on given matplotlib axes: spin maps, structure factors, time series, profiles."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import PatchCollection, PolyCollection
+from matplotlib.patches import Circle, Polygon
+from numpy.typing import NDArray
+from scipy.spatial import Voronoi, cKDTree
+
+FloatArray = NDArray[np.float64]
+
+_OKLAB_TO_CONES = np.array(
+    [[1.0, 0.3963377774, 0.2158037573], [1.0, -0.1055613458, -0.0638541728], [1.0, -0.0894841775, -1.2914855480]]
+)
+_CONES_TO_RGB = np.array(
+    [
+        [4.0767416621, -3.3077115913, 0.2309699292],
+        [-1.2684380046, 2.6097574011, -0.3413193965],
+        [-0.0041960863, -0.7034186147, 1.7076147010],
+    ]
+)
+
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+"""Okabe-Ito colours: distinguishable with any colour vision."""
+
+
+def direction_colors(spins: FloatArray) -> FloatArray:
+    """RGB (N, 3) of unit vectors: hue = azimuth in the xy plane, lightness = s_z (white up, black down).
+
+    Lightness and hue are those of the Oklab colour space (B. Ottosson, https://bottosson.github.io/posts/oklab), where equal
+    lightness looks equally light: s_z is read correctly with any colour vision.
+    """
+    height = np.clip(spins[:, 2], -1.0, 1.0)
+    # Full chroma in the plane; x 0.75 of sin(theta) further out keeps every colour displayable.
+    chroma = 0.135 * np.sqrt(1.0 - height**2) * (1.0 - 0.25 * height**2)
+    azimuth = np.arctan2(spins[:, 1], spins[:, 0]) + 0.5
+    lab = np.stack([0.60 + 0.36 * height, chroma * np.cos(azimuth), chroma * np.sin(azimuth)], axis=1)
+    linear = np.clip((lab @ _OKLAB_TO_CONES.T) ** 3 @ _CONES_TO_RGB.T, 0.0, 1.0)
+    return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1.0 / 2.4) - 0.055)
+
+
+def spin_map(ax: Axes, positions: FloatArray, spins: FloatArray, cell: FloatArray | None = None) -> None:
+    """Spins of a magnet seen from +z, coloured by direction (hue: azimuth, light: up, dark: down), with in-plane arrows.
+
+    Parameters
+    ----------
+    ax : Axes
+        Where to draw.
+    positions, spins : array (N, 3)
+        Sites (length) and unit vectors; sites with a zero spin are left out.
+    cell : array (3, 3), optional
+        Cell vectors as rows; draws the outline of the first two, centred on the sites.
+
+    Notes
+    -----
+    Planar lattices are tiled, other planar sites are discs.  Three-dimensional magnets are discs in a slightly oblique
+    view, so that sites above each other are all seen: higher ones are larger, in front, and shifted to the upper right.
+    """
+    shown = spins.any(axis=1)
+    places, directions = positions[shown], spins[shown]
+    ax.set_axis_off()
+    if not len(places):
+        ax.text(0.5, 0.5, "no magnetic sites", ha="center", va="center", transform=ax.transAxes)
+        return
+    if float(np.ptp(places[:, 2])) > 1e-6:
+        order = np.argsort(places[:, 2], kind="stable")
+        places, directions = places[order], directions[order]
+        points, diameters = _oblique(places)
+        _discs(ax, points, diameters, direction_colors(directions))
+    else:
+        points = places[:, :2]
+        diameters = np.full(len(points), _spacing(points))
+        tile = _wigner_seitz(points)
+        if tile is None:
+            _discs(ax, points, diameters, direction_colors(directions))
+        else:
+            _tiles(ax, points, tile, direction_colors(directions))
+    if len(points) <= 1600:
+        _arrows(ax, points, 0.8 * diameters[:, None] * directions[:, :2], directions[:, 2])
+    _frame(ax, points, float(diameters.max()), cell)
+    direction_key(ax)
+
+
+def direction_key(ax: Axes) -> None:
+    """Two small discs that explain the colours: directions of the upper (left) and of the lower half of the sphere."""
+    x, y = np.meshgrid(np.linspace(-1.0, 1.0, 61), np.linspace(-1.0, 1.0, 61))
+    inside = np.hypot(x, y) <= 1.0
+    for sign, left, label in ((1.0, 0.0, "up"), (-1.0, 0.22, "down")):
+        z = sign * np.sqrt(np.clip(1.0 - x**2 - y**2, 0.0, None))
+        image = np.ones((*x.shape, 4))
+        image[..., :3] = direction_colors(np.stack([x, y, z], axis=-1).reshape(-1, 3)).reshape(*x.shape, 3)
+        image[..., 3] = inside
+        inset = ax.inset_axes((left, -0.12, 0.1, 0.1))
+        inset.imshow(image, origin="lower", extent=(-1.0, 1.0, -1.0, 1.0), interpolation="bilinear")
+        inset.set_axis_off()
+        inset.text(1.25, 0.0, label, ha="left", va="center", fontsize="small")
+
+
+def structure_factor_map(ax: Axes, wavevectors: FloatArray, values: FloatArray) -> None:
+    """S(q) over the plane of the wavevectors, shape (n, 2) or (n, 3); along a third component S is summed."""
+    plane, group = np.unique(np.round(wavevectors[:, :2], 9), axis=0, return_inverse=True)
+    total = np.bincount(group.ravel(), weights=values)
+    tile = _wigner_seitz(plane)
+    if tile is None:
+        tile = 0.5 * _spacing(plane) * np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
+    tiles = PolyCollection(list(plane[:, None, :] + tile), cmap="magma", linewidths=0.2, edgecolors="face")
+    tiles.set_array(total)
+    tiles.set_clim(0.0, max(float(total.max()), 1e-12))
+    ax.add_collection(tiles)
+    figure = ax.get_figure()
+    assert figure is not None
+    figure.colorbar(tiles, ax=ax, shrink=0.85, label="$S(q)$")
+    low, high = plane.min(axis=0) + tile.min(axis=0), plane.max(axis=0) + tile.max(axis=0)
+    margin = 0.03 * float((high - low).max())
+    ax.set(xlim=(low[0] - margin, high[0] + margin), ylim=(low[1] - margin, high[1] + margin))
+    ax.set(aspect="equal", xlabel="$q_x$", ylabel="$q_y$")
+
+
+def time_series(ax: Axes, times: FloatArray, values: FloatArray, label: str, unit: str, time_unit: str) -> None:
+    """A quantity (T,) or a few (T, n) against time."""
+    columns = values.reshape(len(times), -1)
+    for k, column in enumerate(columns.T):
+        name = "xyz"[k] if columns.shape[1] == 3 else str(k)
+        ax.plot(times, column, color=COLORS[k % len(COLORS)], lw=1.6, label=name)
+    if columns.shape[1] > 1:
+        ax.legend(frameon=False, ncols=min(3, columns.shape[1]))
+    ax.set(xlabel=f"time [{time_unit}]", ylabel=f"{label} [{unit}]" if unit else label)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.margins(x=0.01)
+
+
+def profile(ax: Axes, x: FloatArray, y: FloatArray, xlabel: str, ylabel: str, label: str = "") -> None:
+    """A quantity against distance or the like; a dotted line marks zero."""
+    ax.axhline(0.0, color="0.6", lw=0.8, ls=":")
+    color = COLORS[(len(ax.get_lines()) // 2) % len(COLORS)]
+    ax.plot(x, y, marker="o", ms=3.5, lw=1.2, label=label, color=color)
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    ax.spines[["top", "right"]].set_visible(False)
+
+
+def _spacing(points: FloatArray) -> float:
+    """Median distance of a point to its nearest neighbour."""
+    if len(points) < 2:
+        return 1.0
+    return float(np.median(np.asarray(cKDTree(points).query(points, k=2)[0])[:, 1])) or 1.0
+
+
+def _wigner_seitz(points: FloatArray) -> FloatArray | None:
+    """Corners (k, 2) of the Wigner-Seitz cell of the lattice that holds all points; None if no simple lattice does."""
+    steps = points - points[int(np.argmin(np.linalg.norm(points - points.mean(axis=0), axis=1)))]
+    lengths = np.linalg.norm(steps, axis=1)
+    ordered = steps[np.argsort(lengths, kind="stable")][1:]
+    if not len(ordered):
+        return _wigner_seitz(np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]))
+    first = ordered[0]
+    turn = first[0] * ordered[:, 1] - first[1] * ordered[:, 0]
+    independent = np.flatnonzero(np.abs(turn) > 1e-3 * (first @ first))
+    second = ordered[independent[0]] if len(independent) else np.array([-first[1], first[0]])  # a chain: square tiles
+    basis = np.stack([first, second])
+    turns = steps @ np.linalg.inv(basis)
+    if np.abs(turns - np.round(turns)).max() > 1e-3:
+        return None
+    grid = np.stack(np.meshgrid(np.arange(-2, 3), np.arange(-2, 3), indexing="ij"), axis=-1).reshape(-1, 2)
+    diagram = Voronoi(grid @ basis)
+    corners = diagram.vertices[diagram.regions[diagram.point_region[12]]]  # the middle one of 25
+    return np.asarray(corners[np.argsort(np.arctan2(corners[:, 1], corners[:, 0]))])
+
+
+def _oblique(places: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Points (N, 2) of a view from slightly to the lower left of +z, and diameters (N,) that grow towards the eye."""
+    front = (places[:, 2] - places[:, 2].min()) / np.ptp(places[:, 2])
+    columns = np.unique(np.round(places[:, :2], 6), axis=0)
+    shift = 0.75 * _spacing(columns) * np.array([0.9, 0.6])
+    points = places[:, :2] + front[:, None] * shift
+    extent = np.ptp(points, axis=0) + 0.3 * float(np.ptp(points, axis=0).max())
+    return points, 0.6 * float(np.sqrt(np.prod(extent) / len(points))) * (0.75 + 0.5 * front)
+
+
+def _tiles(ax: Axes, points: FloatArray, tile: FloatArray, colors: FloatArray) -> None:
+    ax.add_collection(
+        PolyCollection(list(points[:, None, :] + tile), facecolors=list(map(tuple, colors)), edgecolors="face")
+    )
+
+
+def _discs(ax: Axes, points: FloatArray, diameters: FloatArray, colors: FloatArray) -> None:
+    discs = [Circle((x, y), 0.5 * d) for (x, y), d in zip(points, diameters, strict=True)]
+    ax.add_collection(PatchCollection(discs, facecolors=list(map(tuple, colors)), edgecolors="0.3", linewidths=0.4))
+
+
+def _arrows(ax: Axes, points: FloatArray, arrows: FloatArray, heights: FloatArray) -> None:
+    """Arrows centred on the points, black on light sites and white on dark ones."""
+    width = min(0.006, 0.045 / np.sqrt(len(points)))
+    for mask, color in ((heights >= -0.2, "black"), (heights < -0.2, "white")):
+        if mask.any():
+            tails, steps = (points - 0.5 * arrows)[mask], arrows[mask]
+            ax.quiver(
+                tails[:, 0], tails[:, 1], steps[:, 0], steps[:, 1], angles="xy", scale_units="xy", scale=1.0,
+                width=width, headwidth=3.5, headlength=4.0, headaxislength=3.6, minlength=0.1, color=color, zorder=3,
+            )  # fmt: skip
+
+
+def _frame(ax: Axes, points: FloatArray, margin: float, cell: FloatArray | None) -> None:
+    """Axis limits around sites and cell, and the outline of the cell centred on the sites."""
+    everything = points
+    if cell is not None and abs(np.linalg.det(cell[:2, :2])) > 1e-12:
+        corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) @ cell[:2, :2]
+        middle = 0.5 * (points.min(axis=0) + points.max(axis=0))
+        corners = corners - corners.mean(axis=0) + middle
+        ax.add_patch(Polygon(corners, fill=False, ec="0.55", lw=0.7, zorder=2))
+        everything = np.vstack([points, corners])
+    low, high = everything.min(axis=0) - 0.6 * margin, everything.max(axis=0) + 0.6 * margin
+    ax.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")

@@ -1,0 +1,90 @@
+"""Spin correlations: sum rules, known orders, an independent Fourier transform."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from spinase import SpinAtoms
+from spinase.analysis import (
+    correlation_length,
+    magnetization,
+    spin_correlation,
+    spin_temperature,
+    structure_factor,
+    torque_norms,
+)
+from spinase.errors import InvalidGeometryError
+
+
+def test_structure_factor_is_the_fast_fourier_transform_on_a_lattice() -> None:
+    atoms = SpinAtoms.lattice("square", (6, 5), rng=1)
+    n = np.stack(np.meshgrid(np.arange(6), np.arange(5), indexing="ij"), axis=-1).reshape(-1, 2)
+    waves = np.concatenate([2 * np.pi * n / [6, 5], np.zeros((30, 1))], axis=1)
+    transform = np.fft.fft2(atoms.spins.reshape(6, 5, 3), axes=(0, 1))
+    expected = np.sum(np.abs(transform) ** 2, axis=-1).ravel() / 30
+    values = structure_factor(atoms, waves).values
+    np.testing.assert_allclose(values, expected, atol=1e-10)
+    assert values.sum() == pytest.approx(30.0), "sum over one zone is sum |s|^2 = N"
+
+
+@pytest.mark.parametrize(
+    ("texture", "peaks", "height"), [("ferro", 1, 1.0), ("tetrahedral", 3, 1 / 3), ("120-degree", 2, 0.5)]
+)
+def test_orders_have_their_peaks(texture: str, peaks: int, height: float) -> None:
+    atoms = SpinAtoms.lattice("triangular", (6, 6), texture=texture)
+    reciprocal = 2 * np.pi * np.linalg.inv(atoms.cell[:2, :2]).T
+    n = np.stack(np.meshgrid(np.arange(6), np.arange(6), indexing="ij"), axis=-1).reshape(-1, 2)
+    waves = np.concatenate([n @ reciprocal, np.zeros((36, 1))], axis=1)
+    values = structure_factor(atoms, waves).values
+    assert np.count_nonzero(values > 1e-9) == peaks
+    np.testing.assert_allclose(values[values > 1e-9], 36 * height)
+
+
+def test_default_mesh_fits_the_cell_and_contains_the_zone_corner() -> None:
+    atoms = SpinAtoms.lattice("triangular", (6, 6), texture="120-degree")
+    waves = structure_factor(atoms).wavevectors
+    np.testing.assert_allclose(np.exp(1j * waves @ np.asarray(atoms.cell)[:2].T), 1.0, atol=1e-9)
+    best = structure_factor(atoms).wavevectors[np.argmax(structure_factor(atoms).values)]
+    assert np.linalg.norm(best) == pytest.approx(4 * np.pi / 3)
+    open_box = SpinAtoms("Fe2", positions=[[0, 0, 0], [1, 0, 0]], spins=[0, 0, 1])
+    with pytest.raises(InvalidGeometryError, match="wave vectors need a cell"):
+        structure_factor(open_box)
+    with pytest.raises(InvalidGeometryError, match=r"of shape \(n, 3\)"):
+        structure_factor(atoms, [[0.0, 1.0]])
+
+
+def test_correlations_of_known_orders() -> None:
+    neel = SpinAtoms.lattice("square", (6, 6), texture="spiral", wavevector=(3, 3, 0))
+    found = spin_correlation(neel, r_max=2.3)
+    np.testing.assert_allclose(found.distances, [1, np.sqrt(2), 2, np.sqrt(5)], atol=1e-5)
+    np.testing.assert_allclose(found.values, [-1, 1, 1, -1], atol=1e-12)
+    np.testing.assert_array_equal(found.counts, [72, 72, 72, 144])
+    order = SpinAtoms.lattice("triangular", (6, 6), texture="tetrahedral")
+    assert spin_correlation(order, r_max=1.1).values[0] == pytest.approx(-1 / 3)
+    disordered = SpinAtoms.disordered(30, rng=2)
+    binned = spin_correlation(disordered, bins=5)
+    assert len(binned.values) == 5
+    assert binned.counts[0] == 0, "no pair below the minimum distance"
+    disordered.moments = disordered.moments * (np.arange(30) < 15)[:, None]
+    assert spin_correlation(disordered, bins=5).counts.sum() < binned.counts.sum()
+
+
+def test_correlation_length_of_order_and_of_a_narrow_peak() -> None:
+    assert correlation_length(SpinAtoms.lattice("square", (8, 8))) == np.inf
+    wide = SpinAtoms.lattice("square", (24, 24), rng=1)
+    smooth = SpinAtoms.lattice("square", (24, 24))
+    smooth.spins = smooth.spins + 0.5 * wide.spins
+    assert correlation_length(smooth) > 1.5 * correlation_length(wide)
+
+
+def test_magnetization_torques_and_temperature() -> None:
+    atoms = SpinAtoms.lattice("square", (4, 4), moment=2.0)
+    np.testing.assert_allclose(magnetization(atoms), [0, 0, 2.0])
+    assert torque_norms([[3.0, 0, 4.0], [0, 0, 0]]) == (pytest.approx(5 / np.sqrt(2)), 5.0)
+    # independent spins in a field at temperature T: <|m x B|^2> = 2 kT <m.B>
+    rng, x = np.random.default_rng(0), 3.0
+    cosine = 1 + np.log(rng.uniform(np.exp(-2 * x), 1.0, size=400_000)) / x
+    sine = np.sqrt(1 - cosine**2)
+    moments = np.stack([sine, 0 * sine, cosine], axis=1)
+    assert spin_temperature(moments, np.tile([0, 0, x], (len(moments), 1))) == pytest.approx(1.0, rel=0.01)
