@@ -188,8 +188,16 @@ def default_mesh(lattice: PrimitiveLattice, closed: bool = False) -> WaveMesh:
     """First Brillouin zone of a lattice; for disordered sites all |q| up to 1.5 times 2 pi / (mean spacing)."""
     if lattice.is_lattice:
         return brillouin_zone(lattice, closed)
-    spacing = (_volume(lattice.frame) / lattice.sites) ** (1.0 / len(lattice.frame))
-    return commensurate_mesh(lattice, 3.0 * np.pi / spacing)
+    return commensurate_mesh(lattice, 3.0 * np.pi / _mean_spacing(lattice))
+
+
+def zone_mesh(lattice: PrimitiveLattice) -> WaveMesh:
+    """One Brillouin zone of a lattice; for disordered sites the ball that holds one wavevector per site on average."""
+    if lattice.is_lattice:
+        return brillouin_zone(lattice)
+    size = len(lattice.frame)
+    unit_ball = {1: 2.0, 2: np.pi, 3: 4.0 * np.pi / 3.0}[size]
+    return commensurate_mesh(lattice, 2.0 * np.pi * unit_ball ** (-1.0 / size) / _mean_spacing(lattice))
 
 
 def commensurate_wavevectors(atoms: Atoms, cutoff: float | None = None) -> FloatArray:
@@ -219,8 +227,8 @@ def star(lattice: PrimitiveLattice, wavevector: FloatArray) -> FloatArray:
     change = np.abs(matrices @ metric @ matrices.transpose(0, 2, 1) - metric).max(axis=(1, 2))
     group = matrices[change < _TOLERANCE * metric.max()]
     turns = np.einsum("mkl,l->mk", group, vectors @ wavevector) / (2.0 * np.pi)
-    turns = np.unique(np.round(turns % 1.0, 6) % 1.0, axis=0)
-    return 2.0 * np.pi * turns @ np.linalg.pinv(vectors).T
+    _, first = np.unique(np.round(turns % 1.0, 6) % 1.0, axis=0, return_index=True)
+    return np.asarray(2.0 * np.pi * turns[first] @ np.linalg.pinv(vectors).T)
 
 
 def distance_to(lattice: PrimitiveLattice, wavevectors: FloatArray, targets: FloatArray) -> FloatArray:
@@ -252,6 +260,10 @@ def _filled_frame(atoms: Atoms, positions: FloatArray) -> FloatArray:
     if not len(frame):
         raise InvalidGeometryError("a single site with open boundaries has no commensurate wavevectors: pass them")
     return frame
+
+
+def _mean_spacing(lattice: PrimitiveLattice) -> float:
+    return float((_volume(lattice.frame) / lattice.sites) ** (1.0 / len(lattice.frame)))
 
 
 def _dual(vectors: FloatArray) -> FloatArray:

@@ -16,6 +16,7 @@ from spinase.analysis.reciprocal import (
     primitive_lattice,
     site_mask,
     star,
+    zone_mesh,
 )
 from spinase.analysis.topology import triangle_chirality
 from spinase.analysis.triangles import Triangulation, resolve
@@ -110,11 +111,13 @@ def correlation_length(atoms: Atoms) -> float:
 
     1/L = sum_q d(q) S(q) / sum_q S(q), over one Brillouin zone, with d(q) the distance of q to the nearest member of the
     star of Q, the wavevector where S is largest (the star holds the equivalent peaks: the three M points of tetrahedral
-    order, for instance), modulo reciprocal vectors.  For disordered sites d(q) = ||q| - |Q||.  There is no factor 2 pi.
-    L is infinite for perfect order.
+    order, for instance), modulo reciprocal vectors.  There is no factor 2 pi.  L is infinite for perfect order.
+
+    For disordered sites d(q) = ||q| - |Q|| in the ball that holds one wavevector per site; the structure of the sites
+    themselves then keeps L finite (a few mean spacings) even for aligned spins.
     """
     lattice = primitive_lattice(atoms)
-    mesh = default_mesh(lattice)
+    mesh = zone_mesh(lattice)
     return peak_length(lattice, mesh, structure_factor(atoms, mesh).values)
 
 
@@ -131,7 +134,7 @@ def peak_length(lattice: PrimitiveLattice, mesh: WaveMesh, values: FloatArray) -
 
 def chirality_correlation_length(atoms: Atoms, triangulation: Triangulation = "nearest") -> float:
     """Size of chiral domains, 1/L = sum_q |q| S_chi(q) / sum_q S_chi(q) over one Brillouin zone (arXiv:2403.11705)."""
-    result = chirality_structure_factor(atoms, triangulation)
+    result = chirality_structure_factor(atoms, triangulation, zone_mesh(primitive_lattice(atoms)))
     return zone_centre_length(result.wavevectors, result.values)
 
 

@@ -185,10 +185,8 @@ def _replicated_delaunay(geometry: Geometry, axes: IntArray, rings: int) -> IntA
         corners = Delaunay(points @ _tie_breaker()).simplices.astype(np.int64)
     except QhullError:
         raise InvalidGeometryError("the sites are in line (or too few), so they have no Delaunay triangulation") from None
-    area = _signed_areas(points[corners])
-    spacing = float(np.abs(area).sum()) / len(points)
-    corners[area < 0.0] = corners[area < 0.0][:, ::-1]
-    corners = corners[np.abs(area) > 1e-9 * spacing]  # slivers along a straight open edge
+    area = _signed_areas(points[corners])  # positive: in the plane SciPy lists corners counter-clockwise
+    corners = corners[area > 1e-9 * float(area.mean())]  # no slivers along a straight open edge
     table, base = _canonical(corners % count, cells[corners // count])
     return np.unique(table[~base.any(axis=1)], axis=0)
 

@@ -21,15 +21,16 @@ from spinase.analysis import (
     primitive_lattice,
     staggered_magnetization,
 )
-from spinase.analysis.correlations import correlate, pair_bins, rebin
+from spinase.analysis.correlations import PairBins, correlate, pair_bins, rebin
 from spinase.analysis.magnetism import torque_norms
-from spinase.analysis.reciprocal import default_mesh, site_mask
+from spinase.analysis.reciprocal import default_mesh, site_mask, zone_mesh
 from spinase.analysis.structure_factor import chirality_structure_factor, peak_length, structure_factor, zone_centre_length
 from spinase.analysis.topology import scalar_chirality, topological_charge
 from spinase.analysis.triangles import triangles
 from spinase.atoms import get_moments, get_spins, get_units
-from spinase.contract import NotConservativeError, calculator_of, energy_of, is_conservative, require_magnetic_forces
+from spinase.contract import calculator_of, energy_of, is_conservative, require_magnetic_forces
 from spinase.dynamics.observers import Quantity
+from spinase.errors import ModelError
 
 FloatArray = NDArray[np.float64]
 Arrays = dict[str, NDArray[Any]]
@@ -131,7 +132,7 @@ class EnergyObserver:
 
         Raises
         ------
-        NotConservativeError
+        ModelError
             If the calculator is driven or has no energy.
         """
         self._energy(atoms)
@@ -149,7 +150,7 @@ class EnergyObserver:
         energy = energy_of(atoms)
         if energy is None:
             why = "gives no energy" if is_conservative(calc) else "describes a driven system, which has no energy"
-            raise NotConservativeError(f"{type(calc).__name__} {why}: leave out the observer 'energy'")
+            raise ModelError(f"{type(calc).__name__} {why}: leave out the observer 'energy'")
         return energy
 
 
@@ -281,26 +282,27 @@ class CorrelationObserver:
     def __init__(self, r_max: float | None = None, bins: int | None = None) -> None:
         self.r_max, self.bins = r_max, bins
         self.quantities = {"correlation": Quantity("C(r) = <s_i.s_j>", plot="profile", axis="distance")}
-        self._pairs = _OfSites(self._first_bins)
+        self._pairs: _OfSites[PairBins] | None = None
 
     @classmethod
     def from_config(cls, config: CorrelationConfig) -> CorrelationObserver:
         """Build from checked options."""
         return cls(config.r_max, config.bins)
 
-    def _first_bins(self, atoms: Atoms) -> Any:
-        return pair_bins(atoms, self.r_max, self.bins)
-
     def prepare(self, atoms: Atoms) -> Arrays:
         """Choose the bins; they stay the same when sites move."""
-        self._pairs = _OfSites(self._first_bins)
-        pairs = self._pairs.of(atoms)
-        self._pairs._build = lambda moved: rebin(moved, pairs)
+        pairs = self._prepared(atoms).of(atoms)
         return {"distance": pairs.distances}
 
     def observe(self, atoms: Atoms) -> Arrays:
         """C(r) in each bin; NaN where there is no pair."""
-        return {"correlation": correlate(get_spins(atoms), self._pairs.of(atoms)).values}
+        pairs = self._pairs or self._prepared(atoms)
+        return {"correlation": correlate(get_spins(atoms), pairs.of(atoms)).values}
+
+    def _prepared(self, atoms: Atoms) -> _OfSites[PairBins]:
+        first = pair_bins(atoms, self.r_max, self.bins)
+        self._pairs = _OfSites(lambda moved: rebin(moved, first))
+        return self._pairs
 
 
 class CorrelationLengthObserver:
@@ -313,7 +315,7 @@ class CorrelationLengthObserver:
     def __init__(self, order: Literal["spin", "chirality"] = "spin", triangulation: TriangulationName = "nearest") -> None:
         self.quantities = {"correlation_length": Quantity("correlation length")}
         self._lattice = _OfSites(primitive_lattice)
-        self._mesh = _OfSites(lambda atoms: default_mesh(self._lattice.of(atoms)))
+        self._mesh = _OfSites(lambda atoms: zone_mesh(self._lattice.of(atoms)))
         self._triangles = _OfSites(lambda atoms: triangles(atoms, triangulation))
         self._label, self._measure = {
             "spin": ("correlation length", self._of_spins),

@@ -175,7 +175,7 @@ def _oblique(places: FloatArray) -> tuple[FloatArray, FloatArray]:
     shift = 0.75 * _spacing(columns) * np.array([0.9, 0.6])
     points = places[:, :2] + front[:, None] * shift
     extent = np.ptp(points, axis=0) + 0.3 * float(np.ptp(points, axis=0).max())
-    return points, 0.6 * float(np.sqrt(np.prod(extent) / len(points))) * (0.75 + 0.5 * front)
+    return points, 0.48 * float(np.sqrt(np.prod(extent) / len(points))) * (0.75 + 0.5 * front)
 
 
 def _tiles(ax: Axes, points: FloatArray, tile: FloatArray, colors: FloatArray) -> None:

@@ -25,4 +25,5 @@ def interleaved(tasks: dict[str, Callable[[], object]], repeats: int) -> dict[st
 
 def header(threads: int) -> str:
     """One line that says where the numbers come from."""
-    return f"# {platform.processor() or platform.machine()}, {os.cpu_count()} cores, {threads} thread(s), numpy {np.__version__}"
+    machine = platform.processor() or platform.machine()
+    return f"# {machine}, {os.cpu_count()} cores, {threads} thread(s), numpy {np.__version__}"

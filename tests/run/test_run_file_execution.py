@@ -1,0 +1,253 @@
+"""Running input files: outputs, restart to the last bit, kills, signals, every stage kind, bad input."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from spinase.dynamics.checkpoint import load_checkpoint
+from spinase.errors import CheckpointError, InputError, MissingMagneticForcesError, SpinaseError, StyleError
+from spinase.io import read_run
+from spinase.run import RunOptions, RunStopped, run_file
+
+INPUT = """
+title = "test"
+units = "reduced"
+seed = 3
+[atoms]
+lattice = "square"
+size = [5, 4]
+[calculator]
+style = "heisenberg"
+shells = [1.0]
+[[stage]]
+driver = "llg"
+steps = 40
+timestep = 0.1
+damping = 0.1
+kT = 0.2
+[[stage]]
+driver = "llg"
+name = "cool"
+steps = 35
+timestep = 0.07
+damping = 0.3
+[[observer]]
+style = "energy"
+every = 3
+[[observer]]
+style = "magnetization"
+every = 10
+[output]
+every = 5
+checkpoint_every = 7
+results = ["magnetic_forces"]
+"""
+ED_INPUT = INPUT.replace(
+    'style = "heisenberg"\nshells = [1.0]', 'style = "ed"\ncoupling = 2.0\nfilling = 0.4\nkT = 0.1'
+).replace("coupling = 2.0", 'coupling = 2.0\nhopping = { style = "shell", amplitudes = [1.0] }')
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in.toml").write_text(INPUT)
+    return tmp_path
+
+
+def content(path: Path) -> dict[str, bytes]:
+    """Bytes of every dataset."""
+    found: dict[str, bytes] = {}
+    with h5py.File(path) as file:
+        file.visititems(
+            lambda name, item: found.update({name: item[()].tobytes()}) if isinstance(item, h5py.Dataset) else None
+        )
+    return found
+
+
+def test_outputs_are_complete(here: Path) -> None:
+    reports: list[tuple[int, int, str]] = []
+    path = run_file("in.toml", progress=lambda *report: reports.append(report))
+    assert path == here / "in_run" / "run.h5"
+    run = read_run(path)
+    np.testing.assert_array_equal(run.steps, np.arange(0, 76, 5))
+    np.testing.assert_allclose(run.times[-1], 40 * 0.1 + 35 * 0.07)
+    energy = run.observables["energy"]
+    assert all(series.steps.tolist() == [*range(0, 76, 3)] for series in energy.values())
+    assert run.results["magnetic_forces"].shape == (16, 20, 3)
+    assert reports[-1] == (75, 75, "cool")
+    lines = (here / "in_run" / "log.txt").read_text().splitlines()
+    assert len(lines) == 17
+    assert float(lines[-1].split()[2]) < float(lines[1].split()[2])
+    assert run.provenance["seed"] == "3"
+    assert INPUT.strip() in run.provenance["input"]
+    assert '"ase"' in run.provenance["versions"]
+    assert (here / "in_run" / "input.toml").read_text() == INPUT
+
+
+@pytest.mark.parametrize("text", [INPUT, ED_INPUT], ids=["heisenberg", "ed"])
+@pytest.mark.parametrize("cuts", [[13, 40, 61], [0], [7, 14, 74]])
+def test_a_cut_run_gives_the_same_bytes_as_a_whole_one(here: Path, text: str, cuts: list[int]) -> None:
+    (here / "in.toml").write_text(text)
+    whole = run_file("in.toml", options=RunOptions(output=here / "whole"))
+    for number, cut in enumerate(cuts):
+        with pytest.raises(RunStopped, match=f"stopped after {cut} steps of 75 steps; go on with --restart"):
+            run_file("in.toml", options=RunOptions(output=here / "cut", restart=number > 0, stop_after=cut))
+    parts = run_file("in.toml", options=RunOptions(output=here / "cut", restart=True))
+    assert content(parts) == content(whole)
+    assert (here / "cut" / "log.txt").read_bytes() == (here / "whole" / "log.txt").read_bytes()
+
+
+def test_seeds_decide_everything(here: Path) -> None:
+    one, two = (run_file("in.toml", options=RunOptions(output=here / name)) for name in "ab")
+    other = run_file("in.toml", ["seed=4"], RunOptions(output=here / "c"))
+    assert content(one) == content(two)
+    assert content(one) != content(other)
+
+
+def launch(here: Path, *words: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "spinase.cli", "run", "in.toml", "--no-figures", "-o", "killed", *words]
+    return subprocess.Popen(command, cwd=here, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def wait_for_steps(here: Path, steps: int) -> None:
+    """Wait until the log of the run has a line of at least so many steps."""
+    deadline = time.monotonic() + 60
+    log = here / "killed" / "log.txt"
+    while time.monotonic() < deadline:
+        lines = log.read_text().splitlines() if log.exists() else []
+        if len(lines) > 1 and lines[-1].split() and int(lines[-1].split()[0]) >= steps:
+            return
+        time.sleep(0.01)
+    raise AssertionError("the run did not get going")
+
+
+def test_a_killed_run_leaves_a_readable_file_and_restarts_to_the_same_bytes(here: Path) -> None:
+    text = INPUT.replace("steps = 40", "steps = 3000").replace("every = 5", "every = 20").replace("[5, 4]", "[12, 12]")
+    (here / "in.toml").write_text(text)
+    whole = run_file("in.toml", options=RunOptions(output=here / "whole"))
+    for number, steps in enumerate((100, 700, 1500)):
+        process = launch(here, *(["--restart"] if number else []))
+        wait_for_steps(here, steps)
+        process.kill()
+        process.communicate()
+        run = read_run(here / "killed" / "run.h5")
+        assert len(run) >= steps // 20
+        assert np.isfinite(run.moments).all()
+        assert load_checkpoint(here / "killed" / "checkpoint.npz")["step"] <= 3035
+    parts = run_file("in.toml", options=RunOptions(output=here / "killed", restart=True))
+    assert content(parts) == content(whole)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals_stop_with_a_checkpoint(here: Path, number: int) -> None:
+    (here / "in.toml").write_text(INPUT.replace("steps = 40", "steps = 4000000"))
+    process = launch(here)
+    wait_for_steps(here, 20)
+    os.kill(process.pid, number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 3
+    assert f"stopped by signal {int(number)}" in out.decode()
+    assert b"--restart" in out
+    assert not err
+    assert load_checkpoint(here / "killed" / "checkpoint.npz")["step"] > 0
+
+
+def test_existing_runs_are_not_overwritten_by_accident(here: Path) -> None:
+    run_file("in.toml")
+    with pytest.raises(InputError, match="already holds a run: use --restart to go on, --overwrite to replace it"):
+        run_file("in.toml")
+    run_file("in.toml", options=RunOptions(overwrite=True))
+    run_file("in.toml", options=RunOptions(restart=True))
+
+
+def test_restart_refuses_another_input_and_a_broken_checkpoint(here: Path) -> None:
+    with pytest.raises(CheckpointError, match="there is no checkpoint .* start without --restart"):
+        run_file("in.toml", options=RunOptions(restart=True))
+    with pytest.raises(RunStopped):
+        run_file("in.toml", options=RunOptions(stop_after=10))
+    with pytest.raises(CheckpointError, match="the input differs from the one"):
+        run_file("in.toml", ["stage.0.damping=0.5"], RunOptions(restart=True))
+    (here / "in_run" / "checkpoint.npz").write_bytes(b"broken")
+    with pytest.raises(CheckpointError, match="damaged or no checkpoint"):
+        run_file("in.toml", options=RunOptions(restart=True))
+
+
+SUM = """calculator = { style = "sum", terms = [
+  { style = "heisenberg", shells = [1.0] }, { style = "zeeman", field = [0.0, 0.0, 1.0], weight = 2.0 } ] }
+"""
+
+
+def test_sums_files_disorder_and_stage_calculators(here: Path) -> None:
+    head, tail = INPUT.split("[calculator]")
+    rest = "[[stage]]" + tail.split("[[stage]]", 1)[1]
+    (here / "sum.toml").write_text(SUM + head + rest)
+    magnetized = read_run(run_file("sum.toml"))
+    plain = read_run(run_file("in.toml"))
+    assert magnetized.moments[-1, :, 2].mean() > plain.moments[-1, :, 2].mean() + 0.3
+    magnetized.atoms().write(here / "magnet.traj")
+    from_file = INPUT.replace('lattice = "square"\nsize = [5, 4]', 'file = "magnet.traj"')
+    (here / "file.toml").write_text(from_file)
+    again = read_run(run_file("file.toml"))
+    np.testing.assert_allclose(again.moments[0], magnetized.moments[-1], atol=1e-15)
+    box = INPUT.replace('lattice = "square"\nsize = [5, 4]', "disordered = { sites = 20 }")
+    law = "law = { amplitude = 0.5, decay = 2.0, reference = 1.0, cutoff = 2.0 }"
+    own = box.replace("shells = [1.0]", law).replace(
+        'name = "cool"', 'name = "cool"\ncalculator = { style = "uniaxial", strength = 0.5 }'
+    )
+    (here / "box.toml").write_text(own)
+    assert len(read_run(run_file("box.toml"))) == 16
+
+
+@pytest.mark.parametrize(
+    ("override", "error", "message"),
+    [
+        ("calculator.shels=[1.0]", InputError, r"unknown key 'shels' in \[calculator\] \(did you mean 'shells'\?\)"),
+        ("calculator.style=heisenbrg", StyleError, r"unknown calculator 'heisenbrg' \(did you mean 'heisenberg'\?\)"),
+        ("output.evry=3", InputError, r"unknown key 'evry' in .*output \(did you mean 'every'\?\)"),
+        ("stage.0.dampng=3", InputError, r"unknown key 'dampng' in \[\[stage\]\] 0 \(did you mean 'damping'\?\)"),
+        ("stage.0.steps=-1", InputError, r"\[\[stage\]\] 0 steps: a whole number of steps is needed, got -1"),
+        ("stage.0.timestep=-0.1", InputError, r"\[\[stage\]\] 0 timestep: .* greater than 0 \(got -0.1\)"),
+        ("stage.0.integrator=rk4", SpinaseError, "unknown integrator 'rk4'"),
+        ("stage.5.steps=1", InputError, "--set stage.5.steps: '5' is not one of 0..1"),
+        ("observer.0.every=0", InputError, r"\[\[observer\]\] 0 every: a positive number"),
+        ("atoms.lattice=hexagon", SpinaseError, "unknown lattice 'hexagon'"),
+        ("atoms.file=x.xyz", InputError, "give exactly one of lattice, disordered and file"),
+        ("units=imperial", InputError, "units: .* 'reduced' or 'metal' .*got 'imperial'"),
+        ("spins.style=keep", InputError, "but the file has no magnetic moments|keep"),
+        ("output.results=['dipole']", InputError, r"\[output\] results: HeisenbergCalculator has no 'dipole'"),
+        ("calculator={style='ase.calculators.emt:EMT'}", SpinaseError, "EMT"),
+        ("nonsense", InputError, "--set needs key=value, got 'nonsense'"),
+    ],
+)
+def test_bad_input_is_explained(here: Path, override: str, error: type[Exception], message: str) -> None:
+    if override == "spins.style=keep":
+        (here / "bare.xyz").write_text("2\n\nFe 0 0 0\nFe 0 0 1\n")
+        (here / "in.toml").write_text(INPUT.replace('lattice = "square"\nsize = [5, 4]', 'file = "bare.xyz"'))
+    with pytest.raises(error, match=message):
+        run_file("in.toml", [override])
+
+
+def test_missing_and_unreadable_files_are_named(here: Path) -> None:
+    with pytest.raises(InputError, match="cannot read the input file nothing.toml: No such file"):
+        run_file("nothing.toml")
+    (here / "bad.toml").write_text("a = [1,")
+    with pytest.raises(InputError, match="bad.toml is no valid TOML"):
+        run_file("bad.toml")
+    with pytest.raises(InputError, match=r"\[atoms\] file: cannot read frame -1 of .*gone.xyz"):
+        run_file("in.toml", ["atoms={file='gone.xyz'}"])
+
+
+def test_a_calculator_without_magnetic_forces_is_refused(here: Path) -> None:
+    with pytest.raises((MissingMagneticForcesError, SpinaseError), match="EMT"):
+        run_file(
+            "in.toml", ["units='metal'", "calculator={style='ase.calculators.emt:EMT'}", "output.results=[]", "observer=[]"]
+        )
