@@ -47,11 +47,19 @@ def check_tetrahedral_order(folder: Path) -> None:
     chirality = observables["chirality"]["mean"].values
     assert abs(chirality[0]) < 0.1
     assert abs(chirality[-1]) == pytest.approx(4 / (3 * np.sqrt(3)), abs=0.02)
-    power, waves = observables["structure-factor"]["S"].values[-1], run.static["structure-factor"]["wavevectors"]
+    power, waves = observables["structure-factor"]["structure_factor"].values[-1], run.static["structure-factor"]["wavevectors"]
     peaks = waves[power > 0.25 * 144][:, :2]
     np.testing.assert_allclose(np.linalg.norm(peaks, axis=1), 2 * np.pi / np.sqrt(3), rtol=1e-6)
     angles = np.unique(np.round(np.degrees(np.arctan2(peaks[:, 1], peaks[:, 0])) % 180.0))
     np.testing.assert_allclose(angles, [30, 90, 150])
+
+
+def test_the_script_of_the_readme_runs_as_it_stands(tmp_path: Path) -> None:
+    readme = (EXAMPLES.parent / "README.md").read_text()
+    script = next(part.split("```")[0] for part in readme.split("```python\n")[1:] if "SDModel" in part)
+    printed = call(sys.executable, "-c", script, cwd=tmp_path).splitlines()
+    assert len(printed) == 2, "one line for each calculator"
+    assert all(np.isfinite([float(word) for word in line.split()]).all() for line in printed)
 
 
 def test_the_classical_input_differs_in_one_line() -> None:

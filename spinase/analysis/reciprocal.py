@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
@@ -86,14 +86,23 @@ def site_mask(atoms: Atoms) -> NDArray[np.bool_]:
 def primitive_lattice(atoms: Atoms) -> PrimitiveLattice:
     """Find the primitive translations of the magnetic sites (the whole cell's own, if there are no shorter ones).
 
-    An open direction that the sites fill counts with its cell vector, as lattices with open boundaries are built.
+    Magnetic sites scattered over a lattice (vacancies, dilution) have the translations of all sites.  An open direction
+    that the sites fill counts with its cell vector, as lattices with open boundaries are built.
 
     Raises
     ------
     InvalidGeometryError
         If there is no site, a single open one, or the sites extend along an open direction without a cell vector.
     """
-    positions = atoms.positions[site_mask(atoms)]
+    mask = site_mask(atoms)
+    lattice = _lattice_of(atoms, atoms.positions[mask])
+    if lattice.is_lattice or mask.all():
+        return lattice
+    whole = _lattice_of(atoms, atoms.positions)
+    return replace(whole, sites=lattice.sites) if whole.is_lattice else lattice
+
+
+def _lattice_of(atoms: Atoms, positions: FloatArray) -> PrimitiveLattice:
     frame = _filled_frame(atoms, positions)
     reduced = _reduced(frame)
     fractions = np.asarray(positions @ np.linalg.pinv(reduced), dtype=np.float64)

@@ -257,8 +257,8 @@ class StructureFactorObserver:
         lengths = np.linalg.norm(waves, axis=1)
         width = float(np.linalg.norm(self._mesh.reciprocal, axis=1).min())
         _, self._shell = np.unique(np.round(lengths / width), return_inverse=True)
-        self.quantities = {"structure_factor": Quantity("S(|q|)", plot="profile", axis="wavevector_length")}
-        return {"wavevector_length": _shell_means(lengths, self._shell)}
+        self.quantities = {"structure_factor": Quantity("S(|q|)", plot="profile", axis="wavenumber")}
+        return {"wavenumber": _shell_means(lengths, self._shell)}
 
     def observe(self, atoms: Atoms) -> Arrays:
         """S(q) at the wavevectors, or its mean over each shell."""
