@@ -47,7 +47,8 @@ def check_tetrahedral_order(folder: Path) -> None:
     chirality = observables["chirality"]["mean"].values
     assert abs(chirality[0]) < 0.1
     assert abs(chirality[-1]) == pytest.approx(4 / (3 * np.sqrt(3)), abs=0.02)
-    power, waves = observables["structure-factor"]["structure_factor"].values[-1], run.static["structure-factor"]["wavevectors"]
+    power = observables["structure-factor"]["structure_factor"].values[-1]
+    waves = run.static["structure-factor"]["wavevectors"]
     peaks = waves[power > 0.25 * 144][:, :2]
     np.testing.assert_allclose(np.linalg.norm(peaks, axis=1), 2 * np.pi / np.sqrt(3), rtol=1e-6)
     angles = np.unique(np.round(np.degrees(np.arctan2(peaks[:, 1], peaks[:, 0])) % 180.0))

@@ -1,4 +1,7 @@
-"""Calculators: thin ASE faces of the rooms below."""
+"""Calculators: thin ASE faces of the rooms below.  The electronic ones load torch, so they are imported on first use."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from spinase.calculators.base import SpinCalculator
 from spinase.calculators.classical import (
@@ -9,9 +12,11 @@ from spinase.calculators.classical import (
     UniaxialAnisotropyCalculator,
     ZeemanCalculator,
 )
-from spinase.calculators.ed import EDCalculator
 from spinase.calculators.snapshot import SnapshotCalculator, restore_snapshot, snapshot
 from spinase.calculators.sum import SpinSumCalculator
+
+if TYPE_CHECKING:
+    from spinase.calculators.ed import EDCalculator
 
 __all__ = [
     "BiquadraticCalculator",
@@ -27,3 +32,9 @@ __all__ = [
     "restore_snapshot",
     "snapshot",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "EDCalculator":
+        return import_module("spinase.calculators.ed").EDCalculator
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

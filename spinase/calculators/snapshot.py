@@ -9,9 +9,10 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
 from ase.calculators.calculator import compare_atoms as ase_compare
+from ase.outputs import Properties
 
 from spinase.atoms import SpinAtoms
-from spinase.contract import calculator_of
+from spinase.contract import ase_outputs, calculator_of
 
 _KEY = "spinase_results"
 
@@ -56,11 +57,16 @@ class SnapshotCalculator(Calculator):
         """What differs from the stored configuration."""
         return ase_compare(self.atoms, atoms, tol=tol, excluded_properties={"initial_charges"})
 
+    def export_properties(self) -> Properties:
+        """Results under ASE's own names (``atoms.get_properties`` fails on any other)."""
+        return ase_outputs(self.results)
+
     def calculate(
         self, atoms: Atoms | None = None, properties: list[str] | None = None, system_changes: list[str] = all_changes
     ) -> None:
-        """A snapshot computes nothing."""
-        raise PropertyNotImplementedError("a snapshot computes nothing: attach a calculator")
+        """A snapshot computes nothing: it has every result asked for, or refuses."""
+        for name in properties or []:
+            self.get_property(name, atoms)
 
 
 def snapshot(atoms: Atoms, properties: Sequence[str] | None = None) -> SpinAtoms:

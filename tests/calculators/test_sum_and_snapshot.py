@@ -129,6 +129,7 @@ def test_snapshots_survive_files_to_the_last_bit(suffix: str, tmp_path: Path) ->
     write(tmp_path / f"frame.{suffix}", frozen)
     back = restore_snapshot(read(tmp_path / f"frame.{suffix}"))
     assert back.get_potential_energy() == atoms.get_potential_energy()
+    assert back.get_properties(["energy", "forces"])["energy"] == atoms.get_potential_energy()
     for name in ("forces", "magnetic_forces", "torques"):
         np.testing.assert_array_equal(back.calc.get_property(name, back), atoms.calc.get_property(name, atoms))
 
