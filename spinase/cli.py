@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -51,6 +52,8 @@ def run(
             path = run_file(file, set_ or (), options, progress)
         except RunStopped as stop:
             typer.echo(str(stop))
+            again = ["spinase", "run", str(file), *(part for entry in set_ or () for part in ("--set", entry)), "--restart"]
+            typer.echo(shlex.join([*again, *(() if output is None else ("--output", str(output)))]))
             raise typer.Exit(STOPPED) from None
     typer.echo(f"wrote {path}")
     if figures:
@@ -60,9 +63,8 @@ def run(
 @app.command()
 def check(file: InputPath, set_: Overrides = None) -> None:
     """Check an input file and say what it would do and how long a field takes, without running it."""
-    from spinase.contract import field_function
     from spinase.run import build_setup, read_input
-    from spinase.run.execute import estimate
+    from spinase.run.execute import check_stages, estimate
     from spinase.run.streams import RunStreams
 
     config, _ = read_input(file, set_ or ())
@@ -70,15 +72,16 @@ def check(file: InputPath, set_: Overrides = None) -> None:
     atoms = setup.atoms
     typer.echo(f"{file}: {config.title or 'no title'}")
     typer.echo(f"  {len(atoms)} sites ({atoms.get_chemical_formula()}), periodic {atoms.pbc.tolist()}, {config.units} units")
+    check_stages(setup)
     for stage in setup.stages:
-        atoms.calc = stage.calculator
-        stage.driver.from_config(stage.options, atoms, setup.generators[0])
-        field_function(atoms, stage.calculator)
         typer.echo(f"  {stage.name}: {stage.steps} steps of {stage.driver.__name__} on {type(stage.calculator).__name__}")
-    atoms.calc = setup.stages[0].calculator
     streams = RunStreams(setup)
     typer.echo(f"  observers: {', '.join(streams.names) or 'none'}")
-    typer.echo(f"  one evaluation of the fields takes about {estimate(setup):.2g} s here")
+    seconds = estimate(setup)
+    typer.echo(
+        f"  one evaluation of the fields takes about {seconds:.2g} s here: {setup.steps} steps at two a step about "
+        f"{2 * seconds * setup.steps:.2g} s, observers apart"
+    )
 
 
 @app.command()
@@ -94,11 +97,12 @@ def styles(
             typer.echo(f"{style.kind:14} {style.name:20} {style.package} {style.version}")
         return
     told = describe(find_style(kind, name))
-    typer.echo(f"{told['name']} ({told['kind']}, {told['package']}, {told['target']})\n{told['summary']}\n")
+    source = ", ".join(word for word in (told["kind"], told["package"], told["target"]) if word)
+    typer.echo("\n".join(line for line in (f"{told['name']} ({source})", told["summary"], told["details"]) if line) + "\n")
     for option, entry in told["options"].items():
         default = entry["default"]
         shown = "required" if default == "required" else f"default {json.dumps(default)}"
-        typer.echo(f"  {option:20} {entry['description']} ({shown})")
+        typer.echo(f"  {option:20} {entry['description']} ({shown})".replace("  (", " ("))
     if told["citation"]:
         typer.echo(f"\ncite: {told['citation']}")
 
@@ -126,6 +130,7 @@ def info() -> None:
     for package, version in versions().items():
         typer.echo(f"{package:10} {version}")
     typer.echo(f"revision   {git_revision() or 'installed package'}")
+    typer.echo(f"path       {Path(__file__).parent}")
     typer.echo(f"threads    {torch.get_num_threads()} of {os.cpu_count()} cores")
     devices = [torch.cuda.get_device_name(k) for k in range(torch.cuda.device_count())]
     typer.echo(f"devices    cpu{''.join(f', {name}' for name in devices)}")
@@ -157,17 +162,31 @@ def _progress() -> Iterator[Any]:
 
 
 def _add_plugin_commands() -> None:
-    """Commands that plugins register as ``spinase.commands``; imported only when one of them is called."""
+    """Commands that plugins register as ``spinase.commands``; imported only when one of them is called.
+
+    Raises
+    ------
+    StyleError
+        If the one that is called cannot be imported, or two packages bring it.
+    """
     wanted = next((word for word in sys.argv[1:] if not word.startswith("-")), None)
-    for point in entry_points(group="spinase.commands"):
-        if point.name == wanted:
-            command = point.load()
+    for name, owner in {point.name: point.dist.name if point.dist else "" for point in _plugin_commands()}.items():
+        if name == wanted:
+            from spinase.styles import load_style
+
+            command = load_style("commands", name)
             if isinstance(command, typer.Typer):
-                app.add_typer(command, name=point.name)
+                app.add_typer(command, name=name)
             else:
-                app.command(point.name)(command)
+                app.command(name)(command)
         else:
-            app.command(point.name, help=f"({point.value.split(':')[0].split('.')[0]})")(_placeholder)
+            app.command(name, help=f"(of the package {owner})")(_placeholder)
+
+
+def _plugin_commands() -> list[EntryPoint]:
+    """Entry points of commands, but for names that spinase has itself: a plugin cannot take those over."""
+    own = {command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands}
+    return [point for point in entry_points(group="spinase.commands") if point.name not in own]
 
 
 def _placeholder() -> None:
@@ -186,11 +205,15 @@ def _main_options(
 
 def main() -> None:
     """Entry point of the ``spinase`` command: errors made on purpose are one line and exit status 2."""
-    _add_plugin_commands()
     try:
+        _add_plugin_commands()
         app()
     except SpinaseError as error:
         if "--debug" in sys.argv:
             raise
         typer.secho(f"Error: {error}", fg=typer.colors.RED, err=True)
         sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -38,9 +38,7 @@ class ShellLaw(PairLaw):
         Relative width of a shell.
     """
 
-    def __init__(
-        self, values: Sequence[float], distances: Sequence[float] | None = None, tolerance: float = 1e-3
-    ) -> None:
+    def __init__(self, values: Sequence[float], distances: Sequence[float] | None = None, tolerance: float = 1e-3) -> None:
         self.values = np.array(values, dtype=np.float64)
         if self.values.ndim != 1 or not len(self.values) or not np.isfinite(self.values).all():
             raise ModelError(f"shells need a list of finite amplitudes [v1, v2, ...], got {values!r}")

@@ -2,7 +2,8 @@
 
 Built-ins and plugins register alike, in the groups ``spinase.calculators``, ``spinase.drivers``,
 ``spinase.integrators``, ``spinase.initializers``, ``spinase.observers`` and ``spinase.commands``.  Listing imports
-nothing.  Wherever a name is accepted, so is a dotted path ``module:Class``.
+nothing.  A name may carry a variant (``kpm/torch``).  Wherever a name is accepted, so is a dotted path ``module:Class``,
+also of a class that knows nothing of spinase (``ase.calculators.emt:EMT``).
 """
 
 from __future__ import annotations
@@ -10,13 +11,26 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
+import re
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, get_args
+from operator import attrgetter
+from pathlib import Path
+from typing import Annotated, Any, cast, get_args, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PydanticSchemaGenerationError,
+    TypeAdapter,
+    ValidationError,
+    create_model,
+)
 
 from spinase.errors import InputError, StyleError
 
@@ -44,16 +58,27 @@ class Style:
         """
         module, _, attribute = self.target.partition(":")
         try:
-            return getattr(importlib.import_module(module), attribute)
-        except ImportError as error:
-            missing = getattr(error, "name", None) or str(error)
-            hint = f": pip install {missing.split('.')[0]}" if isinstance(error, ModuleNotFoundError) else ""
+            place = importlib.import_module(module)
+        except Exception as error:  # whatever a plugin or a script raises when it is imported
+            owner = self.package or "your input file"
             raise StyleError(
-                f"{self.kind[:-1]} {self.name!r} of {self.package or 'your script'} cannot be imported, "
-                f"{missing!r} is missing{hint}"
+                f"{self.kind[:-1]} {self.name!r} of {owner} cannot be imported, {self._reason(module, error)}"
             ) from error
+        try:
+            return attrgetter(attribute)(place)
         except AttributeError:
-            raise StyleError(f"{module} has no {attribute!r}, which {self.kind[:-1]} {self.name!r} points to") from None
+            names = [name for name in vars(place) if not name.startswith("_")]
+            raise StyleError(
+                f"{module} has no {attribute!r}, which {self.kind[:-1]} {self.name!r} points to{nearest(attribute, names)}"
+            ) from None
+
+    def _reason(self, module: str, error: Exception) -> str:
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        if not missing:
+            return f"{type(error).__name__}: {error}"
+        if not self.package and f"{module}.".startswith(f"{missing}."):
+            return f"there is no module {missing!r}, neither beside the input file nor among the installed packages"
+        return f"{missing!r} is missing: pip install {missing.partition('.')[0]}"
 
 
 @cache
@@ -93,6 +118,8 @@ def find_style(kind: str, name: str) -> Style:
         If there is none (with the nearest match), or if two packages bring one of that name.
     """
     if ":" in name:
+        if not re.fullmatch(r"[\w.]+:[\w.]+", name):
+            raise StyleError(f"{name!r} is no path of a {kind[:-1]}: write module:Class, e.g. ase.calculators.emt:EMT")
         return Style(kind, name, name, "", "")
     matches = [style for style in list_styles(kind) if style.name == name]
     if len(matches) > 1:
@@ -109,6 +136,17 @@ def load_style(kind: str, name: str) -> Any:
     return find_style(kind, name).load()
 
 
+def make_importable(folder: Path) -> None:
+    """Let dotted paths find scripts in `folder`, for the rest of the process (a script may import more while it runs).
+
+    The folder goes to the end of ``sys.path``: a script called ``ase.py`` must not hide the package.  Run files call this
+    only if they name a dotted path; nothing else makes the folder of an input file importable.
+    """
+    entry = str(folder.resolve())
+    if entry not in sys.path:
+        sys.path.append(entry)
+
+
 def nearest(word: str, words: Iterable[str]) -> str:
     """`` (did you mean 'x'?)`` or nothing."""
     close = difflib.get_close_matches(word, list(words), n=1, cutoff=0.6)
@@ -118,17 +156,61 @@ def nearest(word: str, words: Iterable[str]) -> str:
 def config_model(target: Any) -> type[BaseModel]:
     """The pydantic model of a style's options: its ``Config``, else one made from its signature.
 
-    Functions (initializers) leave out their leading ``geometry, rng``.
+    Functions (initializers) leave out their leading ``geometry, rng``.  Annotations that pydantic can check are checked;
+    descriptions are taken from the ``Parameters`` of the docstring.
     """
     declared = getattr(target, "Config", None)
     if isinstance(declared, type) and issubclass(declared, BaseModel):
         return declared
+    hints, told = _hints(target), _parameter_texts(target)
     fields: dict[str, Any] = {}
     for parameter in inspect.signature(target).parameters.values():
         if parameter.name in ("geometry", "rng") or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             continue
-        fields[parameter.name] = (Any, ... if parameter.default is parameter.empty else parameter.default)
+        default = ... if parameter.default is parameter.empty else parameter.default
+        kind = Any if default is None else _checkable(hints.get(parameter.name, Any))  # `x: float = None` is common
+        fields[parameter.name] = (kind, Field(default, description=told.get(parameter.name)))
     return create_model(getattr(target, "__name__", "Options"), __config__=ConfigDict(extra="forbid"), **fields)
+
+
+def _hints(target: Any) -> dict[str, Any]:
+    try:
+        return get_type_hints(cast(Any, target).__init__ if isinstance(target, type) else target)
+    except (NameError, TypeError, AttributeError):  # names known to type checkers only; no annotations at all
+        return {}
+
+
+def _checkable(annotation: Any) -> Any:
+    """`annotation`, or Any if pydantic cannot check it; array-likes are numbers or (nested) lists of numbers."""
+    if "_SupportsArray" in str(annotation):  # numpy's ArrayLike
+        return Annotated[Any, AfterValidator(_numbers)]
+    try:
+        TypeAdapter(annotation)
+    except PydanticSchemaGenerationError:
+        return Any
+    return annotation
+
+
+def _numbers(value: Any) -> Any:
+    for entry in value if isinstance(value, list | tuple) else [value]:
+        if isinstance(entry, list | tuple):
+            _numbers(entry)
+        elif isinstance(entry, bool) or not isinstance(entry, int | float):
+            raise ValueError(f"a number or a list of numbers is needed, got {entry!r}")
+    return value
+
+
+def _parameter_texts(target: Any) -> dict[str, str]:
+    """Texts of the numpydoc section ``Parameters``, by name."""
+    _, _, section = (inspect.getdoc(target) or "").partition("Parameters\n----------\n")
+    texts: dict[str, str] = {}
+    names: list[str] = []
+    for line in re.split(r"\n\n\S", section)[0].splitlines():
+        if line and not line.startswith(" "):
+            names = [name.strip() for name in line.partition(":")[0].split(",")]
+        for name in names if line.startswith(" ") else ():
+            texts[name] = f"{texts.get(name, '')} {line.strip()}".strip()
+    return texts
 
 
 def options_of(target: Any, table: Mapping[str, Any], where: str, also: Iterable[str] = ()) -> BaseModel:
@@ -184,6 +266,9 @@ def describe(style: Style) -> dict[str, Any]:
     """What a user wants to know of a style: summary, options with units and defaults, citation, package."""
     target = style.load()
     schema = config_model(target).model_json_schema() if style.kind not in ("integrators", "commands") else {}
+    summary, _, rest = (inspect.getdoc(target) or "").partition("\n\n")
+    # A function has no Config whose fields tell the units: its text does, up to the first section.
+    details = "" if isinstance(target, type) else re.split(r"\n*\w+\n-{3,}\n", rest)[0].strip()
     required = set(schema.get("required", ()))
     options = {
         name: {
@@ -195,7 +280,8 @@ def describe(style: Style) -> dict[str, Any]:
     return {
         "kind": style.kind,
         "name": style.name,
-        "summary": (inspect.getdoc(target) or "").split("\n\n")[0].replace("\n", " "),
+        "summary": summary.replace("\n", " "),
+        "details": details,
         "options": options,
         "citation": getattr(target, "citation", ""),
         "package": f"{style.package} {style.version}".strip(),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import subprocess
 import sys
 import time
@@ -81,3 +83,83 @@ def test_errors_are_one_line_and_status_two(words: tuple[str, ...], message: str
     assert message in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     assert "Traceback" not in done.stderr
+
+
+def test_a_stopped_run_prints_the_command_that_goes_on(tmp_path: Path) -> None:
+    options = (
+        "--set",
+        "stage.0.steps=20",
+        "--set",
+        "atoms.size=[6, 6]",
+        "--set",
+        'title="a b"',
+        "-o",
+        "out dir",
+        "--no-figures",
+    )
+    done = spinase("run", str(EXAMPLE), *options, "--stop-after", "7", cwd=tmp_path)
+    assert done.returncode == 3
+    assert "stopped after 7 steps of 20 steps" in done.stdout
+    words = shlex.split(done.stdout.splitlines()[-1])
+    assert words[0] == "spinase"
+    again = spinase(*words[1:], "--no-figures", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert (tmp_path / "out dir" / "log.txt").read_text().splitlines()[-1].split()[0] == "20"
+
+
+def test_check_estimates_the_time_and_finds_mistakes_of_any_stage(tmp_path: Path) -> None:
+    checked = spinase("check", str(EXAMPLE), cwd=tmp_path)
+    assert "500 steps at two a step about" in checked.stdout
+    wrong = spinase("check", str(EXAMPLE), "--set", "stage.0.frozen=[9999]", cwd=tmp_path)
+    assert wrong.returncode == 2
+    assert "frozen index 9999" in wrong.stderr
+
+
+def test_debug_shows_where_an_error_comes_from(tmp_path: Path) -> None:
+    done = spinase("--debug", "run", "missing.toml", cwd=tmp_path)
+    assert "Traceback" in done.stderr
+    assert "InputError" in done.stderr
+
+
+def test_initializers_tell_their_units() -> None:
+    told = spinase("styles", "initializers", "domain-wall").stdout
+    assert "length units" in told
+    assert "width" in told
+
+
+@pytest.fixture
+def plugin(tmp_path: Path) -> dict[str, str]:
+    """Environment in which a package brings commands: a function, a group, one that cannot be imported, and `run`."""
+    info = tmp_path / "spinase_more-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: spinase-more\nVersion: 1.0\n")
+    commands = (
+        "hello = more_commands:hello\ngroup = more_commands:group\nlame = no_such_module:lame\nrun = more_commands:hello\n"
+    )
+    (info / "entry_points.txt").write_text(f"[spinase.commands]\n{commands}")
+    (tmp_path / "more_commands.py").write_text(
+        "import typer\nprint('imported')\n"
+        "def hello(name: str, loud: bool = False) -> None:\n    print(('HELLO ' if loud else 'hello ') + name)\n"
+        "group = typer.Typer()\n@group.command()\ndef one() -> None:\n    print('one')\n"
+        "@group.command()\ndef two() -> None:\n    print('two')\n"
+    )
+    return {**os.environ, "PYTHONPATH": str(tmp_path)}
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (("hello", "world", "--loud"), 0, "HELLO world"),
+        (("group", "two"), 0, "two"),
+        (("lame",), 2, "Error: command 'lame' of spinase-more cannot be imported, 'no_such_module' is missing: pip install"),
+        (("--help",), 0, "of the package spinase-more"),
+        (("run", "--help"), 0, "--overwrite"),
+    ],
+)
+def test_plugins_bring_commands(plugin: dict[str, str], words: tuple[str, ...], status: int, said: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "spinase.cli", *words], env=plugin, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == status, done.stderr
+    assert said in " ".join((done.stdout + done.stderr).split())
+    assert ("imported" in done.stdout) == (words[0] in ("hello", "group")), "a plugin is imported when its command is called"

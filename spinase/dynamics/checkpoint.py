@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -53,11 +54,14 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     """
     source = Path(path)
     if not source.exists():
-        raise CheckpointError(f"there is no checkpoint {source}: start without --restart")
+        raise CheckpointError(
+            f"there is no checkpoint {source}: start without --restart (with --overwrite if there is a run)"
+        )
     try:
-        with np.load(source, allow_pickle=False) as stored:
+        with open(source, "rb") as file, np.load(file, allow_pickle=False) as stored:
             content = {name: stored[name] for name in stored.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    # numpy and zipfile have no error of their own for each way a damaged header can be wrong
+    except (ValueError, OSError, EOFError, TypeError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise CheckpointError(f"the checkpoint {source} is damaged or no checkpoint ({error})") from error
     kind, text = str(content.pop("__format__", "")), str(content.pop("__json__", ""))
     digest = str(content.pop("__digest__", ""))

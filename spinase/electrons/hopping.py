@@ -40,9 +40,7 @@ class ExponentialHopping(DistanceLaw):
         The law is multiplied by a smooth step over the last `switch_width` before the cutoff; default cutoff/10.
     """
 
-    def __init__(
-        self, t0: float, decay: float, reference: float, cutoff: float, switch_width: float | None = None
-    ) -> None:
+    def __init__(self, t0: float, decay: float, reference: float, cutoff: float, switch_width: float | None = None) -> None:
         super().__init__(Exponential(t0, decay, reference, cutoff, 0.1 * cutoff if switch_width is None else switch_width))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,8 @@ from typing import Any
 import h5py
 import numpy as np
 from numpy.typing import NDArray
+
+from spinase.errors import CheckpointError
 
 FORMAT = 1
 _CHUNK_BYTES = 64 * 1024
@@ -62,6 +65,7 @@ class RunWriter:
     ) -> None:
         self.path = path
         self._streams = streams
+        self._announced = 0
         self._file = h5py.File(path, "w", libver="latest")
         self._file.attrs["spinase_format"] = FORMAT
         for group, values in attributes.items():
@@ -93,10 +97,21 @@ class RunWriter:
         self._file.swmr_mode = True
 
     def replace(self, target: Path) -> None:
-        """Put the file in the place of `target` (atomically) and go on writing to it."""
-        self._file.flush()
+        """Put the file in the place of `target` (atomically) and go on writing to it; :meth:`start` comes first.
+
+        The file of a writer that is killed before it has started cannot be opened at all, and `target` may hold the only
+        copy of the frames.
+        """
+        if not self._file.swmr_mode:
+            raise RuntimeError("start() the writer before it takes the place of another file")
+        self.sync()
         os.replace(self.path, target)
         self.path = target
+
+    def sync(self) -> None:
+        """Bring what was written to the disk, so that it survives a power cut too."""
+        self._file.flush()
+        os.fsync(self._file.id.get_vfd_handle())
 
     def append(self, stream: str, steps: Any, times: Any, values: Mapping[str, Any]) -> None:
         """Append one frame (or, with a leading axis everywhere, several) to a stream and flush it."""
@@ -114,6 +129,14 @@ class RunWriter:
             dataset[start:] = np.atleast_1d(entry)
             dataset.flush()
         self._lengths[stream] = start + count
+        self._announce_length()
+
+    def _announce_length(self) -> None:
+        """Let HDF5 write into the file how long it is (only if it has grown: most frames fit into the last chunks)."""
+        length = os.fstat(self._file.id.get_vfd_handle()).st_size
+        if length != self._announced:
+            self._file.flush()
+            self._announced = length
 
     @property
     def lengths(self) -> dict[str, int]:
@@ -132,22 +155,94 @@ class RunWriter:
 
 
 def copy_frames(source: Path, writer: RunWriter, lengths: Mapping[str, int]) -> None:
-    """Append the first ``lengths[stream]`` frames of each stream of the run file `source` to a fresh writer."""
+    """Append the first ``lengths[stream]`` frames of each stream of the run file `source` to a fresh writer.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is missing, damaged, or holds fewer frames or other streams than that.
+    """
     with open_run(source) as old:
-        for name, info in writer._streams.items():
-            count = int(lengths[name])
-            first = next(iter(info.elements))
-            values = {path: old[f"{path}/value"][:count] for path in info.elements}
-            if count:
-                writer.append(name, old[f"{first}/step"][:count], old[f"{first}/time"][:count], values)
+        if set(lengths) != set(writer._streams):
+            raise CheckpointError(f"{source} holds {sorted(lengths)}, but the input asks for {sorted(writer._streams)}")
+        try:
+            for name, info in writer._streams.items():
+                _copy_stream(old, name, info, writer, int(lengths[name]))
+        except (KeyError, ValueError, OSError) as error:
+            raise CheckpointError(f"the run file {source} is damaged, or belongs to another run ({error})") from error
+
+
+def _copy_stream(old: h5py.File, name: str, info: StreamInfo, writer: RunWriter, count: int) -> None:
+    first = next(iter(info.elements))
+    for place in (f"{first}/step", f"{first}/time", *(f"{path}/value" for path in info.elements)):
+        require_stored(old[place], min(count, len(old[place])))
+    steps, times = old[f"{first}/step"][:count], old[f"{first}/time"][:count]
+    values = {path: old[f"{path}/value"][:count] for path in info.elements}
+    if min(len(array) for array in (steps, times, *values.values())) < count:
+        raise ValueError(f"{name}: {len(steps)} frames instead of {count}")
+    if count:
+        writer.append(name, steps, times, values)
 
 
 def open_run(path: Path) -> h5py.File:
-    """Open a run file for reading, also one whose writer is at work or was killed."""
+    """Open a run file for reading, also one whose writer is at work or was killed.
+
+    Raises
+    ------
+    CheckpointError
+        If there is no such file or it is no (whole) HDF5 file.
+    """
+    if not path.exists():
+        raise CheckpointError(f"there is no run file {path}")
     try:
-        return h5py.File(path, "r")
-    except OSError:
-        return h5py.File(path, "r", libver="latest", swmr=True)
+        try:
+            return h5py.File(path, "r")
+        except OSError:
+            if not _left_open(path):
+                raise
+            return h5py.File(path, "r", libver="latest", swmr=True)
+    except OSError as error:
+        raise CheckpointError(f"the run file {path} is damaged or no run file ({error})") from error
+
+
+def _left_open(path: Path) -> bool:
+    """Whether a file is as its writer left it in single-writer mode, and as long as it announces.
+
+    Reading any other damaged file in that mode would make HDF5 wait for a writer to repair it, practically for ever.
+    (HDF5 file format, superblock version 3: consistency flags in byte 11, end of file in bytes 28 to 35.)
+    """
+    for pause in (0.0, 0.1):  # a writer at work may be between the announcement and the bytes
+        time.sleep(pause)
+        with open(path, "rb") as file:
+            head = file.read(48)
+        if len(head) < 48 or not head.startswith(b"\x89HDF") or head[8] != 3 or not head[11] & 4:
+            return False
+        if path.stat().st_size >= int.from_bytes(head[28:36], "little"):
+            return True
+    return False
+
+
+def require_stored(dataset: h5py.Dataset, count: int) -> None:
+    """Check that the first `count` rows of a dataset lie within its file.
+
+    HDF5 itself returns zeros for what is beyond the end of a file that was cut off in single-writer mode.
+
+    Raises
+    ------
+    ValueError
+        If some do not.
+    """
+    size = Path(dataset.file.filename).stat().st_size
+    whole: list[int] = []
+
+    def note(chunk: Any) -> None:
+        if chunk.chunk_offset[0] < count and chunk.byte_offset + chunk.size <= size:
+            whole.append(chunk.chunk_offset[0])
+
+    if count:
+        dataset.id.chunk_iter(note)
+    if len(whole) < -(-count // dataset.chunks[0]):
+        raise ValueError(f"{dataset.name}: {count} rows are announced, but the file ends before the last of them")
 
 
 def provenance_attributes(provenance: Mapping[str, Any]) -> dict[str, str]:

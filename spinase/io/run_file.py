@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from spinase.atoms import SpinAtoms
 from spinase.errors import CheckpointError
-from spinase.io.layout import FORMAT, open_run
+from spinase.io.layout import FORMAT, open_run, require_stored
 
 FloatArray = NDArray[np.float64]
 
@@ -94,23 +94,19 @@ def read_run(path: str | Path) -> Run:
         If the file is missing, damaged or not a run file.
     """
     source = Path(path)
-    if not source.exists():
-        raise CheckpointError(f"there is no run file {source}")
-    try:
-        with open_run(source) as file:
-            if file.attrs.get("spinase_format") != FORMAT:
-                raise CheckpointError(f"{source} is not a spinase run file of format {FORMAT}")
+    with open_run(source) as file:
+        if file.attrs.get("spinase_format") != FORMAT:
+            raise CheckpointError(f"{source} is not a spinase run file of format {FORMAT}")
+        try:
             return _read(file)
-    except (OSError, KeyError, RuntimeError) as error:
-        if isinstance(error, CheckpointError):
-            raise
-        raise CheckpointError(f"the run file {source} is damaged or no run file ({error})") from error
+        except (OSError, KeyError, RuntimeError, ValueError) as error:
+            raise CheckpointError(f"the run file {source} is damaged ({error})") from error
 
 
 def _read(file: h5py.File) -> Run:
     group = file["particles/atoms"]
     names = [name for name in group if isinstance(group[name], h5py.Group) and "value" in group[name]]
-    count = _whole(group["moment"])
+    count = min(_whole(group[name]) for name in names)
     frames = {name: group[name]["value"][:count] for name in names}
     fixed = group["position"][()] if isinstance(group["position"], h5py.Dataset) else None
     moments = frames.pop("moment")
@@ -136,8 +132,17 @@ def _read(file: h5py.File) -> Run:
 
 
 def _whole(element: h5py.Group) -> int:
-    """Frames that are complete: the step is written last."""
-    return min(len(element[name]) for name in ("step", "time", "value"))
+    """Frames that are complete: the step is written last.
+
+    Raises
+    ------
+    ValueError
+        If the file was cut off before the end of one of them.
+    """
+    count = min(len(element[name]) for name in ("step", "time", "value"))
+    for name in ("step", "time", "value"):
+        require_stored(element[name], count)
+    return count
 
 
 def _series(element: h5py.Group) -> Series:

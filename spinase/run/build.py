@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ase.data import atomic_numbers
 from ase.io import read as ase_read
+from ase.io.formats import UnknownFileTypeError
+from pydantic import BaseModel
 
 from spinase import lattices
 from spinase.atoms import SpinAtoms, geometry_of, get_moments, has_moments, set_moments
 from spinase.calculators.sum import SpinSumCalculator
-from spinase.errors import InputError
+from spinase.errors import InputError, SpinaseError, StyleError
 from spinase.run.config import AtomsTable, RunInput
-from spinase.styles import load_style, options_of
+from spinase.styles import load_style, make_importable, nearest, options_of
 
 _NATIVE = "from_config"
 
@@ -60,6 +64,8 @@ def build_setup(config: RunInput, folder: Path) -> Setup:
 
     Randomness: independent streams for sites, spins and each stage, all from ``config.seed``.
     """
+    if _names_a_script(config.model_dump()):
+        make_importable(folder)
     seeds = np.random.SeedSequence(config.seed).spawn(2 + len(config.stage))
     sites, spins, *stages = (np.random.default_rng(seed) for seed in seeds)
     atoms = build_atoms(config.atoms, config.units, folder, sites)
@@ -86,6 +92,8 @@ def build_atoms(table: AtomsTable, units: str, folder: Path, rng: np.random.Gene
         box = table.disordered
         assert box is not None
         positions, cell, pbc = lattices.disordered(box.sites, box.density, box.min_distance, box.dimension, rng)
+    if table.symbol not in atomic_numbers:
+        raise InputError(f"[atoms] symbol: {table.symbol!r} is no chemical symbol{nearest(table.symbol, atomic_numbers)}")
     atoms = SpinAtoms([table.symbol] * len(positions), positions=positions, cell=cell, pbc=pbc, units=units)
     atoms.moments = [0.0, 0.0, table.moment]
     return atoms
@@ -94,7 +102,7 @@ def build_atoms(table: AtomsTable, units: str, folder: Path, rng: np.random.Gene
 def _read_atoms(path: Path, index: int, units: str) -> SpinAtoms:
     try:
         found: Any = ase_read(path, index=index)
-    except (OSError, ValueError, IndexError, KeyError) as error:
+    except (OSError, ValueError, IndexError, KeyError, StopIteration, UnknownFileTypeError) as error:
         raise InputError(f"[atoms] file: cannot read frame {index} of {path}: {error}") from error
     stored = found.info.get("units")
     if stored is not None and stored != units:
@@ -108,10 +116,14 @@ def place_spins(atoms: SpinAtoms, config: RunInput, rng: np.random.Generator) ->
     style = _take_style(table, "[spins]")
     if style == "keep":
         if not has_moments(atoms):
-            raise InputError("[spins] style = 'keep', but the file has no magnetic moments: choose an initializer")
+            raise InputError(
+                f"[spins] style = 'keep', but there are no magnetic moments in {config.atoms.file}: choose an initializer"
+            )
+        if table:
+            raise InputError(f"[spins] style = 'keep' has no options, got {', '.join(table)}")
         return
     initializer = load_style("initializers", style)
-    options = options_of(initializer, table, "[spins]").model_dump()
+    options = _given(options_of(initializer, table, "[spins]", also=("style",)))
     lengths = np.linalg.norm(get_moments(atoms), axis=1)
     lengths = lengths if lengths.any() else np.full(len(atoms), config.atoms.moment)
     set_moments(atoms, lengths[:, None] * initializer(geometry_of(atoms), rng, **options))
@@ -119,24 +131,35 @@ def place_spins(atoms: SpinAtoms, config: RunInput, rng: np.random.Generator) ->
 
 def build_calculator(table: Mapping[str, Any], where: str) -> Any:
     """Calculator of a table with a ``style``; ``style = "sum"`` has a list of tables ``terms`` (each with a `weight`)."""
-    options = dict(table)
+    options = _table(table, where)
     style = _take_style(options, where)
     if style == "sum":
         return _sum(options, where)
     target = load_style("calculators", style)
-    checked = options_of(target, options, where)
-    return target.from_config(checked) if hasattr(target, _NATIVE) else target(**checked.model_dump())
+    checked = options_of(target, options, where, also=("style",))
+    if hasattr(target, _NATIVE):
+        return target.from_config(checked)
+    try:
+        return target(**_given(checked))
+    except (TypeError, ValueError) as error:  # a class that knows nothing of spinase checks its options in its own way
+        if isinstance(error, SpinaseError):
+            raise
+        raise InputError(f"{where} style = {style!r} does not take {options}: {error}") from error
 
 
 def _sum(options: dict[str, Any], where: str) -> SpinSumCalculator:
     terms = options.pop("terms", None)
     if options or not isinstance(terms, list) or not terms:
         raise InputError(f"{where} style = 'sum' takes a list of tables `terms` and nothing else; got {options or terms!r}")
-    weights = [float(term.get("weight", 1.0)) for term in terms]
-    members = [
-        build_calculator({key: value for key, value in term.items() if key != "weight"}, f"{where} terms.{k}")
-        for k, term in enumerate(terms)
-    ]
+    members, weights = [], []
+    for k, term in enumerate(terms):
+        place = f"{where} terms.{k}"
+        member = _table(term, place)
+        weight = member.pop("weight", 1.0)
+        if not isinstance(weight, int | float) or isinstance(weight, bool):
+            raise InputError(f"{place} weight: a number is needed, got {weight!r}")
+        members.append(build_calculator(member, place))
+        weights.append(float(weight))
     return SpinSumCalculator(members, weights)
 
 
@@ -144,15 +167,12 @@ def _stage(table: Mapping[str, Any], number: int, default: Any) -> StageInput:
     where = f"[[stage]] {number}"
     options = dict(table)
     name = str(options.pop("name", f"stage {number}"))
-    driver = load_style("drivers", str(options.pop("driver", "llg")))
-    steps = options.pop("steps", None)
-    if "steps" not in table:
-        options_of(driver, options, where, also=("steps",))  # a misspelt `steps` is an unknown key
+    driver = _configurable("drivers", str(options.pop("driver", "llg")), where)
+    steps, own = options.pop("steps", None), options.pop("calculator", None)
+    checked = options_of(driver, options, where, also=("driver", "name", "steps", "calculator"))
     if not isinstance(steps, int) or isinstance(steps, bool) or steps < 0:
         raise InputError(f"{where} steps: a whole number of steps is needed, got {steps!r}")
-    own = options.pop("calculator", None)
     calculator = default if own is None else build_calculator(own, f"{where} calculator")
-    checked = options_of(driver, options, where, also=("driver", "name", "steps", "calculator"))
     return StageInput(name, steps, driver, checked, calculator)
 
 
@@ -163,12 +183,45 @@ def _observer(table: Mapping[str, Any], number: int) -> ObserverInput:
     every = options.pop("every", 10)
     if not isinstance(every, int) or isinstance(every, bool) or every < 1:
         raise InputError(f"{where} every: a positive number of steps is needed, got {every!r}")
-    target = load_style("observers", style)
+    target = _configurable("observers", style, where)
     return ObserverInput(target.from_config(options_of(target, options, where, also=("style", "every"))), every)
+
+
+def _configurable(kind: str, name: str, where: str) -> Any:
+    """A driver or observer class; unlike a calculator, it cannot be any class."""
+    target = load_style(kind, name)
+    if not hasattr(target, _NATIVE):
+        raise StyleError(f"{where}: {name!r} is no {kind[:-1]} style, it has no from_config (see `spinase styles {kind}`)")
+    return target
 
 
 def _take_style(table: dict[str, Any], where: str) -> str:
     style = table.pop("style", None)
+    if style is None:
+        misspelt = difflib.get_close_matches("style", table, n=1)
+        hint = f" (did you mean it by {misspelt[0]!r}?)" if misspelt else ""
+        raise InputError(f"key 'style' is missing in {where}{hint}: name a style (see `spinase styles`)")
     if not isinstance(style, str):
-        raise InputError(f"key 'style' is missing in {where}: name a style (see `spinase styles`)")
+        raise InputError(f"{where} style: a name in quotes is needed, got {style!r}")
     return style
+
+
+def _given(options: BaseModel) -> dict[str, Any]:
+    """Options that the input sets; for the others a plain function or class has its own defaults."""
+    return {name: getattr(options, name) for name in options.model_fields_set}
+
+
+def _table(value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise InputError(f'{where}: a table with a style is needed, such as {{ style = "heisenberg" }}, got {value!r}')
+    return dict(value)
+
+
+def _names_a_script(table: Any) -> bool:
+    """Whether a style or driver anywhere in a table is a dotted path."""
+    if isinstance(table, Mapping):
+        return any(
+            (key in ("style", "driver") and isinstance(value, str) and ":" in value) or _names_a_script(value)
+            for key, value in table.items()
+        )
+    return isinstance(table, list) and any(_names_a_script(entry) for entry in table)

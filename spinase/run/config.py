@@ -55,6 +55,7 @@ class OutputTable(_Table):
     every: int = Field(10, ge=1, description="steps between frames and log lines")
     checkpoint_every: int = Field(100, ge=1, description="steps between checkpoints")
     results: list[str] = Field([], description="calculator results stored with every frame, e.g. magnetic_forces")
+    directory: str | None = Field(None, description="where, from the current directory; default: <input>_run")
 
 
 class RunInput(_Table):
@@ -91,6 +92,8 @@ def read_input(path: str | Path, overrides: Sequence[str] = ()) -> tuple[RunInpu
         text = source.read_text(encoding="utf-8")
     except OSError as error:
         raise InputError(f"cannot read the input file {source}: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{source} is no text file in UTF-8 ({error}): an input file is TOML") from None
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import signal
 import threading
 import time
@@ -16,7 +17,7 @@ import numpy as np
 
 from spinase.atoms import get_moments, set_moments
 from spinase.contract import energy_of
-from spinase.dynamics.checkpoint import load_checkpoint, save_checkpoint, sync_folder
+from spinase.dynamics.checkpoint import load_checkpoint, save_checkpoint
 from spinase.errors import CheckpointError, InputError
 from spinase.io.layout import RunWriter, copy_frames
 from spinase.run.build import Setup, StageInput, build_setup
@@ -37,9 +38,9 @@ class RunOptions:
     Attributes
     ----------
     output : Path or None
-        Directory of the run; default ``<input stem>_run`` in the current directory.
+        Directory of the run; default: the input's ``output.directory``, or ``<input stem>_run`` in the current directory.
     restart : bool
-        Go on from the checkpoint in the directory.
+        Go on from the checkpoint in the directory.  The input and the overrides must be those of the start.
     overwrite : bool
         Replace a run in the directory.
     stop_after : int or None
@@ -66,7 +67,8 @@ def run_file(
 
     The directory gets ``run.h5`` (trajectory, observables, provenance), ``log.txt``, ``checkpoint.npz`` and a copy of
     the input.  A run that is cut by a checkpoint, a signal or a kill and restarted gives the same bytes in every
-    dataset and in the log as an uncut one.
+    dataset and in the log as an uncut one.  A restart needs the same input text and overrides: anything else would be
+    another run (``stop_after`` is how to run an input in pieces).
 
     Parameters
     ----------
@@ -89,16 +91,15 @@ def run_file(
     options = options or RunOptions()
     config, text = read_input(path, overrides)
     setup = build_setup(config, Path(path).resolve().parent)
-    folder = options.output or Path.cwd() / f"{Path(path).stem}_run"
-    checkpoint = _prepare_folder(folder, text, options)
+    folder = options.output or Path.cwd() / (config.output.directory or f"{Path(path).stem}_run")
     runner = Runner(setup, folder, text, options.stop_after, progress)
-    runner.run(checkpoint)
+    runner.run(_prepare_folder(folder, text, options))
     return folder / RUN_FILE
 
 
 def _prepare_folder(folder: Path, text: str, options: RunOptions) -> dict[str, Any] | None:
     """Make the directory; on a restart return the checkpoint in it."""
-    if options.restart:
+    if options.restart and not _killed_at_once(folder, text):
         checkpoint = load_checkpoint(folder / CHECKPOINT_FILE)
         if checkpoint["input"] != _fingerprint(text):
             raise CheckpointError(
@@ -106,13 +107,24 @@ def _prepare_folder(folder: Path, text: str, options: RunOptions) -> dict[str, A
                 "file and the same --set, or start a new run elsewhere with --output"
             )
         return checkpoint
-    if (folder / RUN_FILE).exists() and not options.overwrite:
+    if (folder / RUN_FILE).exists() and not (options.overwrite or options.restart):
         raise InputError(f"{folder} already holds a run: use --restart to go on, --overwrite to replace it, or --output DIR")
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in (CHECKPOINT_FILE, RUN_FILE, LOG_FILE):
-        (folder / name).unlink(missing_ok=True)
-    (folder / INPUT_FILE).write_text(text, encoding="utf-8")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in (CHECKPOINT_FILE, RUN_FILE, LOG_FILE):
+            (folder / name).unlink(missing_ok=True)
+        copy = folder / f"{INPUT_FILE}.tmp"
+        copy.write_text(text, encoding="utf-8")
+        copy.replace(folder / INPUT_FILE)
+    except OSError as error:
+        raise InputError(f"cannot write to the directory {folder}: {error.strerror or error}") from None
     return None
+
+
+def _killed_at_once(folder: Path, text: str) -> bool:
+    """Whether a run of this input was killed before its first checkpoint, so that a restart begins anew."""
+    started = folder / INPUT_FILE
+    return not (folder / CHECKPOINT_FILE).exists() and started.exists() and started.read_text(encoding="utf-8") == text
 
 
 def _fingerprint(text: str) -> str:
@@ -120,7 +132,7 @@ def _fingerprint(text: str) -> str:
 
 
 class Runner:
-    """One run in a directory."""
+    """One run in a directory.  Building it finds the mistakes of the input, before anything is written or replaced."""
 
     def __init__(
         self, setup: Setup, folder: Path, text: str, stop_after: int | None = None, progress: Progress | None = None
@@ -131,6 +143,11 @@ class Runner:
         self.step, self.time = 0, 0.0  # of the whole run
         self._started = 0.0  # time at which the present stage began
         self._stop_signal: int | None = None
+        self._clock, self._last_advance = time.monotonic(), 1
+        self._initial_positions = self.atoms.positions.copy()
+        check_stages(setup)
+        # Observers are prepared on the initial atoms, also on a restart: what they set up must not depend on the cut.
+        self.streams = RunStreams(setup)
 
     # -- the run ------------------------------------------------------------------------------------------------------
 
@@ -139,7 +156,6 @@ class Runner:
         first, done = (0, 0) if checkpoint is None else self._restore_atoms(checkpoint)
         self.atoms.calc = self.setup.stages[first].calculator
         self._restore_calculator(checkpoint)
-        self.streams = RunStreams(self.setup)
         with self._open_writer(checkpoint) as self.writer, self._open_log(checkpoint) as self.log, self._signals():
             for number in range(first, len(self.setup.stages)):
                 state = None if checkpoint is None or number != first else checkpoint["driver"]
@@ -149,6 +165,8 @@ class Runner:
     def _run_stage(self, number: int, done: int, state: dict[str, Any] | None, fresh: bool) -> None:
         stage = self.setup.stages[number]
         self.atoms.calc = stage.calculator
+        # A restart here has no results cached; without this a calculator with a random state would be asked more often.
+        stage.calculator.reset()
         driver = stage.driver.from_config(stage.options, self.atoms, self.setup.generators[number])
         self._driver = driver
         if state is not None:
@@ -173,9 +191,8 @@ class Runner:
         periods = [self.setup.config.output.checkpoint_every, *self.streams.periods]
         due = min([end, max(self.limit, self.step + 1), *(self.step + n - self.step % n for n in periods)])
         now = time.monotonic()
-        taken = now - getattr(self, "_clock", now)
-        last = getattr(self, "_last_advance", 1)
-        steps = min(due - self.step, max(1, int(last * _PATIENCE / taken)) if taken > 0 else 1)
+        taken = max(now - self._clock, 1e-6)
+        steps = min(due - self.step, max(1, int(self._last_advance * _PATIENCE / taken)))
         self._clock, self._last_advance = now, steps
         return steps
 
@@ -183,8 +200,12 @@ class Runner:
         if self._stop_signal is None and self.step < self.limit:
             return
         self._save_checkpoint(number, done, driver)
-        why = f"after {self.step} steps" if self._stop_signal is None else f"by signal {self._stop_signal}"
-        raise RunStopped(f"stopped {why} of {self.setup.steps} steps; go on with --restart (directory {self.folder})")
+        received = self._stop_signal
+        why = "" if received is None else f" by signal {received} ({signal.Signals(received).name})"
+        raise RunStopped(
+            f"stopped{why} after {self.step} steps of {self.setup.steps} steps; go on with --restart "
+            f"(checkpoint in {self.folder})"
+        )
 
     # -- output -------------------------------------------------------------------------------------------------------
 
@@ -198,7 +219,7 @@ class Runner:
     def _write_log(self) -> None:
         energy = energy_of(self.atoms)
         moments = get_moments(self.atoms)
-        torques = np.asarray(self.atoms.calc.get_property("torques", self.atoms))
+        torques = np.cross(moments, np.asarray(self.atoms.calc.get_property("magnetic_forces", self.atoms)))
         rms = np.sqrt(np.mean(np.einsum("ia,ia->i", torques, torques)))
         shown = "-" if energy is None else f"{energy / len(self.atoms):.12f}"
         mean = np.linalg.norm(moments.mean(axis=0))
@@ -211,6 +232,9 @@ class Runner:
             log = open(path, "w", encoding="utf-8")  # noqa: SIM115
             log.write(f"#{'step':>9} {'time':>16} {'free energy/site':>20} {'|<m>|':>14} {'rms torque':>16}\n")
             return log
+        length = path.stat().st_size if path.exists() else 0
+        if length < checkpoint["log_bytes"]:
+            raise CheckpointError(f"{path} has {length} bytes instead of the checkpoint's {checkpoint['log_bytes']}")
         log = open(path, "r+", encoding="utf-8")  # noqa: SIM115
         log.truncate(checkpoint["log_bytes"])
         log.seek(0, 2)
@@ -225,16 +249,19 @@ class Runner:
             self.streams.static,
             self.streams.attributes(provenance(self.setup.config, self.text)),
         )
+        writer.start()
         if checkpoint is not None:
             copy_frames(path, writer, checkpoint["lengths"])
         writer.replace(path)
-        writer.start()
         return writer
 
     # -- checkpoints --------------------------------------------------------------------------------------------------
 
     def _save_checkpoint(self, number: int, done: int, driver: Any) -> None:
-        calc = self.atoms.calc
+        calculators = [stage.calculator for stage in self.setup.stages]
+        states = {str(k): c.checkpoint_state() for k, c in enumerate(calculators) if hasattr(c, "checkpoint_state")}
+        self.writer.sync()  # before the checkpoint that counts on these frames and log lines
+        os.fsync(self.log.fileno())
         save_checkpoint(
             self.folder / CHECKPOINT_FILE,
             {
@@ -247,16 +274,19 @@ class Runner:
                 "positions": self.atoms.positions,
                 "momenta": self.atoms.get_momenta(),
                 "cell": self.atoms.cell.array,
+                "pbc": self.atoms.pbc,
+                "numbers": self.atoms.numbers,
+                "initial_positions": self._initial_positions,
                 "moments": get_moments(self.atoms),
                 "driver": driver.checkpoint_state(),
-                "calculator": calc.checkpoint_state() if hasattr(calc, "checkpoint_state") else {},
+                "calculators": {number: state for number, state in states.items() if state},
                 "lengths": self.writer.lengths,
                 "log_bytes": self.log.tell(),
             },
         )
-        sync_folder(self.folder)
 
     def _restore_atoms(self, checkpoint: dict[str, Any]) -> tuple[int, int]:
+        self._check_same_magnet(checkpoint)
         self.atoms.set_cell(checkpoint["cell"], scale_atoms=False)
         self.atoms.positions[:] = checkpoint["positions"]
         self.atoms.set_momenta(checkpoint["momenta"])
@@ -265,20 +295,35 @@ class Runner:
         self._started = float(checkpoint["stage_started"])
         return int(checkpoint["stage"]), int(checkpoint["done"])
 
+    def _check_same_magnet(self, checkpoint: dict[str, Any]) -> None:
+        """The input text is the same, but a file of atoms that it names may have changed."""
+        same = (
+            np.array_equal(checkpoint["numbers"], self.atoms.numbers)
+            and np.array_equal(checkpoint["pbc"], self.atoms.pbc)
+            and np.allclose(checkpoint["initial_positions"], self._initial_positions, rtol=1e-9, atol=1e-9)
+        )
+        if not same:
+            raise CheckpointError(
+                f"the atoms of the input are not those {self.folder} was started with ({len(self.atoms)} sites, the "
+                f"checkpoint has {len(checkpoint['numbers'])}): has [atoms] file changed?"
+            )
+
     def _restore_calculator(self, checkpoint: dict[str, Any] | None) -> None:
-        if checkpoint is not None and checkpoint["calculator"]:
-            self.atoms.calc.restore_state(checkpoint["calculator"])
+        for number, state in (checkpoint or {}).get("calculators", {}).items():
+            self.setup.stages[int(number)].calculator.restore_state(state)
 
     # -- signals ------------------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
-        """SIGINT and SIGTERM stop the run at the next step with a checkpoint."""
+        """SIGINT and SIGTERM stop the run at the next step with a checkpoint; a second one stops it at once."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
 
         def remember(number: int, _: Any) -> None:
+            if self._stop_signal is not None:
+                raise KeyboardInterrupt
             self._stop_signal = number
 
         before = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -287,6 +332,16 @@ class Runner:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def check_stages(setup: Setup) -> None:
+    """Build the driver of every stage once, so that a mistake in the last one is not found after hours.
+
+    The atoms are left with the calculator of the first stage.
+    """
+    for stage in reversed(setup.stages):
+        setup.atoms.calc = stage.calculator
+        stage.driver.from_config(stage.options, setup.atoms, np.random.default_rng(0))
 
 
 def estimate(setup: Setup) -> float:

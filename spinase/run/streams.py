@@ -73,13 +73,13 @@ class RunStreams:
         return frame
 
     def _frame_info(self, atoms: SpinAtoms) -> StreamInfo:
-        calc = self.setup.stages[0].calculator
-        for name in self.setup.config.output.results:
-            if name not in calc.implemented_properties:
-                raise InputError(
-                    f"[output] results: {type(calc).__name__} has no {name!r}; it gives "
-                    + ", ".join(calc.implemented_properties)
-                )
+        for calc in {id(stage.calculator): stage.calculator for stage in self.setup.stages}.values():
+            for name in self.setup.config.output.results:
+                if name not in calc.implemented_properties:
+                    raise InputError(
+                        f"[output] results: {type(calc).__name__} has no {name!r}; it gives "
+                        + ", ".join(calc.implemented_properties)
+                    )
         return StreamInfo({path: ElementInfo(np.shape(value)) for path, value in self._frame(atoms).items()})
 
     def _observer_info(self, name: str, entry: ObserverInput, atoms: SpinAtoms) -> StreamInfo:

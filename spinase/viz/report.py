@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,26 +13,47 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from spinase.atoms import get_spins
+from spinase.errors import CheckpointError
 from spinase.io.run_file import Run, Series, read_run
-from spinase.units import unit_system
-from spinase.viz.figures import profile, spin_map, structure_factor_map, time_series
+from spinase.units import UnitSystem, unit_system
+from spinase.viz.figures import COLORS, profile, spin_map, structure_factor_map, time_series
 
-_TELLING = ("energy", "chirality", "topological-charge", "correlation-length", "magnetization", "torque")
+_TELLING = {
+    "energy": ("per_site",),
+    "chirality": ("mean_absolute", "mean"),
+    "topological-charge": ("charge",),
+    "correlation-length": ("correlation_length",),
+    "magnetization": ("length",),
+    "torque": ("rms",),
+}
+"""Observers whose scalars go into the summary, most telling first, and the quantities that share its panel."""
+
+_SUMMARY_PANELS = 6
+_ONE_SCALE = 20.0  # scalars of one unit share a panel if their magnitudes differ by less
+Panel = Callable[[Axes], None]
 
 
 def plot_run(source: str | Path | Run, folder: str | Path) -> list[Path]:
     """Draw the figures of a run into `folder`; returns their paths, the summary first.
 
-    Every observer gets ``<observer>.png`` with one panel per quantity, drawn as the observer says: against time, or the
-    first and last profile or map.
+    Every observer gets ``<observer>.png``, drawn as the observer says: scalars against time (those on one scale in one
+    panel), or the first and the last profile or map.
+
+    Raises
+    ------
+    CheckpointError
+        If there is no run file, or no frame in it yet.
     """
     run = source if isinstance(source, Run) else read_run(source)
+    if not len(run):
+        raise CheckpointError(f"no frame has been written yet to {source if not isinstance(source, Run) else 'this run'}")
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
     paths = [_save(_summary(run), target / "summary.png")]
-    for observer, quantities in run.observables.items():
-        if quantities and all(len(series.steps) for series in quantities.values()):
-            paths.append(_save(_observer_figure(run, observer, quantities), target / f"{observer}.png"))
+    for observer in run.observables:
+        panels = _observer_panels(run, observer)
+        if panels:
+            paths.append(_save(_figure(panels, columns=min(2, len(panels))), target / f"{observer}.png"))
     return paths
 
 
@@ -41,17 +63,10 @@ def _save(figure: Figure, path: Path) -> Path:
     return path
 
 
-def _observer_figure(run: Run, observer: str, quantities: Any) -> Figure:
-    """One panel a quantity; scalars of one unit share a panel's width, maps get two panels (first and last)."""
-    panels: list[Callable[[Axes], None]] = []
-    for series in quantities.values():
-        if series.plot == "map":
-            panels += [_map_panel(run, observer, series, frame) for frame in (0, -1)]
-        else:
-            panels.append(_series_panel(run, observer, series))
-    columns = min(2, len(panels))
+def _figure(panels: list[Panel], columns: int, title: str = "") -> Figure:
     rows = -(-len(panels) // columns)
-    figure = Figure(figsize=(4.6 * columns, 3.5 * rows), layout="constrained")
+    figure = Figure(figsize=(4.4 * columns, 3.6 * rows), layout="constrained")
+    figure.suptitle(title)
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for draw, ax in zip(panels, axes, strict=False):
         draw(ax)
@@ -60,82 +75,128 @@ def _observer_figure(run: Run, observer: str, quantities: Any) -> Figure:
     return figure
 
 
-def _series_panel(run: Run, observer: str, series: Series) -> Callable[[Axes], None]:
-    def draw(ax: Axes) -> None:
-        if series.plot == "profile":
-            x = run.static[observer][series.axis]
-            for frame, name in ((0, "start"), (-1, "end")):
-                profile(
-                    ax,
-                    x,
-                    series.values[frame],
-                    series.axis,
-                    _with_unit(series),
-                    label=f"{name}, t = {series.times[frame]:g}",
-                )
-            ax.legend(frameon=False)
+def _observer_panels(run: Run, observer: str) -> list[Panel]:
+    filled = [series for series in run.observables[observer].values() if len(series.steps)]
+    panels = [_scalar_panel(run, observer, group) for group in _on_one_scale([s for s in filled if s.plot == "series"])]
+    panels += [_profile_panel(run, observer, series) for series in filled if series.plot == "profile"]
+    panels += [_map_panel(run, observer, series, k) for series in filled if series.plot == "map" for k in _ends(series)]
+    return panels
+
+
+def _on_one_scale(scalars: list[Series]) -> list[list[Series]]:
+    groups: list[list[Series]] = []
+    for series in scalars:
+        group = groups[-1] if groups else []
+        if group and series.unit == group[0].unit and 1 / _ONE_SCALE < _size(series) / _size(group[0]) < _ONE_SCALE:
+            group.append(series)
         else:
-            time_series(ax, series.times, series.values, series.label, series.unit, _time_unit(run))
+            groups.append([series])
+    return groups
+
+
+def _size(series: Series) -> float:
+    finite = np.abs(series.values[np.isfinite(series.values)])
+    return float(finite.max(initial=1e-300))
+
+
+def _ends(series: Series) -> list[int]:
+    return [0, -1] if len(series.steps) > 1 else [0]
+
+
+def _scalar_panel(run: Run, observer: str, group: list[Series]) -> Panel:
+    name = observer.replace("-", " ")
+
+    def draw(ax: Axes) -> None:
+        first = group[0]
+        if len(group) == 1:
+            time_series(ax, first.times, first.values, first.label, first.unit, _units(run).time)
+            return
+        for color, series in zip(COLORS, group, strict=False):
+            ax.plot(series.times, series.values, color=color, lw=1.6, label=series.label)
+        ax.legend(frameon=False, fontsize="small", ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+        ax.set(xlabel=f"time [{_units(run).time}]", ylabel=f"{name} [{first.unit}]" if first.unit else name)
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.margins(x=0.01)
 
     return draw
 
 
-def _map_panel(run: Run, observer: str, series: Series, frame: int) -> Callable[[Axes], None]:
+def _profile_panel(run: Run, observer: str, series: Series) -> Panel:
+    unit = {"distance": _units(run).length, "wavevector_length": f"1/{_units(run).length}"}.get(series.axis)
+    name = series.axis.replace("_", " ") + (f" [{unit}]" if unit else "")
+
+    def draw(ax: Axes) -> None:
+        for frame in _ends(series):
+            profile(
+                ax,
+                run.static[observer][series.axis],
+                series.values[frame],
+                name,
+                f"{series.label} [{series.unit}]" if series.unit else series.label,
+                label=_at(run, series.times[frame]),
+            )
+        ax.legend(frameon=False, fontsize="small")
+
+    return draw
+
+
+def _map_panel(run: Run, observer: str, series: Series, frame: int) -> Panel:
     def draw(ax: Axes) -> None:
         structure_factor_map(ax, run.static[observer][series.axis], series.values[frame])
-        ax.set_title(f"{series.label}, t = {series.times[frame]:g}")
+        unit = f"[1/{_units(run).length}]"
+        ax.set(xlabel=f"$q_x$ {unit}", ylabel=f"$q_y$ {unit}")
+        ax.set_title(f"{series.label} at {_at(run, series.times[frame])}", fontsize="medium")
 
     return draw
 
 
 def _summary(run: Run) -> Figure:
-    """Spin maps at the start and the end, the most telling scalars, and the last map."""
-    scalars = [
-        (observer, name, series)
-        for observer in sorted(run.observables, key=lambda name: _rank(name))
-        for name, series in run.observables[observer].items()
-        if series.plot == "series" and series.values.ndim == 1 and len(series.steps) > 1
-    ]
-    chosen: list[tuple[str, str, Series]] = []
-    for entry in scalars:
-        if len(chosen) < 2 and entry[0] not in [observer for observer, _, _ in chosen]:
-            chosen.append(entry)
-    maps = [(observer, s) for observer, group in run.observables.items() for s in group.values() if s.plot == "map"]
-    profiles = [(observer, s) for observer, group in run.observables.items() for s in group.values() if s.plot == "profile"]
-    panels: list[Callable[[Axes], None]] = [_spin_panel(run, 0), _spin_panel(run, -1)]
-    panels += [_series_panel(run, observer, series) for observer, _, series in chosen]
-    panels += [_map_panel(run, observer, series, -1) for observer, series in maps[:1]]
-    panels += [_series_panel(run, observer, series) for observer, series in profiles[: 1 if maps else 2]]
-    panels = panels[:6]
-    columns = 3 if len(panels) > 4 else 2
-    rows = -(-len(panels) // columns)
-    figure = Figure(figsize=(4.2 * columns, 3.7 * rows), layout="constrained")
-    figure.suptitle(run.provenance.get("title", ""))
-    axes = figure.subplots(rows, columns, squeeze=False).ravel()
-    for draw, ax in zip(panels, axes, strict=False):
-        draw(ax)
-    for ax in axes[len(panels) :]:
-        ax.set_visible(False)
-    return figure
+    """Spin maps at the start and the end, the last map, a profile, and the most telling scalars in the room that is left."""
+    observed = [(name, s) for name, group in run.observables.items() for s in group.values() if len(s.steps)]
+    fields = [_map_panel(run, name, s, -1) for name, s in observed if s.plot == "map"][:1]
+    fields += [_profile_panel(run, name, s) for name, s in observed if s.plot == "profile"][:1]
+    frames = [0, -1] if len(run) > 1 else [0]
+    scalars = _telling_scalars(run)[: _SUMMARY_PANELS - len(frames) - len(fields)]
+    panels = [_spin_panel(run, frame) for frame in frames]
+    panels += [_scalar_panel(run, observer, group) for observer, group in scalars]
+    panels += fields
+    columns = 3 if len(panels) > 4 else min(2, len(panels))
+    return _figure(panels, columns, run.provenance.get("title", ""))
 
 
-def _spin_panel(run: Run, frame: int) -> Callable[[Axes], None]:
+def _telling_scalars(run: Run) -> list[tuple[str, list[Series]]]:
+    """Observers with a group of scalars each: the known observers in the order of `_TELLING`, then the others'."""
+    groups = []
+    for observer in sorted(run.observables, key=_rank):
+        scalars = {name: s for name, s in run.observables[observer].items() if s.plot == "series" and len(s.steps) > 1}
+        wanted = [scalars[name] for name in _TELLING.get(_base(observer), ()) if name in scalars]
+        if wanted or scalars:
+            groups.append((observer, wanted or _on_one_scale(list(scalars.values()))[0]))
+    return groups
+
+
+def _spin_panel(run: Run, frame: int) -> Panel:
     def draw(ax: Axes) -> None:
         atoms = run.atoms(frame)
         spin_map(ax, atoms.positions, get_spins(atoms), np.asarray(atoms.cell))
-        ax.set_title(f"spins, t = {run.times[frame]:g} {_time_unit(run)}")
+        ax.set_title(f"spins at {_at(run, run.times[frame])}", fontsize="medium")
 
     return draw
 
 
+def _base(observer: str) -> str:
+    """Name without the number of a second observer of a kind."""
+    return re.sub(r"-\d+$", "", observer)
+
+
 def _rank(observer: str) -> int:
-    base = observer.rsplit("-", 1)[0] if observer.rsplit("-", 1)[-1].isdigit() else observer
-    return _TELLING.index(base) if base in _TELLING else len(_TELLING)
+    return list(_TELLING).index(_base(observer)) if _base(observer) in _TELLING else len(_TELLING)
 
 
-def _time_unit(run: Run) -> str:
-    return unit_system(run.units).time.split(" (")[0]
+def _units(run: Run) -> UnitSystem:
+    units = unit_system(run.units)
+    return replace(units, time=units.time.partition(" (")[0])
 
 
-def _with_unit(series: Series) -> str:
-    return f"{series.label} [{series.unit}]" if series.unit else series.label
+def _at(run: Run, time: float) -> str:
+    return f"time {time:g} {_units(run).time}"

@@ -68,3 +68,33 @@ def test_damage_is_found_and_named(tmp_path: Path) -> None:
     np.savez(path, **content)
     with pytest.raises(CheckpointError, match="its digest does not match its content"):
         load_checkpoint(path)
+
+
+def test_every_flipped_bit_is_found_or_harmless(tmp_path: Path) -> None:
+    """Whatever byte of the file is damaged, or where it is cut: the same state or a CheckpointError."""
+    path = tmp_path / "c.npz"
+    rng = np.random.default_rng(2)
+    before = {"a": np.arange(6.0).reshape(2, 3), "n": {"rng": rng.bit_generator.state, "b": np.zeros((0, 3))}, "s": 1}
+    save_checkpoint(path, before)
+    whole = path.read_bytes()
+    refused = 0
+    for place in range(len(whole)):
+        flipped = bytearray(whole)
+        flipped[place] ^= 1 << rng.integers(8)
+        for damaged in (bytes(flipped), *([whole[:place]] if place % 7 == 0 else ())):
+            path.write_bytes(damaged)
+            try:
+                after = load_checkpoint(path)
+            except CheckpointError:
+                refused += 1
+                continue
+            assert damaged[:place] != whole[:place] or len(damaged) == len(whole), "a cut file was accepted"
+            np.testing.assert_array_equal(after["a"], before["a"])
+            assert after["n"]["rng"] == before["n"]["rng"]
+    assert refused > len(whole) // 2
+
+
+def test_another_file_of_numpy_is_no_checkpoint(tmp_path: Path) -> None:
+    np.save(tmp_path / "c.npy", np.zeros(3))
+    with pytest.raises(CheckpointError, match="damaged or no checkpoint"):
+        load_checkpoint(tmp_path / "c.npy")

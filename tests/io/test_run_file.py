@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
@@ -11,7 +14,7 @@ from ase.io import read
 
 from spinase.errors import CheckpointError
 from spinase.io import read_run, write_frames
-from spinase.io.layout import ElementInfo, RunWriter, StreamInfo, copy_frames
+from spinase.io.layout import ElementInfo, RunWriter, StreamInfo, copy_frames, require_stored
 
 MOMENT, FIELD = "particles/atoms/moment", "particles/atoms/magnetic_forces"
 S = "observables/sf/S"
@@ -103,3 +106,103 @@ def test_damage_is_named(tmp_path: Path) -> None:
         file["x"] = 1
     with pytest.raises(CheckpointError, match="not a spinase run file"):
         read_run(tmp_path / "foreign.h5")
+
+
+KILLED = """
+import os, signal, sys
+sys.path.insert(0, {here!r})
+from pathlib import Path
+from test_run_file import frame, writer
+from spinase.io.layout import copy_frames
+new = writer(Path("run.h5.tmp"))
+copy_frames(Path("run.h5"), new, {{"frames": 2, "sf": 0}})
+new.replace(Path("run.h5"))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_restart_killed_right_after_its_file_took_the_place_keeps_the_frames(tmp_path: Path) -> None:
+    """From that moment on the new file is the only copy."""
+    with writer(tmp_path / "run.h5") as out:
+        for k in range(4):
+            out.append("frames", k, float(k), frame(k))
+    script = KILLED.format(here=str(Path(__file__).parent))
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    run = read_run(tmp_path / "run.h5")
+    np.testing.assert_array_equal(run.moments, [frame(k)[MOMENT] for k in range(2)])
+    with writer(tmp_path / "third.h5") as new:
+        copy_frames(tmp_path / "run.h5", new, {"frames": 2, "sf": 0})
+        assert new.lengths["frames"] == 2
+
+
+def test_a_writer_cannot_replace_a_file_before_it_is_safe(tmp_path: Path) -> None:
+    with (
+        RunWriter(tmp_path / "new.h5", {"frames": StreamInfo({MOMENT: ElementInfo((4, 3))})}, {}, {}) as new,
+        pytest.raises(RuntimeError, match="start"),
+    ):
+        new.replace(tmp_path / "run.h5")
+
+
+def test_a_file_that_lost_frames_cannot_be_continued(tmp_path: Path) -> None:
+    with writer(tmp_path / "old.h5") as out:
+        out.append("frames", 0, 0.0, frame(0))
+    for lengths, message in (
+        ({"frames": 2, "sf": 0}, "frames: 1 frames instead of 2"),
+        ({"frames": 1}, r"holds \['frames'\], but the input asks for \['frames', 'sf'\]"),
+    ):
+        with writer(tmp_path / "new.h5") as new, pytest.raises(CheckpointError, match=message):
+            copy_frames(tmp_path / "old.h5", new, lengths)
+    with writer(tmp_path / "new.h5") as new, pytest.raises(CheckpointError, match="there is no run file"):
+        copy_frames(tmp_path / "gone.h5", new, {"frames": 0, "sf": 0})
+
+
+LEFT_OPEN = """
+import os, signal, sys
+sys.path.insert(0, {here!r})
+from pathlib import Path
+from test_run_file import frame, writer
+out = writer(Path("run.h5"))
+for block in range(40):
+    steps = [block * 1000 + k for k in range(1000)]
+    many = {{path: value[None].repeat(1000, 0) for path, value in frame(block).items()}}
+    out.append("frames", steps, [0.1 * step for step in steps], many)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_cut_copy_of_a_killed_runs_file_is_damaged(tmp_path: Path) -> None:
+    """HDF5 would return zeros for what is missing, or wait for ever: both in another process, to survive the latter."""
+    script = LEFT_OPEN.format(here=str(Path(__file__).parent))
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=False)
+    assert len(read_run(tmp_path / "run.h5")) == 40_000
+    whole = (tmp_path / "run.h5").read_bytes()
+    names = []
+    for part in (0.001, 0.1, 0.3, 0.6, 0.9):
+        names.append(f"cut{part}.h5")
+        (tmp_path / names[-1]).write_bytes(whole[: int(part * len(whole))])
+    reader = (
+        "import sys\nfrom spinase.io import read_run\nfrom spinase.errors import CheckpointError\n"
+        "for name in sys.argv[1:]:\n try: read_run(name); print('read')\n except CheckpointError as e: print('damaged', e)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", reader, *names], cwd=tmp_path, capture_output=True, text=True, timeout=30, check=True
+    )
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["damaged"] * len(names), done.stdout
+    for line, part in list(zip(done.stdout.splitlines(), (0.001, 0.1, 0.3, 0.6, 0.9), strict=True))[1:]:
+        assert f"eof = {int(part * len(whole))}," in line, "known from the length that the file announces"
+    with h5py.File(tmp_path / "cut0.6.h5", "r", libver="latest", swmr=True) as file:
+        require_stored(file[f"{MOMENT}/value"], 1000)
+        with pytest.raises(ValueError, match="40000 rows are announced, but the file ends before"):
+            require_stored(file[f"{MOMENT}/value"], 40_000)
+
+
+def test_a_cut_run_file_is_damaged(tmp_path: Path) -> None:
+    with writer(tmp_path / "run.h5") as out:
+        for k in range(40):
+            out.append("frames", k, float(k), frame(k))
+    whole = (tmp_path / "run.h5").read_bytes()
+    for length in (100, len(whole) // 3, len(whole) // 2):
+        (tmp_path / "cut.h5").write_bytes(whole[:length])
+        with pytest.raises(CheckpointError, match=r"cut\.h5 is damaged"):
+            read_run(tmp_path / "cut.h5")
