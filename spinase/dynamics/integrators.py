@@ -98,11 +98,3 @@ class ImplicitMidpoint(Integrator):
             f"implicit midpoint did not converge in {self.max_iterations} iterations (last change {change:.2e}, "
             f"tolerance {self.tolerance:.0e}): reduce the timestep, now {timestep:.4g}"
         )
-
-
-INTEGRATORS: dict[str, type[Integrator]] = {
-    "heun": Heun,
-    "depondt": Depondt,
-    "sib": SemiImplicitB,
-    "midpoint": ImplicitMidpoint,
-}

@@ -20,10 +20,11 @@ from spinase.contract import (
     probe_moments,
     require_magnetic_forces,
 )
-from spinase.dynamics.integrators import INTEGRATORS, Integrator
+from spinase.dynamics.integrators import Integrator
 from spinase.dynamics.log import SpinLogger
-from spinase.errors import InvalidMomentsError, ModelError
+from spinase.errors import InvalidMomentsError, ModelError, StyleError
 from spinase.spin_algebra import as_vectors, precession_vector
+from spinase.styles import load_style
 
 FloatArray = NDArray[np.float64]
 AppliedField = ArrayLike | Callable[[float], ArrayLike]
@@ -36,7 +37,7 @@ class LLGConfig(BaseModel):
 
     timestep: float = Field(gt=0, description="time step [metal: ASE time units (1 fs = 0.0982); reduced: hbar/t]")
     damping: float = Field(0.0, ge=0, description="Gilbert damping alpha [1]")
-    integrator: str = Field("sib", description="heun, depondt, sib or midpoint")
+    integrator: str = Field("sib", description="heun, depondt, sib, midpoint, or one of a plugin")
     form: Literal["landau-lifshitz-gilbert", "landau-lifshitz"] = Field(
         "landau-lifshitz-gilbert", description="with or without the factor 1/(1 + damping^2)"
     )
@@ -67,13 +68,15 @@ class LLGDynamics(MolecularDynamics):
     damping : float
         Gilbert damping alpha.
     integrator : str or Integrator
-        ``"heun"``, ``"depondt"``, ``"sib"``, ``"midpoint"`` or an :class:`~spinase.dynamics.integrators.Integrator`.
+        ``"heun"``, ``"depondt"``, ``"sib"``, ``"midpoint"``, a plugin's name of the kind ``integrators``, or an
+        :class:`~spinase.dynamics.integrators.Integrator`.
     form : str
         ``"landau-lifshitz-gilbert"`` (default) or ``"landau-lifshitz"``.
     kT, temperature_K : float
         Temperature of the bath as an energy, or in kelvin (metal units only); 0: no noise.
     field : array (3,) or (N, 3), or function of time, optional
-        Applied magnetic field B, energy/moment (metal: eV/mu_B; one tesla is ``spinase.units.METAL.tesla``).
+        Applied magnetic field B, energy/moment (metal: eV/mu_B; one tesla is ``spinase.units.METAL.tesla``).  Its energy
+        is in the log, not in ``atoms.get_potential_energy()``: a ``ZeemanCalculator`` in a sum puts it there.
     frozen : mask or indices, optional
         Spins that do not move.
     rng : numpy Generator, optional
@@ -85,7 +88,7 @@ class LLGDynamics(MolecularDynamics):
 
     Raises
     ------
-    MissingMagneticForcesError, MomentsIgnoredError, UnitMismatchError, InvalidMomentsError, ModelError
+    MissingMagneticForcesError, MomentsIgnoredError, UnitMismatchError, InvalidMomentsError, ModelError, StyleError
     """
 
     Config = LLGConfig
@@ -296,18 +299,17 @@ class LLGDynamics(MolecularDynamics):
 
 
 def make_integrator(choice: str | Integrator) -> Integrator:
-    """The integrator called `choice` (or `choice` itself).
+    """The integrator called `choice`, built in or of a plugin (or `choice` itself).
 
     Raises
     ------
-    ModelError
-        If there is none of that name.
+    StyleError
+        If there is none of that name, or it is no :class:`Integrator`.
     """
-    if isinstance(choice, Integrator):
-        return choice
-    if choice not in INTEGRATORS:
-        raise ModelError(f"unknown integrator {choice!r}: use one of {', '.join(INTEGRATORS)}")
-    return INTEGRATORS[choice]()
+    found = choice if isinstance(choice, Integrator) else load_style("integrators", choice)()
+    if not isinstance(found, Integrator):
+        raise StyleError(f"integrator {choice!r} makes a {type(found).__name__}: it must derive from Integrator")
+    return found
 
 
 def set_moments_unchecked(atoms: Atoms, moments: FloatArray) -> None:

@@ -221,7 +221,7 @@ def _names_a_script(table: Any) -> bool:
     """Whether a style or driver anywhere in a table is a dotted path."""
     if isinstance(table, Mapping):
         return any(
-            (key in ("style", "driver") and isinstance(value, str) and ":" in value) or _names_a_script(value)
+            (key in ("style", "driver", "integrator") and isinstance(value, str) and ":" in value) or _names_a_script(value)
             for key, value in table.items()
         )
     return isinstance(table, list) and any(_names_a_script(entry) for entry in table)

@@ -219,7 +219,12 @@ class Runner:
     def _write_log(self) -> None:
         energy = energy_of(self.atoms)
         moments = get_moments(self.atoms)
-        torques = np.cross(moments, np.asarray(self.atoms.calc.get_property("magnetic_forces", self.atoms)))
+        fields = np.asarray(self.atoms.calc.get_property("magnetic_forces", self.atoms))
+        applied = getattr(self._driver, "applied_field", None)  # a field of the driver's belongs to no calculator
+        if applied is not None:
+            fields = fields + applied()
+            energy = None if energy is None else energy + self._driver.zeeman_energy()
+        torques = np.cross(moments, fields)
         rms = np.sqrt(np.mean(np.einsum("ia,ia->i", torques, torques)))
         shown = "-" if energy is None else f"{energy / len(self.atoms):.12f}"
         mean = np.linalg.norm(moments.mean(axis=0))

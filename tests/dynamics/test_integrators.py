@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from spinase.dynamics.integrators import INTEGRATORS, Depondt, Heun, ImplicitMidpoint, SemiImplicitB
+from spinase.dynamics.integrators import Depondt, Heun, ImplicitMidpoint, SemiImplicitB
 from spinase.errors import ConvergenceError
 from spinase.spin_algebra import precession_vector, random_spins
 
+INTEGRATORS = {"heun": Heun, "depondt": Depondt, "sib": SemiImplicitB, "midpoint": ImplicitMidpoint}
 COUPLINGS = np.random.default_rng(0).normal(size=(6, 6))
 COUPLINGS = COUPLINGS + COUPLINGS.T - 2 * np.diag(np.diag(COUPLINGS))
 START = random_spins(6, np.random.default_rng(1))

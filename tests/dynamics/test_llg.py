@@ -24,6 +24,7 @@ from spinase.errors import (
     MissingMagneticForcesError,
     ModelError,
     MomentsIgnoredError,
+    StyleError,
     UnitMismatchError,
 )
 from spinase.units import METAL
@@ -244,7 +245,7 @@ def test_unit_mismatch_is_refused() -> None:
         ({"timestep": -1.0}, ModelError, "timestep must be finite .* got -1"),
         ({"timestep": np.nan}, ModelError, "timestep must be finite"),
         ({"damping": -0.1}, ModelError, "damping must be finite"),
-        ({"integrator": "rk4"}, ModelError, "unknown integrator 'rk4': use one of heun, depondt, sib, midpoint"),
+        ({"integrator": "rk4"}, StyleError, "unknown integrator 'rk4'; installed: depondt, heun, midpoint, sib"),
         ({"form": "gilbert"}, ModelError, "form must be"),
         ({"kT": -1.0}, ModelError, "kT must be finite"),
         ({"temperature_K": 300.0}, ModelError, "temperature_K needs metal units"),

@@ -93,6 +93,28 @@ def test_outputs_are_complete(here: Path) -> None:
     assert (here / "in_run" / "input.toml").read_text() == INPUT
 
 
+def test_the_log_counts_the_energy_of_the_drivers_field(here: Path) -> None:
+    field, set_field = np.array([0.1, 0.2, 0.7]), "stage.1.field=[0.1, 0.2, 0.7]"
+    run = read_run(run_file("in.toml", [set_field]))
+    last = (here / "in_run" / "log.txt").read_text().splitlines()[-1].split()
+    own = run.observables["energy"]["per_site"].values[-1]
+    moments = run.moments[-1]
+    assert float(last[2]) == pytest.approx(own - (moments @ field).mean(), abs=1e-10)
+    torques = np.cross(moments, run.results["magnetic_forces"][-1] + field)
+    assert float(last[4]) == pytest.approx(np.sqrt((torques**2).sum(axis=1).mean()), rel=1e-7)
+
+
+def test_an_integrator_beside_the_input_is_used(here: Path) -> None:
+    (here / "lazy_spins.py").write_text(
+        "from spinase.dynamics import Integrator\n\n"
+        "class Lazy(Integrator):\n    def step(self, spins, rate, timestep):\n        return spins\n"
+    )
+    run = read_run(run_file("in.toml", ["stage.0.integrator=lazy_spins:Lazy", "stage.1.integrator=lazy_spins:Lazy"]))
+    np.testing.assert_allclose(run.moments[-1], run.moments[0], rtol=0, atol=1e-15)
+    with pytest.raises(StyleError, match="makes a dict: it must derive from Integrator"):
+        run_file("in.toml", ["stage.0.integrator=builtins:dict"], RunOptions(output=here / "other"))
+
+
 @pytest.mark.parametrize("text", [INPUT, ED_INPUT], ids=["heisenberg", "ed"])
 @pytest.mark.parametrize("cuts", [[13, 40, 61], [0], [7, 14, 74]])
 def test_a_cut_run_gives_the_same_bytes_as_a_whole_one(here: Path, text: str, cuts: list[int]) -> None:
