@@ -9,9 +9,9 @@ import sys
 import time
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
+from run_bytes import content
 
 from spinase.dynamics.checkpoint import load_checkpoint
 from spinase.errors import CheckpointError, InputError, MissingMagneticForcesError, SpinaseError, StyleError
@@ -61,16 +61,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "in.toml").write_text(INPUT)
     return tmp_path
-
-
-def content(path: Path) -> dict[str, bytes]:
-    """Bytes of every dataset."""
-    found: dict[str, bytes] = {}
-    with h5py.File(path) as file:
-        file.visititems(
-            lambda name, item: found.update({name: item[()].tobytes()}) if isinstance(item, h5py.Dataset) else None
-        )
-    return found
 
 
 def test_outputs_are_complete(here: Path) -> None:

@@ -10,9 +10,9 @@ import sys
 import time
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
+from run_bytes import content
 
 from spinase.errors import CheckpointError, InputError, MissingMagneticForcesError, SpinaseError, StyleError
 from spinase.io import read_run
@@ -125,16 +125,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     return folder
-
-
-def content(path: Path) -> dict[str, bytes]:
-    """Bytes of every dataset."""
-    found: dict[str, bytes] = {}
-    with h5py.File(path) as file:
-        file.visititems(
-            lambda name, item: found.update({name: item[()].tobytes()}) if isinstance(item, h5py.Dataset) else None
-        )
-    return found
 
 
 def cut_and_whole(file: Path, overrides: list[str], cut: int) -> None:
