@@ -45,3 +45,7 @@ class InputError(SpinaseError, ValueError):
 
 class CheckpointError(SpinaseError, OSError):
     """A checkpoint or trajectory that is missing, damaged or of another run."""
+
+
+class CostWarning(UserWarning):
+    """A calculation works, but another way is much cheaper."""

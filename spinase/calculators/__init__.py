@@ -17,6 +17,12 @@ from spinase.calculators.sum import SpinSumCalculator
 
 if TYPE_CHECKING:
     from spinase.calculators.ed import EDCalculator
+    from spinase.calculators.rational import RationalCalculator
+
+_LAZY = {
+    "EDCalculator": "spinase.calculators.ed",
+    "RationalCalculator": "spinase.calculators.rational",
+}
 
 __all__ = [
     "BiquadraticCalculator",
@@ -24,6 +30,7 @@ __all__ = [
     "DMICalculator",
     "EDCalculator",
     "HeisenbergCalculator",
+    "RationalCalculator",
     "SnapshotCalculator",
     "SpinCalculator",
     "SpinSumCalculator",
@@ -35,6 +42,6 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "EDCalculator":
-        return import_module("spinase.calculators.ed").EDCalculator
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -18,6 +18,7 @@ from spinase.calculators import (
     DMICalculator,
     EDCalculator,
     HeisenbergCalculator,
+    RationalCalculator,
     SpinSumCalculator,
     UniaxialAnisotropyCalculator,
     ZeemanCalculator,
@@ -67,6 +68,11 @@ def ed(hopping: Any, kpts: tuple[int, int, int] = (1, 1, 1), **model: Any) -> ED
     return EDCalculator(SDModel(hopping=hopping, **options), kpts)
 
 
+def rational(hopping: Any, **model: Any) -> RationalCalculator:
+    """The same electrons; tight, because the kit asks for gradients and symmetries to many digits."""
+    return RationalCalculator(ed(hopping, **model).model, tolerance=1e-10)
+
+
 # style -> {name of the case: (calculator, atoms, checks that must not be skipped)}
 Case = tuple[Callable[[], Any], Callable[[], Atoms], set[str]]
 MOVING = {"forces", "supercell", "conservative", "magnetic_forces"}
@@ -84,6 +90,19 @@ CASES: dict[str, dict[str, Case]] = {
         "Zeeman": (lambda: ed(HOPPING, zeeman=(0.1, 0.2, -0.3)), cluster, {"forces", "lattice_rotation"}),
         "flux": (lambda: ed(HOPPING, flux=1.0), lambda: cluster(8, 2), {"forces", "spin_rotation"}),
         "on-site by species": (lambda: ed(HOPPING, onsite={26: 0.4}), cluster, {"forces", "permutation"}),
+    },
+    "rational": {
+        "lattice": (lambda: rational(ShellHopping([1.0])), lattice, {"magnetic_forces", "conservative"} | ROTATING),
+        "disordered 3-D cluster": (lambda: rational(HOPPING), cluster, {"forces", "stress", "conservative"} | ROTATING),
+        "no boundaries": (lambda: rational(HOPPING), droplet, {"forces", "conservative"} | ROTATING),
+        "fixed chemical potential": (
+            lambda: rational(HOPPING, chemical_potential=-0.7),
+            cluster,
+            {"forces", "stress", "conservative"},
+        ),
+        "Zeeman": (lambda: rational(HOPPING, zeeman=(0.1, 0.2, -0.3)), cluster, {"forces", "lattice_rotation"}),
+        "flux": (lambda: rational(HOPPING, flux=1.0), lambda: cluster(8, 2), {"forces", "spin_rotation"}),
+        "on-site by species": (lambda: rational(HOPPING, onsite={26: 0.4}), cluster, {"forces", "permutation"}),
     },
     "heisenberg": {
         "shells": (lambda: HeisenbergCalculator(shells=[-0.3, 0.1]), lattice, SPINS | ROTATING),

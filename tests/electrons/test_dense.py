@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from electron_systems import dense_matrix
 from scipy.linalg import expm
 
 from spinase import SpinAtoms
@@ -17,20 +18,6 @@ from spinase.geometry import find_bonds
 from spinase.spin_algebra import PAULI, random_rotation
 
 MU, KT = -0.7, 0.6
-
-
-def dense_matrix(operator: SpinOperator) -> np.ndarray:
-    """The 2N x 2N matrix, written as on paper."""
-    matrix = np.zeros((2 * len(operator), 2 * len(operator)), dtype=complex)
-    for b in range(len(operator.bonds)):
-        i, j = operator.bonds.first[b], operator.bonds.second[b]
-        block = np.zeros_like(matrix)
-        block[2 * i : 2 * i + 2, 2 * j : 2 * j + 2] = operator.hopping[b] * np.eye(2)
-        matrix += block + block.conj().T
-    for i in range(len(operator)):
-        site = operator.onsite[i] * np.eye(2) + np.einsum("a,aij->ij", operator.exchange[i], PAULI)
-        matrix[2 * i : 2 * i + 2, 2 * i : 2 * i + 2] += site
-    return matrix
 
 
 def make_operator(texture: str, flux: float = 0.0, zeeman: tuple[float, ...] = (0, 0, 0)) -> SpinOperator:

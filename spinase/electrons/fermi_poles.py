@@ -1,0 +1,168 @@
+r"""Rational approximations of the Fermi function with poles on one vertical line.
+
+.. math:: f(x) = \frac12 - \frac12\tanh\frac x2 \approx \frac12 - \sum_k \frac{w_k\, x}{x^2 + y_k^2}
+                = \frac12 - \mathrm{Re}\sum_k \frac{w_k}{x - i y_k},\qquad x = (E - \mu)/kT,\ |x| \le R
+
+The exact sum (Matsubara) has y = pi, 3 pi, 5 pi, ... and weights 2, and converges like R/K.  Here poles and weights minimize
+the largest error on [-R, R], which falls exponentially in K: the first poles stay at pi, 3 pi, ..., the others spread out
+geometrically up to R.  The integral of the approximation,
+
+.. math:: -\int f\,dx = \ln(1 + e^{-x}) \approx -\frac x2 + c + \frac12\sum_k w_k \ln(x^2 + y_k^2),
+
+is the grand potential (over kT) whose derivative the approximate f is *exactly*: with log determinants instead of levels,
+forces and fields are the gradients of the reported free energy, whatever the tolerance.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import lstsq
+from scipy.optimize import least_squares
+from scipy.special import expit
+
+from spinase.errors import ConvergenceError
+
+FloatArray = NDArray[np.float64]
+
+MAX_POLES = 30
+_PATIENCE = 4  # poles added in vain before the search is given up
+_LARGEST = 100.0  # sum of amplitudes above which terms cancel and round-off shows
+_WIDEST = 1e7
+_CRUDE = 1e-4  # above this the error may stay for a while as poles are added
+_RATIO = 1.3  # ranges are rounded up to powers of this, so that few sets are ever made
+_LEAST_RANGE = 10.0
+_ROUNDS = 6  # reweightings towards the smallest largest error
+_CHECK_POINTS = 20_000
+_NEAR = 8.0  # a first fit within this factor of the tolerance is worth refining
+
+
+@dataclass(frozen=True, eq=False)
+class FermiPoles:
+    """Poles and weights for |x| <= `half_range`, x = (E - mu)/kT.
+
+    Attributes
+    ----------
+    heights : (K,) float
+        y_k > 0; the poles are +-i y_k.
+    weights : (K,) float
+        w_k.
+    offset : float
+        The constant c of the grand potential.
+    half_range : float
+        R.
+    error : float
+        Largest error of f on a fine grid of [-R, R].
+    potential_error : float
+        Largest error of ln(1 + exp(-x)) there.
+    """
+
+    heights: FloatArray
+    weights: FloatArray
+    offset: float
+    half_range: float
+    error: float
+    potential_error: float
+
+    def fermi(self, x: FloatArray) -> FloatArray:
+        """The approximate Fermi function."""
+        return 0.5 - (x[:, None] / (x[:, None] ** 2 + self.heights**2)) @ self.weights
+
+    def potential(self, x: FloatArray) -> FloatArray:
+        """The approximate ln(1 + exp(-x))."""
+        return -0.5 * x + self.offset + 0.5 * np.log(x[:, None] ** 2 + self.heights**2) @ self.weights
+
+
+def fermi_poles(half_range: float, tolerance: float) -> FermiPoles:
+    """The smallest set found that reaches `tolerance` for |x| <= `half_range` (rounded up a little); cached.
+
+    Raises
+    ------
+    ConvergenceError
+        If no set of up to ``MAX_POLES`` does (the tolerance is too close to round-off), or kT is far too small.
+    """
+    if not half_range <= _WIDEST:
+        raise ConvergenceError(
+            f"the spectrum reaches {half_range:.3g} kT from the chemical potential, more than the {_WIDEST:g} a rational form "
+            "is made for: use a higher kT"
+        )
+    steps = int(np.ceil(np.log(max(half_range, _LEAST_RANGE) / _LEAST_RANGE) / np.log(_RATIO) - 1e-9))
+    return _smallest(_LEAST_RANGE * _RATIO**steps, tolerance)
+
+
+@lru_cache(maxsize=256)
+def _smallest(half_range: float, tolerance: float) -> FermiPoles:
+    heights = np.pi * np.array([1.0, max(3.0, half_range / np.pi)])
+    best, stalled = np.inf, 0
+    while len(heights) <= MAX_POLES and stalled < _PATIENCE:
+        poles = _fit(half_range, heights, rounds=1)
+        if tolerance < poles.error <= _NEAR * tolerance:
+            poles = _fit(half_range, poles.heights, rounds=_ROUNDS)
+        if poles.error <= tolerance and np.abs(poles.weights / poles.heights).sum() < _LARGEST:
+            return poles
+        stalled = 0 if poles.error < 0.5 * best or poles.error > _CRUDE else stalled + 1
+        best = min(best, poles.error)
+        heights = _one_more(poles.heights)
+    raise ConvergenceError(
+        f"no rational form of the Fermi function with up to {len(heights) - 1} poles is within {tolerance:g} over "
+        f"{half_range:.3g} kT on either side of the chemical potential (best: {best:.1e}): "
+        "use a larger tolerance or a higher kT"
+    )
+
+
+def _fit(half_range: float, heights: FloatArray, rounds: int) -> FermiPoles:
+    """Optimal heights and weights from a guess of the heights, by variable projection and reweighting (Lawson)."""
+    x = np.concatenate([np.linspace(0.0, 8.0, 120)[1:], np.geomspace(8.0, half_range, 40 * len(heights))])
+    target, measure = 0.5 * np.tanh(0.5 * x), np.ones(len(x))
+    guess, scale = np.log(heights), 1e3
+    best_error, best = np.inf, (heights, np.zeros(len(heights)))
+
+    def solve(logs: FloatArray) -> tuple[FloatArray, FloatArray]:
+        values = np.exp(logs)
+        basis = x[:, None] * values / (x[:, None] ** 2 + values**2)
+        amplitudes = lstsq(basis * measure[:, None], target * measure, 1e-16, check_finite=False, lapack_driver="gelsy")[0]
+        return amplitudes * values, target - basis @ amplitudes
+
+    def weighted(logs: FloatArray) -> FloatArray:
+        return scale * measure * solve(logs)[1]
+
+    for _ in range(rounds):
+        found = least_squares(weighted, guess, method="lm", xtol=1e-11, ftol=1e-9, max_nfev=20 * len(heights))
+        guess = np.sort(found.x)
+        weights, residual = solve(guess)
+        error = float(np.abs(residual).max())
+        if error < best_error:
+            best_error, best = error, (np.exp(guess), weights)
+        measure = measure * np.sqrt(np.abs(residual) / error + 1e-4)
+        measure /= measure.max()
+        scale = 1.0 / error
+    return _checked(*best, half_range)
+
+
+def _checked(heights: FloatArray, weights: FloatArray, half_range: float) -> FermiPoles:
+    """Errors on a grid much finer than that of the fit."""
+    dense = np.linspace(0.0, min(40.0, half_range), _CHECK_POINTS // 2)
+    x = np.concatenate([dense, np.geomspace(dense[-1], half_range, _CHECK_POINTS // 2)])
+    raw = FermiPoles(heights, weights, 0.0, half_range, np.inf, np.inf)
+    difference = np.logaddexp(0.0, -x) - raw.potential(x)
+    offset = 0.5 * float(difference.max() + difference.min())
+    return FermiPoles(
+        heights=heights,
+        weights=weights,
+        offset=offset,
+        half_range=half_range,
+        error=float(np.abs(raw.fermi(x) - expit(-x)).max()),
+        potential_error=float(np.abs(difference - offset).max()),
+    )
+
+
+def _one_more(heights: FloatArray) -> FloatArray:
+    """A guess with one pole more: the same course of ln(y_k / y_k(Matsubara)) over the index, stretched."""
+    count = len(heights)
+    excess = np.log(heights / (np.pi * (2.0 * np.arange(count) + 1.0)))
+    stretched = np.interp(np.linspace(0.0, 1.0, count + 1), np.linspace(0.0, 1.0, count), excess)
+    stretched[:-1] *= 0.85  # more poles follow the exact ones further
+    return np.sort(np.pi * (2.0 * np.arange(count + 1) + 1.0) * np.exp(stretched))

@@ -1,0 +1,109 @@
+"""Moving entries between the sparse operator and the dense fronts of a selected inversion.
+
+Orbitals are site-major, spin inside: orbital 2 i + s of front-local site i.  The first axis of every array is the pole.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+IntArray = NDArray[Any]
+AnyArray = NDArray[Any]
+
+
+@njit(cache=True, nogil=True)
+def assemble(
+    front: AnyArray, shifts: AnyArray, blocks: AnyArray, rows: IntArray, columns: IntArray, values: AnyArray
+) -> None:
+    """front = H - shift on the own sites (rows of `blocks`, (n, 2, 2)) plus hopping `values` between local sites."""
+    for k in range(len(front)):
+        matrix = front[k]
+        for i in range(len(blocks)):
+            for a in range(2):
+                for b in range(2):
+                    matrix[2 * i + a, 2 * i + b] += blocks[i, a, b]
+                matrix[2 * i + a, 2 * i + a] -= shifts[k]
+        for n in range(len(rows)):
+            for a in range(2):
+                i, j = 2 * rows[n] + a, 2 * columns[n] + a
+                matrix[i, j] += values[n]
+                matrix[j, i] += values[n].conjugate()
+
+
+@njit(cache=True, nogil=True)
+def scatter_add(front: AnyArray, update: AnyArray, places: IntArray) -> None:
+    """front[:, places, places] += update."""
+    for k in range(len(front)):
+        for a in range(len(places)):
+            row = front[k, places[a]]
+            for b in range(len(places)):
+                row[places[b]] += update[k, a, b]
+
+
+@njit(cache=True, nogil=True)
+def gather(front: AnyArray, places: IntArray, result: AnyArray) -> None:
+    """result = front[:, places, places]."""
+    for k in range(len(front)):
+        for a in range(len(places)):
+            row = front[k, places[a]]
+            for b in range(len(places)):
+                result[k, a, b] = row[places[b]]
+
+
+@njit(cache=True, nogil=True)
+def collect_sites(front: AnyArray, own: IntArray, result: AnyArray) -> None:
+    """result[:, own] (K, N, 2, 2) = site blocks of the first len(own) sites of the front."""
+    for k in range(len(front)):
+        for i in range(len(own)):
+            for a in range(2):
+                for b in range(2):
+                    result[k, own[i], a, b] = front[k, 2 * i + a, 2 * i + b]
+
+
+@njit(cache=True, nogil=True)
+def collect_bonds(front: AnyArray, bonds: IntArray, rows: IntArray, columns: IntArray, result: AnyArray) -> None:
+    """result[:, bond] = (sum over spin of G_ij, of G_ji) for the bonds between local sites."""
+    for k in range(len(front)):
+        for n in range(len(bonds)):
+            i, j = 2 * rows[n], 2 * columns[n]
+            result[k, bonds[n], 0] = front[k, i, j] + front[k, i + 1, j + 1]
+            result[k, bonds[n], 1] = front[k, j, i] + front[k, j + 1, i + 1]
+
+
+@njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "nsz"})
+def invert_small(matrices: AnyArray, inverses: AnyArray, logs: AnyArray) -> None:
+    """Inverses (K, n, n) by Gauss-Jordan without pivoting; the sum of the logarithms of the pivots is added to logs (K,).
+
+    Every pivot of H - p has an imaginary part of the sign of -Im p, so the sum of principal logarithms is that of the
+    eigenvalues: log det without an ambiguity of 2 pi i.
+    """
+    n = matrices.shape[1]
+    re, im = np.empty((n, n), matrices.real.dtype), np.empty((n, n), matrices.real.dtype)
+    row_re, row_im = np.empty(n, matrices.real.dtype), np.empty(n, matrices.real.dtype)
+    for k in range(len(matrices)):
+        for i in range(n):
+            for j in range(n):
+                re[i, j], im[i, j] = matrices[k, i, j].real, matrices[k, i, j].imag
+        for pivot in range(n):
+            value = complex(re[pivot, pivot], im[pivot, pivot])
+            logs[k] += np.log(value)
+            factor = 1.0 / value
+            u, v = re.dtype.type(factor.real), re.dtype.type(factor.imag)
+            re[pivot, pivot], im[pivot, pivot] = 1.0, 0.0
+            for j in range(n):
+                row_re[j] = re[pivot, j] * u - im[pivot, j] * v
+                row_im[j] = re[pivot, j] * v + im[pivot, j] * u
+            for i in range(n):
+                x, y = re[i, pivot], im[i, pivot]
+                re[i, pivot], im[i, pivot] = 0.0, 0.0
+                for j in range(n):
+                    re[i, j] -= x * row_re[j] - y * row_im[j]
+                    im[i, j] -= x * row_im[j] + y * row_re[j]
+            re[pivot], im[pivot] = row_re, row_im
+        for i in range(n):
+            for j in range(n):
+                inverses[k, i, j] = complex(re[i, j], im[i, j])

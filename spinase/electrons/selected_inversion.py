@@ -1,0 +1,203 @@
+"""Selected inversion: the entries of (H - p)^-1 on the pattern of H, for many complex p at once.
+
+Multifrontal elimination along an :class:`~spinase.electrons.elimination.EliminationTree`.  A front holds the own orbitals
+I and the border B of a supernode:
+
+    up the tree     X = F_II^-1,  W = X F_IB,  V = F_BI X,  F_BB - F_BI W goes to the parent,
+    down the tree   G_IB = -W G_BB,  G_BI = -G_BB V,  G_II = X - G_IB V,  with G_BB from the parent.
+
+No pivoting: for Im p != 0 the imaginary part of H - p is definite, that of every Schur complement is too, and no pivot is
+zero (A. George, Kh. D. Ikramov, A. B. Kucherov, SIAM J. Matrix Anal. Appl. 24, 597 (2002)).
+Source: L. Lin et al., ACM Trans. Math. Softw. 37, 40 (2011).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spinase.electrons.elimination import EliminationTree
+from spinase.electrons.kernels.fronts import assemble, collect_bonds, collect_sites, gather, invert_small, scatter_add
+from spinase.electrons.operator import SpinOperator
+
+ComplexArray = NDArray[np.complexfloating]
+IntArray = NDArray[np.int64]
+
+_CHUNK_BYTES = 512 * 1024**2  # what is kept between the sweeps, for all poles that go together
+_SMALL = 32  # blocks up to this size are inverted by a kernel, larger ones by halves
+
+
+@dataclass(frozen=True, eq=False)
+class Inverse:
+    """Entries of (H - p_k)^-1, k = 0..K-1.
+
+    Attributes
+    ----------
+    sites : (K, N, 2, 2) complex
+        Site blocks.
+    bonds : (K, n_bonds, 2) complex
+        Sums over spin of the entries (first, second) and (second, first) of every bond; empty if not asked for.
+    log_determinants : (K,) complex
+        sum_n ln(e_n - p_k) over the levels, with principal logarithms.
+    """
+
+    sites: ComplexArray
+    bonds: ComplexArray
+    log_determinants: NDArray[np.complex128]
+
+    def trace(self) -> ComplexArray:
+        """Tr (H - p_k)^-1, (K,)."""
+        return np.einsum("kiaa->k", self.sites.astype(np.complex128))
+
+
+@dataclass(frozen=True, eq=False)
+class _Step:
+    """Index lists of one supernode."""
+
+    own: IntArray
+    size: int  # orbitals of the front
+    bonds: IntArray  # bonds whose first eliminated end is here
+    rows: IntArray  # their local sites
+    columns: IntArray
+    parent: int
+    places: IntArray  # border orbitals in the parent's front
+
+
+class SelectedInversion:
+    """The elimination of one sparsity pattern, prepared once, run for any values.
+
+    Parameters
+    ----------
+    tree : EliminationTree
+        It must cover the bonds.
+    first, second : (n_bonds,) int
+        Bonds of the operators to come.
+    """
+
+    def __init__(self, tree: EliminationTree, first: IntArray, second: IntArray) -> None:
+        self.tree = tree
+        self._steps = _plan(tree, first, second)
+
+    def solve(self, operator: SpinOperator, poles: ComplexArray, bonds: bool = True) -> Inverse:
+        """Entries of (H - p)^-1 on the pattern, for `poles` (K,) with nonzero imaginary part, in their precision."""
+        blocks = site_blocks(operator).astype(poles.dtype)
+        hopping = operator.hopping.astype(poles.dtype)
+        kept = self.tree.storage() * poles.itemsize
+        together = max(1, int(_CHUNK_BYTES // max(kept, 1.0)))
+        chunks = [self._solve(blocks, hopping, poles[k : k + together], bonds) for k in range(0, len(poles), together)]
+        return Inverse(
+            sites=np.concatenate([chunk.sites for chunk in chunks]),
+            bonds=np.concatenate([chunk.bonds for chunk in chunks]),
+            log_determinants=np.concatenate([chunk.log_determinants for chunk in chunks]),
+        )
+
+    def _solve(self, blocks: ComplexArray, hopping: ComplexArray, poles: ComplexArray, bonds: bool) -> Inverse:
+        kept: list[tuple[ComplexArray, ComplexArray, ComplexArray]] = []
+        logs = np.zeros(len(poles), dtype=np.complex128)
+        pending: list[list[tuple[IntArray, ComplexArray]]] = [[] for _ in self._steps]
+        for step in self._steps:
+            front = np.zeros((len(poles), step.size, step.size), dtype=poles.dtype)
+            assemble(front, poles, blocks[step.own], step.rows, step.columns, hopping[step.bonds])
+            for places, update in pending[len(kept)]:
+                scatter_add(front, update, places)
+            pending[len(kept)].clear()
+            own = 2 * len(step.own)
+            inverse = invert(front[:, :own, :own], logs)
+            right, lower = inverse @ front[:, :own, own:], front[:, own:, :own]
+            if step.parent >= 0:
+                pending[step.parent].append((step.places, front[:, own:, own:] - lower @ right))
+            kept.append((inverse, right, lower @ inverse))
+        sites, bond_entries = self._descend(kept, poles, len(blocks), len(hopping) if bonds else 0)
+        return Inverse(sites, bond_entries, logs)
+
+    def _descend(
+        self, kept: list[tuple[ComplexArray, ComplexArray, ComplexArray]], poles: ComplexArray, sites: int, bonds: int
+    ) -> tuple[ComplexArray, ComplexArray]:
+        site_entries = np.empty((len(poles), sites, 2, 2), dtype=poles.dtype)
+        bond_entries = np.empty((len(poles), bonds, 2), dtype=poles.dtype)
+        fronts: dict[int, ComplexArray] = {}
+        waiting = np.bincount([step.parent + 1 for step in self._steps], minlength=len(self._steps) + 1)[1:]
+        for n in range(len(self._steps) - 1, -1, -1):
+            step = self._steps[n]
+            inverse, right, left = kept.pop()
+            own = 2 * len(step.own)
+            front = np.empty((len(poles), step.size, step.size), dtype=poles.dtype)
+            if step.size > own:
+                corner = np.empty((len(poles), step.size - own, step.size - own), dtype=poles.dtype)
+                gather(fronts[step.parent], step.places, corner)
+                beside = right @ corner
+                front[:, :own, :own] = inverse + beside @ left
+                np.negative(beside, out=front[:, :own, own:])
+                np.negative(corner @ left, out=front[:, own:, :own])
+                front[:, own:, own:] = corner
+                waiting[step.parent] -= 1
+                if not waiting[step.parent]:
+                    del fronts[step.parent]
+            else:
+                front[:] = inverse
+            collect_sites(front, step.own, site_entries)
+            if bonds:
+                collect_bonds(front, step.bonds, step.rows, step.columns, bond_entries)
+            if waiting[n]:
+                fronts[n] = front
+        return site_entries, bond_entries
+
+
+def invert(matrices: ComplexArray, logs: NDArray[np.complex128]) -> ComplexArray:
+    """Inverses (K, n, n) of matrices with definite imaginary part, by halves: nearly all of it is multiplication.
+
+    The logarithms of the determinants (see :func:`~spinase.electrons.kernels.fronts.invert_small`) are added to `logs`.
+    """
+    size = matrices.shape[-1]
+    if size <= _SMALL:
+        result = np.empty(matrices.shape, dtype=matrices.dtype)
+        invert_small(np.ascontiguousarray(matrices), result, logs)
+        return result
+    half = size // 2
+    a, b = matrices[:, :half, :half], matrices[:, :half, half:]
+    c, d = matrices[:, half:, :half], matrices[:, half:, half:]
+    corner = invert(a, logs)
+    right, left = corner @ b, c @ corner
+    rest = invert(d - c @ right, logs)
+    result = np.empty(matrices.shape, dtype=matrices.dtype)
+    upper = right @ rest
+    result[:, :half, :half] = corner + upper @ left
+    np.negative(upper, out=result[:, :half, half:])
+    np.negative(rest @ left, out=result[:, half:, :half])
+    result[:, half:, half:] = rest
+    return result
+
+
+def site_blocks(operator: SpinOperator) -> NDArray[np.complex128]:
+    """The 2x2 site blocks onsite + exchange . sigma, (N, 2, 2)."""
+    x, y, z = operator.exchange.T
+    blocks = np.empty((len(operator), 2, 2), dtype=np.complex128)
+    blocks[:, 0, 0], blocks[:, 1, 1] = operator.onsite + z, operator.onsite - z
+    blocks[:, 0, 1], blocks[:, 1, 0] = x - 1j * y, x + 1j * y
+    return blocks
+
+
+def _plan(tree: EliminationTree, first: IntArray, second: IntArray) -> list[_Step]:
+    home = np.empty(tree.sites, dtype=np.int64)
+    for n, node in enumerate(tree.nodes):
+        home[node.own] = n
+    owner = np.minimum(home[first], home[second])
+    by_node = np.argsort(owner, kind="stable")
+    cuts = np.searchsorted(owner[by_node], np.arange(len(tree.nodes) + 1))
+    local = np.empty(tree.sites, dtype=np.int64)
+    steps = []
+    for n, node in enumerate(tree.nodes):
+        members = np.concatenate([node.own, node.border])
+        local[members] = np.arange(len(members))
+        bonds = by_node[cuts[n] : cuts[n + 1]]
+        rows, columns = local[first[bonds]], local[second[bonds]]
+        places = np.empty(0, dtype=np.int64)
+        if node.parent >= 0:
+            above = tree.nodes[node.parent]
+            local[np.concatenate([above.own, above.border])] = np.arange(len(above.own) + len(above.border))
+            sites = local[node.border]
+            places = np.stack([2 * sites, 2 * sites + 1], axis=1).ravel()
+        steps.append(_Step(node.own, 2 * len(members), bonds, rows, columns, node.parent, places))
+    return steps
