@@ -120,6 +120,13 @@ def field_function(atoms: Atoms, calc: Any, lengths: FloatArray | None = None) -
     return fields
 
 
+def begin_step(calc: Any) -> None:
+    """Tell a calculator that a step of a driver begins; one with a method ``begin_step`` may take new random vectors."""
+    hook = getattr(calc, "begin_step", None)
+    if hook is not None:
+        hook()
+
+
 def require_magnetic_forces(calc: Any) -> None:
     """Raise :class:`MissingMagneticForcesError` unless `calc` declares ``magnetic_forces``."""
     if "magnetic_forces" not in getattr(calc, "implemented_properties", ()):

@@ -47,5 +47,9 @@ class CheckpointError(SpinaseError, OSError):
     """A checkpoint or trajectory that is missing, damaged or of another run."""
 
 
+class AccuracyWarning(UserWarning):
+    """A result is less accurate than was asked for."""
+
+
 class CostWarning(UserWarning):
     """A calculation works, but another way is much cheaper."""

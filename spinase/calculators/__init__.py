@@ -17,10 +17,12 @@ from spinase.calculators.sum import SpinSumCalculator
 
 if TYPE_CHECKING:
     from spinase.calculators.ed import EDCalculator
+    from spinase.calculators.kpm import KPMCalculator
     from spinase.calculators.rational import RationalCalculator
 
 _LAZY = {
     "EDCalculator": "spinase.calculators.ed",
+    "KPMCalculator": "spinase.calculators.kpm",
     "RationalCalculator": "spinase.calculators.rational",
 }
 
@@ -30,6 +32,7 @@ __all__ = [
     "DMICalculator",
     "EDCalculator",
     "HeisenbergCalculator",
+    "KPMCalculator",
     "RationalCalculator",
     "SnapshotCalculator",
     "SpinCalculator",

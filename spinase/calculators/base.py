@@ -75,6 +75,9 @@ class SpinCalculator(Calculator, ABC, Generic[Frozen, State]):
         """The calculator that gives `prod(repeat)` times the energy on a repeated cell; None if there is none."""
         return self
 
+    def begin_step(self) -> None:
+        """Called by drivers before every step; calculators with random vectors take new ones here."""
+
     def checkpoint_state(self) -> dict[str, Any]:
         """What a restart must know beyond the atoms (JSON values); empty if the results depend on the atoms alone."""
         return {}

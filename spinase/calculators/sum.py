@@ -17,6 +17,7 @@ from spinase.contract import (
     FieldFunction,
     NotConservativeError,
     ase_outputs,
+    begin_step,
     check_units,
     field_function,
     is_conservative,
@@ -129,6 +130,12 @@ class SpinSumCalculator(Calculator):
             return total
 
         return fields
+
+    def begin_step(self) -> None:
+        """Tell the members that a step begins; what they gave before is forgotten."""
+        for calc in self.calculators:
+            begin_step(calc)
+        self.results = {}
 
     def for_supercell(self, repeat: tuple[int, int, int]) -> SpinSumCalculator | None:
         """The sum of the members' supercell calculators; None if a member has none."""

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from spinase.atoms import get_moments, get_units, set_moments
 from spinase.contract import (
     FieldFunction,
+    begin_step,
     calculator_of,
     check_units,
     field_function,
@@ -147,6 +148,7 @@ class LLGDynamics(MolecularDynamics):
         """Advance the spins by one time step; the moments of the atoms follow before anyone else can look."""
         if self._suspect:
             self._sync()
+        begin_step(self.atoms.calc)
         thermal = self._thermal_field()
         gamma, alpha = self.unit_system.gyromagnetic_ratio, self.damping
         prefactor = gamma if self.form == "landau-lifshitz" else gamma / (1.0 + alpha**2)

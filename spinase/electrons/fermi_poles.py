@@ -86,8 +86,8 @@ def fermi_poles(half_range: float, tolerance: float) -> FermiPoles:
     """
     if not half_range <= _WIDEST:
         raise ConvergenceError(
-            f"the spectrum reaches {half_range:.3g} kT from the chemical potential, more than the {_WIDEST:g} a rational form "
-            "is made for: use a higher kT"
+            f"the spectrum reaches {half_range:.3g} kT from the chemical potential, more than the {_WIDEST:g} a rational "
+            "form is made for: use a higher kT"
         )
     steps = int(np.ceil(np.log(max(half_range, _LEAST_RANGE) / _LEAST_RANGE) / np.log(_RATIO) - 1e-9))
     return _smallest(_LEAST_RANGE * _RATIO**steps, tolerance)

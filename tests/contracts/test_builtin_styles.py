@@ -18,6 +18,7 @@ from spinase.calculators import (
     DMICalculator,
     EDCalculator,
     HeisenbergCalculator,
+    KPMCalculator,
     RationalCalculator,
     SpinSumCalculator,
     UniaxialAnisotropyCalculator,
@@ -73,6 +74,13 @@ def rational(hopping: Any, **model: Any) -> RationalCalculator:
     return RationalCalculator(ed(hopping, **model).model, tolerance=1e-10)
 
 
+def kpm(hopping: Any, columns: str = "unit", **model: Any) -> KPMCalculator:
+    """The same electrons; unit columns to many digits, or a few probing columns, whose estimate conforms all the same."""
+    warm = ed(hopping, **{"kT": 0.3, **model}).model
+    by_hand = {"columns": "unit"} if columns == "unit" else {"columns": columns, "count": 8, "order": 60}
+    return KPMCalculator(warm, 1e-9 if columns == "unit" else 100.0, dtype="float64", **by_hand)
+
+
 # style -> {name of the case: (calculator, atoms, checks that must not be skipped)}
 Case = tuple[Callable[[], Any], Callable[[], Atoms], set[str]]
 MOVING = {"forces", "supercell", "conservative", "magnetic_forces"}
@@ -103,6 +111,19 @@ CASES: dict[str, dict[str, Case]] = {
         "Zeeman": (lambda: rational(HOPPING, zeeman=(0.1, 0.2, -0.3)), cluster, {"forces", "lattice_rotation"}),
         "flux": (lambda: rational(HOPPING, flux=1.0), lambda: cluster(8, 2), {"forces", "spin_rotation"}),
         "on-site by species": (lambda: rational(HOPPING, onsite={26: 0.4}), cluster, {"forces", "permutation"}),
+    },
+    "kpm": {
+        "lattice": (lambda: kpm(ShellHopping([1.0])), lattice, {"magnetic_forces", "conservative"} | ROTATING),
+        "disordered 3-D cluster": (lambda: kpm(HOPPING), cluster, {"forces", "stress", "conservative"} | ROTATING),
+        "no boundaries": (lambda: kpm(HOPPING), droplet, {"forces", "conservative"} | ROTATING),
+        "fixed chemical potential": (
+            lambda: kpm(HOPPING, chemical_potential=-0.7),
+            cluster,
+            {"forces", "stress", "conservative"},
+        ),
+        "flux": (lambda: kpm(HOPPING, flux=1.0), lambda: cluster(8, 2), {"forces", "spin_rotation"}),
+        "probing": (lambda: kpm(HOPPING, "probing"), cluster, {"forces", "stress", "conservative", "lattice_rotation"}),
+        "random": (lambda: kpm(HOPPING, "random"), cluster, {"forces", "stress", "conservative", "lattice_rotation"}),
     },
     "heisenberg": {
         "shells": (lambda: HeisenbergCalculator(shells=[-0.3, 0.1]), lattice, SPINS | ROTATING),

@@ -1,0 +1,229 @@
+"""The kernel polynomial method (Chebyshev expansion) of an s-d model as an ASE calculator."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, Literal
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import ArrayLike, NDArray
+from pydantic import Field
+
+from spinase.atoms import geometry_of, get_moments
+from spinase.calculators.base import per_moment, split_moments
+from spinase.calculators.electrons import ElectronCalculator
+from spinase.electrons.chebyshev import spectral_density
+from spinase.electrons.columns import random_columns, subset_columns
+from spinase.electrons.config import SDModelConfig
+from spinase.electrons.model import SDModel
+from spinase.electrons.occupation import Occupation
+from spinase.electrons.operator import SpinOperator
+from spinase.electrons.solvers.base import Solver
+from spinase.electrons.solvers.dense import DenseSolver
+from spinase.electrons.solvers.kpm import Calibration, KPMOptions, KPMSolver
+from spinase.electrons.solvers.rational import RationalSolver
+from spinase.electrons.solvers.refreshed import RefreshedSolver
+from spinase.errors import AccuracyWarning, ModelError
+
+FloatArray = NDArray[np.float64]
+ReferenceName = Literal["rational", "ed"]
+
+_DOS_COLUMNS = 32
+
+
+class KPMConfig(SDModelConfig):
+    """Kernel polynomial method."""
+
+    accuracy: float = Field(1e-3, gt=0, description="asked rms error of the components of the fields times moment [energy]")
+    columns: Literal["probing", "unit", "random"] = Field("probing", description="what stands for the whole space")
+    count: int | None = Field(None, ge=1, description="number of columns; absent: from the accuracy [1]")
+    order: int | None = Field(None, ge=4, description="number of Chebyshev moments; absent: from the accuracy [1]")
+    estimator: Literal["gradient", "direct"] = Field("gradient", description="gradient is conservative, and closer")
+    dtype: Literal["float32", "float64"] = Field("float32", description="precision of the vectors")
+    backend: Literal["numba", "torch"] = Field("numba", description="numba on processors, torch on GPUs")
+    device: str | None = Field(None, description="device of the torch backend; absent: CUDA if there is one")
+    renew: bool = Field(True, description="new random phases at every step of a driver")
+    reference: Literal["rational", "ed"] | None = Field(
+        None, description="exact solver that corrects the fields whenever the estimated error exceeds the accuracy"
+    )
+    seed: int = Field(0, ge=0, description="of the random phases [1]")
+
+
+class KPMCalculator(ElectronCalculator):
+    """Chebyshev expansion with probing columns: cost linear in the number of sites, any graph; kT > 0, Gamma point only.
+
+    Results: see :class:`~spinase.calculators.electrons.ElectronCalculator`.  With the gradient estimator forces and fields
+    are the exact derivatives of the reported (estimated) free energy as long as the random phases stay: drivers ask for new
+    ones at every step (``begin_step``) unless ``renew=False``, which an undamped run needs to keep its energy.
+
+    Parameters
+    ----------
+    model : SDModel
+        Hopping, coupling, filling or chemical potential, kT > 0.
+    accuracy : float
+        Asked rms error of the components of the fields times moments, energy.  Columns and order follow from it at the first
+        magnet of a size, by comparison with exact columns of a few sites; see :meth:`calibrate`.
+    options : KPMOptions, optional
+        Everything by hand instead (its accuracy replaces `accuracy`); or give some of its fields as keywords.
+    reference : "rational" or "ed", optional
+        Correct the fields by exact ones at a reference, renewed when the estimated error exceeds the accuracy.
+    renew : bool
+        New random phases when a driver begins a step.
+    rng : numpy Generator, optional
+        Source of the phases; its state goes into checkpoints.  Default: seeded with 0.
+    units : str, optional
+        Unit system the model's energies are in; default: whatever the atoms are in.
+
+    Raises
+    ------
+    ModelError
+        At kT = 0, for an unknown option, or when the spectrum leaves bounds given by hand.
+
+    Warns
+    -----
+    AccuracyWarning
+        If the columns given by hand are measured to be too few for the accuracy.
+    """
+
+    citation = (
+        "K. Barros, Y. Kato, Phys. Rev. B 88, 235101 (2013), arXiv:1303.1101; "
+        "Z. Wang, G.-W. Chern, C. D. Batista, K. Barros, J. Chem. Phys. 148, 094107 (2018), arXiv:1711.10570"
+    )
+    Config = KPMConfig
+
+    def __init__(
+        self,
+        model: SDModel,
+        accuracy: float = 1e-3,
+        options: KPMOptions | None = None,
+        *,
+        reference: ReferenceName | None = None,
+        renew: bool = True,
+        rng: np.random.Generator | None = None,
+        units: str | None = None,
+        **by_hand: Any,
+    ) -> None:
+        self._options = _options(accuracy, options, by_hand)
+        self._kpm = KPMSolver(model.occupation, self._options, rng)
+        self._refreshed = None
+        if reference is not None:
+            self._refreshed = RefreshedSolver(self._kpm, _exact(reference, model.occupation), self._options.accuracy)
+        super().__init__(model, self._refreshed or self._kpm, units=units)
+        self.renew = renew
+        self._judged: Calibration | None = None
+        self.conservative = self._options.estimator == "gradient" or self._options.columns == "unit"
+        if self._options.columns != "unit":  # phases and colours single out sites and a spin axis
+            self.symmetries = self.symmetries & {"lattice_rotation", "translation"}
+
+    @classmethod
+    def from_config(cls, config: KPMConfig) -> KPMCalculator:
+        """Calculator from the table of an input file."""
+        own = set(KPMConfig.model_fields) - set(SDModelConfig.model_fields)
+        options = KPMOptions(**config.model_dump(include=own - {"renew", "reference", "seed"}))
+        return cls(
+            SDModel.from_config(config.model_dump(exclude=own)),
+            options=options,
+            reference=config.reference,
+            renew=config.renew,
+            rng=np.random.default_rng(config.seed),
+        )
+
+    @property
+    def options(self) -> KPMOptions:
+        """What was asked for."""
+        return self._options
+
+    def derive(self, name: str, frozen: Any, state: Any, spins: FloatArray, lengths: FloatArray) -> Any:
+        """One result from the electrons' state."""
+        result = super().derive(name, frozen, state, spins, lengths)
+        self._judge()
+        return result
+
+    def begin_step(self) -> None:
+        """New random phases (drivers call this at every step); results at hand are forgotten."""
+        if self.renew and self._refreshed is None and self._options.columns != "unit":
+            self._kpm.renew()
+            self.results, self._state = {}, None
+
+    def calibrate(self, atoms: Atoms) -> Calibration:
+        """Order, columns and bounds in use, with the measured error of the fields (times moment), energy."""
+        return self._kpm.calibrate(self._operator(atoms))
+
+    def field_errors(self, atoms: Atoms, repeats: int = 8) -> FloatArray:
+        """Standard errors (N, 3) of ``magnetic_forces``, energy/moment, from the scatter over `repeats` sets of phases."""
+        spins, lengths = split_moments(get_moments(atoms))
+        frozen = self._model.hamiltonian.freeze(geometry_of(atoms))
+        scatter = self._kpm.errors(frozen.operator(spins), repeats)
+        return per_moment(np.abs(frozen.coupling)[:, None] * scatter, lengths)
+
+    def density_of_states(
+        self, atoms: Atoms, energies: ArrayLike, order: int = 256, count: int = _DOS_COLUMNS
+    ) -> FloatArray:
+        """Density of states at `energies` (m,), states per energy in the cell, Jackson kernel of width pi half/order.
+
+        From `count` random columns: relative noise about 1/sqrt(count * sites).
+        """
+        moments, band = self._kpm.moments(self._operator(atoms), random_columns(count), order)
+        return spectral_density(moments, band, np.atleast_1d(np.asarray(energies, dtype=np.float64)))
+
+    def local_spectral_function(self, atoms: Atoms, site: int, energies: ArrayLike, order: int = 256) -> FloatArray:
+        """Local density of states of `site`, both spins, at `energies` (m,), states per energy: exact but for the kernel."""
+        if not -len(atoms) <= site < len(atoms):
+            raise ModelError(f"site {site} is not one of the {len(atoms)} sites")
+        columns = subset_columns(len(atoms), np.array([site % len(atoms)]))
+        moments, band = self._kpm.moments(self._operator(atoms), columns, order)
+        return spectral_density(moments, band, np.atleast_1d(np.asarray(energies, dtype=np.float64)))
+
+    def for_supercell(self, repeat: tuple[int, int, int]) -> KPMCalculator | None:
+        """None: without k-points a larger cell has other levels."""
+        return None
+
+    def checkpoint_state(self) -> dict[str, Any]:
+        """Generator, phases and calibration: a restart continues with the same numbers, to the last bit."""
+        return (self._refreshed or self._kpm).checkpoint_state()
+
+    def restore_state(self, state: dict[str, Any]) -> None:
+        """Take back what :meth:`checkpoint_state` gave."""
+        (self._refreshed or self._kpm).restore_state(state)
+        self._judged = self._kpm.calibration
+
+    def _operator(self, atoms: Atoms) -> SpinOperator:
+        spins, _ = split_moments(get_moments(atoms))
+        return self._model.hamiltonian.freeze(geometry_of(atoms)).operator(spins)
+
+    def _judge(self) -> None:
+        """Say once if the calibration in use misses the accuracy."""
+        known = self._kpm.calibration
+        if known is None or known is self._judged:
+            return
+        self._judged = known
+        if known.error > self._options.accuracy:
+            warnings.warn(
+                f"{known.columns.count} columns and {known.order} moments give fields with an rms error of "
+                f"{known.error:.2g}, more than the asked {self._options.accuracy:g}: take more of "
+                "them (left out, they are chosen for the accuracy), or a larger accuracy",
+                AccuracyWarning,
+                stacklevel=4,
+            )
+
+
+def _options(accuracy: float, options: KPMOptions | None, by_hand: dict[str, Any]) -> KPMOptions:
+    known = set(KPMOptions.__dataclass_fields__) - {"accuracy"}
+    unknown = sorted(set(by_hand) - known)
+    if unknown:
+        raise ModelError(f"KPMCalculator has no option {unknown[0]!r}; options: {', '.join(sorted(known))}")
+    if options is not None and by_hand:
+        raise ModelError(f"give options=KPMOptions(...) or {', '.join(sorted(by_hand))} as keywords, not both")
+    return options or KPMOptions(accuracy=accuracy, **by_hand)
+
+
+def _exact(name: ReferenceName, occupation: Occupation) -> Solver:
+    if name == "rational":
+        return RationalSolver(occupation)
+    if name == "ed":
+        return DenseSolver(occupation)
+    raise ModelError(f"reference must be 'rational' or 'ed', got {name!r}")
+
+
+__all__ = ["KPMCalculator", "KPMConfig"]

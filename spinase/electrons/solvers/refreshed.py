@@ -1,0 +1,186 @@
+"""A cheap solver corrected by an exact one now and then.
+
+    rho(s) = rho_exact(s_0) + rho_cheap(s) - rho_cheap(s_0),     the same random vectors at s and s_0.
+
+Between refreshes this is the gradient of
+
+    F_cheap(s) + F_exact(s_0) - F_cheap(s_0) + Tr[(rho_exact - rho_cheap)(s_0) (H(s) - H(s_0))],
+
+so it stays conservative; a refresh makes a small step in the energy.  The error grows with the angle to s_0: how fast is
+measured at every refresh, and the next one is due when the asked accuracy would be exceeded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spinase.electrons.chebyshev import largest_exchange
+from spinase.electrons.operator import Density, ElectronState, SpinOperator
+from spinase.electrons.solvers.base import Solver
+from spinase.electrons.solvers.kpm import KPMSolver
+
+FloatArray = NDArray[np.float64]
+
+_FIRST_RATE = 2.0  # errors grow per radian by this times the cheap solver's own error, until it has been measured
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """Where the exact answer is known."""
+
+    operator: SpinOperator
+    exact: ElectronState
+    cheap: ElectronState
+
+
+class RefreshedSolver(Solver):
+    """Delta-probing: exact fields at a reference, differences from the cheap solver with the same vectors.
+
+    Parameters
+    ----------
+    cheap : KPMSolver
+        Its phases are renewed at every refresh and only then.
+    exact : Solver
+    accuracy : float
+        Rms error of the components of the fields at which a refresh is due, energy.
+    """
+
+    def __init__(self, cheap: KPMSolver, exact: Solver, accuracy: float) -> None:
+        self.cheap, self.exact, self.accuracy = cheap, exact, float(accuracy)
+        self.refreshes = 0
+        self.rate: float | None = None  # rms field error per radian
+        self._reference: Reference | None = None
+        self._stored: dict[str, Any] | None = None  # a reference of a checkpoint, not yet complete
+
+    def solve(self, operator: SpinOperator, bonds: bool = True) -> ElectronState:
+        """The corrected state; refreshes first if the estimated error is too large."""
+        if self._stored is not None:
+            self._recall(operator)
+        known = self._reference
+        if known is None or not self._fits(known, operator, bonds):
+            return self._refresh(operator, bonds, None).exact
+        found = self._corrected(known, operator, bonds)
+        if self.estimated_error(operator) > self.accuracy:
+            return self._refresh(operator, bonds, found).exact
+        return found
+
+    def estimated_error(self, operator: SpinOperator) -> float:
+        """Rms error of the components of the fields expected at `operator`, energy; inf before the first solution."""
+        if self._reference is None or self.rate is None:
+            return float("inf")
+        return self.rate * _angle(self._reference.operator, operator)
+
+    def _fits(self, known: Reference, operator: SpinOperator, bonds: bool) -> bool:
+        same = operator.bonds is known.operator.bonds or (
+            np.array_equal(operator.bonds.first, known.operator.bonds.first)
+            and np.array_equal(operator.bonds.second, known.operator.bonds.second)
+        )
+        return same and not (bonds and not len(known.exact.density.bond) and len(operator.bonds))
+
+    def _refresh(self, operator: SpinOperator, bonds: bool, predicted: ElectronState | None) -> Reference:
+        exact = self.exact.solve(operator, bonds)
+        scale = largest_exchange(operator)
+        if predicted is not None and self._reference is not None:
+            angle = _angle(self._reference.operator, operator)
+            if angle > 0.0:
+                self.rate = scale * _rms(predicted.density.spin - exact.density.spin) / angle
+        self.cheap.renew()
+        cheap = self.cheap.solve(operator, bonds)
+        if self.rate is None:
+            self.rate = _FIRST_RATE * scale * _rms(cheap.density.spin - exact.density.spin)
+        self._reference = Reference(operator, exact, cheap)
+        self.refreshes += 1
+        return self._reference
+
+    def _corrected(self, known: Reference, operator: SpinOperator, bonds: bool) -> ElectronState:
+        now, then, exact = self.cheap.solve(operator, bonds), known.cheap, known.exact
+        pairs = bonds and len(operator.bonds) > 0
+        offset = Density(
+            exact.density.charge - then.density.charge,
+            exact.density.spin - then.density.spin,
+            exact.density.bond - then.density.bond if pairs else np.empty(0, dtype=np.complex128),
+        )
+        work = float(offset.charge @ (operator.onsite - known.operator.onsite))
+        work += float(np.sum(offset.spin * (operator.exchange - known.operator.exchange)))
+        if pairs:
+            work += 2.0 * float(np.sum((offset.bond.conj() * (operator.hopping - known.operator.hopping)).real))
+        shift = exact.free_energy - then.free_energy + work
+        return replace(
+            now,
+            energy=now.energy + exact.energy - then.energy + work,
+            free_energy=now.free_energy + shift,
+            entropy=now.entropy + exact.entropy - then.entropy,
+            chemical_potential=now.chemical_potential + exact.chemical_potential - then.chemical_potential,
+            electrons=now.electrons + exact.electrons - then.electrons,
+            density=Density(
+                now.density.charge + offset.charge,
+                now.density.spin + offset.spin,
+                now.density.bond + offset.bond if pairs else now.density.bond,
+            ),
+        )
+
+    # -- restart ------------------------------------------------------------------------------------------------------
+
+    def checkpoint_state(self) -> dict[str, Any]:
+        """The cheap solver's state and the reference: what is known exactly, and where."""
+        state = {"cheap": self.cheap.checkpoint_state(), "rate": self.rate, "refreshes": self.refreshes, "bonds": False}
+        known = self._reference
+        if known is not None:
+            exact = known.exact
+            state["bonds"] = len(exact.density.bond) > 0
+            state["operator"] = {name: _listed(getattr(known.operator, name)) for name in _OPERATOR}
+            state["pattern"] = [known.operator.bonds.first.tolist(), known.operator.bonds.second.tolist()]
+            state["density"] = {name: _listed(getattr(exact.density, name)) for name in _DENSITY}
+            state["numbers"] = {name: float(getattr(exact, name)) for name in _NUMBERS}
+        return state
+
+    def restore_state(self, state: dict[str, Any]) -> None:
+        """Take back what :meth:`checkpoint_state` gave; the reference is complete again at the next solution."""
+        self.cheap.restore_state(state["cheap"])
+        self.rate, self.refreshes = state["rate"], int(state["refreshes"])
+        self._reference, self._stored = None, state if "operator" in state else None
+
+    def _recall(self, operator: SpinOperator) -> None:
+        """The reference from a checkpoint, on the bonds of `operator` (another pattern needs a refresh anyway)."""
+        stored, self._stored = self._stored, None
+        assert stored is not None
+        pattern = [operator.bonds.first.tolist(), operator.bonds.second.tolist()]
+        if stored["pattern"] != pattern:
+            return
+        then = replace(operator, **{name: _array(stored["operator"][name]) for name in _OPERATOR})
+        density = Density(**{name: _array(stored["density"][name]) for name in _DENSITY})
+        exact = ElectronState(density=density, levels=np.empty(0), weights=np.empty(0), **stored["numbers"])
+        self._reference = Reference(then, exact, self.cheap.solve(then, stored["bonds"]))
+
+
+_OPERATOR = ("hopping", "onsite", "exchange")
+_DENSITY = ("charge", "spin", "bond")
+_NUMBERS = ("energy", "free_energy", "entropy", "chemical_potential", "electrons")
+
+
+def _listed(array: NDArray[Any]) -> dict[str, Any]:
+    complex_ = np.iscomplexobj(array)
+    return {"real": array.real.tolist(), "imag": array.imag.tolist() if complex_ else None}
+
+
+def _array(stored: dict[str, Any]) -> NDArray[Any]:
+    real = np.array(stored["real"], dtype=np.float64)
+    return real if stored["imag"] is None else real + 1j * np.array(stored["imag"], dtype=np.float64)
+
+
+def _angle(one: SpinOperator, other: SpinOperator) -> float:
+    """Rms angle between the exchange vectors, radian (for small ones)."""
+    size = np.linalg.norm(one.exchange, axis=1)
+    magnetic = size > 0.0
+    if not magnetic.any():
+        return 0.0
+    change = np.linalg.norm(other.exchange - one.exchange, axis=1)[magnetic] / size[magnetic]
+    return float(np.sqrt(np.mean(change**2)))
+
+
+def _rms(values: FloatArray) -> float:
+    return float(np.sqrt(np.mean(values**2)))
