@@ -14,6 +14,10 @@ from spinase.io import read_run
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SCRIPTS = sorted(EXAMPLES.glob("*.py"))
 INPUTS = sorted(EXAMPLES.glob("*/*.toml"))
+SHORTER = {  # what takes a minute is started here and shown in the documentation
+    "quench_30x30.toml": ["stage.0.steps=40"],
+    "quench_100x100.toml": ["stage.0.steps=3", "atoms.size=[64, 64]"],
+}
 
 
 def call(*command: str, cwd: Path) -> str:
@@ -29,7 +33,8 @@ def test_scripts_run(script: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("source", INPUTS, ids=lambda path: path.name)
 def test_input_files_run(source: Path, tmp_path: Path) -> None:
-    call(sys.executable, "-m", "spinase.cli", "run", str(source), cwd=tmp_path)
+    shorter = [word for entry in SHORTER.get(source.name, []) for word in ("--set", entry)]
+    call(sys.executable, "-m", "spinase.cli", "run", str(source), *shorter, cwd=tmp_path)
     folder = tmp_path / f"{source.stem}_run"
     assert (folder / "summary.png").stat().st_size > 10_000
     run = read_run(folder / "run.h5")
@@ -37,6 +42,8 @@ def test_input_files_run(source: Path, tmp_path: Path) -> None:
     assert energy[-1] < energy[0]
     if source.name == "quench.toml":
         check_tetrahedral_order(folder)
+    if source.name == "quench_30x30.toml":
+        check_antiferromagnetic_order(folder)
 
 
 def check_tetrahedral_order(folder: Path) -> None:
@@ -53,6 +60,35 @@ def check_tetrahedral_order(folder: Path) -> None:
     np.testing.assert_allclose(np.linalg.norm(peaks, axis=1), 2 * np.pi / np.sqrt(3), rtol=1e-6)
     angles = np.unique(np.round(np.degrees(np.arctan2(peaks[:, 1], peaks[:, 0])) % 180.0))
     np.testing.assert_allclose(angles, [30, 90, 150])
+
+
+def check_antiferromagnetic_order(folder: Path) -> None:
+    """Double exchange: neighbours turn against each other within an antiferromagnet, some stay together."""
+    observables = read_run(folder / "run.h5").observables
+    shells = observables["shell-correlation"]
+    assert shells["shell_1"].values[-1] < -0.55
+    assert shells["shell_2"].values[-1] > 0.5
+    assert observables["clusters"]["local"].values[-1].max() > 0.5
+    assert observables["energy"]["per_site"].values[-1] < -6.14
+
+
+def test_one_word_changes_the_electronic_solver_and_the_trajectory_stays(tmp_path: Path) -> None:
+    """The stage of the first example, undisturbed by a bath, on ED, rational and KPM."""
+    source = EXAMPLES / "01_quench" / "quench.toml"
+    common = ["atoms.size=[6, 6]", "stage.0.steps=20", "stage.0.kT=0.0", "output.every=5"]
+    moments = {}
+    for style in ("ed", "rational", "kpm"):
+        words = [word for entry in [*common, f"calculator.style={style}"] for word in ("--set", entry)]
+        folder = tmp_path / style
+        call(
+            sys.executable, "-m", "spinase.cli", "run", str(source), *words, "--no-figures", "-o", str(folder), cwd=tmp_path
+        )
+        moments[style] = read_run(folder / "run.h5").moments
+    moved = np.abs(moments["ed"][-1] - moments["ed"][0]).max()
+    assert moved > 0.3
+    # fields within 3e-6 and 1e-3 for a time of 10: the trajectories differ by no more than that times time
+    assert np.abs(moments["rational"] - moments["ed"]).max() < 1e-4
+    assert 1e-7 < np.abs(moments["kpm"] - moments["ed"]).max() < 3e-2
 
 
 def test_the_script_of_the_readme_runs_as_it_stands(tmp_path: Path) -> None:

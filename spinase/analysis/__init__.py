@@ -4,6 +4,14 @@ Only magnetic sites enter.  Conventions: wavevectors are Cartesian in 1/length, 
 """
 
 from spinase.analysis.correlations import SpinCorrelation, spin_correlation
+from spinase.analysis.domains import (
+    Clusters,
+    NeighbourShells,
+    ferromagnetic_clusters,
+    neighbour_correlation,
+    neighbour_shells,
+    shell_correlation,
+)
 from spinase.analysis.magnetism import (
     TorqueNorms,
     magnetization,
@@ -30,6 +38,8 @@ from spinase.analysis.topology import scalar_chirality, topological_charge, topo
 from spinase.analysis.triangles import Triangles, triangles
 
 __all__ = [
+    "Clusters",
+    "NeighbourShells",
     "PrimitiveLattice",
     "SpinCorrelation",
     "StructureFactor",
@@ -42,9 +52,13 @@ __all__ = [
     "commensurate_mesh",
     "commensurate_wavevectors",
     "correlation_length",
+    "ferromagnetic_clusters",
     "magnetization",
+    "neighbour_correlation",
+    "neighbour_shells",
     "primitive_lattice",
     "scalar_chirality",
+    "shell_correlation",
     "spin_correlation",
     "spin_temperature",
     "staggered_magnetization",

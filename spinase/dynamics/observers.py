@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from ase import Atoms
 from numpy.typing import NDArray
 
-Plot = Literal["series", "profile", "map"]
+Plot = Literal["series", "profile", "map", "sites"]
 Observed = Mapping[str, float | NDArray[Any]]
 
 
@@ -23,11 +23,11 @@ class Quantity:
         Words for a figure axis.
     unit : str
         Unit of the values; empty for pure numbers.
-    plot : {"series", "profile", "map"}
+    plot : {"series", "profile", "map", "sites"}
         ``series``: a scalar against time.  ``profile``: a 1-D array against the static array `axis`.  ``map``: a 1-D
-        array over the points of the static array `axis`, shape (n, 2).
+        array over the points of the static array `axis`, shape (n, 2).  ``sites``: one number for each site, (N,).
     axis : str or None
-        Name of a static array (see :meth:`Observer.prepare`); None for a series.
+        Name of a static array (see :meth:`Observer.prepare`); None for series and sites.
     """
 
     label: str
@@ -36,10 +36,10 @@ class Quantity:
     axis: str | None = None
 
     def __post_init__(self) -> None:
-        if (self.plot == "series") != (self.axis is None):
+        if (self.plot in ("series", "sites")) != (self.axis is None):
             raise ValueError(
-                f"quantity {self.label!r}: profiles and maps need an axis, series have none; got plot={self.plot!r}, "
-                f"axis={self.axis!r}"
+                f"quantity {self.label!r}: profiles and maps need an axis, series and sites have none; "
+                f"got plot={self.plot!r}, axis={self.axis!r}"
             )
 
 

@@ -94,7 +94,7 @@ class TopologicalChargeConfig(NoOptions):
     triangulation: TriangulationName = Field("delaunay", description="Delaunay triangles cover the plane: integer charge")
 
 
-class _OfSites(Generic[Built]):
+class OfSites(Generic[Built]):
     """Something built from the atoms' geometry, built again only when sites, cell or magnetic sites change."""
 
     def __init__(self, build: Callable[[Atoms], Built]) -> None:
@@ -282,7 +282,7 @@ class CorrelationObserver:
     def __init__(self, r_max: float | None = None, bins: int | None = None) -> None:
         self.r_max, self.bins = r_max, bins
         self.quantities = {"correlation": Quantity("C(r) = <s_i.s_j>", plot="profile", axis="distance")}
-        self._pairs: _OfSites[PairBins] | None = None
+        self._pairs: OfSites[PairBins] | None = None
 
     @classmethod
     def from_config(cls, config: CorrelationConfig) -> CorrelationObserver:
@@ -299,9 +299,9 @@ class CorrelationObserver:
         pairs = self._pairs or self._prepared(atoms)
         return {"correlation": correlate(get_spins(atoms), pairs.of(atoms)).values}
 
-    def _prepared(self, atoms: Atoms) -> _OfSites[PairBins]:
+    def _prepared(self, atoms: Atoms) -> OfSites[PairBins]:
         first = pair_bins(atoms, self.r_max, self.bins)
-        self._pairs = _OfSites(lambda moved: rebin(moved, first))
+        self._pairs = OfSites(lambda moved: rebin(moved, first))
         return self._pairs
 
 
@@ -314,9 +314,9 @@ class CorrelationLengthObserver:
 
     def __init__(self, order: Literal["spin", "chirality"] = "spin", triangulation: TriangulationName = "nearest") -> None:
         self.quantities = {"correlation_length": Quantity("correlation length")}
-        self._lattice = _OfSites(primitive_lattice)
-        self._mesh = _OfSites(lambda atoms: zone_mesh(self._lattice.of(atoms)))
-        self._triangles = _OfSites(lambda atoms: triangles(atoms, triangulation))
+        self._lattice = OfSites(primitive_lattice)
+        self._mesh = OfSites(lambda atoms: zone_mesh(self._lattice.of(atoms)))
+        self._triangles = OfSites(lambda atoms: triangles(atoms, triangulation))
         self._label, self._measure = {
             "spin": ("correlation length", self._of_spins),
             "chirality": ("chirality correlation length", self._of_chirality),
@@ -350,7 +350,7 @@ class _TriangleObserver:
     """What the observers that sum over triangles share."""
 
     def __init__(self, triangulation: TriangulationName) -> None:
-        self._sites: _OfSites[Triangles] = _OfSites(lambda atoms: triangles(atoms, triangulation))
+        self._sites: OfSites[Triangles] = OfSites(lambda atoms: triangles(atoms, triangulation))
 
     def prepare(self, atoms: Atoms) -> Arrays:
         """Find the triangles."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
 from matplotlib.collections import PatchCollection, PolyCollection
+from matplotlib.colors import Normalize
 from matplotlib.patches import Circle, Polygon
 from numpy.typing import NDArray
 from scipy.spatial import Voronoi, cKDTree
@@ -81,6 +83,42 @@ def spin_map(ax: Axes, positions: FloatArray, spins: FloatArray, cell: FloatArra
         _arrows(ax, points, 0.8 * diameters[:, None] * directions[:, :2], directions[:, 2])
     _frame(ax, points, float(diameters.max()), cell)
     direction_key(ax)
+
+
+def site_map(ax: Axes, positions: FloatArray, values: FloatArray, cell: FloatArray | None = None, label: str = "") -> None:
+    """One number for each site seen from +z: blue negative, red positive, white zero.
+
+    Parameters
+    ----------
+    ax : Axes
+        Where to draw.
+    positions : array (N, 3)
+        Sites, length.
+    values : array (N,)
+    cell : array (3, 3), optional
+        Cell vectors as rows; draws the outline of the first two.
+    label : str
+        For the colour bar.
+    """
+    ax.set_axis_off()
+    points = positions[:, :2]
+    shades = ScalarMappable(Normalize(*_symmetric(values)), "RdBu_r")
+    colors = shades.to_rgba(values)[:, :3]
+    tile = _wigner_seitz(points) if float(np.ptp(positions[:, 2])) <= 1e-6 else None
+    diameters = np.full(len(points), _spacing(points))
+    if tile is None:
+        _discs(ax, points, diameters, colors)
+    else:
+        _tiles(ax, points, tile, colors)
+    _frame(ax, points, float(diameters.max()), cell)
+    figure = ax.get_figure()
+    assert figure is not None
+    figure.colorbar(shades, ax=ax, shrink=0.85, label=label)
+
+
+def _symmetric(values: FloatArray) -> tuple[float, float]:
+    largest = float(np.abs(values).max(initial=1e-12))
+    return -largest, largest
 
 
 def direction_key(ax: Axes) -> None:

@@ -16,13 +16,15 @@ from spinase.atoms import get_spins
 from spinase.errors import CheckpointError
 from spinase.io.run_file import Run, Series, read_run
 from spinase.units import UnitSystem, unit_system
-from spinase.viz.figures import COLORS, profile, spin_map, structure_factor_map, time_series
+from spinase.viz.figures import COLORS, profile, site_map, spin_map, structure_factor_map, time_series
 
 _TELLING = {
     "energy": ("per_site",),
     "chirality": ("mean_absolute", "mean"),
     "topological-charge": ("charge",),
     "correlation-length": ("correlation_length",),
+    "shell-correlation": ("shell_1", "shell_2"),
+    "clusters": ("mean_size",),
     "magnetization": ("length",),
     "torque": ("rms",),
 }
@@ -80,6 +82,7 @@ def _observer_panels(run: Run, observer: str) -> list[Panel]:
     panels = [_scalar_panel(run, observer, group) for group in _on_one_scale([s for s in filled if s.plot == "series"])]
     panels += [_profile_panel(run, observer, series) for series in filled if series.plot == "profile"]
     panels += [_map_panel(run, observer, series, k) for series in filled if series.plot == "map" for k in _ends(series)]
+    panels += [_site_panel(run, series, k) for series in filled if series.plot == "sites" for k in _ends(series)]
     return panels
 
 
@@ -155,6 +158,7 @@ def _summary(run: Run) -> Figure:
     observed = [(name, s) for name, group in run.observables.items() for s in group.values() if len(s.steps)]
     fields = [_map_panel(run, name, s, -1) for name, s in observed if s.plot == "map"][:1]
     fields += [_profile_panel(run, name, s) for name, s in observed if s.plot == "profile"][:1]
+    fields += [_site_panel(run, s, -1) for _, s in observed if s.plot == "sites"][:1]
     frames = [0, -1] if len(run) > 1 else [0]
     scalars = _telling_scalars(run)[: _SUMMARY_PANELS - len(frames) - len(fields)]
     panels = [_spin_panel(run, frame) for frame in frames]
@@ -180,6 +184,16 @@ def _spin_panel(run: Run, frame: int) -> Panel:
         atoms = run.atoms(frame)
         spin_map(ax, atoms.positions, get_spins(atoms), np.asarray(atoms.cell))
         ax.set_title(f"spins at {_at(run, run.times[frame])}", fontsize="medium")
+
+    return draw
+
+
+def _site_panel(run: Run, series: Series, which: int) -> Panel:
+    def draw(ax: Axes) -> None:
+        frame = int(np.abs(np.asarray(run.steps) - series.steps[which]).argmin())
+        atoms = run.atoms(frame)
+        site_map(ax, atoms.positions, series.values[which], np.asarray(atoms.cell), series.label)
+        ax.set_title(f"{series.label} at {_at(run, series.times[which])}", fontsize="medium")
 
     return draw
 

@@ -18,7 +18,7 @@ from spinase.run import observers
 from spinase.styles import list_styles, load_style, options_of
 
 PLANAR = ["energy", "magnetization", "torque", "structure-factor", "correlation", "correlation-length", "chirality",
-          "topological-charge"]  # fmt: skip
+          "topological-charge", "shell-correlation", "clusters"]  # fmt: skip
 TETRAHEDRAL = 4 / (3 * np.sqrt(3))
 
 
@@ -48,6 +48,8 @@ def test_every_observer_keeps_the_protocol(style: str) -> None:
     for name, quantity in observer.quantities.items():
         if quantity.plot == "series":
             assert np.ndim(values[name]) == 0
+        elif quantity.plot == "sites":
+            assert np.shape(values[name]) == (len(atoms),)
         else:
             assert quantity.axis is not None
             assert len(static[quantity.axis]) == len(values[name])
@@ -230,6 +232,28 @@ def test_chirality_of_domains_cancels_in_the_mean_only() -> None:
 def test_topological_charge() -> None:
     atoms = magnet("skyrmion-crystal", (12, 12))
     assert watched(observers.TopologicalChargeObserver(), atoms)["charge"] == pytest.approx(-6.0)
+
+
+def test_shells_and_clusters_of_a_disc_in_an_antiferromagnet() -> None:
+    atoms = SpinAtoms.lattice("square", (12, 12), units="reduced", texture="ferro")
+    stripes = np.indices((12, 12)).sum(axis=0).ravel() % 2
+    neel = np.where(stripes == 0, 1.0, -1.0)
+    disc = np.linalg.norm(atoms.positions[:, :2] - atoms.positions[:, :2].mean(axis=0), axis=1) < 2.9
+    atoms.spins = np.where(disc, 1.0, neel)[:, None] * np.array([0.0, 0.0, 1.0])
+    values = watched(observers_of("clusters"), atoms)
+    assert values["number"] == 1.0
+    assert values["largest"] == values["mean_size"] == pytest.approx(144 * values["fraction"])
+    assert 0 < values["largest"] < disc.sum()
+    assert values["local"][~disc].min() == -1.0
+    atoms.spins = neel[:, None] * np.array([0.0, 0.0, 1.0])
+    shells = watched(observers_of("shell-correlation"), atoms)
+    assert shells == {"shell_1": pytest.approx(-1.0), "shell_2": pytest.approx(1.0)}
+    assert watched(observers_of("clusters"), atoms)["mean_size"] == 0.0
+
+
+def observers_of(style: str) -> Observer:
+    target = load_style("observers", style)
+    return target.from_config(options_of(target, {}, "[[observer]]"))
 
 
 def test_static_geometry_is_built_once_while_only_spins_move(monkeypatch: pytest.MonkeyPatch) -> None:

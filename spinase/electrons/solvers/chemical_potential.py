@@ -77,7 +77,8 @@ def find_mu(
     mu = bounds[0] + (bounds[1] - bounds[0]) * electrons / states if memory.mu is None else memory.mu
     mu = min(max(mu, low), high)
     slope, last, gap, stride = memory.slope, None, float("inf"), kT
-    seen: set[bool] = set()  # on which sides of the solution there was a trial
+    # on which sides of the solution there was a trial; far outside the band there is no need of one
+    seen = {False, True} if rough else set()
     for _ in range(_MAX_TRIALS):
         result = trial(mu, rough)
         before, gap = abs(gap), result.electrons - electrons
@@ -85,7 +86,7 @@ def find_mu(
             return result.found, MuMemory(mu, slope)
         if rough and abs(gap) <= _ROUGH_GAP * states:
             rough, (low, high) = False, widest  # rough answers must not bracket the exact one
-            seen = set()
+            seen, stride = set(), 4.0 * kT
             last, slope, gap = None, _secant(last, (mu, gap)) or slope, float("inf")
             continue
         low, high = (mu, high) if gap < 0.0 else (low, mu)

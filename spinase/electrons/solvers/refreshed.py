@@ -127,7 +127,8 @@ class RefreshedSolver(Solver):
 
     def checkpoint_state(self) -> dict[str, Any]:
         """The cheap solver's state and the reference: what is known exactly, and where."""
-        state = {"cheap": self.cheap.checkpoint_state(), "rate": self.rate, "refreshes": self.refreshes, "bonds": False}
+        state: dict[str, Any] = {"cheap": self.cheap.checkpoint_state(), "rate": self.rate, "refreshes": self.refreshes}
+        state["bonds"] = False
         known = self._reference
         if known is not None:
             exact = known.exact
@@ -151,7 +152,8 @@ class RefreshedSolver(Solver):
         pattern = [operator.bonds.first.tolist(), operator.bonds.second.tolist()]
         if stored["pattern"] != pattern:
             return
-        then = replace(operator, **{name: _array(stored["operator"][name]) for name in _OPERATOR})
+        values: dict[str, Any] = {name: _array(stored["operator"][name]) for name in _OPERATOR}
+        then = replace(operator, **values)
         density = Density(**{name: _array(stored["density"][name]) for name in _DENSITY})
         exact = ElectronState(density=density, levels=np.empty(0), weights=np.empty(0), **stored["numbers"])
         self._reference = Reference(then, exact, self.cheap.solve(then, stored["bonds"]))

@@ -1,0 +1,140 @@
+"""Local order and its domains: neighbour correlations, shell correlations, ferromagnetic clusters.
+
+Made for phase separation in double-exchange magnets, where holes gather in small ferromagnetic clusters within an
+antiferromagnet (arXiv:2105.08221).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from spinase.analysis.reciprocal import site_mask
+from spinase.atoms import geometry_of, get_spins
+from spinase.errors import InvalidGeometryError
+from spinase.geometry import Bonds, find_bonds, find_shells
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+_SHELL_WIDTH = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class NeighbourShells:
+    """Pairs of magnetic sites in the first neighbour shells, for fixed positions.
+
+    Attributes
+    ----------
+    distances : (n,)
+        Of the shells, length.
+    bonds : Bonds
+        Each pair once.
+    shell : (P,) int
+        Shell of each pair.
+    magnetic : (N,) bool
+    """
+
+    distances: FloatArray
+    bonds: Bonds
+    shell: IntArray
+    magnetic: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Clusters:
+    """Connected sites with a ferromagnetic surrounding.
+
+    Attributes
+    ----------
+    labels : (N,) int
+        Cluster of each site; -1: none.
+    sizes : (n,) int
+        Sites of each cluster, largest first.
+    fraction : float
+        Share of the magnetic sites that are in clusters.
+    """
+
+    labels: IntArray
+    sizes: IntArray
+    fraction: float
+
+    @property
+    def mean_size(self) -> float:
+        """Size of the cluster that a clustered site is in, on average: sum n^2 / sum n; 0 without clusters."""
+        return float((self.sizes**2).sum() / self.sizes.sum()) if len(self.sizes) else 0.0
+
+
+def neighbour_shells(atoms: Atoms, count: int = 1) -> NeighbourShells:
+    """The first `count` neighbour shells of the magnetic sites of a lattice.
+
+    Raises
+    ------
+    InvalidGeometryError
+        If there are not so many shells, or none.
+    """
+    if count < 1:
+        raise InvalidGeometryError(f"the number of neighbour shells must be positive, got {count}")
+    geometry, magnetic = geometry_of(atoms), site_mask(atoms)
+    distances = find_shells(geometry, count)
+    bonds = find_bonds(geometry, float(distances[-1]) * (1.0 + _SHELL_WIDTH))
+    bonds = bonds.select(magnetic[bonds.first] & magnetic[bonds.second])
+    shell = np.argmin(np.abs(bonds.distances[:, None] - distances), axis=1)
+    return NeighbourShells(distances, bonds, shell, magnetic)
+
+
+def shell_correlation(spins: FloatArray, shells: NeighbourShells) -> FloatArray:
+    """<s_i.s_j> over the pairs of each shell, (n,): C10, C11, ... on the square lattice; nan for a shell without pairs."""
+    products = np.einsum("pa,pa->p", spins[shells.bonds.first], spins[shells.bonds.second])
+    counts = np.bincount(shells.shell, minlength=len(shells.distances))
+    sums = np.bincount(shells.shell, weights=products, minlength=len(shells.distances))
+    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+
+
+def neighbour_correlation(spins: FloatArray, shells: NeighbourShells) -> FloatArray:
+    """Mean of s_i.s_j over the neighbours j of each site in all `shells`, (N,); 0 for sites without magnetic neighbours."""
+    first, second, sites = shells.bonds.first, shells.bonds.second, len(spins)
+    products = np.einsum("pa,pa->p", spins[first], spins[second])
+    sums = np.bincount(first, products, sites) + np.bincount(second, products, sites)
+    counts = np.bincount(first, minlength=sites) + np.bincount(second, minlength=sites)
+    return sums / np.maximum(counts, 1)
+
+
+def ferromagnetic_clusters(atoms: Atoms, threshold: float = 0.5, shells: NeighbourShells | None = None) -> Clusters:
+    """Clusters of neighbouring sites whose mean correlation with their neighbours exceeds `threshold`.
+
+    Parameters
+    ----------
+    atoms : Atoms
+    threshold : float
+        Of the mean s_i.s_j, between -1 and 1.
+    shells : NeighbourShells, optional
+        Prepared neighbours; default: nearest ones.
+
+    Raises
+    ------
+    InvalidGeometryError
+        On a threshold out of range, or if there are no neighbours.
+    """
+    if not -1.0 <= threshold <= 1.0:
+        raise InvalidGeometryError(f"the threshold of a mean s_i.s_j must be between -1 and 1, got {threshold}")
+    known = neighbour_shells(atoms) if shells is None else shells
+    inside = (neighbour_correlation(get_spins(atoms), known) > threshold) & known.magnetic
+    kept = inside[known.bonds.first] & inside[known.bonds.second]
+    pairs = (known.bonds.first[kept], known.bonds.second[kept])
+    graph = coo_array((np.ones(int(kept.sum()), dtype=np.int8), pairs), shape=(len(atoms), len(atoms)))
+    _, component = connected_components(graph, directed=False)
+    labels = np.full(len(atoms), -1, dtype=np.int64)
+    if inside.any():
+        _, part, sizes = np.unique(component[inside], return_inverse=True, return_counts=True)
+        order = np.argsort(-sizes, kind="stable")
+        rank = np.empty(len(order), dtype=np.int64)
+        rank[order] = np.arange(len(order))
+        labels[inside] = rank[part]
+        return Clusters(labels, sizes[order].astype(np.int64), float(inside.sum() / known.magnetic.sum()))
+    return Clusters(labels, np.empty(0, dtype=np.int64), 0.0)
