@@ -17,7 +17,7 @@ from scipy.sparse.csgraph import connected_components
 from spinase.analysis.reciprocal import site_mask
 from spinase.atoms import geometry_of, get_spins
 from spinase.errors import InvalidGeometryError
-from spinase.geometry import Bonds, find_bonds, find_shells
+from spinase.geometry import Bonds, Geometry, find_bonds, find_shells
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -33,6 +33,8 @@ class NeighbourShells:
     ----------
     distances : (n,)
         Of the shells, length.
+    limits : (n,)
+        Largest distance of a pair of each shell, halfway to the next shell, length.
     bonds : Bonds
         Each pair once.
     shell : (P,) int
@@ -41,6 +43,7 @@ class NeighbourShells:
     """
 
     distances: FloatArray
+    limits: FloatArray
     bonds: Bonds
     shell: IntArray
     magnetic: NDArray[np.bool_]
@@ -69,9 +72,16 @@ class Clusters:
         """Size of the cluster that a clustered site is in, on average: sum n^2 / sum n; 0 without clusters."""
         return float((self.sizes**2).sum() / self.sizes.sum()) if len(self.sizes) else 0.0
 
+    @property
+    def number_mean_size(self) -> float:
+        """Size of a cluster, on average: sum n / number of clusters; 0 without clusters."""
+        return float(self.sizes.mean()) if len(self.sizes) else 0.0
+
 
 def neighbour_shells(atoms: Atoms, count: int = 1) -> NeighbourShells:
-    """The first `count` neighbour shells of the magnetic sites of a lattice.
+    """The first `count` neighbour shells of the magnetic sites of a lattice; other sites (ligands) make no shells.
+
+    Magnetic sites so dilute that one of them has no nearest neighbour take the shells of all sites.
 
     Raises
     ------
@@ -81,11 +91,34 @@ def neighbour_shells(atoms: Atoms, count: int = 1) -> NeighbourShells:
     if count < 1:
         raise InvalidGeometryError(f"the number of neighbour shells must be positive, got {count}")
     geometry, magnetic = geometry_of(atoms), site_mask(atoms)
-    distances = find_shells(geometry, count)
-    bonds = find_bonds(geometry, float(distances[-1]) * (1.0 + _SHELL_WIDTH))
+    sites = Geometry(geometry.positions[magnetic], geometry.cell, geometry.pbc, geometry.numbers[magnetic])
+    try:
+        distances = find_shells(sites, count)
+    except InvalidGeometryError:
+        if magnetic.all():
+            raise
+        sites, distances = geometry, find_shells(geometry, count)
+    return _grouped(atoms, distances, _limits(sites, distances))
+
+
+def follow_shells(atoms: Atoms, shells: NeighbourShells) -> NeighbourShells:
+    """The same shells for the positions the atoms have now: displaced sites keep the neighbours that stay in reach."""
+    return _grouped(atoms, shells.distances, shells.limits)
+
+
+def _limits(sites: Geometry, distances: FloatArray) -> FloatArray:
+    """Halfway from each shell to the next; a last shell without a next one nearby ends at 1.2 of its distance."""
+    last = float(distances[-1])
+    wider = find_bonds(sites, 1.4 * last).distances
+    following = float(wider[wider > last * (1.0 + _SHELL_WIDTH)].min(initial=1.4 * last))
+    return 0.5 * (distances + np.append(distances[1:], following))
+
+
+def _grouped(atoms: Atoms, distances: FloatArray, limits: FloatArray) -> NeighbourShells:
+    magnetic = site_mask(atoms)
+    bonds = find_bonds(geometry_of(atoms), float(limits[-1]))
     bonds = bonds.select(magnetic[bonds.first] & magnetic[bonds.second])
-    shell = np.argmin(np.abs(bonds.distances[:, None] - distances), axis=1)
-    return NeighbourShells(distances, bonds, shell, magnetic)
+    return NeighbourShells(distances, limits, bonds, np.searchsorted(limits, bonds.distances), magnetic)
 
 
 def shell_correlation(spins: FloatArray, shells: NeighbourShells) -> FloatArray:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from spinase.electrons.elimination import EliminationTree
 from spinase.electrons.kernels.fronts import assemble, collect_bonds, collect_sites, gather, invert_small, scatter_add
 from spinase.electrons.operator import SpinOperator
+from spinase.electrons.threads import default_threads, map_threads
 
 ComplexArray = NDArray[np.complexfloating]
 IntArray = NDArray[np.int64]
@@ -85,8 +86,13 @@ class SelectedInversion:
         blocks = site_blocks(operator).astype(poles.dtype)
         hopping = operator.hopping.astype(poles.dtype)
         kept = self.tree.storage() * poles.itemsize
-        together = max(1, int(_CHUNK_BYTES // max(kept, 1.0)))
-        chunks = [self._solve(blocks, hopping, poles[k : k + together], bonds) for k in range(0, len(poles), together)]
+        threads = min(default_threads(), len(poles))
+        rounds = int(np.ceil(len(poles) * kept / _CHUNK_BYTES))
+
+        def run(part: ComplexArray) -> Inverse:
+            return self._solve(blocks, hopping, part, bonds)
+
+        chunks = map_threads(run, np.array_split(poles, min(len(poles), threads * rounds)), threads)
         return Inverse(
             sites=np.concatenate([chunk.sites for chunk in chunks]),
             bonds=np.concatenate([chunk.bonds for chunk in chunks]),

@@ -11,6 +11,7 @@ from pydantic import Field
 from spinase.analysis.domains import (
     NeighbourShells,
     ferromagnetic_clusters,
+    follow_shells,
     neighbour_correlation,
     neighbour_shells,
     shell_correlation,
@@ -33,7 +34,23 @@ class ClustersConfig(NoOptions):
     shells: int = Field(1, ge=1, description="neighbour shells that count as neighbours [1]")
 
 
-class ShellCorrelationObserver:
+class _ShellObserver:
+    """Pairs in the neighbour shells that `prepare` finds; the shells stay when sites move, their pairs follow."""
+
+    def __init__(self, shells: int) -> None:
+        self._count = shells
+        self._followed: OfSites[NeighbourShells] | None = None
+
+    def _prepared(self, atoms: Atoms) -> OfSites[NeighbourShells]:
+        first = neighbour_shells(atoms, self._count)
+        self._followed = OfSites(lambda moved: follow_shells(moved, first))
+        return self._followed
+
+    def _pairs(self, atoms: Atoms) -> NeighbourShells:
+        return (self._followed or self._prepared(atoms)).of(atoms)
+
+
+class ShellCorrelationObserver(_ShellObserver):
     """<s_i.s_j> of the first neighbour shells against time (C10, C11, ... on the square lattice)."""
 
     Config = ShellCorrelationConfig
@@ -41,8 +58,8 @@ class ShellCorrelationObserver:
     citation: ClassVar[str] = ""
 
     def __init__(self, shells: int = 2) -> None:
+        super().__init__(shells)
         self.quantities = {f"shell_{n + 1}": Quantity(f"shell {n + 1}") for n in range(shells)}
-        self._shells: OfSites[NeighbourShells] = OfSites(lambda atoms: neighbour_shells(atoms, shells))
 
     @classmethod
     def from_config(cls, config: ShellCorrelationConfig) -> ShellCorrelationObserver:
@@ -51,15 +68,15 @@ class ShellCorrelationObserver:
 
     def prepare(self, atoms: Atoms) -> Arrays:
         """Find the shells and their distances."""
-        return {"distance": self._shells.of(atoms).distances}
+        return {"distance": self._prepared(atoms).of(atoms).distances}
 
     def observe(self, atoms: Atoms) -> dict[str, float]:
         """One number for each shell."""
-        values = shell_correlation(get_spins(atoms), self._shells.of(atoms))
+        values = shell_correlation(get_spins(atoms), self._pairs(atoms))
         return {name: float(value) for name, value in zip(self.quantities, values, strict=True)}
 
 
-class ClustersObserver:
+class ClustersObserver(_ShellObserver):
     """Ferromagnetic clusters: share of the sites, number, mean and largest size, and the local correlation as a map."""
 
     Config = ClustersConfig
@@ -67,6 +84,7 @@ class ClustersObserver:
     citation: ClassVar[str] = "arXiv:2105.08221 (phase separation in the double-exchange model)"
 
     def __init__(self, threshold: float = 0.5, shells: int = 1) -> None:
+        super().__init__(shells)
         self.threshold = threshold
         self.quantities = {
             "fraction": Quantity("sites in ferromagnetic clusters"),
@@ -75,7 +93,6 @@ class ClustersObserver:
             "largest": Quantity("largest cluster", "sites"),
             "local": Quantity("mean s_i.s_j with neighbours", plot="sites"),
         }
-        self._shells: OfSites[NeighbourShells] = OfSites(lambda atoms: neighbour_shells(atoms, shells))
 
     @classmethod
     def from_config(cls, config: ClustersConfig) -> ClustersObserver:
@@ -84,12 +101,12 @@ class ClustersObserver:
 
     def prepare(self, atoms: Atoms) -> Arrays:
         """Find the neighbours."""
-        self._shells.of(atoms)
+        self._prepared(atoms).of(atoms)
         return {}
 
     def observe(self, atoms: Atoms) -> dict[str, float | np.ndarray]:
         """Numbers of the clusters, and the local correlation (N,)."""
-        shells = self._shells.of(atoms)
+        shells = self._pairs(atoms)
         found = ferromagnetic_clusters(atoms, self.threshold, shells)
         return {
             "fraction": found.fraction,

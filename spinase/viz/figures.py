@@ -85,7 +85,9 @@ def spin_map(ax: Axes, positions: FloatArray, spins: FloatArray, cell: FloatArra
     direction_key(ax)
 
 
-def site_map(ax: Axes, positions: FloatArray, values: FloatArray, cell: FloatArray | None = None, label: str = "") -> None:
+def site_map(
+    ax: Axes, positions: FloatArray, values: FloatArray, cell: FloatArray | None, label: str, largest: float
+) -> None:
     """One number for each site seen from +z: blue negative, red positive, white zero.
 
     Parameters
@@ -95,14 +97,16 @@ def site_map(ax: Axes, positions: FloatArray, values: FloatArray, cell: FloatArr
     positions : array (N, 3)
         Sites, length.
     values : array (N,)
-    cell : array (3, 3), optional
+    cell : array (3, 3) or None
         Cell vectors as rows; draws the outline of the first two.
     label : str
         For the colour bar.
+    largest : float
+        The colours span -largest .. largest.
     """
     ax.set_axis_off()
     points = positions[:, :2]
-    shades = ScalarMappable(Normalize(*_symmetric(values)), "RdBu_r")
+    shades = ScalarMappable(Normalize(-largest, largest), "RdBu_r")
     colors = shades.to_rgba(values)[:, :3]
     tile = _wigner_seitz(points) if float(np.ptp(positions[:, 2])) <= 1e-6 else None
     diameters = np.full(len(points), _spacing(points))
@@ -114,11 +118,6 @@ def site_map(ax: Axes, positions: FloatArray, values: FloatArray, cell: FloatArr
     figure = ax.get_figure()
     assert figure is not None
     figure.colorbar(shades, ax=ax, shrink=0.85, label=label)
-
-
-def _symmetric(values: FloatArray) -> tuple[float, float]:
-    largest = float(np.abs(values).max(initial=1e-12))
-    return -largest, largest
 
 
 def direction_key(ax: Axes) -> None:

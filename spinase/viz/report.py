@@ -192,7 +192,8 @@ def _site_panel(run: Run, series: Series, which: int) -> Panel:
     def draw(ax: Axes) -> None:
         frame = int(np.abs(np.asarray(run.steps) - series.steps[which]).argmin())
         atoms = run.atoms(frame)
-        site_map(ax, atoms.positions, series.values[which], np.asarray(atoms.cell), series.label)
+        largest = float(np.abs(series.values).max(initial=1e-12))  # one scale for all frames
+        site_map(ax, atoms.positions, series.values[which], np.asarray(atoms.cell), series.label, largest)
         ax.set_title(f"{series.label} at {_at(run, series.times[which])}", fontsize="medium")
 
     return draw

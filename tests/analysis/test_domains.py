@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from ase import Atoms
 
 from spinase import SpinAtoms
 from spinase.analysis import ferromagnetic_clusters, neighbour_correlation, neighbour_shells, shell_correlation
+from spinase.analysis.domains import follow_shells
+from spinase.atoms import get_spins, set_moments
 from spinase.errors import InvalidGeometryError
 from spinase.spin_algebra import random_rotation
 
@@ -59,6 +62,49 @@ def test_clusters_join_across_the_boundary() -> None:
     assert labels[11, 5] == labels[0, 5] == labels[1, 5] >= 0
 
 
+def in_background(inside: np.ndarray) -> SpinAtoms:
+    """Ferromagnetic patches along z in a Neel state along x: bonds across the border count 0."""
+    atoms = square(np.ones(inside.shape))
+    checks = neel(len(inside)).ravel()[:, None] * np.array([1.0, 0.0, 0.0])
+    atoms.spins = np.where(inside.ravel()[:, None], [0.0, 0.0, 1.0], checks)
+    return atoms
+
+
+def test_rectangles_in_an_antiferromagnet_are_joined_across_the_boundary() -> None:
+    inside = np.zeros((14, 14), dtype=bool)
+    inside[2:8, 1:6] = True
+    inside[np.ix_([12, 13, 0], [12, 13, 0])] = True  # cut by both boundaries
+    found = ferromagnetic_clusters(in_background(inside))
+    assert found.sizes.tolist() == [6 * 5 - 4, 3 * 3 - 4], "corners have two neighbours out of four: 0.5 does not exceed 0.5"
+    labels = found.labels.reshape(14, 14)
+    assert labels[12, 13] == labels[13, 12] == labels[0, 13] == labels[13, 0] == 1
+    assert labels[4, 3] == 0
+    assert found.fraction == pytest.approx(31 / 196)
+    assert found.number_mean_size == pytest.approx(31 / 2)
+    assert found.mean_size == pytest.approx((26**2 + 5**2) / 31)
+    every = ferromagnetic_clusters(in_background(inside), 0.4)
+    assert every.sizes.tolist() == [30, 9]
+
+
+def test_an_open_boundary_cuts_a_cluster() -> None:
+    inside = np.zeros((12, 12), dtype=bool)
+    inside[[10, 11, 0, 1]] = True
+    atoms = in_background(inside)
+    assert ferromagnetic_clusters(atoms).sizes.tolist() == [48]
+    atoms.pbc = False
+    assert ferromagnetic_clusters(atoms).sizes.tolist() == [24, 24]
+
+
+def test_a_disc_in_an_antiferromagnet_has_the_sites_with_three_neighbours_inside() -> None:
+    x, y = np.indices((16, 16)) - 7
+    inside = np.hypot(x, y) < 5.05
+    neighbours = sum(np.roll(inside, step, axis).astype(int) for step in (1, -1) for axis in (0, 1))
+    expected = np.count_nonzero(inside & (neighbours >= 3))
+    found = ferromagnetic_clusters(in_background(inside))
+    assert found.sizes.tolist() == [expected]
+    assert 0 < expected < inside.sum() == 81
+
+
 def test_neighbour_correlation_by_hand() -> None:
     signs = np.ones((5, 5))
     signs[2, 2] = -1.0
@@ -99,6 +145,35 @@ def test_sites_without_moment_do_not_count() -> None:
     assert found.sizes.tolist() == [34]
     assert found.fraction == 1.0
     assert shell_correlation(atoms.spins, neighbour_shells(atoms)) == pytest.approx([1.0])
+
+
+def test_ligands_make_no_shells_and_dilute_moments_take_those_of_all_sites() -> None:
+    magnet = square(neel(6))
+    ligands = Atoms("O36", positions=magnet.positions + [0.5, 0.0, 0.0])
+    both = Atoms(magnet.symbols, magnet.positions, cell=magnet.cell, pbc=magnet.pbc) + ligands
+    set_moments(both, np.concatenate([magnet.moments, np.zeros((36, 3))]))
+    shells = neighbour_shells(both, 2)
+    np.testing.assert_allclose(shells.distances, [1.0, np.sqrt(2.0)])
+    np.testing.assert_allclose(shell_correlation(get_spins(both), shells), [-1.0, 1.0])
+    set_moments(both, np.concatenate([np.tile([0.0, 0.0, 1.0], (36, 1)), np.zeros((36, 3))]))
+    assert ferromagnetic_clusters(both).sizes.tolist() == [36]
+    few = np.zeros((36, 3))
+    few[[0, 1, 14]] = [0.0, 0.0, 1.0]
+    magnet.moments = few
+    found = ferromagnetic_clusters(magnet)
+    assert found.sizes.tolist() == [2]
+    assert found.fraction == pytest.approx(2 / 3)
+    assert found.labels[14] == -1
+
+
+def test_displaced_sites_keep_their_shells() -> None:
+    atoms = square(neel(8))
+    shells = neighbour_shells(atoms, 3)
+    np.testing.assert_allclose(shells.limits, [(1 + np.sqrt(2)) / 2, (2 + np.sqrt(2)) / 2, (2 + np.sqrt(5)) / 2])
+    atoms.positions[:, :2] += 0.02 * np.random.default_rng(3).normal(size=(64, 2))
+    moved = follow_shells(atoms, shells)
+    assert np.bincount(moved.shell).tolist() == [128, 128, 128]
+    np.testing.assert_allclose(shell_correlation(atoms.spins, moved), [-1.0, 1.0, 1.0])
 
 
 def test_bad_input() -> None:

@@ -13,8 +13,8 @@ from spinase.analysis import primitive_lattice
 from spinase.atoms import set_moments
 from spinase.calculators import HeisenbergCalculator
 from spinase.dynamics.observers import Observer, Quantity
-from spinase.errors import InvalidGeometryError, MissingMagneticForcesError, ModelError
-from spinase.run import observers
+from spinase.errors import InputError, InvalidGeometryError, MissingMagneticForcesError, ModelError
+from spinase.run import domain_observers, observers
 from spinase.styles import list_styles, load_style, options_of
 
 PLANAR = ["energy", "magnetization", "torque", "structure-factor", "correlation", "correlation-length", "chirality",
@@ -251,9 +251,43 @@ def test_shells_and_clusters_of_a_disc_in_an_antiferromagnet() -> None:
     assert watched(observers_of("clusters"), atoms)["mean_size"] == 0.0
 
 
-def observers_of(style: str) -> Observer:
+def observers_of(style: str, **options: object) -> Observer:
     target = load_style("observers", style)
-    return target.from_config(options_of(target, {}, "[[observer]]"))
+    return target.from_config(options_of(target, options, "[[observer]]"))
+
+
+def test_options_of_shells_and_clusters() -> None:
+    atoms = SpinAtoms.lattice("square", (8, 8), units="reduced", rng=4)
+    assert list(watched(observers_of("shell-correlation", shells=3), atoms)) == ["shell_1", "shell_2", "shell_3"]
+    strict, loose = (watched(observers_of("clusters", threshold=t), atoms) for t in (0.4, 0.1))
+    assert strict["fraction"] < loose["fraction"]
+    assert loose["fraction"] == pytest.approx((loose["local"] > 0.1).mean())
+    wide = watched(observers_of("clusters", shells=2), atoms)
+    shells = watched(observers_of("shell-correlation"), atoms)
+    assert wide["local"].mean() == pytest.approx(0.5 * (shells["shell_1"] + shells["shell_2"]))
+    with pytest.raises(InputError, match=r"threshold: Input should be less than or equal to 1 \(got 1.5\)"):
+        observers_of("clusters", threshold=1.5)
+    with pytest.raises(InputError, match=r"shells: Input should be greater than or equal to 1 \(got 0\)"):
+        observers_of("shell-correlation", shells=0)
+
+
+def test_shells_stay_when_sites_move_and_are_built_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    for name in ("neighbour_shells", "follow_shells"):
+        original = getattr(domain_observers, name)
+        counted = lambda *args, name=name, original=original: (calls.append(name), original(*args))[1]  # noqa: E731
+        monkeypatch.setattr(domain_observers, name, counted)
+    atoms = SpinAtoms.lattice("square", (8, 8), units="reduced", rng=4)
+    watching = [observers_of("clusters"), observers_of("shell-correlation")]
+    before = [watched(observer, atoms) for observer in watching]
+    for observer in watching:
+        observer.observe(atoms)
+    assert sorted(calls) == ["follow_shells"] * 2 + ["neighbour_shells"] * 2
+    atoms.positions[:, :2] += 0.02 * np.random.default_rng(2).normal(size=(64, 2))
+    for observer, old in zip(watching, before, strict=True):
+        for name, value in observer.observe(atoms).items():
+            np.testing.assert_allclose(value, old[name], atol=1e-12)
+    assert calls.count("follow_shells") == 4
 
 
 def test_static_geometry_is_built_once_while_only_spins_move(monkeypatch: pytest.MonkeyPatch) -> None:

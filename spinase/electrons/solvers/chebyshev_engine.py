@@ -5,14 +5,11 @@ An engine knows columns, orders and coefficients, and neither occupation nor tem
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
@@ -23,12 +20,11 @@ from spinase.electrons.columns import Columns
 from spinase.electrons.kernels.chebyshev import SPINOR, add_scaled, adjoint, advance, contract, forward, square
 from spinase.electrons.kernels.simd import LANES, aligned
 from spinase.electrons.operator import ComplexArray, SpinOperator
+from spinase.electrons.threads import map_threads
 
 FloatArray = NDArray[np.float64]
 AnyArray = NDArray[Any]
 Precision = Literal["float32", "float64"]
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 _KEEP_BYTES = 96 * 1024**2  # ends of the forward recursion kept for the adjoint one; beyond, it is repeated
 _NEAR_BYTES = 1024**2  # a pair of blocks up to this size stays in a core's own cache
@@ -144,7 +140,7 @@ class NumbaEngine(ChebyshevEngine):
                 self._ends[first] = (even, odd)
             return moments
 
-        return self.columns.weight * sum(self._map(run, self._starts), np.zeros(2 * steps + 1))
+        return self.columns.weight * sum(map_threads(run, self._starts, self.threads), np.zeros(2 * steps + 1))
 
     def gradient(self, coefficients: FloatArray, bonds: bool) -> RawDensity:
         """See :class:`ChebyshevEngine`."""
@@ -162,7 +158,7 @@ class NumbaEngine(ChebyshevEngine):
             )  # fmt: skip
             return density, pairs
 
-        return self._collect(self._map(run, self._starts), bonds)
+        return self._collect(map_threads(run, self._starts, self.threads), bonds)
 
     def direct(self, coefficients: FloatArray, bonds: bool) -> RawDensity:
         """See :class:`ChebyshevEngine`."""
@@ -182,7 +178,7 @@ class NumbaEngine(ChebyshevEngine):
             contract(answer, source, p.start, p.near, p.bond, density, pairs)
             return density, pairs
 
-        return self._collect(self._map(run, self._starts), bonds)
+        return self._collect(map_threads(run, self._starts, self.threads), bonds)
 
     def _fill(self, first: int) -> AnyArray:
         block = aligned(len(self.site) * SPINOR, self.pattern.dtype)
@@ -212,15 +208,3 @@ class NumbaEngine(ChebyshevEngine):
         return RawDensity(
             self.columns.weight * sites, (self.columns.weight * (pairs[:, 0] + 1j * pairs[:, 1])).astype(np.complex128)
         )
-
-    def _map(self, run: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-        if self.threads == 1:
-            return [run(item) for item in items]
-        with ThreadPoolExecutor(self.threads) as pool:
-            return list(pool.map(run, items))
-
-
-def default_threads() -> int:
-    """``OMP_NUM_THREADS`` if it is set, else numba's number of threads."""
-    text = os.environ.get("OMP_NUM_THREADS", "")
-    return max(1, int(text)) if text.isdigit() else int(numba.get_num_threads())

@@ -35,8 +35,8 @@ from spinase.electrons.solvers.chebyshev_engine import (
     Pattern,
     Precision,
     RawDensity,
-    default_threads,
 )
+from spinase.electrons.threads import default_threads
 from spinase.errors import ModelError
 
 FloatArray = NDArray[np.float64]

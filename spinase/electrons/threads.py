@@ -1,0 +1,35 @@
+"""Threads of our own, with the linear algebra below them on one each: small matrices gain nothing from threads inside."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import TypeVar
+
+import numba
+from threadpoolctl import ThreadpoolController
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def default_threads() -> int:
+    """``OMP_NUM_THREADS`` if it is set, else numba's number of threads (all cores unless told otherwise)."""
+    text = os.environ.get("OMP_NUM_THREADS", "")
+    return max(1, int(text)) if text.isdigit() else int(numba.get_num_threads())
+
+
+def map_threads(run: Callable[[Item], Result], items: Iterable[Item], threads: int) -> list[Result]:
+    """``[run(item) for item in items]`` on `threads` threads, in order; linear algebra is on one thread meanwhile."""
+    with _controller().limit(limits=1, user_api="blas"):
+        if threads == 1:
+            return [run(item) for item in items]
+        with ThreadPoolExecutor(threads) as pool:
+            return list(pool.map(run, items))
+
+
+@cache
+def _controller() -> ThreadpoolController:
+    return ThreadpoolController()
