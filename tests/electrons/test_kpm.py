@@ -154,7 +154,13 @@ def test_waves_orders_of_sites_threads_and_forgotten_ends_change_nothing(monkeyp
     plain = run(1)
     for one, other in zip(plain, run(3), strict=True):
         np.testing.assert_array_equal(one, other)
-    for name, value in (("_NEAR_BYTES", 0), ("_WAVE_BYTES", 80_000), ("_WAVE_BLOCK", 4), ("_KEEP_BYTES", 0)):
+    for name, value in (
+        ("_NEAR_BYTES", 0),
+        ("_SHARED_BYTES", 0),
+        ("_WAVE_BYTES", 80_000),
+        ("_WAVE_BLOCK", 4),
+        ("_KEEP_BYTES", 0),
+    ):
         monkeypatch.setattr(chebyshev_engine, name, value)
     pattern = Pattern(operator, find_band(operator), "float64", 1)
     assert pattern.wave[2] > 1  # waves are really in use

@@ -142,6 +142,7 @@ def _retreat(
     near: Array,
     real: Array,
     imag: Array,
+    far: Array,
     bond: Array,
     factors: tuple[float, float, float],
     first: int,
@@ -158,8 +159,16 @@ def _retreat(
     kind = real.dtype.type
     one, two = kind(1.0), kind(2.0)
     f, g, h = kind(factors[0]), kind(factors[1]), kind(factors[2])
-    twisted = len(imag) > 0
+    twisted, ahead = len(imag) > 0, len(far) > 0
     for i in range(first, last):
+        if ahead:
+            m = min(i + _AHEAD, len(site) - 1)
+            q, r = far[m], m * SPINOR
+            for c in range(0, SPINOR, LANES):
+                prefetch(here, q + c)
+                prefetch(over, q + c)
+                prefetch(back, r + c)
+                prefetch(under, r + c)
         p = i * SPINOR
         plus, minus = two * (site[i, 0] + site[i, 3]), two * (site[i, 0] - site[i, 3])
         x, y = two * site[i, 1], two * site[i, 2]
@@ -222,6 +231,7 @@ def adjoint(
     near: Array,
     real: Array,
     imag: Array,
+    far: Array,
     bond: Array,
     steps: int,
     coefficients: Array,
@@ -258,7 +268,9 @@ def adjoint(
                 last = back_to_one if m == 1 else 2.0 * c[2 * m - 1]
                 factors = (4.0 * c[2 * m], 2.0 * c[2 * m + 1], last)
                 low, high = b * block, min((b + 1) * block, sites)
-                _retreat(back, here, under, over, site, start, near, real, imag, bond, factors, low, high, density, pairs)
+                _retreat(
+                    back, here, under, over, site, start, near, real, imag, far, bond, factors, low, high, density, pairs
+                )
     over = scratch[0] if (steps - 1) % 2 == 0 else scratch[1]
     contract(even, over, start, near, bond, density, pairs)
 
@@ -270,6 +282,20 @@ def _mix(target: Array, one: Array, other: Array, first: float, second: float) -
     f, g = kind(first), kind(second)
     for p in range(0, len(target), LANES):
         store(target, p, fma(f, load(one, p), scale(g, load(other, p))))
+
+
+@njit(nogil=True, cache=True)
+def contract_sites(one: Array, other: Array, sites: Array, result: Array) -> None:
+    """result (n, 3) = the vector parts of Herm(one other+) on a few sites."""
+    minus = one.dtype.type(-1.0)
+    for n in range(len(sites)):
+        p = sites[n] * SPINOR
+        ur, ui, dr, di = load(one, p), load(one, p + LANES), load(one, p + 2 * LANES), load(one, p + 3 * LANES)
+        lur, lui = load(other, p), load(other, p + LANES)
+        ldr, ldi = load(other, p + 2 * LANES), load(other, p + 3 * LANES)
+        result[n, 0] = total(fma(ur, ldr, fma(ui, ldi, fma(dr, lur, scale(di, lui)))))
+        result[n, 1] = total(fma(ur, ldi, fma(di, lur, scale(minus, fma(ui, ldr, scale(dr, lui))))))
+        result[n, 2] = total(fma(ui, lui, scale(ur, lur))) - total(fma(di, ldi, scale(dr, ldr)))
 
 
 @njit(nogil=True, cache=True)

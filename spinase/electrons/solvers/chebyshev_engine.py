@@ -17,7 +17,16 @@ from scipy.sparse.csgraph import reverse_cuthill_mckee
 
 from spinase.electrons.chebyshev import Band
 from spinase.electrons.columns import Columns
-from spinase.electrons.kernels.chebyshev import SPINOR, add_scaled, adjoint, advance, contract, forward, square
+from spinase.electrons.kernels.chebyshev import (
+    SPINOR,
+    add_scaled,
+    adjoint,
+    advance,
+    contract,
+    contract_sites,
+    forward,
+    square,
+)
 from spinase.electrons.kernels.simd import LANES, aligned
 from spinase.electrons.operator import ComplexArray, SpinOperator
 from spinase.electrons.threads import map_threads
@@ -28,6 +37,7 @@ Precision = Literal["float32", "float64"]
 
 _KEEP_BYTES = 96 * 1024**2  # ends of the forward recursion kept for the adjoint one; beyond, it is repeated
 _NEAR_BYTES = 1024**2  # a pair of blocks up to this size stays in a core's own cache
+_SHARED_BYTES = 16 * 1024**2  # the same for the cache that cores share
 _WAVE_BYTES = 8 * 1024**2  # part of the shared cache that a wave of steps may use
 _WAVE_BLOCK = 256
 _DEEPEST = 8
@@ -56,6 +66,10 @@ class ChebyshevEngine(ABC):
     def direct(self, coefficients: FloatArray, bonds: bool) -> RawDensity:
         """Herm(g R R+) with g = sum_m c_m T_m: what each column says about itself."""
 
+    @abstractmethod
+    def series(self, order: int, sites: AnyArray) -> FloatArray:
+        """The terms of the direct spin density of a few sites, (order + 1, n, 3): contracted with c_m they give it."""
+
 
 class Pattern:
     """An operator's hopping on a band, in compressed rows, with the sites in a cache-friendly order."""
@@ -79,7 +93,7 @@ class Pattern:
         self.bond = bond[by_row]
         self.wave = _wave(size, rows, columns, vector, threads)
         self.far = np.empty(0, dtype=np.int64)
-        if large and 2 * vector > _WAVE_BYTES:
+        if 2 * vector > _SHARED_BYTES:
             self.far = SPINOR * np.arange(size)
             np.maximum.at(self.far, rows, columns * SPINOR)
 
@@ -98,12 +112,13 @@ def _narrow_order(size: int, first: AnyArray, second: AnyArray) -> AnyArray:
 
 def _wave(size: int, rows: AnyArray, columns: AnyArray, vector: int, threads: int) -> tuple[int, int, int]:
     """(block, reach, depth) of the recursion: plain sweeps where all fits near the core."""
-    if 2 * vector <= _WAVE_BYTES:
+    if 2 * vector <= _NEAR_BYTES:
         return size, 1, 1
     block = _WAVE_BLOCK
     reach = int(np.abs(rows // block - columns // block).max(initial=0)) + 1
-    window = 2 * reach * block * (vector // size)
-    return block, reach, int(np.clip(_WAVE_BYTES // (threads * window), 1, _DEEPEST))
+    window = 2 * reach * block * (vector // size)  # what one more step in the wave adds
+    room = _NEAR_BYTES if 2 * vector <= _SHARED_BYTES else _WAVE_BYTES // threads
+    return block, reach, int(np.clip(room // window, 1, 2 if room == _NEAR_BYTES else _DEEPEST))
 
 
 class NumbaEngine(ChebyshevEngine):
@@ -152,8 +167,9 @@ class NumbaEngine(ChebyshevEngine):
             scratch = (aligned(len(even), even.dtype), aligned(len(even), even.dtype))
             density, pairs = self._empty(bonds)
             p = self.pattern
+            wave = (p.wave[0], p.wave[1], max(1, p.wave[2] // 2))  # four blocks instead of two
             adjoint(
-                even, odd, scratch, self.site, p.start, p.near, p.real, p.imag, p.bond, steps, coefficients, p.wave,
+                even, odd, scratch, self.site, p.start, p.near, p.real, p.imag, p.far, p.bond, steps, coefficients, wave,
                 density, pairs,
             )  # fmt: skip
             return density, pairs
@@ -179,6 +195,28 @@ class NumbaEngine(ChebyshevEngine):
             return density, pairs
 
         return self._collect(map_threads(run, self._starts, self.threads), bonds)
+
+    def series(self, order: int, sites: AnyArray) -> FloatArray:
+        """See :class:`ChebyshevEngine`."""
+        p = self.pattern
+        place = np.empty(len(self.site), dtype=np.int64)
+        place[p.order] = np.arange(len(self.site))
+        local = place[sites]
+
+        def run(first: int) -> FloatArray:
+            even, source = self._fill(first), self._fill(first)
+            odd, terms = aligned(len(even), even.dtype), np.zeros((order + 1, len(sites), 3))
+            contract_sites(even, source, local, terms[0])
+            for m in range(1, order + 1):
+                new, old = (odd, even) if m % 2 else (even, odd)
+                advance(
+                    new, old, self.site, p.start, p.near, p.real, p.imag, p.far, 0, len(self.site), m == 1
+                )  # fmt: skip
+                contract_sites(new, source, local, terms[m])
+            return terms
+
+        parts = map_threads(run, self._starts, self.threads)
+        return self.columns.weight * sum(parts, np.zeros((order + 1, len(sites), 3)))
 
     def _fill(self, first: int) -> AnyArray:
         block = aligned(len(self.site) * SPINOR, self.pattern.dtype)

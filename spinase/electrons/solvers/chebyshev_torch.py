@@ -96,6 +96,19 @@ class TorchEngine(ChebyshevEngine):
             self._contract(total, answer, source, 1.0, bonds)
         return self._raw(total)
 
+    def series(self, order: int, sites: Any) -> FloatArray:
+        """See :class:`ChebyshevEngine`."""
+        terms = np.zeros((order + 1, len(sites), 3))
+        for start in range(0, self.columns.count, _CHUNK):
+            source = self._fill(start)
+            here, ahead = source, self._apply(source)
+            for m in range(order + 1):
+                total = self._zero(False)
+                self._contract(total, here, source, 1.0, False)
+                terms[m] += self._raw(total).sites[sites, 1:]
+                here, ahead = ahead, (2.0 * self._apply(ahead) - here)
+        return terms
+
     def _forward(self, start: int, steps: int) -> tuple[FloatArray, FloatArray, torch.Tensor, torch.Tensor]:
         """Norms (steps + 1,), crosses (steps,), and the last two vectors."""
         here = self._fill(start)

@@ -139,6 +139,14 @@ class Calibration:
     truncation: float = float("nan")
 
 
+@dataclass(frozen=True, eq=False)
+class _Sample:
+    """Sites (n,) that errors are measured on, and the terms (order + 1, n, 3) of their exact spin density."""
+
+    sites: NDArray[np.int64]
+    series: FloatArray
+
+
 class KPMSolver(Solver):
     """Kernel polynomial method with gradient or direct estimators; kT > 0, Gamma point.
 
@@ -295,23 +303,22 @@ class KPMSolver(Solver):
         middle = getattr(self.occupation, "chemical_potential", band.centre)
         return fermi_order(band, middle, self.occupation.kT, _EXACT * self.options.accuracy / max(1.0, self._strength))
 
-    def _order(self, operator: SpinOperator, band: Band) -> tuple[int, float]:
+    def _order(self, operator: SpinOperator, band: Band, sample: _Sample) -> tuple[int, float]:
         """The smallest order at which the exact columns of a few sites are good enough (or that given); its error."""
-        highest = self._exact_order(band)
+        highest = len(sample.series) - 1
         rough = Calibration(band, highest, self._columns(operator, _FIRST_COUNT))
         moments = self._engine(operator, band, rough.columns, self.seed).moments(highest // 2)
         self._check_moments(moments, band)
         mu = self._chemical_potential(moments, rough, 2.0 * len(operator))[0]
-        chosen = self._sample(len(operator))
-        exact = self._exact(operator, band, mu, highest, chosen)
+        exact = self._exact(sample, band, mu, highest)
         given = self.options.order
-        order = max(8, highest // 6) if given is None else given
+        order = max(8, highest // 6) if given is None else min(given, highest)
         while True:
             order += order % 2
-            wrong = self._strength * (self._exact(operator, band, mu, order, chosen) - exact)
+            wrong = self._strength * (self._exact(sample, band, mu, order) - exact)
             error = float(np.sqrt(np.mean(wrong**2)))
             if given is not None or order >= highest or error <= _TRUNCATION * self.options.accuracy:
-                return order, error
+                return (order if given is None else given + given % 2), error
             order = min(int(np.ceil(_STEP_UP * order)), highest)
 
     _strength = 1.0  # largest |exchange|: fields are that times the spin density
@@ -319,16 +326,17 @@ class KPMSolver(Solver):
     def _choose(self, operator: SpinOperator) -> Calibration:
         self._strength = max(largest_exchange(operator), 1e-12)
         band = find_band(operator) if self.options.bounds is None else _band(self.options.bounds)
-        order, truncation = self._order(operator, band)
+        sample = self._sampled(operator, band)
+        order, truncation = self._order(operator, band, sample)
         if self.options.columns == "unit":
             return Calibration(band, order, unit_columns(len(operator)), truncation, truncation)
         if self.options.count is not None:
             columns = self._columns(operator, self.options.count)
-            return self._measured(operator, Calibration(band, order, columns, truncation=truncation))
+            return self._measured(operator, Calibration(band, order, columns, truncation=truncation), sample)
         count = _FIRST_COUNT
         for _ in range(_TRIES):
             draft = Calibration(band, order, self._columns(operator, count), truncation=truncation)
-            found = self._measured(operator, draft)
+            found = self._measured(operator, draft, sample)
             if found.error <= _SAFETY * self.options.accuracy or found.columns.count >= 2 * len(operator):
                 return found
             # errors fall as count^-1/2 (random) to count^-1 (probing in the plane); the larger step costs little
@@ -344,22 +352,24 @@ class KPMSolver(Solver):
             return unit_columns(len(operator))
         return probing_columns(len(operator), operator.bonds, count)
 
-    def _measured(self, operator: SpinOperator, draft: Calibration) -> Calibration:
+    def _measured(self, operator: SpinOperator, draft: Calibration, sample: _Sample) -> Calibration:
         """The calibration with its error on a few sites, against their own exact columns."""
-        chosen = self._sample(len(operator))
         state = self._solve(operator, draft, bonds=False)
-        exact = self._exact(operator, draft.band, state.chemical_potential, self._exact_order(draft.band), chosen)
-        wrong = self._strength * (state.density.spin[chosen] - exact)
+        exact = self._exact(sample, draft.band, state.chemical_potential, len(sample.series) - 1)
+        wrong = self._strength * (state.density.spin[sample.sites] - exact)
         return replace(draft, error=float(np.sqrt(np.mean(wrong**2))))
 
-    def _sample(self, sites: int) -> NDArray[np.int64]:
-        return np.sort(np.random.default_rng(0).choice(sites, size=min(_SAMPLE, sites), replace=False))
+    def _sampled(self, operator: SpinOperator, band: Band) -> _Sample:
+        """A few sites with the terms of their spin density, from their own unit columns, beyond the order needed."""
+        sites = len(operator)
+        chosen = np.sort(np.random.default_rng(0).choice(sites, size=min(_SAMPLE, sites), replace=False))
+        engine = self._engine(operator, band, subset_columns(sites, chosen), self.seed)
+        return _Sample(chosen, engine.series(self._exact_order(band), chosen))
 
-    def _exact(self, operator: SpinOperator, band: Band, mu: float, order: int, sites: NDArray[np.int64]) -> FloatArray:
-        """Spin density of a few sites from their own unit columns."""
-        engine = self._engine(operator, band, subset_columns(len(operator), sites), self.seed)
+    def _exact(self, sample: _Sample, band: Band, mu: float, order: int) -> FloatArray:
+        """Spin density of the sampled sites at `order` moments."""
         expansion = coefficients(lambda e: fermi(e, mu, self.occupation.kT), band, order)
-        return engine.direct(expansion, bonds=False).sites[sites, 1:]
+        return np.tensordot(expansion, sample.series[: order + 1], 1)
 
     # -- restart ------------------------------------------------------------------------------------------------------
 
