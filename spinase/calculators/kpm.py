@@ -55,7 +55,9 @@ class KPMCalculator(ElectronCalculator):
 
     Results: see :class:`~spinase.calculators.electrons.ElectronCalculator`.  With the gradient estimator forces and fields
     are the exact derivatives of the reported (estimated) free energy as long as the random phases stay: drivers ask for new
-    ones at every step (``begin_step``) unless ``renew=False``, which an undamped run needs to keep its energy.
+    ones at every step (``begin_step``) unless ``renew=False``, which an undamped run needs to keep its energy.  Moving atoms
+    may push the spectrum out of the bounds in use; new bounds mean another estimate, a small step in the energy: give
+    ``bounds=(low, high)`` with some room where that matters.
 
     Parameters
     ----------

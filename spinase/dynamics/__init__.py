@@ -2,5 +2,19 @@
 
 from spinase.dynamics.integrators import Depondt, Heun, ImplicitMidpoint, Integrator, SemiImplicitB
 from spinase.dynamics.llg import LLGDynamics
+from spinase.dynamics.spin_lattice import SpinLatticeDynamics, set_maxwell_boltzmann
+from spinase.dynamics.thermostats import LatticeBussi, LatticeLangevin, LatticeThermostat
 
-__all__ = ["Depondt", "Heun", "ImplicitMidpoint", "Integrator", "LLGDynamics", "SemiImplicitB"]
+__all__ = [
+    "Depondt",
+    "Heun",
+    "ImplicitMidpoint",
+    "Integrator",
+    "LLGDynamics",
+    "LatticeBussi",
+    "LatticeLangevin",
+    "LatticeThermostat",
+    "SemiImplicitB",
+    "SpinLatticeDynamics",
+    "set_maxwell_boltzmann",
+]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import IO, Any, Literal
+from typing import IO, Any, ClassVar, Literal
 
 import numpy as np
 from ase import Atoms
@@ -94,6 +94,7 @@ class LLGDynamics(MolecularDynamics):
 
     Config = LLGConfig
     moves_atoms = False
+    logger: ClassVar[type[SpinLogger]] = SpinLogger
     citation = "T. L. Gilbert, IEEE Trans. Magn. 40, 3443 (2004)"
 
     def __init__(
@@ -135,7 +136,7 @@ class LLGDynamics(MolecularDynamics):
         self._read_atoms()
         self.applied_field()
         if logfile:
-            self.attach(SpinLogger(self, self.openfile(file=logfile, comm=self.comm, mode="a")), loginterval)
+            self.attach(self.logger(self, self.openfile(file=logfile, comm=self.comm, mode="a")), loginterval)
 
     @classmethod
     def from_config(cls, config: LLGConfig, atoms: Atoms, rng: np.random.Generator) -> LLGDynamics:
@@ -149,7 +150,14 @@ class LLGDynamics(MolecularDynamics):
         if self._suspect:
             self._sync()
         begin_step(self.atoms.calc)
-        thermal = self._thermal_field()
+        self._turn(self.dt)
+        self._dirty = True
+        if not self._inside_run or self._observers_due(self.nsteps + 1):
+            self._write_atoms()
+
+    def _turn(self, timestep: float, start: float = 0.0) -> None:
+        """Turn the spins for `timestep` at the present positions, from `start` after the beginning of the step."""
+        thermal = self._thermal_field(timestep)
         gamma, alpha = self.unit_system.gyromagnetic_ratio, self.damping
         prefactor = gamma if self.form == "landau-lifshitz" else gamma / (1.0 + alpha**2)
         fields, everything_moves = self._fields, bool(self.mobile.all())
@@ -158,16 +166,13 @@ class LLGDynamics(MolecularDynamics):
         def rate(spins: FloatArray, fraction: float) -> FloatArray:
             total = fields(spins)
             if self.field is not None:
-                total = total + self.applied_field(fraction)
+                total = total + self.applied_field((start + fraction * timestep) / self.dt)
             if thermal is not None:
                 total = total + thermal
             vector = precession_vector(spins, total, prefactor, alpha)
             return vector if everything_moves else vector * self.mobile[:, None]
 
-        self._spins = self.integrator.step(self._spins, rate, self.dt)
-        self._dirty = True
-        if not self._inside_run or self._observers_due(self.nsteps + 1):
-            self._write_atoms()
+        self._spins = self.integrator.step(self._spins, rate, timestep)
 
     def applied_field(self, fraction: float = 0.0) -> FloatArray | float:
         """Applied field (N, 3) at `fraction` of the coming step, energy/moment; 0.0 if there is none."""
@@ -180,7 +185,7 @@ class LLGDynamics(MolecularDynamics):
         """Energy -sum_i m_i.B_i of the moments in the driver's applied field now; not part of the calculator's energy."""
         return -float(np.sum(get_moments(self.atoms) * self.applied_field()))
 
-    def _thermal_field(self) -> FloatArray | None:
+    def _thermal_field(self, timestep: float) -> FloatArray | None:
         if self.kT == 0.0:
             return None
         if self.rng is None:
@@ -188,7 +193,7 @@ class LLGDynamics(MolecularDynamics):
         if self.damping == 0.0:
             raise ModelError(f"kT = {self.kT} with damping = 0: the bath couples to the spins through the damping; set it")
         alpha = self.damping if self.form == "landau-lifshitz-gilbert" else self.damping / (1.0 + self.damping**2)
-        strength = 2.0 * alpha * self.kT / (self.unit_system.gyromagnetic_ratio * self.dt)
+        strength = 2.0 * alpha * self.kT / (self.unit_system.gyromagnetic_ratio * timestep)
         noise = self.rng.standard_normal((len(self.atoms), 3))
         return noise * np.sqrt(strength / np.where(self._lengths > 0.0, self._lengths, np.inf))[:, None]
 

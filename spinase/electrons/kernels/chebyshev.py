@@ -26,6 +26,78 @@ _FAST = {"contract", "reassoc", "nsz", "arcp"}
 
 
 @njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
+def _rows(block: Array, p: int) -> tuple[Any, Any, Any, Any]:
+    """The four rows of a site: up re, up im, down re, down im."""
+    return load(block, p), load(block, p + LANES), load(block, p + 2 * LANES), load(block, p + 3 * LANES)
+
+
+@njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
+def _put(block: Array, p: int, ur: Any, ui: Any, dr: Any, di: Any) -> None:
+    store(block, p, ur)
+    store(block, p + LANES, ui)
+    store(block, p + 2 * LANES, dr)
+    store(block, p + 3 * LANES, di)
+
+
+@njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
+def _ask(one: Array, other: Array, p: int, q: int) -> None:
+    """Have the rows at p of `one` and at q of `other` come into the cache."""
+    for c in range(0, SPINOR, LANES):
+        prefetch(one, p + c)
+        prefetch(other, q + c)
+
+
+@njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
+def _local(site: Array, i: int, factor: Any, ur: Any, ui: Any, dr: Any, di: Any) -> tuple[Any, Any, Any, Any]:
+    """factor times the site block of site i on a spinor."""
+    plus, minus = factor * (site[i, 0] + site[i, 3]), factor * (site[i, 0] - site[i, 3])
+    x, y = factor * site[i, 1], factor * site[i, 2]
+    return (
+        fma(y, di, fma(x, dr, scale(plus, ur))),
+        fma(-y, dr, fma(x, di, scale(plus, ui))),
+        fma(-y, ui, fma(x, ur, scale(minus, dr))),
+        fma(y, ur, fma(x, ui, scale(minus, di))),
+    )
+
+
+@njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
+def _hop(block: Array, q: int, t: Any, ur: Any, ui: Any, dr: Any, di: Any) -> tuple[Any, Any, Any, Any]:
+    """A spinor plus t times that of the neighbour at offset q."""
+    nur, nui, ndr, ndi = _rows(block, q)
+    return fma(t, nur, ur), fma(t, nui, ui), fma(t, ndr, dr), fma(t, ndi, di)
+
+
+@njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
+def _twist(block: Array, q: int, s: Any, ur: Any, ui: Any, dr: Any, di: Any) -> tuple[Any, Any, Any, Any]:
+    """A spinor plus i s times that of the neighbour at offset q."""
+    nur, nui, ndr, ndi = _rows(block, q)
+    return fma(-s, nui, ur), fma(s, nur, ui), fma(-s, ndi, dr), fma(s, ndr, di)
+
+
+@njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
+def _vector(ur: Any, ui: Any, dr: Any, di: Any, lur: Any, lui: Any, ldr: Any, ldi: Any) -> tuple[float, float, float, float]:
+    """Traces of Herm(a l+) with (1, sigma), summed over the columns."""
+    up, down = total(fma(ui, lui, scale(ur, lur))), total(fma(di, ldi, scale(dr, ldr)))
+    x = total(fma(ur, ldr, fma(ui, ldi, fma(dr, lur, scale(di, lui)))))
+    y = total(fma(ur, ldi, scale(di, lur))) - total(fma(ui, ldr, scale(dr, lui)))
+    return up + down, x, y, up - down
+
+
+@njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
+def _pair(one: Array, other: Array, p: int, q: int) -> tuple[float, float]:
+    """Real and imaginary part of a_i l_j+ + l_i a_j+ for sites at offsets p (i) and q (j), summed over spin and columns."""
+    ur, ui, dr, di = _rows(one, p)
+    lur, lui, ldr, ldi = _rows(other, p)
+    nur, nui, ndr, ndi = _rows(one, q)
+    our, oui, odr, odi = _rows(other, q)
+    re = total(fma(ur, our, fma(ui, oui, fma(dr, odr, scale(di, odi)))))
+    re += total(fma(lur, nur, fma(lui, nui, fma(ldr, ndr, scale(ldi, ndi)))))
+    im = total(fma(ui, our, scale(di, odr))) - total(fma(ur, oui, scale(dr, odi)))
+    im += total(fma(lui, nur, scale(ldi, ndr))) - total(fma(lur, nui, scale(ldr, ndi)))
+    return re, im
+
+
+@njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
 def advance(
     new: Array,
     old: Array,
@@ -48,33 +120,19 @@ def advance(
     for i in range(first, last):
         if ahead:
             m = min(i + _AHEAD, len(site) - 1)
-            q, r = far[m], m * SPINOR
-            for c in range(0, SPINOR, LANES):
-                prefetch(old, q + c)
-                prefetch(new, r + c)
+            _ask(old, new, far[m], m * SPINOR)
         p = i * SPINOR
-        plus, minus = two * (site[i, 0] + site[i, 3]), two * (site[i, 0] - site[i, 3])
-        x, y = two * site[i, 1], two * site[i, 2]
-        ur, ui = load(old, p), load(old, p + LANES)
-        dr, di = load(old, p + 2 * LANES), load(old, p + 3 * LANES)
-        hur, hui = fma(y, di, fma(x, dr, scale(plus, ur))), fma(-y, dr, fma(x, di, scale(plus, ui)))
-        hdr, hdi = fma(-y, ui, fma(x, ur, scale(minus, dr))), fma(y, ur, fma(x, ui, scale(minus, di)))
+        ur, ui, dr, di = _rows(old, p)
+        hur, hui, hdr, hdi = _local(site, i, two, ur, ui, dr, di)
         if not opening:
-            hur, hui = fma(-one, load(new, p), hur), fma(-one, load(new, p + LANES), hui)
-            hdr, hdi = fma(-one, load(new, p + 2 * LANES), hdr), fma(-one, load(new, p + 3 * LANES), hdi)
+            kur, kui, kdr, kdi = _rows(new, p)
+            hur, hui, hdr, hdi = fma(-one, kur, hur), fma(-one, kui, hui), fma(-one, kdr, hdr), fma(-one, kdi, hdi)
         for k in range(start[i], start[i + 1]):
-            t, q = two * real[k], near[k]
-            hur, hui = fma(t, load(old, q), hur), fma(t, load(old, q + LANES), hui)
-            hdr, hdi = fma(t, load(old, q + 2 * LANES), hdr), fma(t, load(old, q + 3 * LANES), hdi)
+            hur, hui, hdr, hdi = _hop(old, near[k], two * real[k], hur, hui, hdr, hdi)
         if twisted:
             for k in range(start[i], start[i + 1]):
-                t, q = two * imag[k], near[k]
-                hur, hui = fma(-t, load(old, q + LANES), hur), fma(t, load(old, q), hui)
-                hdr, hdi = fma(-t, load(old, q + 3 * LANES), hdr), fma(t, load(old, q + 2 * LANES), hdi)
-        store(new, p, hur)
-        store(new, p + LANES, hui)
-        store(new, p + 2 * LANES, hdr)
-        store(new, p + 3 * LANES, hdi)
+                hur, hui, hdr, hdi = _twist(old, near[k], two * imag[k], hur, hui, hdr, hdi)
+        _put(new, p, hur, hui, hdr, hdi)
         norm += total(fma(di, di, fma(dr, dr, fma(ui, ui, scale(ur, ur)))))
         cross += total(fma(di, hdi, fma(dr, hdr, fma(ui, hui, scale(ur, hur)))))
     return norm, cross
@@ -159,66 +217,45 @@ def _retreat(
     kind = real.dtype.type
     one, two = kind(1.0), kind(2.0)
     f, g, h = kind(factors[0]), kind(factors[1]), kind(factors[2])
-    twisted, ahead = len(imag) > 0, len(far) > 0
     for i in range(first, last):
-        if ahead:
+        if len(far) > 0:
             m = min(i + _AHEAD, len(site) - 1)
-            q, r = far[m], m * SPINOR
-            for c in range(0, SPINOR, LANES):
-                prefetch(here, q + c)
-                prefetch(over, q + c)
-                prefetch(back, r + c)
-                prefetch(under, r + c)
+            _ask(here, back, far[m], m * SPINOR)
+            _ask(over, under, far[m], m * SPINOR)
         p = i * SPINOR
-        plus, minus = two * (site[i, 0] + site[i, 3]), two * (site[i, 0] - site[i, 3])
-        x, y = two * site[i, 1], two * site[i, 2]
-        ur, ui = load(here, p), load(here, p + LANES)
-        dr, di = load(here, p + 2 * LANES), load(here, p + 3 * LANES)
-        lur, lui = load(over, p), load(over, p + LANES)
-        ldr, ldi = load(over, p + 2 * LANES), load(over, p + 3 * LANES)
-        up, down = total(fma(ui, lui, scale(ur, lur))), total(fma(di, ldi, scale(dr, ldr)))
-        density[i, 0] += 2.0 * (up + down)
-        density[i, 3] += 2.0 * (up - down)
-        density[i, 1] += 2.0 * total(fma(ur, ldr, fma(ui, ldi, fma(dr, lur, scale(di, lui)))))
-        density[i, 2] += 2.0 * total(fma(ur, ldi, fma(di, lur, scale(-one, fma(ui, ldr, scale(dr, lui))))))
-        hur, hui = fma(y, di, fma(x, dr, scale(plus, ur))), fma(-y, dr, fma(x, di, scale(plus, ui)))
-        hdr, hdi = fma(-y, ui, fma(x, ur, scale(minus, dr))), fma(y, ur, fma(x, ui, scale(minus, di)))
-        mur, mui = fma(y, ldi, fma(x, ldr, scale(plus, lur))), fma(-y, ldr, fma(x, ldi, scale(plus, lui)))
-        mdr, mdi = fma(-y, lui, fma(x, lur, scale(minus, ldr))), fma(y, lur, fma(x, lui, scale(minus, ldi)))
+        ur, ui, dr, di = _rows(here, p)
+        lur, lui, ldr, ldi = _rows(over, p)
+        charge, sx, sy, sz = _vector(ur, ui, dr, di, lur, lui, ldr, ldi)
+        density[i, 0] += 2.0 * charge
+        density[i, 1] += 2.0 * sx
+        density[i, 2] += 2.0 * sy
+        density[i, 3] += 2.0 * sz
+        hur, hui, hdr, hdi = _local(site, i, two, ur, ui, dr, di)
+        mur, mui, mdr, mdi = _local(site, i, two, lur, lui, ldr, ldi)
         for k in range(start[i], start[i + 1]):
-            t, q = two * real[k], near[k]
-            nur, nui = load(here, q), load(here, q + LANES)
-            ndr, ndi = load(here, q + 2 * LANES), load(here, q + 3 * LANES)
-            our, oui = load(over, q), load(over, q + LANES)
-            odr, odi = load(over, q + 2 * LANES), load(over, q + 3 * LANES)
-            hur, hui, hdr, hdi = fma(t, nur, hur), fma(t, nui, hui), fma(t, ndr, hdr), fma(t, ndi, hdi)
-            mur, mui, mdr, mdi = fma(t, our, mur), fma(t, oui, mui), fma(t, odr, mdr), fma(t, odi, mdi)
-            if twisted:
-                s = two * imag[k]
-                hur, hui, hdr, hdi = fma(-s, nui, hur), fma(s, nur, hui), fma(-s, ndi, hdr), fma(s, ndr, hdi)
-                mur, mui, mdr, mdi = fma(-s, oui, mur), fma(s, our, mui), fma(-s, odi, mdr), fma(s, odr, mdi)
-            if len(pairs) > 0 and bond[k] >= 0:
-                a_l = fma(ur, our, fma(ui, oui, fma(dr, odr, scale(di, odi))))
-                l_a = fma(lur, nur, fma(lui, nui, fma(ldr, ndr, scale(ldi, ndi))))
-                pairs[bond[k], 0] += total(fma(one, a_l, l_a))
-                a_l = fma(ui, our, fma(di, odr, scale(-one, fma(ur, oui, scale(dr, odi)))))
-                l_a = fma(lui, nur, fma(ldi, ndr, scale(-one, fma(lur, nui, scale(ldr, ndi)))))
-                pairs[bond[k], 1] += total(fma(one, a_l, l_a))
-        kur, kui = load(back, p), load(back, p + LANES)
-        kdr, kdi = load(back, p + 2 * LANES), load(back, p + 3 * LANES)
+            q, t = near[k], two * real[k]
+            hur, hui, hdr, hdi = _hop(here, q, t, hur, hui, hdr, hdi)
+            mur, mui, mdr, mdi = _hop(over, q, t, mur, mui, mdr, mdi)
+        if len(imag) > 0:
+            for k in range(start[i], start[i + 1]):
+                q, t = near[k], two * imag[k]
+                hur, hui, hdr, hdi = _twist(here, q, t, hur, hui, hdr, hdi)
+                mur, mui, mdr, mdi = _twist(over, q, t, mur, mui, mdr, mdi)
+        if len(pairs) > 0:
+            for k in range(start[i], start[i + 1]):
+                if bond[k] >= 0:
+                    re, im = _pair(here, over, p, near[k])
+                    pairs[bond[k], 0] += re
+                    pairs[bond[k], 1] += im
+        kur, kui, kdr, kdi = _rows(back, p)
         hur, hui, hdr, hdi = fma(-one, kur, hur), fma(-one, kui, hui), fma(-one, kdr, hdr), fma(-one, kdi, hdi)
-        store(back, p, hur)
-        store(back, p + LANES, hui)
-        store(back, p + 2 * LANES, hdr)
-        store(back, p + 3 * LANES, hdi)
-        mur = fma(h, hur, fma(g, kur, fma(f, ur, fma(-one, load(under, p), mur))))
-        mui = fma(h, hui, fma(g, kui, fma(f, ui, fma(-one, load(under, p + LANES), mui))))
-        mdr = fma(h, hdr, fma(g, kdr, fma(f, dr, fma(-one, load(under, p + 2 * LANES), mdr))))
-        mdi = fma(h, hdi, fma(g, kdi, fma(f, di, fma(-one, load(under, p + 3 * LANES), mdi))))
-        store(under, p, mur)
-        store(under, p + LANES, mui)
-        store(under, p + 2 * LANES, mdr)
-        store(under, p + 3 * LANES, mdi)
+        _put(back, p, hur, hui, hdr, hdi)
+        nur, nui, ndr, ndi = _rows(under, p)
+        mur = fma(h, hur, fma(g, kur, fma(f, ur, fma(-one, nur, mur))))
+        mui = fma(h, hui, fma(g, kui, fma(f, ui, fma(-one, nui, mui))))
+        mdr = fma(h, hdr, fma(g, kdr, fma(f, dr, fma(-one, ndr, mdr))))
+        mdi = fma(h, hdi, fma(g, kdi, fma(f, di, fma(-one, ndi, mdi))))
+        _put(under, p, mur, mui, mdr, mdi)
 
 
 @njit(nogil=True, cache=True)
@@ -287,15 +324,11 @@ def _mix(target: Array, one: Array, other: Array, first: float, second: float) -
 @njit(nogil=True, cache=True)
 def contract_sites(one: Array, other: Array, sites: Array, result: Array) -> None:
     """result (n, 3) = the vector parts of Herm(one other+) on a few sites."""
-    minus = one.dtype.type(-1.0)
     for n in range(len(sites)):
         p = sites[n] * SPINOR
-        ur, ui, dr, di = load(one, p), load(one, p + LANES), load(one, p + 2 * LANES), load(one, p + 3 * LANES)
-        lur, lui = load(other, p), load(other, p + LANES)
-        ldr, ldi = load(other, p + 2 * LANES), load(other, p + 3 * LANES)
-        result[n, 0] = total(fma(ur, ldr, fma(ui, ldi, fma(dr, lur, scale(di, lui)))))
-        result[n, 1] = total(fma(ur, ldi, fma(di, lur, scale(minus, fma(ui, ldr, scale(dr, lui))))))
-        result[n, 2] = total(fma(ui, lui, scale(ur, lur))) - total(fma(di, ldi, scale(dr, ldr)))
+        ur, ui, dr, di = _rows(one, p)
+        lur, lui, ldr, ldi = _rows(other, p)
+        _, result[n, 0], result[n, 1], result[n, 2] = _vector(ur, ui, dr, di, lur, lui, ldr, ldi)
 
 
 @njit(nogil=True, cache=True)
@@ -319,27 +352,17 @@ def square(block: Array) -> float:
 @njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
 def contract(one: Array, other: Array, start: Array, near: Array, bond: Array, density: Array, pairs: Array) -> None:
     """density += Herm(one other+) on the site blocks (N, 4), pairs on the bonds (n_bonds, 2), summed over the columns."""
-    minus = one.dtype.type(-1.0)
     for i in range(len(density)):
         p = i * SPINOR
-        ur, ui, dr, di = load(one, p), load(one, p + LANES), load(one, p + 2 * LANES), load(one, p + 3 * LANES)
-        lur, lui = load(other, p), load(other, p + LANES)
-        ldr, ldi = load(other, p + 2 * LANES), load(other, p + 3 * LANES)
-        up, down = total(fma(ui, lui, scale(ur, lur))), total(fma(di, ldi, scale(dr, ldr)))
-        density[i, 0] += up + down
-        density[i, 3] += up - down
-        density[i, 1] += total(fma(ur, ldr, fma(ui, ldi, fma(dr, lur, scale(di, lui)))))
-        density[i, 2] += total(fma(ur, ldi, fma(di, lur, scale(minus, fma(ui, ldr, scale(dr, lui))))))
+        ur, ui, dr, di = _rows(one, p)
+        lur, lui, ldr, ldi = _rows(other, p)
+        charge, sx, sy, sz = _vector(ur, ui, dr, di, lur, lui, ldr, ldi)
+        density[i, 0] += charge
+        density[i, 1] += sx
+        density[i, 2] += sy
+        density[i, 3] += sz
         for k in range(start[i], start[i + 1]):
-            if len(pairs) == 0 or bond[k] < 0:
-                continue
-            q = near[k]
-            nur, nui, ndr, ndi = load(one, q), load(one, q + LANES), load(one, q + 2 * LANES), load(one, q + 3 * LANES)
-            our, oui = load(other, q), load(other, q + LANES)
-            odr, odi = load(other, q + 2 * LANES), load(other, q + 3 * LANES)
-            a_l = fma(ur, our, fma(ui, oui, fma(dr, odr, scale(di, odi))))
-            l_a = fma(lur, nur, fma(lui, nui, fma(ldr, ndr, scale(ldi, ndi))))
-            pairs[bond[k], 0] += 0.5 * (total(a_l) + total(l_a))
-            a_l = fma(ui, our, fma(di, odr, scale(minus, fma(ur, oui, scale(dr, odi)))))
-            l_a = fma(lui, nur, fma(ldi, ndr, scale(minus, fma(lur, nui, scale(ldr, ndi)))))
-            pairs[bond[k], 1] += 0.5 * (total(a_l) + total(l_a))
+            if len(pairs) > 0 and bond[k] >= 0:
+                re, im = _pair(one, other, p, near[k])
+                pairs[bond[k], 0] += 0.5 * re
+                pairs[bond[k], 1] += 0.5 * im

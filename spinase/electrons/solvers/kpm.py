@@ -36,6 +36,7 @@ from spinase.electrons.solvers.chebyshev_engine import (
     Precision,
     RawDensity,
 )
+from spinase.electrons.solvers.chebyshev_torch import TorchEngine
 from spinase.electrons.threads import default_threads
 from spinase.errors import ModelError
 
@@ -46,6 +47,7 @@ Backend = Literal["numba", "torch"]
 _TRUNCATION = 0.25  # share of the accuracy that the order may cost
 _EXACT = 0.01  # the same for what counts as exact when errors are measured
 _STEP_UP = 1.12  # between the orders that are tried
+_ROOM = 1.08  # widening of a band that replaces one that was too narrow
 _SAMPLE = 24  # sites whose exact densities the columns are measured against
 _FIRST_COUNT = 64
 _TRIES = 8
@@ -201,6 +203,8 @@ class KPMSolver(Solver):
         elif self.options.bounds is None:
             stale = self._pattern_is_new(operator) or largest_exchange(operator) > known.band.reach
             band = find_band(operator, keep=known.band) if stale else known.band
+            if band is not known.band:  # with room for what comes next: every new band is another estimate
+                band = Band(band.centre, _ROOM * band.half, band.reach + (_ROOM - 1.0) * band.half)
             if band is not known.band:
                 order = known.order * band.half / known.band.half  # the same resolution on another band
                 self.calibration = replace(known, band=band, order=2 * int(np.ceil(0.5 * order)))
@@ -290,8 +294,6 @@ class KPMSolver(Solver):
 
     def _engine(self, operator: SpinOperator, band: Band, columns: Columns, seed: int) -> ChebyshevEngine:
         if self.options.backend == "torch":
-            from spinase.electrons.solvers.chebyshev_torch import TorchEngine
-
             return TorchEngine(operator, band, columns, seed, self.options.dtype, self.options.device)
         threads = self.options.threads or default_threads()
         if self._pattern is None or self._pattern_is_new(operator) or self._pattern.band is not band:
