@@ -21,6 +21,7 @@ from spinase.viz.figures import COLORS, profile, site_map, spin_map, structure_f
 _TELLING = {
     "energy": ("per_site",),
     "chirality": ("mean_absolute", "mean"),
+    "energy-partition": ("potential", "total"),
     "topological-charge": ("charge",),
     "correlation-length": ("correlation_length",),
     "shell-correlation": ("shell_1", "shell_2"),

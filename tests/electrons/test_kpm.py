@@ -425,6 +425,18 @@ def test_delta_probing_beats_probing_ten_times_near_the_reference_and_knows_when
     assert 0.3 < solver.estimated_error(step) / wrong < 4.0
 
 
+def test_moved_atoms_make_a_refresh_due_too() -> None:
+    operator, occupation = make_operator("disordered"), FixedFilling(0.15, 0.37)
+    solver = RefreshedSolver(KPMSolver(occupation, KPMOptions(count=30, accuracy=1.0)), DenseSolver(occupation), 1e-3)
+    solver.solve(operator)
+    solver.solve(replace(operator, hopping=1.0001 * operator.hopping))
+    assert solver.refreshes == 1
+    far = replace(operator, hopping=1.3 * operator.hopping)
+    exact = DenseSolver(occupation).solve(far).density.spin
+    np.testing.assert_allclose(solver.solve(far).density.spin, exact, atol=1e-12)
+    assert solver.refreshes == 2
+
+
 @pytest.mark.parametrize("graph", ["square", "disordered"])
 def test_between_refreshes_fields_and_bonds_are_gradients_of_the_reported_free_energy(graph: str) -> None:
     operator, occupation = make_operator(graph), FixedFilling(0.15, 0.37)

@@ -18,7 +18,7 @@ from spinase.run import domain_observers, observers
 from spinase.styles import list_styles, load_style, options_of
 
 PLANAR = ["energy", "magnetization", "torque", "structure-factor", "correlation", "correlation-length", "chirality",
-          "topological-charge", "shell-correlation", "clusters"]  # fmt: skip
+          "topological-charge", "shell-correlation", "clusters", "energy-partition"]  # fmt: skip
 TETRAHEDRAL = 4 / (3 * np.sqrt(3))
 
 
@@ -249,6 +249,19 @@ def test_shells_and_clusters_of_a_disc_in_an_antiferromagnet() -> None:
     shells = watched(observers_of("shell-correlation"), atoms)
     assert shells == {"shell_1": pytest.approx(-1.0), "shell_2": pytest.approx(1.0)}
     assert watched(observers_of("clusters"), atoms)["mean_size"] == 0.0
+
+
+def test_energies_add_up_and_temperatures_follow_their_definitions() -> None:
+    atoms = magnet()
+    atoms.set_momenta(np.random.default_rng(3).normal(size=(36, 3)))
+    values = watched(observers_of("energy-partition"), atoms)
+    assert values["total"] == pytest.approx(values["potential"] + values["kinetic"])
+    assert values["potential"] == pytest.approx(atoms.get_potential_energy() / 36)
+    assert values["kinetic"] == pytest.approx(atoms.get_kinetic_energy() / 36)
+    assert values["lattice_kT"] == pytest.approx(2 * atoms.get_kinetic_energy() / 108)
+    moments, fields = atoms.moments, atoms.calc.get_property("magnetic_forces", atoms)
+    expected = np.sum(np.cross(moments, fields) ** 2) / (2 * np.sum(moments * fields))
+    assert values["spin_kT"] == pytest.approx(expected)
 
 
 def observers_of(style: str, **options: object) -> Observer:

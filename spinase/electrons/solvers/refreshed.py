@@ -6,7 +6,7 @@ Between refreshes this is the gradient of
 
     F_cheap(s) + F_exact(s_0) - F_cheap(s_0) + Tr[(rho_exact - rho_cheap)(s_0) (H(s) - H(s_0))],
 
-so it stays conservative; a refresh makes a small step in the energy.  The error grows with the angle to s_0: how fast is
+so it stays conservative; a refresh makes a small step in the energy.  The error grows with the distance to s_0: how fast is
 measured at every refresh, and the next one is due when the asked accuracy would be exceeded.
 """
 
@@ -52,7 +52,7 @@ class RefreshedSolver(Solver):
     def __init__(self, cheap: KPMSolver, exact: Solver, accuracy: float) -> None:
         self.cheap, self.exact, self.accuracy = cheap, exact, float(accuracy)
         self.refreshes = 0
-        self.rate: float | None = None  # rms field error per radian
+        self.rate: float | None = None  # rms field error per distance (radian)
         self._reference: Reference | None = None
         self._stored: dict[str, Any] | None = None  # a reference of a checkpoint, not yet complete
 
@@ -72,7 +72,7 @@ class RefreshedSolver(Solver):
         """Rms error of the components of the fields expected at `operator`, energy; inf before the first solution."""
         if self._reference is None or self.rate is None:
             return float("inf")
-        return self.rate * _angle(self._reference.operator, operator)
+        return self.rate * _distance(self._reference.operator, operator)
 
     def _fits(self, known: Reference, operator: SpinOperator, bonds: bool) -> bool:
         same = operator.bonds is known.operator.bonds or (
@@ -85,9 +85,9 @@ class RefreshedSolver(Solver):
         exact = self.exact.solve(operator, bonds)
         scale = largest_exchange(operator)
         if predicted is not None and self._reference is not None:
-            angle = _angle(self._reference.operator, operator)
-            if angle > 0.0:
-                self.rate = scale * _rms(predicted.density.spin - exact.density.spin) / angle
+            distance = _distance(self._reference.operator, operator)
+            if distance > 0.0:
+                self.rate = scale * _rms(predicted.density.spin - exact.density.spin) / distance
         self.cheap.renew()
         cheap = self.cheap.solve(operator, bonds)
         if self.rate is None:
@@ -174,14 +174,15 @@ def _array(stored: dict[str, Any]) -> NDArray[Any]:
     return real if stored["imag"] is None else real + 1j * np.array(stored["imag"], dtype=np.float64)
 
 
-def _angle(one: SpinOperator, other: SpinOperator) -> float:
-    """Rms angle between the exchange vectors, radian (for small ones)."""
+def _distance(one: SpinOperator, other: SpinOperator) -> float:
+    """How far two operators are apart: rms angle of the exchange vectors (radian) and rms relative change of the hopping."""
     size = np.linalg.norm(one.exchange, axis=1)
     magnetic = size > 0.0
-    if not magnetic.any():
-        return 0.0
     change = np.linalg.norm(other.exchange - one.exchange, axis=1)[magnetic] / size[magnetic]
-    return float(np.sqrt(np.mean(change**2)))
+    turned = float(np.mean(change**2)) if magnetic.any() else 0.0
+    hopping = float(np.mean(np.abs(one.hopping) ** 2)) if len(one.hopping) else 0.0
+    moved = float(np.mean(np.abs(other.hopping - one.hopping) ** 2)) / hopping if hopping > 0.0 else 0.0
+    return float(np.sqrt(turned + moved))
 
 
 def _rms(values: FloatArray) -> float:

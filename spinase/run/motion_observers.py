@@ -1,0 +1,71 @@
+"""Observers of moving magnets: how the energy divides between motion and potential, and the temperatures of the parts."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+from ase import Atoms
+
+from spinase.analysis import spin_temperature
+from spinase.atoms import get_moments, get_units
+from spinase.contract import calculator_of, require_magnetic_forces
+from spinase.dynamics.observers import Quantity
+from spinase.run.observers import Arrays, EnergyObserver, NoOptions
+
+
+class EnergyPartitionObserver:
+    """Potential (free energy), kinetic and total energy per site; temperatures of lattice and spins as energies.
+
+    Lattice: 2 K / degrees of freedom.  Spins: sum |m x B|^2 / (2 sum m.B), for pair models; nan if sum m.B is zero.
+    """
+
+    Config = NoOptions
+    name = "energy-partition"
+    citation: ClassVar[str] = "spin temperature: W. B. Nurdin, K.-D. Schotte, Phys. Rev. E 61, 3579 (2000)"
+
+    def __init__(self) -> None:
+        self.quantities = _quantities("")
+        self._potential = EnergyObserver()
+
+    @classmethod
+    def from_config(cls, config: NoOptions) -> EnergyPartitionObserver:
+        """Build from checked options."""
+        return cls()
+
+    def prepare(self, atoms: Atoms) -> Arrays:
+        """Check that there is an energy and that there are fields.
+
+        Raises
+        ------
+        ModelError, MissingMagneticForcesError
+        """
+        require_magnetic_forces(calculator_of(atoms))
+        self._potential.prepare(atoms)
+        self.quantities = _quantities(get_units(atoms).energy)
+        return {}
+
+    def observe(self, atoms: Atoms) -> dict[str, float]:
+        """Energies per site, and temperatures."""
+        potential = self._potential.observe(atoms)["per_site"]
+        kinetic = float(atoms.get_kinetic_energy()) / len(atoms)
+        moments = get_moments(atoms)
+        fields = np.asarray(calculator_of(atoms).get_property("magnetic_forces", atoms))
+        freedoms = max(1, int(atoms.get_number_of_degrees_of_freedom()))
+        return {
+            "potential": potential,
+            "kinetic": kinetic,
+            "total": potential + kinetic,
+            "lattice_kT": 2.0 * kinetic * len(atoms) / freedoms,
+            "spin_kT": spin_temperature(moments, fields) if np.sum(moments * fields) else float("nan"),
+        }
+
+
+def _quantities(unit: str) -> dict[str, Quantity]:
+    return {
+        "potential": Quantity("potential energy per site", unit),
+        "kinetic": Quantity("kinetic energy per site", unit),
+        "total": Quantity("total energy per site", unit),
+        "lattice_kT": Quantity("lattice temperature", unit),
+        "spin_kT": Quantity("spin temperature", unit),
+    }
