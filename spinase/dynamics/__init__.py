@@ -2,6 +2,7 @@
 
 from spinase.dynamics.integrators import Depondt, Heun, ImplicitMidpoint, Integrator, SemiImplicitB
 from spinase.dynamics.llg import LLGDynamics
+from spinase.dynamics.relax import SpinOptimizable
 from spinase.dynamics.spin_lattice import SpinLatticeDynamics, set_maxwell_boltzmann
 from spinase.dynamics.thermostats import LatticeBussi, LatticeLangevin, LatticeThermostat
 
@@ -16,5 +17,6 @@ __all__ = [
     "LatticeThermostat",
     "SemiImplicitB",
     "SpinLatticeDynamics",
+    "SpinOptimizable",
     "set_maxwell_boltzmann",
 ]

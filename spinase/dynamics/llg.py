@@ -125,7 +125,7 @@ class LLGDynamics(MolecularDynamics):
         self.unit_system = get_units(atoms)
         self.kT = self._thermal_energy(kT, temperature_K)
         self.field = field
-        self.mobile = _mobile_mask(frozen, len(atoms))
+        self.mobile = mobile_mask(frozen, len(atoms))
         self.probe = probe
         self._fields: FieldFunction | None = None
         self._inside_run, self._suspect, self._dirty = False, True, False
@@ -328,7 +328,14 @@ def set_moments_unchecked(atoms: Atoms, moments: FloatArray) -> None:
         stored[...] = moments
 
 
-def _mobile_mask(frozen: ArrayLike | None, sites: int) -> NDArray[np.bool_]:
+def mobile_mask(frozen: ArrayLike | None, sites: int) -> NDArray[np.bool_]:
+    """Which spins move, (N,), from a mask or indices of frozen ones.
+
+    Raises
+    ------
+    ModelError
+        On a mask of another length or an index that is no site.
+    """
     mobile = np.ones(sites, dtype=bool)
     if frozen is None:
         return mobile

@@ -1,0 +1,115 @@
+"""Relaxation with ASE's optimizers: spins alone, or atoms and spins together, in rotation coordinates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.utils.abc import Optimizable
+from numpy.typing import ArrayLike, NDArray
+
+from spinase.atoms import get_moments, set_moments
+from spinase.contract import (
+    NotConservativeError,
+    calculator_of,
+    energy_of,
+    is_conservative,
+    probe_moments,
+    require_magnetic_forces,
+)
+from spinase.dynamics.llg import mobile_mask
+from spinase.errors import ModelError
+from spinase.spin_algebra import rotate_about
+
+FloatArray = NDArray[np.float64]
+
+
+class SpinOptimizable(Optimizable):
+    r"""What ASE's optimizers see of a magnet: ``FIRE(SpinOptimizable(atoms)).run(fmax=1e-4)``.
+
+    The coordinates of a spin are a rotation vector: a step d turns it by |d| about d/|d|, so lengths are kept.  The
+    gradient is
+
+    .. math:: \partial E/\partial\theta_i = -T_i = -m_i\times B_i
+
+    Steps and gradients of all iterations live in the same space of rotation vectors, so optimizers with a memory (BFGS,
+    LBFGS) need no transport of their history between tangent planes, which on Cartesian spins they would; the component
+    along the spin itself is zero throughout.  ASE's optimizers assume a stiffness of 70 eV/A^2: tell ``BFGS`` and ``LBFGS``
+    that of the spins, about the energy of one spin's turn (``alpha=1.0``); ``BFGSLineSearch`` and ``FIRE`` need no hint.
+
+    Parameters
+    ----------
+    atoms : Atoms
+        With a conservative calculator that has magnetic forces.
+    move_atoms : bool
+        Also relax positions (ASE constraints are respected); the gradients are then -forces, and torques over `length`.
+    frozen : mask or indices, optional
+        Spins that stay.
+    length : float
+        Displacement of an atom that counts as a turn by one radian, length; 1 for spins alone (``fmax`` is then a torque,
+        energy).
+
+    Raises
+    ------
+    NotConservativeError
+        If the calculator describes a driven system: there is nothing to minimize.
+    MissingMagneticForcesError, MomentsIgnoredError, ModelError
+    """
+
+    def __init__(self, atoms: Atoms, move_atoms: bool = False, frozen: ArrayLike | None = None, length: float = 1.0) -> None:
+        calc = calculator_of(atoms)
+        require_magnetic_forces(calc)
+        if not is_conservative(calc):
+            raise NotConservativeError(
+                f"{type(calc).__name__} describes a driven system, which has no energy to minimize: use damped dynamics"
+            )
+        if move_atoms and "forces" not in calc.implemented_properties:
+            raise ModelError(f"{type(calc).__name__} has no forces on atoms: relax the spins alone")
+        if not np.isfinite(length) or length <= 0.0:
+            raise ModelError(f"length must be positive, got {length}")
+        probe_moments(atoms, calc)
+        self.atoms, self.move_atoms, self.length = atoms, move_atoms, float(length)
+        self._mobile = mobile_mask(frozen, len(atoms)) & get_moments(atoms).any(axis=1)
+        self._turned = np.zeros((len(atoms), 3))
+
+    def ndofs(self) -> int:
+        """3 per spin, and 3 per atom if atoms move."""
+        return 3 * len(self.atoms) * (2 if self.move_atoms else 1)
+
+    def get_x(self) -> FloatArray:
+        """Rotation vectors since the start times `length`, after the positions if atoms move; flat."""
+        turned = self.length * self._turned
+        return np.concatenate([self.atoms.get_positions(), turned]).ravel() if self.move_atoms else turned.ravel()
+
+    def set_x(self, x: FloatArray) -> None:
+        """Move to the coordinates `x`."""
+        rows = np.asarray(x, dtype=np.float64).reshape(-1, 3)
+        if self.move_atoms:
+            self.atoms.set_positions(rows[: len(self.atoms)])
+        step = rows[-len(self.atoms) :] / self.length - self._turned
+        set_moments(self.atoms, rotate_about(get_moments(self.atoms), -np.where(self._mobile[:, None], step, 0.0)))
+        self._turned = self._turned + step
+
+    def get_gradient(self) -> FloatArray:
+        """-torques/length, after -forces if atoms move; flat."""
+        fields = np.asarray(self.atoms.calc.get_property("magnetic_forces", self.atoms))
+        torques = np.cross(get_moments(self.atoms), fields) * self._mobile[:, None]
+        if not self.move_atoms:
+            return -torques.ravel() / self.length
+        return -np.concatenate([self.atoms.get_forces(), torques / self.length]).ravel()
+
+    def get_value(self) -> float:
+        """The energy that fields and forces are gradients of."""
+        energy = energy_of(self.atoms)
+        if energy is None:
+            raise ModelError(f"{type(self.atoms.calc).__name__} gives no energy to minimize")
+        return energy
+
+    def iterimages(self) -> Iterator[Any]:
+        """The atoms, for a trajectory."""
+        yield from self.atoms.iterimages()
+
+
+__all__ = ["SpinOptimizable"]
