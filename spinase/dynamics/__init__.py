@@ -4,6 +4,7 @@ from spinase.dynamics.integrators import Depondt, Heun, ImplicitMidpoint, Integr
 from spinase.dynamics.llg import LLGDynamics
 from spinase.dynamics.relax import SpinOptimizable
 from spinase.dynamics.spin_lattice import SpinLatticeDynamics, set_maxwell_boltzmann
+from spinase.dynamics.spin_waves import SpinWaves, spin_waves
 from spinase.dynamics.thermostats import LatticeBussi, LatticeLangevin, LatticeThermostat
 
 __all__ = [
@@ -18,5 +19,7 @@ __all__ = [
     "SemiImplicitB",
     "SpinLatticeDynamics",
     "SpinOptimizable",
+    "SpinWaves",
     "set_maxwell_boltzmann",
+    "spin_waves",
 ]

@@ -1,0 +1,130 @@
+"""Linear spin waves of any conservative calculator, from finite differences of its fields about a stationary state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+from spinase.atoms import get_moments, get_units
+from spinase.contract import (
+    FieldFunction,
+    NotConservativeError,
+    calculator_of,
+    field_function,
+    is_conservative,
+    require_magnetic_forces,
+)
+from spinase.errors import ConvergenceError, ModelError
+
+FloatArray = NDArray[np.float64]
+
+_STEP = 1e-4  # radian; central differences
+
+
+@dataclass(frozen=True, eq=False)
+class SpinWaves:
+    """Normal modes of small deviations.
+
+    Attributes
+    ----------
+    frequencies : (n,)
+        Angular frequencies, ascending, 1/time (ASE time units or t/hbar); zero for Goldstone modes.
+    energies : (n,)
+        hbar times that, energy.
+    modes : (n, N, 3) complex
+        Deviations of the unit spins, proportional to exp(-i frequency time); arbitrary norm.
+    growth : float
+        Largest growth rate, 1/time; zero (to round-off) at a minimum or maximum, positive at a saddle.
+    """
+
+    frequencies: FloatArray
+    energies: FloatArray
+    modes: NDArray[np.complex128]
+    growth: float
+
+
+def spin_waves(atoms: Atoms, tolerance: float = 1e-3) -> SpinWaves:
+    r"""Spin-wave frequencies at the present spins and positions, which must be stationary.
+
+    With local axes e1, e2 and s_i = s_i^0 + u1 e1 + u2 e2, the undamped LLG equation becomes linear,
+
+    .. math:: \dot u_1 = -\gamma(b u_2 - e_2\cdot\delta B),\quad
+              \dot u_2 = -\gamma(-b u_1 + e_1\cdot\delta B),\quad b = B\cdot s
+
+    with deltaB the change of the fields, from 4 N evaluations.
+
+    Parameters
+    ----------
+    atoms : Atoms
+        A stationary state (relax it first), with a conservative calculator.
+    tolerance : float
+        Largest torque accepted, relative to the largest moment times field.
+
+    Raises
+    ------
+    NotConservativeError
+        For a driven calculator.
+    ConvergenceError
+        If the spins are not stationary.
+    """
+    calc = calculator_of(atoms)
+    require_magnetic_forces(calc)
+    if not is_conservative(calc):
+        raise NotConservativeError(f"{type(calc).__name__} describes a driven system: its modes are no spin waves")
+    moments = get_moments(atoms)
+    lengths = np.linalg.norm(moments, axis=1)
+    magnetic = np.flatnonzero(lengths)
+    if not len(magnetic):
+        raise ModelError("none of the atoms has a magnetic moment: there are no spin waves")
+    spins = moments / np.where(lengths > 0.0, lengths, 1.0)[:, None]
+    fields = field_function(atoms, calc, lengths)
+    here = fields(spins)
+    torque = np.linalg.norm(np.cross(spins, here), axis=1).max()
+    if torque > tolerance * np.abs(here).max():
+        raise ConvergenceError(
+            f"the spins are not stationary: the largest |s x B| is {torque:.3g}; relax them first "
+            "(ase.optimize.FIRE(spinase.dynamics.SpinOptimizable(atoms)))"
+        )
+    units = get_units(atoms)
+    matrix = units.gyromagnetic_ratio * _generator(fields, spins, here, magnetic)
+    rates, vectors = np.linalg.eig(matrix)
+    chosen = np.flatnonzero(rates.imag <= 0.0)  # exp(-i omega t): one of each pair
+    chosen = chosen[np.argsort(-rates.imag[chosen], kind="stable")][: len(magnetic)]
+    first, second = _axes(spins[magnetic])
+    modes = np.zeros((len(chosen), len(atoms), 3), dtype=np.complex128)
+    half = vectors[:, chosen].T.reshape(len(chosen), 2, len(magnetic))
+    modes[:, magnetic] = half[:, 0, :, None] * first + half[:, 1, :, None] * second
+    frequencies = np.maximum(-rates.imag[chosen], 0.0)
+    return SpinWaves(frequencies, units.hbar * frequencies, modes, float(rates.real.max()))
+
+
+def _generator(fields: FieldFunction, spins: FloatArray, here: FloatArray, magnetic: NDArray[np.int64]) -> FloatArray:
+    """d(u1, u2)/dt over (u1, u2), divided by gamma."""
+    first, second = _axes(spins[magnetic])
+    count, along = len(magnetic), np.einsum("ia,ia->i", spins, here)[magnetic]
+    matrix = np.zeros((2 * count, 2 * count))
+    for column in range(2 * count):
+        k, axis = column % count, (first, second)[column // count]
+        ends = []
+        for sign in (1.0, -1.0):
+            turned = spins.copy()
+            turned[magnetic[k]] = np.cos(_STEP) * spins[magnetic[k]] + sign * np.sin(_STEP) * axis[k]
+            ends.append(fields(turned)[magnetic])
+        change = (ends[0] - ends[1]) / (2.0 * _STEP)
+        matrix[:count, column] = np.einsum("ia,ia->i", second, change)
+        matrix[count:, column] = -np.einsum("ia,ia->i", first, change)
+    diagonal = np.arange(count)
+    matrix[diagonal, count + diagonal] -= along
+    matrix[count + diagonal, diagonal] += along
+    return matrix
+
+
+def _axes(spins: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """e1, e2 (N, 3) with e1 x e2 = s."""
+    helper = np.where(np.abs(spins[:, 2:]) < 0.9, [[0.0, 0.0, 1.0]], [[1.0, 0.0, 0.0]])
+    first = np.cross(helper, spins)
+    first /= np.linalg.norm(first, axis=1)[:, None]
+    return first, np.cross(spins, first)
