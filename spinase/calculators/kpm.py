@@ -183,11 +183,12 @@ class KPMCalculator(ElectronCalculator):
 
     def checkpoint_state(self) -> dict[str, Any]:
         """Generator, phases and calibration: a restart continues with the same numbers, to the last bit."""
-        return (self._refreshed or self._kpm).checkpoint_state()
+        return {**(self._refreshed or self._kpm).checkpoint_state(), "forces_wanted": self._forces_wanted}
 
     def restore_state(self, state: dict[str, Any]) -> None:
         """Take back what :meth:`checkpoint_state` gave."""
         (self._refreshed or self._kpm).restore_state(state)
+        self._forces_wanted = bool(state["forces_wanted"])
         self._judged = self._kpm.calibration
 
     def _operator(self, atoms: Atoms) -> SpinOperator:

@@ -14,7 +14,6 @@ from spinase.calculators.electrons import ElectronCalculator
 from spinase.electrons.config import SDModelConfig
 from spinase.electrons.hamiltonian import FrozenHamiltonian
 from spinase.electrons.model import SDModel
-from spinase.electrons.solvers.chemical_potential import MuMemory
 from spinase.electrons.solvers.rational import CostEstimate, Precision, RationalSolver
 from spinase.errors import CostWarning
 from spinase.geometry import Geometry
@@ -107,12 +106,12 @@ class RationalCalculator(ElectronCalculator):
         return None
 
     def checkpoint_state(self) -> dict[str, Any]:
-        """The chemical potential the next search starts from: a restart then takes the same steps, to the last bit."""
-        return {"mu": self._solver.memory.mu, "slope": self._solver.memory.slope}
+        """What the solver remembers: a restart then takes the same steps, to the last bit."""
+        return self._solver.checkpoint_state()
 
     def restore_state(self, state: dict[str, Any]) -> None:
         """Take back what :meth:`checkpoint_state` gave."""
-        self._solver.memory = MuMemory(state["mu"], state["slope"])
+        self._solver.restore_state(state)
 
 
 __all__ = ["RationalCalculator", "RationalConfig"]

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,6 +88,20 @@ class EliminationTree:
         late = np.where(position[first] <= position[second], second, first)
         home = position[early]
         return all(position[b] == n or b in members[n] for b, n in zip(late.tolist(), home.tolist(), strict=True))
+
+    def to_lists(self) -> dict[str, Any]:
+        """The tree as JSON values."""
+        nodes = [[node.own.tolist(), node.border.tolist(), node.parent] for node in self.nodes]
+        return {"nodes": nodes, "sites": self.sites, "form": self.form}
+
+    @classmethod
+    def from_lists(cls, stored: dict[str, Any]) -> EliminationTree:
+        """The tree that :meth:`to_lists` gave."""
+        nodes = tuple(
+            Supernode(np.array(own, dtype=np.int64), np.array(border, dtype=np.int64), int(parent))
+            for own, border, parent in stored["nodes"]
+        )
+        return cls(nodes, int(stored["sites"]), str(stored["form"]))
 
     def _sizes(self) -> tuple[list[int], list[int]]:
         return [len(node.own) for node in self.nodes], [len(node.border) for node in self.nodes]

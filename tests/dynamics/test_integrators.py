@@ -49,6 +49,18 @@ def test_midpoint_keeps_the_energy_of_bilinear_models_and_the_others_do_not() ->
     assert min(drift["heun"], drift["depondt"], drift["sib"]) > 1e-6
 
 
+def test_midpoint_stops_at_the_noise_of_single_precision_fields() -> None:
+    calls = []
+
+    def noisy(spins: np.ndarray, _: float) -> np.ndarray:
+        calls.append(1)
+        return precession_vector(spins, (COUPLINGS @ spins).astype(np.float32).astype(float), 1.0, 0.0)
+
+    exact = ImplicitMidpoint().step(START, lambda s, _: precession_vector(s, COUPLINGS @ s, 1.0, 0.0), 0.1)
+    np.testing.assert_allclose(ImplicitMidpoint().step(START, noisy, 0.1), exact, atol=1e-6)
+    assert len(calls) < 60
+
+
 def test_midpoint_is_reversible() -> None:
     integrator = ImplicitMidpoint()
 

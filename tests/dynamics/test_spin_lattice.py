@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,7 +33,7 @@ from spinase.dynamics import (
     set_maxwell_boltzmann,
 )
 from spinase.electrons import ExponentialHopping, SDModel
-from spinase.errors import InputError, ModelError
+from spinase.errors import AccuracyWarning, InputError, ModelError
 from spinase.io import read_run
 from spinase.radial import Exponential
 from spinase.run import RunOptions, RunStopped, run_file
@@ -248,6 +250,35 @@ def test_a_run_cut_in_two_equals_one_run() -> None:
     again.run(9)
     np.testing.assert_array_equal(rest.positions, whole.positions)
     np.testing.assert_array_equal(rest.get_momenta(), whole.get_momenta())
+    np.testing.assert_array_equal(rest.moments, whole.moments)
+
+
+@pytest.mark.parametrize("style", ["rational", "kpm", "refreshed"])
+def test_electron_driven_motion_cut_in_two_equals_one_run(style: str) -> None:
+    """Also when the order of elimination, the band or the reference is older than the cut."""
+
+    def start() -> tuple[SpinAtoms, SpinLatticeDynamics]:
+        crude = {"count": 20, "order": 60, "accuracy": 0.5}
+        calc = {
+            "rational": lambda: RationalCalculator(MODEL),
+            "kpm": lambda: KPMCalculator(MODEL, **crude),
+            "refreshed": lambda: KPMCalculator(MODEL, reference="ed", **crude),
+        }[style]()
+        atoms = magnet(SpinSumCalculator([Springs(3.0), calc]), sites=40, kT=2.0)
+        atoms.calc.calculators[0].home = atoms.get_positions()
+        return atoms, SpinLatticeDynamics(atoms, 0.4)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AccuracyWarning)
+        whole, dynamics = start()
+        dynamics.run(8)
+        states = dynamics.checkpoint_state(), whole.calc.checkpoint_state()
+        dynamics.run(6)
+        rest, again = start()
+        again.restore_state(states[0])
+        rest.calc.restore_state(json.loads(json.dumps(states[1])))
+        again.run(6)
+    np.testing.assert_array_equal(rest.positions, whole.positions)
     np.testing.assert_array_equal(rest.moments, whole.moments)
 
 

@@ -9,7 +9,7 @@ eliminations and has the approximate f(H) as its exact derivative (see :mod:`spi
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,6 +114,7 @@ class RationalSolver(Solver):
         self.tolerance = float(tolerance)
         self.dtype = dtype
         self.memory = MuMemory()
+        self._tree: EliminationTree | None = None
         self._plan: SelectedInversion | None = None
         self._planned: Bonds | None = None
 
@@ -155,17 +156,26 @@ class RationalSolver(Solver):
     def plan(self, operator: SpinOperator) -> SelectedInversion:
         """The elimination for the operator's bonds; kept while they stay, its order also while they nearly do."""
         bonds = operator.bonds
-        if self._plan is not None and self._planned is not None:
-            if bonds is self._planned or _same_pattern(bonds, self._planned):
-                return self._plan
-            tree = self._plan.tree
-            if tree.sites == len(operator) and tree.covers(bonds.first, bonds.second):
-                return self._keep(tree, bonds)
-        return self._keep(cheapest_tree(len(operator), bonds.first, bonds.second), bonds)
-
-    def _keep(self, tree: EliminationTree, bonds: Bonds) -> SelectedInversion:
+        planned = self._planned
+        if self._plan is not None and planned is not None and (bonds is planned or _same_pattern(bonds, planned)):
+            return self._plan
+        tree = self._tree
+        if tree is None or tree.sites != len(operator) or not tree.covers(bonds.first, bonds.second):
+            tree = cheapest_tree(len(operator), bonds.first, bonds.second)
+        self._tree = tree
         self._plan, self._planned = SelectedInversion(tree, bonds.first, bonds.second), bonds
         return self._plan
+
+    def checkpoint_state(self) -> dict[str, Any]:
+        """Where the next search of mu starts, and the order of elimination: round-off depends on both."""
+        tree = None if self._tree is None else self._tree.to_lists()
+        return {"mu": self.memory.mu, "slope": self.memory.slope, "tree": tree}
+
+    def restore_state(self, state: dict[str, Any]) -> None:
+        """Take back what :meth:`checkpoint_state` gave."""
+        self.memory = MuMemory(state["mu"], state["slope"])
+        self._tree = None if state["tree"] is None else EliminationTree.from_lists(state["tree"])
+        self._plan = self._planned = None
 
     def _poles(self, operator: SpinOperator, mu: float, tolerance: float) -> FermiPoles:
         low, high = spectral_bounds(operator)
