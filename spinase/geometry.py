@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from matscipy.neighbours import neighbour_list
+from numba import njit
 from numpy.typing import NDArray
 
 from spinase.errors import InvalidGeometryError
@@ -105,14 +106,101 @@ def find_bonds(geometry: Geometry, cutoff: float) -> Bonds:
     i, j, shifts = i[order], j[order], shifts[order]
     vectors = geometry.positions[j] - geometry.positions[i] + shifts @ geometry.cell
     distances = np.linalg.norm(vectors, axis=1)
-    close = np.flatnonzero(distances < 1e-6 * cutoff)
-    if len(close):
-        b = close[0]
-        raise InvalidGeometryError(
-            f"sites {i[b]} and {j[b]} coincide (distance {distances[b]:.3g} at {geometry.positions[i[b]]}): "
-            "remove one or move them apart"
+    bonds = Bonds(i, j, shifts, vectors, distances)
+    _refuse_coinciding(geometry, bonds, cutoff)
+    return bonds
+
+
+def _refuse_coinciding(geometry: Geometry, bonds: Bonds, cutoff: float) -> None:
+    if not len(bonds) or bonds.distances.min() >= 1e-6 * cutoff:
+        return
+    b = int(bonds.distances.argmin())
+    i, j = bonds.first[b], bonds.second[b]
+    raise InvalidGeometryError(
+        f"sites {i} and {j} coincide (distance {bonds.distances[b]:.3g} at {geometry.positions[i]}): "
+        "remove one or move them apart"
+    )
+
+
+class NeighbourCache:
+    """Bonds of moving sites: found within cutoff + skin, and again only when a site has moved by half the skin.
+
+    What :meth:`bonds` returns does not depend on what was asked before: the same bonds in the same order as of
+    :func:`find_bonds`.  The skin is used from the second geometry on, so sites that stay cost nothing.
+
+    Parameters
+    ----------
+    skin : float
+        Part of the cutoff that is added to it.
+    """
+
+    def __init__(self, skin: float = 0.1) -> None:
+        self.skin = skin
+        self._kept: tuple[Geometry, float, float, Bonds] | None = None  # where, cutoff, margin beyond it, bonds
+        self._last = 0  # number of sites of the last geometry
+
+    def bonds(self, geometry: Geometry, cutoff: float) -> Bonds:
+        """All pairs of sites closer than `cutoff` (length), as :func:`find_bonds` gives them."""
+        margin = self.skin * cutoff if self._last == len(geometry) else 0.0
+        self._last = len(geometry)
+        if not self._covers(geometry, cutoff):
+            self._kept = (geometry, cutoff, margin, find_bonds(geometry, cutoff + margin))
+        assert self._kept is not None
+        found = self._kept[3]
+        vectors, distances, near = _bond_vectors(
+            found.first, found.second, found.shifts, geometry.positions, geometry.cell, cutoff
         )
-    return Bonds(i, j, shifts, vectors, distances)
+        bonds = Bonds(found.first, found.second, found.shifts, vectors, distances)
+        bonds = bonds if near == len(bonds) else bonds.select(distances <= cutoff)
+        _refuse_coinciding(geometry, bonds, cutoff)
+        return bonds
+
+    def _covers(self, geometry: Geometry, cutoff: float) -> bool:
+        if self._kept is None:
+            return False
+        origin, reach, margin, _ = self._kept
+        same = (
+            reach == cutoff
+            and len(origin) == len(geometry)
+            and np.array_equal(origin.cell, geometry.cell)
+            and np.array_equal(origin.pbc, geometry.pbc)
+        )
+        if not same:
+            return False
+        moved = _largest_displacement(origin.positions, geometry.positions)
+        return 2.0 * moved <= (1.0 - 1e-9) * margin
+
+    def __getstate__(self) -> dict[str, object]:
+        """A copy starts without bonds."""
+        return {"skin": self.skin, "_kept": None, "_last": 0}
+
+
+@njit(cache=True)
+def _largest_displacement(before: FloatArray, now: FloatArray) -> float:
+    largest = 0.0
+    for i in range(before.shape[0]):
+        x, y, z = now[i, 0] - before[i, 0], now[i, 1] - before[i, 1], now[i, 2] - before[i, 2]
+        largest = max(largest, x * x + y * y + z * z)
+    return np.sqrt(largest)
+
+
+@njit(cache=True)
+def _bond_vectors(
+    first: IntArray, second: IntArray, shifts: IntArray, positions: FloatArray, cell: FloatArray, cutoff: float
+) -> tuple[FloatArray, FloatArray, int]:
+    """Vectors (n, 3), distances (n,), and how many are within the cutoff."""
+    vectors, distances, near = np.empty((len(first), 3)), np.empty(len(first)), 0
+    for b in range(len(first)):
+        i, j = first[b], second[b]
+        square = 0.0
+        for a in range(3):
+            shift = shifts[b, 0] * cell[0, a] + shifts[b, 1] * cell[1, a] + shifts[b, 2] * cell[2, a]
+            d = positions[j, a] - positions[i, a] + shift
+            vectors[b, a] = d
+            square += d * d
+        distances[b] = np.sqrt(square)
+        near += distances[b] <= cutoff
+    return vectors, distances, near
 
 
 def find_shells(geometry: Geometry, count: int, tolerance: float = 1e-3) -> FloatArray:

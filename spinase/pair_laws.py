@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spinase.errors import ModelError
-from spinase.geometry import Bonds, Geometry, find_bonds, find_shells
+from spinase.geometry import Bonds, Geometry, NeighbourCache, find_bonds, find_shells
 from spinase.radial import RadialLaw
 
 FloatArray = NDArray[np.float64]
@@ -77,9 +77,54 @@ class DistanceLaw(PairLaw):
 
     def __init__(self, law: RadialLaw) -> None:
         self.law = law
+        self._neighbours = NeighbourCache()
 
     def amplitudes(self, geometry: Geometry) -> tuple[Bonds, FloatArray, FloatArray]:
         """Bonds within the cutoff, v(r) and dv/dr on each."""
-        bonds = find_bonds(geometry, self.law.cutoff)
+        bonds = self._neighbours.bonds(geometry, self.law.cutoff)
         values, slopes = self.law(bonds.distances)
         return bonds, values, slopes
+
+
+class SpeciesLaw(PairLaw):
+    """A table of pair laws by chemical species; pairs of species that are not in it do not couple.
+
+    Parameters
+    ----------
+    table : mapping of (int, int) to PairLaw
+        Laws by pair of atomic numbers; the order within a pair does not matter.  Neighbour shells are those of all sites.
+
+    Raises
+    ------
+    ModelError
+        If the table is empty or names a pair twice.
+    """
+
+    def __init__(self, table: Mapping[tuple[int, int], PairLaw]) -> None:
+        if not table:
+            raise ModelError("a table of pair laws needs at least one pair of species")
+        self.table: dict[tuple[int, int], PairLaw] = {}
+        for (a, b), law in table.items():
+            key = (min(a, b), max(a, b))
+            if key in self.table:
+                raise ModelError(f"the pair of species {key} is in the table twice")
+            self.table[key] = law
+
+    def amplitudes(self, geometry: Geometry) -> tuple[Bonds, FloatArray, FloatArray]:
+        """Bonds of every pair of species in the table, with its own law."""
+        bonds, values, slopes = zip(
+            *(_of_species(law.amplitudes(geometry), geometry, pair) for pair, law in self.table.items()), strict=True
+        )
+        parts = [[getattr(found, name) for found in bonds] for name in ("first", "second", "shifts", "vectors", "distances")]
+        joined = Bonds(*(np.concatenate(part) for part in parts))
+        order = np.lexsort((joined.shifts[:, 2], joined.shifts[:, 1], joined.shifts[:, 0], joined.second, joined.first))
+        return joined.select(order), np.concatenate(values)[order], np.concatenate(slopes)[order]
+
+
+def _of_species(
+    found: tuple[Bonds, FloatArray, FloatArray], geometry: Geometry, pair: tuple[int, int]
+) -> tuple[Bonds, FloatArray, FloatArray]:
+    bonds, values, slopes = found
+    one, two = geometry.numbers[bonds.first], geometry.numbers[bonds.second]
+    keep = ((one == pair[0]) & (two == pair[1])) | ((one == pair[1]) & (two == pair[0]))
+    return bonds.select(keep), values[keep], slopes[keep]

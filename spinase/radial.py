@@ -77,6 +77,62 @@ class PowerLaw(RadialLaw):
 
 
 @dataclass(frozen=True)
+class BetheSlater(RadialLaw):
+    """v(r) = 4 a (r/d)^2 [1 - b (r/d)^2] exp(-(r/d)^2), the form of LAMMPS' SPIN package (a, b, d in its order).
+
+    amplitude a: energy; shape b: pure number; range d, cutoff: length; width: length of the smooth step before the cutoff
+    (None: cut off sharply, as LAMMPS does; forces then jump by the size of v there).
+    """
+
+    amplitude: float
+    shape: float
+    range: float
+    cutoff: float
+    width: float | None = None
+
+    def __post_init__(self) -> None:
+        _check_range(self.cutoff, self.cutoff if self.width is None else self.width)
+        if not self.range > 0.0:
+            raise ModelError(f"the range of a Bethe-Slater law must be a positive length, got {self.range}")
+
+    def __call__(self, distances: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Value and derivative at `distances`."""
+        u = (distances / self.range) ** 2
+        scale = 4.0 * self.amplitude * np.exp(-u)
+        value = scale * u * (1.0 - self.shape * u)
+        slope = scale * (1.0 - (2.0 * self.shape + 1.0) * u + self.shape * u**2) * 2.0 * distances / self.range**2
+        if self.width is None:
+            inside = distances <= self.cutoff
+            return value * inside, slope * inside
+        switch, falling = smooth_cutoff(distances, self.cutoff, self.width)
+        return value * switch, slope * switch + value * falling
+
+
+@dataclass(frozen=True)
+class Morse(RadialLaw):
+    """v(r) = D [exp(-2 a (r - r0)) - 2 exp(-a (r - r0))] c(r), c the smooth cutoff over the last `width`.
+
+    depth D: energy; decay a: 1/length; reference r0, cutoff, width: length.
+    """
+
+    depth: float
+    decay: float
+    reference: float
+    cutoff: float
+    width: float
+
+    def __post_init__(self) -> None:
+        _check_range(self.cutoff, self.width)
+
+    def __call__(self, distances: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Value and derivative at `distances`."""
+        wave = np.exp(-self.decay * (distances - self.reference))
+        value, slope = self.depth * wave * (wave - 2.0), -2.0 * self.decay * self.depth * wave * (wave - 1.0)
+        switch, falling = smooth_cutoff(distances, self.cutoff, self.width)
+        return value * switch, slope * switch + value * falling
+
+
+@dataclass(frozen=True)
 class UserLaw(RadialLaw):
     """A user's ``function(r) -> (value, derivative)``; its derivative is checked by finite differences once.
 

@@ -7,6 +7,7 @@ one frozen :class:`UnitSystem`.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import ase.units
@@ -36,6 +37,8 @@ class UnitSystem:
         k_B, energy per kelvin (metal); 1 in reduced units, where temperatures are energies.
     tesla : float or None
         One tesla as energy / moment (metal: 5.788e-5 eV/mu_B); None in reduced units.
+    dipole_constant : float or None
+        mu_0/(4 pi), energy length^3/moment^2 (metal: 5.368e-5 eV A^3/mu_B^2); None in reduced units.
     """
 
     name: str
@@ -47,8 +50,10 @@ class UnitSystem:
     gyromagnetic_ratio: float
     boltzmann: float
     tesla: float | None
+    dipole_constant: float | None
 
 
+_BOHR_MAGNETON = ase.units._e * ase.units._hbar / (2 * ase.units._me)  # J/T
 _HBAR_METAL = ase.units._hbar / ase.units._e * ase.units.second
 METAL = UnitSystem(
     name="metal",
@@ -59,7 +64,8 @@ METAL = UnitSystem(
     hbar=_HBAR_METAL,
     gyromagnetic_ratio=G_FACTOR / _HBAR_METAL,
     boltzmann=ase.units.kB,
-    tesla=ase.units._e * ase.units._hbar / (2 * ase.units._me) / ase.units._e,
+    tesla=_BOHR_MAGNETON / ase.units._e,
+    dipole_constant=ase.units._mu0 / (4 * math.pi) * _BOHR_MAGNETON**2 / ase.units._e * 1e30,
 )
 REDUCED = UnitSystem(
     name="reduced",
@@ -71,6 +77,7 @@ REDUCED = UnitSystem(
     gyromagnetic_ratio=1.0,
     boltzmann=1.0,
     tesla=None,
+    dipole_constant=None,
 )
 UNIT_SYSTEMS = {system.name: system for system in (METAL, REDUCED)}
 

@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from spinase.calculators.base import SpinCalculator
+from spinase.calculators.bond_files import BondTableCalculator, read_tb2j, read_uppasd, read_vampire
 from spinase.calculators.classical import (
     BiquadraticCalculator,
     CubicAnisotropyCalculator,
@@ -12,7 +13,14 @@ from spinase.calculators.classical import (
     UniaxialAnisotropyCalculator,
     ZeemanCalculator,
 )
+from spinase.calculators.interactions import (
+    DipoleCalculator,
+    LandauCalculator,
+    NeelCalculator,
+    PairPotentialCalculator,
+)
 from spinase.calculators.snapshot import SnapshotCalculator, restore_snapshot, snapshot
+from spinase.calculators.spin_transfer import SlonczewskiCalculator, ZhangLiCalculator
 from spinase.calculators.sum import SpinSumCalculator
 
 if TYPE_CHECKING:
@@ -28,17 +36,27 @@ _LAZY = {
 
 __all__ = [
     "BiquadraticCalculator",
+    "BondTableCalculator",
     "CubicAnisotropyCalculator",
     "DMICalculator",
+    "DipoleCalculator",
     "EDCalculator",
     "HeisenbergCalculator",
     "KPMCalculator",
+    "LandauCalculator",
+    "NeelCalculator",
+    "PairPotentialCalculator",
     "RationalCalculator",
+    "SlonczewskiCalculator",
     "SnapshotCalculator",
     "SpinCalculator",
     "SpinSumCalculator",
     "UniaxialAnisotropyCalculator",
     "ZeemanCalculator",
+    "ZhangLiCalculator",
+    "read_tb2j",
+    "read_uppasd",
+    "read_vampire",
     "restore_snapshot",
     "snapshot",
 ]

@@ -6,56 +6,35 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field
 
+from spinase.atoms import get_moments
 from spinase.calculators.base import SpinCalculator, per_moment
-from spinase.classical import Biquadratic, CubicAnisotropy, DzyaloshinskiiMoriya, Heisenberg, UniaxialAnisotropy, Zeeman
-from spinase.classical.terms import FrozenTerm, Term
+from spinase.calculators.options import OptionTable, PairConfig, PairTable, finite, number_of, pair_law, unit_vector
+from spinase.classical import (
+    Biquadratic,
+    CubicAnisotropy,
+    DzyaloshinskiiMoriya,
+    Heisenberg,
+    LocalModel,
+    UniaxialAnisotropy,
+    Zeeman,
+)
+from spinase.classical.terms import FrozenTerm, OfSpecies, Term
 from spinase.errors import InvalidGeometryError, ModelError
 from spinase.geometry import Geometry
-from spinase.pair_laws import DistanceLaw, PairLaw, ShellLaw
-from spinase.radial import Exponential, RadialLaw
-from spinase.spin_algebra import normalized
+from spinase.radial import RadialLaw
 
 FloatArray = NDArray[np.float64]
 _ALL = SpinCalculator.symmetries
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+class HeisenbergConfig(PairConfig):
+    """Heisenberg exchange."""
 
-
-class ExponentialLawConfig(_Table):
-    """v(r) = amplitude exp(-decay (r - reference)), smoothly cut off."""
-
-    amplitude: float = Field(description="coupling at the reference distance [energy]")
-    decay: float = Field(description="inverse decay length [1/length]")
-    reference: float = Field(description="reference distance [length]")
-    cutoff: float = Field(gt=0, description="distance beyond which the coupling is zero [length]")
-    switch_width: float | None = Field(None, gt=0, description="width of the smooth step before the cutoff [length]")
-
-    def build(self) -> RadialLaw:
-        """The law of distance."""
-        width = 0.1 * self.cutoff if self.switch_width is None else self.switch_width
-        return Exponential(self.amplitude, self.decay, self.reference, self.cutoff, width)
-
-
-class PairConfig(_Table):
-    """Coupling by neighbour shell, or by distance."""
-
-    shells: list[float] | None = Field(None, description="couplings by neighbour shell of a lattice [energy]")
-    law: ExponentialLawConfig | None = Field(None, description="coupling as a function of distance")
-
-    @model_validator(mode="after")
-    def _one_law(self) -> PairConfig:
-        if (self.shells is None) == (self.law is None):
-            raise ValueError("give exactly one of shells and law")
-        return self
-
-    def radial(self) -> RadialLaw | None:
-        """The law of distance, if there is one."""
-        return None if self.law is None else self.law.build()
+    offset: bool = Field(False, description="count energies from the ferromagnet")
 
 
 class DMIConfig(PairConfig):
@@ -64,21 +43,23 @@ class DMIConfig(PairConfig):
     normal: tuple[float, float, float] | None = Field(None, description="normal of an interfacial DMI; absent: bulk DMI")
 
 
-class UniaxialConfig(_Table):
+class UniaxialConfig(OptionTable):
     """Uniaxial anisotropy."""
 
     strength: float = Field(description="K per site, positive: easy axis [energy]")
     axis: tuple[float, float, float] = Field((0, 0, 1), description="axis")
+    species: list[str] | None = Field(None, description="only on sites of these species; absent: all")
 
 
-class CubicConfig(_Table):
+class CubicConfig(OptionTable):
     """Cubic anisotropy."""
 
     strength: float = Field(description="K per site, positive: cube axes easy [energy]")
     axes: tuple[tuple[float, float, float], ...] | None = Field(None, description="orthogonal cube axes; default x, y, z")
+    species: list[str] | None = Field(None, description="only on sites of these species; absent: all")
 
 
-class ZeemanConfig(_Table):
+class ZeemanConfig(OptionTable):
     """Uniform magnetic field on the moments."""
 
     field: tuple[float, float, float] = Field(description="B [energy/moment; metal: eV/mu_B]")
@@ -93,13 +74,15 @@ class TermCalculator(SpinCalculator[FrozenTerm, None]):
         The energy term.
     units : str, optional
         Unit system of its parameters; default: whatever the atoms are in.
+    species : sequence of str, optional
+        Chemical symbols of the sites it acts among; default: all.
     """
 
     implemented_properties = ["energy", "free_energy", "forces", "stress", "magnetic_forces", "torques"]
 
-    def __init__(self, term: Term, *, units: str | None = None) -> None:
+    def __init__(self, term: Term, *, units: str | None = None, species: Sequence[str] | None = None) -> None:
         super().__init__()
-        self._term = term
+        self._term = term if species is None else OfSpecies(term, tuple(number_of(symbol) for symbol in species))
         self.units = units
         self._volume = 0.0
 
@@ -115,6 +98,12 @@ class TermCalculator(SpinCalculator[FrozenTerm, None]):
 
     def solve(self, frozen: FrozenTerm, spins: FloatArray, lengths: FloatArray) -> None:
         """Nothing to solve: every result is a closed formula of the spins."""
+
+    def local_model(self, atoms: Atoms) -> LocalModel | None:
+        """The term as sums over sites and pairs, for Monte Carlo sampling; None if it is no such sum."""
+        self.field_function(atoms)
+        assert self._frozen is not None
+        return self._frozen.local_model(np.linalg.norm(get_moments(atoms), axis=1))
 
     def derive(self, name: str, frozen: FrozenTerm, state: None, spins: FloatArray, lengths: FloatArray) -> Any:
         """One result of the term."""
@@ -140,23 +129,38 @@ class HeisenbergCalculator(TermCalculator):
     shells : sequence of float, optional
         J_1, J_2, ... by neighbour shell of a lattice, energy; no forces on atoms.
     law : RadialLaw, optional
-        J(r), energy, with its derivative: gives forces and stress.  Give exactly one of the two.
+        J(r), energy, with its derivative: gives forces and stress.
+    pairs : mapping, optional
+        A table by species, ``{"Fe-Co": [J_1, ...] or RadialLaw}``; pairs that are not in it do not couple.  Give exactly one
+        of the three.
+    offset : bool
+        Count energies from the ferromagnet, E = -sum J (s_i.s_j - 1), so that parallel spins exert no forces on atoms.
+    species : sequence of str, optional
+        Only among sites of these species.
     units : str, optional
         Unit system of J.
     """
 
-    Config = PairConfig
+    Config = HeisenbergConfig
     citation = "W. Heisenberg, Z. Phys. 49, 619 (1928)"
 
     def __init__(
-        self, shells: Sequence[float] | None = None, law: RadialLaw | None = None, *, units: str | None = None
+        self,
+        shells: Sequence[float] | None = None,
+        law: RadialLaw | None = None,
+        pairs: PairTable | None = None,
+        *,
+        offset: bool = False,
+        units: str | None = None,
+        species: Sequence[str] | None = None,
     ) -> None:
-        super().__init__(Heisenberg(pair_law(shells, law)), units=units)
+        super().__init__(Heisenberg(pair_law(shells, law, pairs), offset), units=units, species=species)
 
     @classmethod
     def from_config(cls, config: PairConfig) -> HeisenbergCalculator:
         """Calculator from the table of an input file."""
-        return cls(config.shells, config.radial())
+        assert isinstance(config, HeisenbergConfig)
+        return cls(**config.laws(), offset=config.offset)
 
 
 class BiquadraticCalculator(TermCalculator):
@@ -166,14 +170,20 @@ class BiquadraticCalculator(TermCalculator):
     citation = "N. S. Fedorova et al., Phys. Rev. B 91, 165122 (2015)"
 
     def __init__(
-        self, shells: Sequence[float] | None = None, law: RadialLaw | None = None, *, units: str | None = None
+        self,
+        shells: Sequence[float] | None = None,
+        law: RadialLaw | None = None,
+        pairs: PairTable | None = None,
+        *,
+        units: str | None = None,
+        species: Sequence[str] | None = None,
     ) -> None:
-        super().__init__(Biquadratic(pair_law(shells, law)), units=units)
+        super().__init__(Biquadratic(pair_law(shells, law, pairs)), units=units, species=species)
 
     @classmethod
     def from_config(cls, config: PairConfig) -> BiquadraticCalculator:
         """Calculator from the table of an input file."""
-        return cls(config.shells, config.radial())
+        return cls(**config.laws())
 
 
 class DMICalculator(TermCalculator):
@@ -181,8 +191,8 @@ class DMICalculator(TermCalculator):
 
     Parameters
     ----------
-    shells, law
-        D by neighbour shell or by distance, energy, as for Heisenberg exchange.
+    shells, law, pairs
+        D by neighbour shell, by distance or by pair of species, energy, as for Heisenberg exchange.
     normal : (3,), optional
         Normal n of an interfacial DMI; default: bulk DMI along the bonds e_ij.
     units : str, optional
@@ -197,18 +207,20 @@ class DMICalculator(TermCalculator):
         shells: Sequence[float] | None = None,
         law: RadialLaw | None = None,
         normal: ArrayLike | None = None,
+        pairs: PairTable | None = None,
         *,
         units: str | None = None,
+        species: Sequence[str] | None = None,
     ) -> None:
         direction = None if normal is None else unit_vector(normal, "normal")
-        super().__init__(DzyaloshinskiiMoriya(pair_law(shells, law), direction), units=units)
+        super().__init__(DzyaloshinskiiMoriya(pair_law(shells, law, pairs), direction), units=units, species=species)
         broken = {"spin_rotation", "lattice_rotation"} | (set() if normal is None else {"joint_rotation"})
         self.symmetries = _ALL - broken
 
     @classmethod
     def from_config(cls, config: DMIConfig) -> DMICalculator:
         """Calculator from the table of an input file."""
-        return cls(config.shells, config.radial(), config.normal)
+        return cls(**config.laws(), normal=config.normal)
 
 
 class UniaxialAnisotropyCalculator(TermCalculator):
@@ -228,13 +240,21 @@ class UniaxialAnisotropyCalculator(TermCalculator):
     citation = "L. D. Landau and E. M. Lifshitz, Electrodynamics of Continuous Media, sec. 40"
     symmetries = _ALL - {"spin_rotation", "joint_rotation"}
 
-    def __init__(self, strength: float, axis: ArrayLike = (0, 0, 1), *, units: str | None = None) -> None:
-        super().__init__(UniaxialAnisotropy(finite(strength, "strength"), unit_vector(axis, "axis")), units=units)
+    def __init__(
+        self,
+        strength: float,
+        axis: ArrayLike = (0, 0, 1),
+        *,
+        units: str | None = None,
+        species: Sequence[str] | None = None,
+    ) -> None:
+        term = UniaxialAnisotropy(finite(strength, "strength"), unit_vector(axis, "axis"))
+        super().__init__(term, units=units, species=species)
 
     @classmethod
     def from_config(cls, config: UniaxialConfig) -> UniaxialAnisotropyCalculator:
         """Calculator from the table of an input file."""
-        return cls(config.strength, config.axis)
+        return cls(config.strength, config.axis, species=config.species)
 
 
 class CubicAnisotropyCalculator(TermCalculator):
@@ -254,16 +274,23 @@ class CubicAnisotropyCalculator(TermCalculator):
     citation = "L. D. Landau and E. M. Lifshitz, Electrodynamics of Continuous Media, sec. 40"
     symmetries = _ALL - {"spin_rotation", "joint_rotation"}
 
-    def __init__(self, strength: float, axes: ArrayLike | None = None, *, units: str | None = None) -> None:
+    def __init__(
+        self,
+        strength: float,
+        axes: ArrayLike | None = None,
+        *,
+        units: str | None = None,
+        species: Sequence[str] | None = None,
+    ) -> None:
         frame = np.eye(3) if axes is None else np.array([unit_vector(axis, "cube axis") for axis in np.asarray(axes)])
         if frame.shape != (3, 3) or not np.allclose(frame @ frame.T, np.eye(3), atol=1e-9):
             raise ModelError(f"cube axes must be three orthogonal vectors, got {axes!r}")
-        super().__init__(CubicAnisotropy(finite(strength, "strength"), frame), units=units)
+        super().__init__(CubicAnisotropy(finite(strength, "strength"), frame), units=units, species=species)
 
     @classmethod
     def from_config(cls, config: CubicConfig) -> CubicAnisotropyCalculator:
         """Calculator from the table of an input file."""
-        return cls(config.strength, config.axes)
+        return cls(config.strength, config.axes, species=config.species)
 
 
 class ZeemanCalculator(TermCalculator):
@@ -291,28 +318,3 @@ class ZeemanCalculator(TermCalculator):
     def from_config(cls, config: ZeemanConfig) -> ZeemanCalculator:
         """Calculator from the table of an input file."""
         return cls(config.field)
-
-
-def pair_law(shells: Sequence[float] | None, law: RadialLaw | None) -> PairLaw:
-    """A shell law or a law of distance, whichever is given; ModelError unless exactly one is."""
-    if (shells is None) == (law is None):
-        raise ModelError("give exactly one of shells=[...] (by neighbour shell) and law=... (by distance)")
-    if law is not None:
-        return DistanceLaw(law)
-    assert shells is not None
-    return ShellLaw(shells)
-
-
-def unit_vector(vector: ArrayLike, what: str) -> FloatArray:
-    """`vector` (3,) normalized; ModelError if it is no finite vector."""
-    value = np.asarray(vector, dtype=np.float64)
-    if value.shape != (3,) or not np.isfinite(value).all():
-        raise ModelError(f"{what} must be a finite vector of three numbers, got {vector!r}")
-    return normalized(value[None, :], what)[0]
-
-
-def finite(value: float, what: str) -> float:
-    """`value` as a float; ModelError if it is not finite."""
-    if not np.isfinite(value):
-        raise ModelError(f"{what} must be finite, got {value}")
-    return float(value)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from spinase.classical.local_model import LocalModel
 from spinase.classical.terms import FrozenTerm, Term
 from spinase.geometry import Geometry
 
@@ -40,6 +41,11 @@ class UniaxialAnisotropy(Term, FrozenTerm):
         """H_i = 2 K (s_i.n) n."""
         return 2.0 * self.strength * np.outer(spins @ self.axis, self.axis)
 
+    def local_model(self, lengths: FloatArray) -> LocalModel:
+        """Q = K n n on every site."""
+        matrix = self.strength * np.outer(self.axis, self.axis)
+        return LocalModel(len(lengths), quadratic=np.broadcast_to(matrix, (len(lengths), 3, 3)))
+
 
 @dataclass(frozen=True, eq=False)
 class CubicAnisotropy(Term, FrozenTerm):
@@ -70,3 +76,7 @@ class CubicAnisotropy(Term, FrozenTerm):
         local = spins @ self.axes.T
         others = np.sum(local**2, axis=1, keepdims=True) - local**2
         return -2.0 * self.strength * (local * others) @ self.axes
+
+    def local_model(self, lengths: FloatArray) -> LocalModel:
+        """One cubic anisotropy."""
+        return LocalModel(len(lengths), cubic=[(np.full(len(lengths), self.strength), self.axes)])

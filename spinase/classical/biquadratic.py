@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spinase.classical.terms import FrozenTerm, Term, pull_on_bonds
+from spinase.classical.kernels import biquadratic_field, compressed_rows, overlaps
+from spinase.classical.local_model import LocalModel, pair_model
+from spinase.classical.terms import FrozenTerm, Term, pull_along_bonds
 from spinase.geometry import Bonds, Geometry
 from spinase.pair_laws import PairLaw
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +32,7 @@ class Biquadratic(Term):
 
     def freeze(self, geometry: Geometry) -> FrozenBiquadratic:
         """Bonds and couplings of a geometry."""
-        return FrozenBiquadratic(*self.law.amplitudes(geometry))
+        return FrozenBiquadratic(*self.law.amplitudes(geometry), len(geometry))
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,9 +42,16 @@ class FrozenBiquadratic(FrozenTerm):
     bonds: Bonds
     couplings: FloatArray
     slopes: FloatArray
+    sites: int
+
+    @cached_property
+    def rows(self) -> tuple[IntArray, IntArray, FloatArray]:
+        """Starts, neighbours and couplings of every site."""
+        starts, neighbours, bonds = compressed_rows(self.bonds.first, self.bonds.second, self.sites)
+        return starts, neighbours, self.couplings[np.abs(bonds) - 1]
 
     def _overlap(self, spins: FloatArray) -> FloatArray:
-        return np.einsum("ba,ba->b", spins[self.bonds.first], spins[self.bonds.second])
+        return overlaps(self.bonds.first, self.bonds.second, np.ascontiguousarray(spins))
 
     def energy(self, spins: FloatArray, lengths: FloatArray) -> float:
         """E = -sum K (s_i.s_j)^2."""
@@ -48,13 +59,12 @@ class FrozenBiquadratic(FrozenTerm):
 
     def gradient(self, spins: FloatArray, lengths: FloatArray) -> FloatArray:
         """H_i = 2 sum_j K_ij (s_i.s_j) s_j."""
-        weight = (2.0 * self.couplings * self._overlap(spins))[:, None]
-        out = np.zeros_like(spins)
-        np.add.at(out, self.bonds.first, weight * spins[self.bonds.second])
-        np.add.at(out, self.bonds.second, weight * spins[self.bonds.first])
-        return out
+        return biquadratic_field(*self.rows, np.ascontiguousarray(spins))
 
     def lattice(self, spins: FloatArray, lengths: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """From dE/d(bond) = -K'(r) (s_i.s_j)^2 along the bond."""
-        scale = -self.slopes * self._overlap(spins) ** 2 / self.bonds.distances
-        return pull_on_bonds(self.bonds, scale[:, None] * self.bonds.vectors, len(spins))
+        """From dE/d(bond length) = -K'(r) (s_i.s_j)^2."""
+        return pull_along_bonds(self.bonds, -self.slopes * self._overlap(spins) ** 2, len(spins))
+
+    def local_model(self, lengths: FloatArray) -> LocalModel:
+        """K on every pair."""
+        return pair_model(self.sites, self.bonds.first, self.bonds.second, None, self.couplings)

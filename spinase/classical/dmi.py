@@ -6,15 +6,19 @@ D_ij = D e_ij (bulk, along the bond) or D n x e_ij (interfacial, n the normal), 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spinase.classical.kernels import chiral_field, compressed_rows
+from spinase.classical.local_model import LocalModel, pair_model
 from spinase.classical.terms import FrozenTerm, Term, pull_on_bonds
 from spinase.geometry import Bonds, Geometry
 from spinase.pair_laws import PairLaw
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +38,7 @@ class DzyaloshinskiiMoriya(Term):
 
     def freeze(self, geometry: Geometry) -> FrozenDMI:
         """Bonds and D vectors of a geometry."""
-        return FrozenDMI(*self.law.amplitudes(geometry), self.normal)
+        return FrozenDMI(*self.law.amplitudes(geometry), self.normal, len(geometry))
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +49,13 @@ class FrozenDMI(FrozenTerm):
     couplings: FloatArray
     slopes: FloatArray
     normal: FloatArray | None
+    sites: int
+
+    @cached_property
+    def rows(self) -> tuple[IntArray, IntArray, FloatArray]:
+        """Starts, neighbours and D_ij (n, 3) of every site; D_ji = -D_ij."""
+        starts, neighbours, bonds = compressed_rows(self.bonds.first, self.bonds.second, self.sites)
+        return starts, neighbours, np.sign(bonds)[:, None] * self._vectors()[np.abs(bonds) - 1]
 
     def _unit(self) -> FloatArray:
         return self.bonds.vectors / self.bonds.distances[:, None]
@@ -58,12 +69,8 @@ class FrozenDMI(FrozenTerm):
         return -float(np.sum(self._vectors() * np.cross(spins[self.bonds.first], spins[self.bonds.second])))
 
     def gradient(self, spins: FloatArray, lengths: FloatArray) -> FloatArray:
-        """H_i = s_j x D_ij and H_j = D_ij x s_i."""
-        vectors = self._vectors()
-        out = np.zeros_like(spins)
-        np.add.at(out, self.bonds.first, np.cross(spins[self.bonds.second], vectors))
-        np.add.at(out, self.bonds.second, np.cross(vectors, spins[self.bonds.first]))
-        return out
+        """H_i = sum_j s_j x D_ij."""
+        return chiral_field(*self.rows, np.ascontiguousarray(spins))
 
     def lattice(self, spins: FloatArray, lengths: FloatArray) -> tuple[FloatArray, FloatArray]:
         """E_b = -D(r) e.A with A = s_i x s_j (bulk) or (s_i x s_j) x n: both D and the direction e depend on r."""
@@ -73,3 +80,7 @@ class FrozenDMI(FrozenTerm):
         along = np.einsum("ba,ba->b", unit, axial)[:, None]
         turning = (self.couplings / self.bonds.distances)[:, None] * (axial - along * unit)
         return pull_on_bonds(self.bonds, -self.slopes[:, None] * along * unit - turning, len(spins))
+
+    def local_model(self, lengths: FloatArray) -> LocalModel:
+        """The antisymmetric matrix of D on every pair: s_i.J s_j = D.(s_i x s_j)."""
+        return pair_model(self.sites, self.bonds.first, self.bonds.second, np.cross(self._vectors()[:, None, :], np.eye(3)))

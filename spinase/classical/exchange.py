@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from spinase.classical.terms import FrozenTerm, Term, pull_on_bonds
+from spinase.classical.kernels import compressed_rows, exchange_field, overlaps
+from spinase.classical.local_model import LocalModel, pair_model
+from spinase.classical.terms import FrozenTerm, Term, pull_along_bonds
 from spinase.geometry import Bonds, Geometry
 from spinase.pair_laws import PairLaw
 
@@ -24,60 +26,56 @@ class Heisenberg(Term):
     ----------
     law : PairLaw
         J by neighbour shell or by distance, energy.
+    offset : bool
+        Count energies from the ferromagnet: E = -sum J_ij (s_i.s_j - 1).  Fields and spin dynamics are the same; pairs of
+        parallel spins then exert no force on the atoms, so a lattice potential fitted to the ferromagnet stays as it is.
     """
 
     law: PairLaw
+    offset: bool = False
 
     def freeze(self, geometry: Geometry) -> FrozenHeisenberg:
         """Both directions of every bond, row by row."""
-        bonds, values, slopes = self.law.amplitudes(geometry)
-        return FrozenHeisenberg(bonds, slopes, *neighbour_table(bonds, values, len(geometry)))
+        return FrozenHeisenberg(*self.law.amplitudes(geometry), len(geometry), self.offset)
 
 
 @dataclass(frozen=True, eq=False)
 class FrozenHeisenberg(FrozenTerm):
-    """Exchange on a geometry: neighbours of site i are ``neighbours[starts[i]:starts[i + 1]]``, couplings likewise."""
+    """Exchange on a geometry."""
 
     bonds: Bonds
-    slopes: FloatArray
-    starts: IntArray
-    neighbours: IntArray
     couplings: FloatArray
+    slopes: FloatArray
+    sites: int
+    offset: bool = False
+
+    @cached_property
+    def rows(self) -> tuple[IntArray, IntArray, FloatArray]:
+        """Starts, neighbours and couplings: those of site i are at ``starts[i]:starts[i + 1]``."""
+        starts, neighbours, bonds = compressed_rows(self.bonds.first, self.bonds.second, self.sites)
+        return starts, neighbours, self.couplings[np.abs(bonds) - 1]
+
+    def _reference(self, lengths: FloatArray) -> FloatArray | float:
+        """1 on bonds of magnetic sites if energies count from the ferromagnet, else 0."""
+        if not self.offset:
+            return 0.0
+        both = (lengths[self.bonds.first] > 0.0) & (lengths[self.bonds.second] > 0.0)
+        return both.astype(np.float64)
 
     def energy(self, spins: FloatArray, lengths: FloatArray) -> float:
-        """E = -1/2 sum_i s_i.H_i."""
-        return -0.5 * float(np.einsum("ia,ia->", spins, self.gradient(spins, lengths)))
+        """E = -sum J s_i.s_j, or from the ferromagnet."""
+        overlap = overlaps(self.bonds.first, self.bonds.second, np.ascontiguousarray(spins))
+        return -float(self.couplings @ (overlap - self._reference(lengths)))
 
     def gradient(self, spins: FloatArray, lengths: FloatArray) -> FloatArray:
         """H_i = sum_j J_ij s_j."""
-        return exchange_field(self.starts, self.neighbours, self.couplings, np.ascontiguousarray(spins))
+        return exchange_field(*self.rows, np.ascontiguousarray(spins))
 
     def lattice(self, spins: FloatArray, lengths: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """From dE/d(bond) = -J'(r) s_i.s_j along the bond."""
-        overlap = np.einsum("ba,ba->b", spins[self.bonds.first], spins[self.bonds.second])
-        tension = (-self.slopes * overlap / self.bonds.distances)[:, None] * self.bonds.vectors
-        return pull_on_bonds(self.bonds, tension, len(spins))
+        """From dE/d(bond length) = -J'(r) s_i.s_j."""
+        overlap = overlaps(self.bonds.first, self.bonds.second, np.ascontiguousarray(spins))
+        return pull_along_bonds(self.bonds, -self.slopes * (overlap - self._reference(lengths)), len(spins))
 
-
-def neighbour_table(bonds: Bonds, values: FloatArray, sites: int) -> tuple[IntArray, IntArray, FloatArray]:
-    """Compressed rows (starts, neighbours, couplings) over both directions of the bonds."""
-    rows = np.concatenate([bonds.first, bonds.second])
-    columns = np.concatenate([bonds.second, bonds.first])
-    order = np.lexsort((columns, rows))
-    starts = np.searchsorted(rows[order], np.arange(sites + 1)).astype(np.int64)
-    return starts, columns[order], np.concatenate([values, values])[order]
-
-
-@njit(cache=True)
-def exchange_field(starts: IntArray, neighbours: IntArray, couplings: FloatArray, spins: FloatArray) -> FloatArray:
-    """H_i = sum_j J_ij s_j over compressed rows, (N, 3)."""
-    out = np.empty_like(spins)
-    for i in range(spins.shape[0]):
-        x, y, z = 0.0, 0.0, 0.0
-        for k in range(starts[i], starts[i + 1]):
-            j, coupling = neighbours[k], couplings[k]
-            x += coupling * spins[j, 0]
-            y += coupling * spins[j, 1]
-            z += coupling * spins[j, 2]
-        out[i, 0], out[i, 1], out[i, 2] = x, y, z
-    return out
+    def local_model(self, lengths: FloatArray) -> LocalModel:
+        """J times the unit matrix on every pair."""
+        return pair_model(self.sites, self.bonds.first, self.bonds.second, self.couplings[:, None, None] * np.eye(3))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from spinase.classical.local_model import LocalModel
 from spinase.classical.terms import FrozenTerm, Term
 from spinase.geometry import Geometry
 
@@ -36,3 +37,7 @@ class Zeeman(Term, FrozenTerm):
     def gradient(self, spins: FloatArray, lengths: FloatArray) -> FloatArray:
         """H_i = mu_i B."""
         return lengths[:, None] * self.field
+
+    def local_model(self, lengths: FloatArray) -> LocalModel:
+        """h_i = mu_i B."""
+        return LocalModel(len(lengths), linear=lengths[:, None] * self.field)

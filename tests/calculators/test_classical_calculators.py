@@ -16,7 +16,8 @@ from spinase.calculators import (
     UniaxialAnisotropyCalculator,
     ZeemanCalculator,
 )
-from spinase.calculators.classical import DMIConfig, PairConfig
+from spinase.calculators.classical import DMIConfig, HeisenbergConfig
+from spinase.calculators.options import PairConfig
 from spinase.errors import InvalidGeometryError, ModelError, UnitMismatchError
 from spinase.radial import Exponential
 
@@ -70,7 +71,7 @@ def test_declared_symmetries() -> None:
 
 def test_configs_build_the_same_calculators() -> None:
     atoms = SpinAtoms.lattice("square", (4, 4), rng=1)
-    by_config = HeisenbergCalculator.from_config(PairConfig(shells=[1.0, 0.2]))
+    by_config = HeisenbergCalculator.from_config(HeisenbergConfig(shells=[1.0, 0.2]))
     assert by_config.get_property("energy", atoms) == HeisenbergCalculator([1.0, 0.2]).get_property("energy", atoms)
     dmi = DMICalculator.from_config(DMIConfig(shells=[0.4], normal=(0, 0, 2)))
     assert dmi.get_property("energy", atoms) == DMICalculator([0.4], normal=(0, 0, 1)).get_property("energy", atoms)
@@ -78,7 +79,7 @@ def test_configs_build_the_same_calculators() -> None:
     from_law = BiquadraticCalculator.from_config(PairConfig.model_validate({"law": law}))
     direct = BiquadraticCalculator(law=Exponential(0.5, 2.0, 1.0, 1.8, 0.18))
     assert from_law.get_property("energy", atoms) == direct.get_property("energy", atoms)
-    with pytest.raises(ValidationError, match="give exactly one of shells and law"):
+    with pytest.raises(ValidationError, match="give exactly one of shells, law, power, bethe_slater, morse, pairs"):
         PairConfig()
 
 

@@ -1,0 +1,171 @@
+"""Options shared by the classical calculators: couplings by shell, by distance or by species, vectors, species."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from ase.data import atomic_numbers
+from numpy.typing import ArrayLike, NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from spinase.errors import ModelError
+from spinase.pair_laws import DistanceLaw, PairLaw, ShellLaw, SpeciesLaw
+from spinase.radial import BetheSlater, Exponential, Morse, PowerLaw, RadialLaw
+from spinase.spin_algebra import normalized
+
+FloatArray = NDArray[np.float64]
+PairTable = Mapping[str, Sequence[float] | RadialLaw]
+"""Couplings by pair of species: ``{"Fe-Co": [J_1, ...] or a law of distance}``."""
+
+
+class OptionTable(BaseModel):
+    """A table of an input file; unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class ExponentialLawConfig(OptionTable):
+    """v(r) = amplitude exp(-decay (r - reference)), smoothly cut off."""
+
+    amplitude: float = Field(description="coupling at the reference distance [energy]")
+    decay: float = Field(description="inverse decay length [1/length]")
+    reference: float = Field(description="reference distance [length]")
+    cutoff: float = Field(gt=0, description="distance beyond which the coupling is zero [length]")
+    switch_width: float | None = Field(None, gt=0, description="width of the smooth step before the cutoff [length]")
+
+    def build(self) -> RadialLaw:
+        """The law of distance."""
+        width = 0.1 * self.cutoff if self.switch_width is None else self.switch_width
+        return Exponential(self.amplitude, self.decay, self.reference, self.cutoff, width)
+
+
+class PowerLawConfig(OptionTable):
+    """v(r) = amplitude (reference/r)^exponent, smoothly cut off."""
+
+    amplitude: float = Field(description="coupling at the reference distance [energy]")
+    exponent: float = Field(description="exponent")
+    reference: float = Field(gt=0, description="reference distance [length]")
+    cutoff: float = Field(gt=0, description="distance beyond which the coupling is zero [length]")
+    switch_width: float | None = Field(None, gt=0, description="width of the smooth step before the cutoff [length]")
+
+    def build(self) -> RadialLaw:
+        """The law of distance."""
+        width = 0.1 * self.cutoff if self.switch_width is None else self.switch_width
+        return PowerLaw(self.amplitude, self.exponent, self.reference, self.cutoff, width)
+
+
+class BetheSlaterConfig(OptionTable):
+    """v(r) = 4 a (r/d)^2 [1 - b (r/d)^2] exp(-(r/d)^2)."""
+
+    amplitude: float = Field(description="a [energy]")
+    shape: float = Field(description="b")
+    range: float = Field(gt=0, description="d [length]")
+    cutoff: float = Field(gt=0, description="distance beyond which the coupling is zero [length]")
+    switch_width: float | None = Field(None, gt=0, description="width of the smooth step; absent: cut off sharply [length]")
+
+    def build(self) -> RadialLaw:
+        """The law of distance."""
+        return BetheSlater(self.amplitude, self.shape, self.range, self.cutoff, self.switch_width)
+
+
+class MorseConfig(OptionTable):
+    """v(r) = depth [exp(-2 decay (r - reference)) - 2 exp(-decay (r - reference))], smoothly cut off."""
+
+    depth: float = Field(description="depth of the well [energy]")
+    decay: float = Field(description="a [1/length]")
+    reference: float = Field(description="bottom of the well [length]")
+    cutoff: float = Field(gt=0, description="distance beyond which the potential is zero [length]")
+    switch_width: float | None = Field(None, gt=0, description="width of the smooth step before the cutoff [length]")
+
+    def build(self) -> RadialLaw:
+        """The law of distance."""
+        width = 0.1 * self.cutoff if self.switch_width is None else self.switch_width
+        return Morse(self.depth, self.decay, self.reference, self.cutoff, width)
+
+
+class OnePairConfig(OptionTable):
+    """Coupling by neighbour shell, or by distance in one of several forms."""
+
+    shells: list[float] | None = Field(None, description="couplings by neighbour shell of a lattice [energy]")
+    law: ExponentialLawConfig | None = Field(None, description="exponential in the distance")
+    power: PowerLawConfig | None = Field(None, description="power of the distance")
+    bethe_slater: BetheSlaterConfig | None = Field(None, description="Bethe-Slater curve")
+    morse: MorseConfig | None = Field(None, description="Morse curve")
+
+    @model_validator(mode="after")
+    def _one_law(self) -> OnePairConfig:
+        names = [name for name in type(self).model_fields if name in _LAWS and getattr(self, name) is not None]
+        if len(names) != 1:
+            offered = [name for name in _LAWS if name in type(self).model_fields]
+            raise ValueError(f"give exactly one of {', '.join(offered)} (got {', '.join(names) or 'none'})")
+        return self
+
+    def coupling(self) -> Sequence[float] | RadialLaw:
+        """Shells, or the law of distance."""
+        if self.shells is not None:
+            return self.shells
+        return next(getattr(self, name) for name in _LAWS[1:5] if getattr(self, name) is not None).build()
+
+
+_LAWS = ("shells", "law", "power", "bethe_slater", "morse", "pairs")
+
+
+class PairConfig(OnePairConfig):
+    """Coupling by neighbour shell, by distance, or by pair of species."""
+
+    pairs: dict[str, OnePairConfig] | None = Field(None, description='by species, such as { "Fe-Co" = { shells = [1.0] } }')
+    species: list[str] | None = Field(None, description="only among sites of these species; absent: all")
+
+    def laws(self) -> dict[str, Any]:
+        """Arguments shells, law, pairs and species of a calculator."""
+        if self.pairs is not None:
+            return {"pairs": {key: pair.coupling() for key, pair in self.pairs.items()}, "species": self.species}
+        coupling = self.coupling()
+        return {"law" if isinstance(coupling, RadialLaw) else "shells": coupling, "species": self.species}
+
+
+def pair_law(shells: Sequence[float] | None = None, law: RadialLaw | None = None, pairs: PairTable | None = None) -> PairLaw:
+    """A shell law, a law of distance or a table by species, whichever is given; ModelError unless exactly one is."""
+    if sum(given is not None for given in (shells, law, pairs)) != 1:
+        raise ModelError(
+            "give exactly one of shells=[...] (by neighbour shell), law=... (by distance) and pairs={...} (by species)"
+        )
+    if law is not None:
+        return DistanceLaw(law)
+    if shells is not None:
+        return ShellLaw(shells)
+    assert pairs is not None
+    return SpeciesLaw(
+        {_pair_numbers(key): DistanceLaw(one) if isinstance(one, RadialLaw) else ShellLaw(one) for key, one in pairs.items()}
+    )
+
+
+def _pair_numbers(key: str) -> tuple[int, int]:
+    one, dash, two = key.partition("-")
+    if not dash:
+        raise ModelError(f"a pair of species is written 'Fe-Co', got {key!r}")
+    return number_of(one), number_of(two)
+
+
+def number_of(symbol: str) -> int:
+    """Atomic number of a chemical symbol; ModelError if there is none."""
+    if symbol.strip() not in atomic_numbers:
+        raise ModelError(f"{symbol!r} is no chemical symbol")
+    return int(atomic_numbers[symbol.strip()])
+
+
+def unit_vector(vector: ArrayLike, what: str) -> FloatArray:
+    """`vector` (3,) normalized; ModelError if it is no finite vector."""
+    value = np.asarray(vector, dtype=np.float64)
+    if value.shape != (3,) or not np.isfinite(value).all():
+        raise ModelError(f"{what} must be a finite vector of three numbers, got {vector!r}")
+    return normalized(value[None, :], what)[0]
+
+
+def finite(value: float, what: str) -> float:
+    """`value` as a float; ModelError if it is not finite."""
+    if not np.isfinite(value):
+        raise ModelError(f"{what} must be finite, got {value}")
+    return float(value)

@@ -1,0 +1,144 @@
+"""Compiled loops over bonds that the pair terms share."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+
+@njit(cache=True)
+def compressed_rows(first: IntArray, second: IntArray, sites: int) -> tuple[IntArray, IntArray, IntArray]:
+    """Both directions of the bonds, row by row: starts (sites + 1,), neighbours, and bond + 1 (negative: reversed)."""
+    starts = np.zeros(sites + 1, dtype=np.int64)
+    for b in range(len(first)):
+        starts[first[b] + 1] += 1
+        starts[second[b] + 1] += 1
+    for i in range(sites):
+        starts[i + 1] += starts[i]
+    place = starts[:-1].copy()
+    neighbours, bonds = np.empty(2 * len(first), dtype=np.int64), np.empty(2 * len(first), dtype=np.int64)
+    for b in range(len(first)):  # reversed bonds first: with bonds in order of their first site, rows are then ascending
+        i = second[b]
+        neighbours[place[i]], bonds[place[i]] = first[b], -b - 1
+        place[i] += 1
+    for b in range(len(first)):
+        i = first[b]
+        neighbours[place[i]], bonds[place[i]] = second[b], b + 1
+        place[i] += 1
+    return starts, neighbours, bonds
+
+
+@njit(cache=True)
+def exchange_field(starts: IntArray, neighbours: IntArray, couplings: FloatArray, spins: FloatArray) -> FloatArray:
+    """H_i = sum_j J_ij s_j over compressed rows, (N, 3)."""
+    out = np.empty_like(spins)
+    for i in range(spins.shape[0]):
+        x, y, z = 0.0, 0.0, 0.0
+        for k in range(starts[i], starts[i + 1]):
+            j, coupling = neighbours[k], couplings[k]
+            x += coupling * spins[j, 0]
+            y += coupling * spins[j, 1]
+            z += coupling * spins[j, 2]
+        out[i, 0], out[i, 1], out[i, 2] = x, y, z
+    return out
+
+
+@njit(cache=True)
+def chiral_field(starts: IntArray, neighbours: IntArray, vectors: FloatArray, spins: FloatArray) -> FloatArray:
+    """H_i = sum_j s_j x D_ij over compressed rows, (N, 3)."""
+    out = np.empty_like(spins)
+    for i in range(spins.shape[0]):
+        x, y, z = 0.0, 0.0, 0.0
+        for k in range(starts[i], starts[i + 1]):
+            j = neighbours[k]
+            sx, sy, sz, dx, dy, dz = spins[j, 0], spins[j, 1], spins[j, 2], vectors[k, 0], vectors[k, 1], vectors[k, 2]
+            x += sy * dz - sz * dy
+            y += sz * dx - sx * dz
+            z += sx * dy - sy * dx
+        out[i, 0], out[i, 1], out[i, 2] = x, y, z
+    return out
+
+
+@njit(cache=True)
+def tensor_field(starts: IntArray, neighbours: IntArray, tensors: FloatArray, spins: FloatArray) -> FloatArray:
+    """H_i = sum_j J_ij s_j with tensors (n, 3, 3) over compressed rows, (N, 3)."""
+    out = np.zeros_like(spins)
+    for i in range(spins.shape[0]):
+        for k in range(starts[i], starts[i + 1]):
+            j = neighbours[k]
+            for a in range(3):
+                out[i, a] += tensors[k, a, 0] * spins[j, 0] + tensors[k, a, 1] * spins[j, 1] + tensors[k, a, 2] * spins[j, 2]
+    return out
+
+
+@njit(cache=True)
+def biquadratic_field(starts: IntArray, neighbours: IntArray, couplings: FloatArray, spins: FloatArray) -> FloatArray:
+    """H_i = 2 sum_j K_ij (s_i.s_j) s_j over compressed rows, (N, 3)."""
+    out = np.empty_like(spins)
+    for i in range(spins.shape[0]):
+        x, y, z = 0.0, 0.0, 0.0
+        for k in range(starts[i], starts[i + 1]):
+            j = neighbours[k]
+            sx, sy, sz = spins[j, 0], spins[j, 1], spins[j, 2]
+            weight = 2.0 * couplings[k] * (spins[i, 0] * sx + spins[i, 1] * sy + spins[i, 2] * sz)
+            x += weight * sx
+            y += weight * sy
+            z += weight * sz
+        out[i, 0], out[i, 1], out[i, 2] = x, y, z
+    return out
+
+
+@njit(cache=True)
+def overlaps(first: IntArray, second: IntArray, spins: FloatArray) -> FloatArray:
+    """s_i.s_j on every bond, (n,)."""
+    out = np.empty(len(first))
+    for b in range(len(first)):
+        i, j = first[b], second[b]
+        out[b] = spins[i, 0] * spins[j, 0] + spins[i, 1] * spins[j, 1] + spins[i, 2] * spins[j, 2]
+    return out
+
+
+@njit(cache=True)
+def pull(
+    first: IntArray, second: IntArray, vectors: FloatArray, tension: FloatArray, sites: int
+) -> tuple[FloatArray, FloatArray]:
+    """Forces (sites, 3) and virial (3, 3) of `tension` = dE/d(bond vector) (n, 3)."""
+    forces, virial = np.zeros((sites, 3)), np.zeros((3, 3))
+    for b in range(len(first)):
+        i, j = first[b], second[b]
+        for a in range(3):
+            t = tension[b, a]
+            forces[i, a] += t
+            forces[j, a] -= t
+            for c in range(3):
+                virial[a, c] += t * vectors[b, c]
+    return forces, virial
+
+
+@njit(cache=True)
+def central_pull(
+    first: IntArray, second: IntArray, vectors: FloatArray, strength: FloatArray, sites: int
+) -> tuple[FloatArray, FloatArray]:
+    """As :func:`pull` for tensions strength (n,) times the bond vectors."""
+    forces, virial = np.zeros((sites, 3)), np.zeros((3, 3))
+    for b in range(len(first)):
+        i, j, w = first[b], second[b], strength[b]
+        x, y, z = vectors[b, 0], vectors[b, 1], vectors[b, 2]
+        forces[i, 0] += w * x
+        forces[i, 1] += w * y
+        forces[i, 2] += w * z
+        forces[j, 0] -= w * x
+        forces[j, 1] -= w * y
+        forces[j, 2] -= w * z
+        virial[0, 0] += w * x * x
+        virial[0, 1] += w * x * y
+        virial[0, 2] += w * x * z
+        virial[1, 1] += w * y * y
+        virial[1, 2] += w * y * z
+        virial[2, 2] += w * z * z
+    virial[1, 0], virial[2, 0], virial[2, 1] = virial[0, 1], virial[0, 2], virial[1, 2]
+    return forces, virial

@@ -1,0 +1,96 @@
+"""Energies that are cheap to change one spin at a time: what Monte Carlo sampling needs of a classical model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+
+def _none(*shape: int) -> FloatArray:
+    return np.zeros(shape)
+
+
+@dataclass(frozen=True, eq=False)
+class LocalModel:
+    """E = -sum_{pairs} [s_i.J_ij s_j + K_ij (s_i.s_j)^2] - sum_i [h_i.s_i + s_i.Q_i s_i] + cubic anisotropies.
+
+    Attributes
+    ----------
+    sites : int
+        Number of sites N.
+    rows, columns : (n,)
+        Pairs of sites, both directions of every bond.
+    tensors : (n, 3, 3)
+        J_ij on them, energy; J_ji is its transpose.
+    biquadratic : (n,)
+        K_ij on them, energy.
+    linear : (N, 3)
+        h_i, energy.
+    quadratic : (N, 3, 3)
+        Q_i, energy; symmetric.
+    cubic : list of (strengths, axes)
+        Cubic anisotropies C_c of every site (N,), energy, with the rows of `axes` (3, 3).
+    """
+
+    sites: int
+    rows: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    columns: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    tensors: FloatArray = field(default_factory=lambda: _none(0, 3, 3))
+    biquadratic: FloatArray = field(default_factory=lambda: _none(0))
+    linear: FloatArray | None = None
+    quadratic: FloatArray | None = None
+    cubic: Sequence[tuple[FloatArray, FloatArray]] = ()
+
+
+def add_models(models: Sequence[tuple[float, LocalModel]]) -> LocalModel:
+    """Weighted sum of models of one magnet; entries of the same pair are added."""
+    sites = models[0][1].sites
+    rows, columns = (np.concatenate([getattr(m, name) for _, m in models]) for name in ("rows", "columns"))
+    tensors = np.concatenate([w * m.tensors for w, m in models])
+    biquadratic = np.concatenate([w * m.biquadratic for w, m in models])
+    key, inverse = np.unique(rows * sites + columns, return_inverse=True)
+    tensor_sum, biquadratic_sum = np.zeros((len(key), 3, 3)), np.zeros(len(key))
+    np.add.at(tensor_sum, inverse, tensors)
+    if (biquadratic != 0.0).any():  # (s_i.s_j)^2 of the two images of one pair add up as couplings do
+        np.add.at(biquadratic_sum, inverse, biquadratic)
+    linear, quadratic = np.zeros((sites, 3)), np.zeros((sites, 3, 3))
+    for weight, model in models:
+        linear += 0.0 if model.linear is None else weight * model.linear
+        quadratic += 0.0 if model.quadratic is None else weight * model.quadratic
+    return LocalModel(
+        sites,
+        key // sites,
+        key % sites,
+        tensor_sum,
+        biquadratic_sum,
+        linear,
+        quadratic,
+        [(weight * strength, axes) for weight, model in models for strength, axes in model.cubic],
+    )
+
+
+def pair_model(
+    sites: int, first: IntArray, second: IntArray, tensors: FloatArray | None = None, biquadratic: FloatArray | None = None
+) -> LocalModel:
+    """Model of bonds, each pair once: J (n, 3, 3) and/or K (n,) on them.
+
+    A bond from a site to its own image has a constant energy for parallel spins: s.J s, which is an anisotropy of the site.
+    """
+    own = first == second
+    other = ~own
+    rows = np.concatenate([first[other], second[other]])
+    columns = np.concatenate([second[other], first[other]])
+    n = int(other.sum())
+    blocks, squares, quadratic = np.zeros((2 * n, 3, 3)), np.zeros(2 * n), np.zeros((sites, 3, 3))
+    if tensors is not None:
+        blocks = np.concatenate([tensors[other], tensors[other].transpose(0, 2, 1)])
+        np.add.at(quadratic, first[own], 0.5 * (tensors[own] + tensors[own].transpose(0, 2, 1)))
+    if biquadratic is not None:
+        squares = np.concatenate([biquadratic[other], biquadratic[other]])
+    return LocalModel(sites, rows, columns, blocks, squares, None, quadratic)

@@ -1,0 +1,140 @@
+"""Spin-transfer torques: driven fields that are no gradient of an energy.
+
+With the equation ds/dt = -gamma [s x B + ...] (Gilbert form, damping a), a field B stands for a torque -gamma s x B:
+
+* Slonczewski (current through a layer, polarized along p): B = a s x p + b p, so ds/dt = -gamma [a s x (s x p) + b s x p].
+* Zhang-Li (current in the plane): B = -(1/gamma) [s x (u.grad)s + beta (u.grad)s], so
+  ds/dt = -(u.grad)s + beta s x (u.grad)s; u is the drift velocity of the texture, along the motion of the electrons.
+
+J. C. Slonczewski, J. Magn. Magn. Mater. 159, L1 (1996); S. Zhang, Z. Li, Phys. Rev. Lett. 93, 127204 (2004).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from spinase.classical.kernels import compressed_rows
+from spinase.classical.terms import FrozenTerm, Term
+from spinase.errors import InvalidGeometryError, ModelError
+from spinase.geometry import Geometry
+from spinase.pair_laws import ShellLaw
+from spinase.spin_algebra import cross
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+
+class DrivenTerm(FrozenTerm):
+    """A term without an energy: its field is no gradient."""
+
+    def energy(self, spins: FloatArray, lengths: FloatArray) -> float:
+        """There is none.
+
+        Raises
+        ------
+        ModelError
+        """
+        raise ModelError(f"{type(self).__name__} is driven: it has no energy")
+
+
+@dataclass(frozen=True, eq=False)
+class Slonczewski(Term, DrivenTerm):
+    """Spin-transfer torque of a current through the layer.
+
+    Attributes
+    ----------
+    polarization : (3,)
+        Unit vector p.
+    damping_like, field_like : float
+        a and b, energy/moment.
+    """
+
+    polarization: FloatArray
+    damping_like: float
+    field_like: float = 0.0
+
+    def freeze(self, geometry: Geometry) -> Slonczewski:
+        """The term knows no geometry."""
+        return self
+
+    def gradient(self, spins: FloatArray, lengths: FloatArray) -> FloatArray:
+        """mu_i B_i = mu_i (a s x p + b p)."""
+        turning = cross(np.ascontiguousarray(spins), np.broadcast_to(self.polarization, spins.shape).copy())
+        return lengths[:, None] * (self.damping_like * turning + self.field_like * self.polarization)
+
+
+@dataclass(frozen=True, eq=False)
+class ZhangLi(Term):
+    """Spin-transfer torque of a current in the plane, on a lattice.
+
+    Attributes
+    ----------
+    velocity : (3,)
+        u, length/time: the drift velocity -P j g mu_B/(2 e M_s) of spin-polarized carriers.
+    nonadiabaticity : float
+        beta.
+    gyromagnetic_ratio : float
+        gamma of the unit system.
+    """
+
+    velocity: FloatArray
+    nonadiabaticity: float
+    gyromagnetic_ratio: float
+
+    def freeze(self, geometry: Geometry) -> FrozenZhangLi:
+        """Weights of the gradient along u: the best linear fit to the nearest neighbours.
+
+        Raises
+        ------
+        InvalidGeometryError
+            If the nearest neighbours of a site do not span the direction of u.
+        """
+        bonds, _, _ = ShellLaw([1.0]).amplitudes(geometry)
+        starts, neighbours, signed = compressed_rows(bonds.first, bonds.second, len(geometry))
+        vectors = np.sign(signed)[:, None] * bonds.vectors[np.abs(signed) - 1]
+        weights = np.empty(len(neighbours))
+        for i in range(len(geometry)):
+            part = slice(starts[i], starts[i + 1])
+            inverse = np.linalg.pinv(vectors[part].T @ vectors[part], rcond=1e-9)
+            weights[part] = vectors[part] @ (inverse @ self.velocity)
+            if np.linalg.norm(vectors[part].T @ weights[part] - self.velocity) > 1e-6 * np.linalg.norm(self.velocity):
+                raise InvalidGeometryError(
+                    f"the nearest neighbours of site {i} do not span the direction of the current {self.velocity}: "
+                    "turn the current into the plane of the sites"
+                )
+        return FrozenZhangLi(starts, neighbours, weights, self.nonadiabaticity, self.gyromagnetic_ratio)
+
+
+@dataclass(frozen=True, eq=False)
+class FrozenZhangLi(DrivenTerm):
+    """The torque on a lattice."""
+
+    starts: IntArray
+    neighbours: IntArray
+    weights: FloatArray
+    nonadiabaticity: float
+    gyromagnetic_ratio: float
+
+    def gradient(self, spins: FloatArray, lengths: FloatArray) -> FloatArray:
+        """mu_i B_i = -(mu_i/gamma) [s x D + beta D], D = (u.grad) s."""
+        slope = _slope(self.starts, self.neighbours, self.weights, np.ascontiguousarray(spins))
+        turning = cross(np.ascontiguousarray(spins), slope)
+        return (-lengths / self.gyromagnetic_ratio)[:, None] * (turning + self.nonadiabaticity * slope)
+
+
+@njit(cache=True)
+def _slope(starts: IntArray, neighbours: IntArray, weights: FloatArray, spins: FloatArray) -> FloatArray:
+    """(u.grad) s from differences to the neighbours, (N, 3); non-magnetic neighbours count as parallel."""
+    out = np.zeros_like(spins)
+    for i in range(len(spins)):
+        for k in range(starts[i], starts[i + 1]):
+            j = neighbours[k]
+            if spins[j, 0] == 0.0 and spins[j, 1] == 0.0 and spins[j, 2] == 0.0:
+                continue
+            for a in range(3):
+                out[i, a] += weights[k] * (spins[j, a] - spins[i, a])
+    return out

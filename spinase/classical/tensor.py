@@ -1,0 +1,232 @@
+"""Bilinear couplings of any form, E = -sum_{pairs} s_i.J_ij s_j - sum_i s_i.Q_i s_i, on a listed set of bonds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spinase.classical.kernels import compressed_rows, tensor_field
+from spinase.classical.local_model import LocalModel, pair_model
+from spinase.classical.terms import FrozenTerm, Term
+from spinase.errors import InvalidGeometryError, ModelError
+from spinase.geometry import Geometry
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class BondTable:
+    """Couplings of the bonds of one cell, each pair once, between unit vectors.
+
+    Attributes
+    ----------
+    positions : (n, 3)
+        Sites of the cell, length.
+    cell : (3, 3)
+        Its vectors.
+    first, second : (b,)
+        Sites of a bond.
+    shifts : (b, 3)
+        Cell of the second site.
+    tensors : (b, 3, 3)
+        J_ij, energy: its energy is -s_i.J_ij s_j.  J_ij = J 1 is ferromagnetic exchange for J > 0; the antisymmetric part
+        of a vector D, (J)_bc = sum_a eps_abc D_a, is -D.(s_i x s_j).
+    onsite : (n, 3, 3)
+        Q_i, energy: -s_i.Q_i s_i.
+    """
+
+    positions: FloatArray
+    cell: FloatArray
+    first: IntArray
+    second: IntArray
+    shifts: IntArray
+    tensors: FloatArray
+    onsite: FloatArray = field(default_factory=lambda: np.zeros((0, 3, 3)))
+
+    def __post_init__(self) -> None:
+        n, b = len(self.positions), len(self.first)
+        shapes = {"second": (b,), "shifts": (b, 3), "tensors": (b, 3, 3), "cell": (3, 3), "positions": (n, 3)}
+        for name, shape in shapes.items():
+            if np.shape(getattr(self, name)) != shape:
+                raise ModelError(f"bond table: {name} has shape {np.shape(getattr(self, name))}, {shape} is needed")
+        if self.onsite.shape == (0, 3, 3):
+            object.__setattr__(self, "onsite", np.zeros((n, 3, 3)))
+        if self.onsite.shape != (n, 3, 3) or not (np.isfinite(self.tensors).all() and np.isfinite(self.onsite).all()):
+            raise ModelError(f"bond table: onsite must be finite of shape {(n, 3, 3)}, tensors finite")
+        outside = [k for name in ("first", "second") for k in getattr(self, name) if not 0 <= k < n]
+        if outside:
+            raise ModelError(f"bond table: site {outside[0]} does not exist, the cell has sites 0 to {n - 1}")
+        if abs(np.linalg.det(self.cell)) < 1e-12:
+            raise ModelError(f"bond table: the cell {self.cell.tolist()} has no volume")
+
+    def isotropic(self) -> FloatArray:
+        """J of each bond, a third of the trace, energy, (b,)."""
+        return np.asarray(np.trace(self.tensors, axis1=1, axis2=2) / 3.0)
+
+    def dmi(self) -> FloatArray:
+        """D vector of each bond, energy, (b, 3): -D.(s_i x s_j)."""
+        odd = 0.5 * (self.tensors - self.tensors.transpose(0, 2, 1))
+        return np.stack([odd[:, 1, 2], odd[:, 2, 0], odd[:, 0, 1]], axis=1)
+
+    def symmetric(self) -> FloatArray:
+        """Symmetric traceless part of each tensor, energy, (b, 3, 3)."""
+        even = 0.5 * (self.tensors + self.tensors.transpose(0, 2, 1))
+        return np.asarray(even - self.isotropic()[:, None, None] * np.eye(3))
+
+
+def tensor_of(exchange: FloatArray, dmi: FloatArray | None = None, symmetric: FloatArray | None = None) -> FloatArray:
+    """Tensors (b, 3, 3) from J (b,), D (b, 3) and symmetric parts (b, 3, 3), in the signs of :class:`BondTable`."""
+    out = exchange[:, None, None] * np.eye(3)
+    if dmi is not None:
+        out = out + np.cross(dmi[:, None, :], np.eye(3))
+    return out if symmetric is None else out + symmetric
+
+
+@dataclass(frozen=True, eq=False)
+class Bilinear(Term):
+    """The couplings of a bond table on the cell it was made for, or on any repetition of it (sites in any order).
+
+    Attributes
+    ----------
+    table : BondTable
+        Couplings of one cell.
+    tolerance : float
+        How far a site may be from where the table has it, length.
+    """
+
+    table: BondTable
+    tolerance: float = 0.05
+
+    def freeze(self, geometry: Geometry) -> FrozenBilinear:
+        """Every bond of the table from every cell of the geometry.  Bonds across an open boundary are left out.
+
+        Raises
+        ------
+        InvalidGeometryError
+            If a site is not where the table has one, two are at one place, or the cell is no repetition of the table's.
+        """
+        basis, cells = self._assign(geometry)
+        frame = self._repetition(geometry)
+        table = self.table
+        places = _Places(basis, _wrap(cells, frame, geometry.pbc))
+        first, second, bonds = [], [], []
+        for k in range(len(table.first)):
+            start = np.flatnonzero(basis == table.first[k])
+            end = places.find(int(table.second[k]), _wrap(cells[start] + table.shifts[k], frame, geometry.pbc))
+            first.append(start[end >= 0])
+            second.append(end[end >= 0])
+            bonds.append(np.full(int((end >= 0).sum()), k))
+        none = np.zeros(0, dtype=np.int64)
+        return FrozenBilinear(
+            len(geometry),
+            np.concatenate([none, *first]),
+            np.concatenate([none, *second]),
+            table.tensors[np.concatenate([none, *bonds])],
+            table.onsite[basis],
+        )
+
+    def _assign(self, geometry: Geometry) -> tuple[IntArray, IntArray]:
+        """Site of the table and cell (N, 3) of every site of the geometry."""
+        inverse = np.linalg.inv(self.table.cell)
+        offsets = (geometry.positions[:, None, :] - self.table.positions[None, :, :]) @ inverse
+        cells = np.round(offsets)
+        away = np.linalg.norm((offsets - cells) @ self.table.cell, axis=2)
+        basis = away.argmin(axis=1)
+        rows = np.arange(len(geometry))
+        lost = np.flatnonzero(away[rows, basis] > self.tolerance)
+        if len(lost):
+            raise InvalidGeometryError(
+                f"site {lost[0]} at {geometry.positions[lost[0]]} is {away[lost[0], basis[lost[0]]]:.3g} from the nearest "
+                "site of the bond table: use the structure the couplings were computed for (or a repetition of it)"
+            )
+        return basis.astype(np.int64), cells[rows, basis].astype(np.int64)
+
+    def _repetition(self, geometry: Geometry) -> IntArray:
+        """Cell of the geometry in whole vectors of the table's, (3, 3); unit rows along open directions."""
+        ratio = geometry.cell @ np.linalg.inv(self.table.cell)
+        repeat = np.round(ratio)
+        wrong = [a for a in range(3) if geometry.pbc[a] and np.abs(ratio[a] - repeat[a]).max() > 1e-3]
+        if wrong:
+            raise InvalidGeometryError(
+                f"cell vector {wrong[0]} of the atoms, {geometry.cell[wrong[0]]}, is no combination of whole vectors of the "
+                f"bond table's cell {self.table.cell.tolist()}"
+            )
+        frame = np.where(geometry.pbc[:, None], repeat, np.eye(3))
+        if abs(np.linalg.det(frame)) < 0.5:
+            raise InvalidGeometryError(
+                f"the periodic cell vectors {geometry.cell[geometry.pbc].tolist()} leave no open direction"
+            )
+        return frame.astype(np.int64)
+
+
+def _wrap(cells: IntArray, frame: IntArray, pbc: NDArray[np.bool_]) -> IntArray:
+    """Cells (n, 3) brought into the repeated cell along its periodic directions."""
+    turns = np.floor(cells @ np.linalg.inv(frame) + 1e-9)
+    return np.asarray(cells - np.round(np.where(pbc, turns, 0.0) @ frame)).astype(np.int64)
+
+
+class _Places:
+    """Finds sites by their site of the table and their cell."""
+
+    def __init__(self, basis: IntArray, cells: IntArray) -> None:
+        self.low, high = cells.min(axis=0), cells.max(axis=0)
+        self.extent = high - self.low + 1
+        keys = self._keys(basis, cells)
+        self.order = np.argsort(keys)
+        self.keys = keys[self.order]
+        twice = np.flatnonzero(np.diff(self.keys) == 0)
+        if len(twice):
+            pair = self.order[twice[0] : twice[0] + 2]
+            raise InvalidGeometryError(f"sites {pair[0]} and {pair[1]} are at the same place of the bond table: remove one")
+
+    def _keys(self, basis: IntArray | int, cells: IntArray) -> IntArray:
+        x, y, z = (cells - self.low).T
+        return np.asarray(((basis * self.extent[0] + x) * self.extent[1] + y) * self.extent[2] + z, dtype=np.int64)
+
+    def find(self, basis: int, cells: IntArray) -> IntArray:
+        """Sites at `cells` (n, 3), -1 where there is none, (n,)."""
+        inside = ((cells >= self.low) & (cells < self.low + self.extent)).all(axis=1)
+        keys = self._keys(basis, cells)
+        at = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
+        return np.where(inside & (self.keys[at] == keys), self.order[at], -1)
+
+
+@dataclass(frozen=True, eq=False)
+class FrozenBilinear(FrozenTerm):
+    """A bond table on a geometry; it knows no forces on atoms."""
+
+    sites: int
+    first: IntArray
+    second: IntArray
+    tensors: FloatArray
+    onsite: FloatArray
+
+    @cached_property
+    def rows(self) -> tuple[IntArray, IntArray, FloatArray]:
+        """Starts, neighbours and J_ij (n, 3, 3) of every site; J_ji is the transpose."""
+        starts, neighbours, bonds = compressed_rows(self.first, self.second, self.sites)
+        tensors = self.tensors[np.abs(bonds) - 1]
+        tensors[bonds < 0] = tensors[bonds < 0].transpose(0, 2, 1)
+        return starts, neighbours, np.ascontiguousarray(tensors)
+
+    def energy(self, spins: FloatArray, lengths: FloatArray) -> float:
+        """E = -1/2 s.J s - s.Q s."""
+        pairs = tensor_field(*self.rows, np.ascontiguousarray(spins))
+        return -float(0.5 * np.sum(spins * pairs) + np.einsum("ia,iab,ib->", spins, self.onsite, spins))
+
+    def gradient(self, spins: FloatArray, lengths: FloatArray) -> FloatArray:
+        """H_i = sum_j J_ij s_j + (Q_i + Q_i^T) s_i."""
+        pairs = tensor_field(*self.rows, np.ascontiguousarray(spins))
+        return pairs + np.einsum("iab,ib->ia", self.onsite + self.onsite.transpose(0, 2, 1), spins)
+
+    def local_model(self, lengths: FloatArray) -> LocalModel:
+        """Tensors on pairs, Q on sites."""
+        pairs = pair_model(self.sites, self.first, self.second, self.tensors)
+        own = 0.5 * (self.onsite + self.onsite.transpose(0, 2, 1))
+        return LocalModel(
+            self.sites, pairs.rows, pairs.columns, pairs.tensors, pairs.biquadratic, None, own + np.asarray(pairs.quadratic)
+        )
