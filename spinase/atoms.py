@@ -24,6 +24,7 @@ from spinase.units import UnitSystem, unit_system
 
 FloatArray = NDArray[np.float64]
 _ARRAY = "initial_magmoms"
+_REFERENCE = "reference_moments"
 _UNITS = "units"
 
 
@@ -82,6 +83,30 @@ def get_spins(atoms: Atoms) -> FloatArray:
     moments = get_moments(atoms)
     lengths = np.linalg.norm(moments, axis=1)
     return moments / np.where(lengths > 0.0, lengths, 1.0)[:, None]
+
+
+def get_reference_lengths(atoms: Atoms) -> FloatArray | None:
+    """Lengths (N,) in which spins m/|m_ref| are measured when moments change their length; None: their own lengths."""
+    stored = atoms.arrays.get(_REFERENCE)
+    return None if stored is None else np.array(stored, dtype=np.float64)
+
+
+def set_reference_lengths(atoms: Atoms, lengths: ArrayLike | None) -> None:
+    """Set the reference lengths (N,) of free-length dynamics, or take them away (None).
+
+    Calculators then see spins m/|m_ref| that are not unit vectors, and their energies depend on the lengths.
+
+    Raises
+    ------
+    InvalidMomentsError
+        On lengths that are not finite and positive where there is a moment.
+    """
+    atoms.arrays.pop(_REFERENCE, None)
+    if lengths is not None:
+        values = np.asarray(lengths, dtype=np.float64)
+        if values.shape != (len(atoms),) or not np.isfinite(values).all() or np.any(values[magnetic_sites(atoms)] <= 0.0):
+            raise InvalidMomentsError(f"reference lengths must be finite, positive where there is a moment, got {lengths!r}")
+        atoms.new_array(_REFERENCE, values)
 
 
 def set_spins(atoms: Atoms, spins: ArrayLike) -> None:

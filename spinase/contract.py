@@ -29,7 +29,8 @@ from ase.outputs import Properties, all_outputs
 from numpy.typing import NDArray
 
 from spinase.atoms import get_moments, get_units, set_moments
-from spinase.errors import MissingMagneticForcesError, MomentsIgnoredError, UnitMismatchError
+from spinase.classical.local_model import LocalModel
+from spinase.errors import MissingMagneticForcesError, ModelError, MomentsIgnoredError, UnitMismatchError
 from spinase.spin_algebra import rotate_about
 
 FloatArray = NDArray[np.float64]
@@ -134,6 +135,29 @@ def require_magnetic_forces(calc: Any) -> None:
             f"{type(calc).__name__} gives no magnetic_forces, so spins cannot be moved with it: use a spin calculator, "
             "or add one to it with SpinSumCalculator"
         )
+
+
+def local_model_of(atoms: Atoms) -> LocalModel:
+    """The calculator of `atoms` as sums over sites and pairs, which is what sampling one spin at a time needs.
+
+    Raises
+    ------
+    NotConservativeError
+        If it describes a driven system.
+    ModelError
+        If it is no such sum (electrons, networks, dipoles).
+    """
+    calc = calculator_of(atoms)
+    if not is_conservative(calc):
+        raise NotConservativeError(f"{type(calc).__name__} describes a driven system: it has no energy to sample")
+    hook = getattr(calc, "local_model", None)
+    model = None if hook is None else hook(atoms)
+    if model is None:
+        raise ModelError(
+            f"{type(calc).__name__} has no cheap local energies, so one spin cannot be sampled at a time: use thermal spin "
+            "dynamics (LLGDynamics with a temperature) with it"
+        )
+    return model
 
 
 def ase_outputs(results: Mapping[str, Any]) -> Properties:

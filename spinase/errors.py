@@ -23,6 +23,10 @@ class ConvergenceError(SpinaseError, RuntimeError):
     """An iteration did not reach its tolerance."""
 
 
+class UnstableDynamicsError(SpinaseError, RuntimeError):
+    """A step of a driver went wrong: the time step is too large, or forces are not what they should be."""
+
+
 class UnitMismatchError(SpinaseError, ValueError):
     """Atoms, calculator and driver do not share one unit system."""
 

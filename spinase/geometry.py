@@ -238,6 +238,28 @@ def find_shells(geometry: Geometry, count: int, tolerance: float = 1e-3) -> Floa
     return starts[:count]
 
 
+def nearest_distances(geometry: Geometry) -> FloatArray:
+    """Distance of every site to the nearest other one, images included, (N,); infinite where there is none.
+
+    Raises
+    ------
+    InvalidGeometryError
+        If two sites coincide.
+    """
+    out = np.full(len(geometry), np.inf)
+    if len(geometry) < 2 and not geometry.pbc.any():
+        return out
+    reach = _nearest_distance(geometry) * 1.2
+    for _ in range(40):
+        bonds = find_bonds(geometry, reach)
+        np.minimum.at(out, bonds.first, bonds.distances)
+        np.minimum.at(out, bonds.second, bonds.distances)
+        if np.isfinite(out).mean() > 0.9 or (reach > 2.0 * max(_extent(geometry), 1e-12) and not geometry.pbc.any()):
+            break
+        reach *= 1.5
+    return out
+
+
 def _extent(geometry: Geometry) -> float:
     return float(np.linalg.norm(np.ptp(geometry.positions, axis=0))) if len(geometry) else 0.0
 

@@ -27,6 +27,16 @@ from spinase.analysis.reciprocal import (
     commensurate_wavevectors,
     primitive_lattice,
 )
+from spinase.analysis.spectra import (
+    Average,
+    DynamicStructureFactor,
+    autocorrelation,
+    binder_cumulant,
+    block_average,
+    dynamic_structure_factor,
+    magnon_dispersion,
+    two_time_correlation,
+)
 from spinase.analysis.structure_factor import (
     StructureFactor,
     chirality_correlation_length,
@@ -38,7 +48,9 @@ from spinase.analysis.topology import scalar_chirality, topological_charge, topo
 from spinase.analysis.triangles import Triangles, triangles
 
 __all__ = [
+    "Average",
     "Clusters",
+    "DynamicStructureFactor",
     "NeighbourShells",
     "PrimitiveLattice",
     "SpinCorrelation",
@@ -46,14 +58,19 @@ __all__ = [
     "TorqueNorms",
     "Triangles",
     "WaveMesh",
+    "autocorrelation",
+    "binder_cumulant",
+    "block_average",
     "brillouin_zone",
     "chirality_correlation_length",
     "chirality_structure_factor",
     "commensurate_mesh",
     "commensurate_wavevectors",
     "correlation_length",
+    "dynamic_structure_factor",
     "ferromagnetic_clusters",
     "magnetization",
+    "magnon_dispersion",
     "neighbour_correlation",
     "neighbour_shells",
     "primitive_lattice",
@@ -67,4 +84,5 @@ __all__ = [
     "topological_density",
     "torque_norms",
     "triangles",
+    "two_time_correlation",
 ]

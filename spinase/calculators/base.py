@@ -11,7 +11,7 @@ from ase.calculators.calculator import Calculator, PropertyNotImplementedError, 
 from ase.outputs import Properties
 from numpy.typing import NDArray
 
-from spinase.atoms import geometry_of, get_moments
+from spinase.atoms import geometry_of, get_moments, get_reference_lengths
 from spinase.contract import FieldFunction, NotConservativeError, ase_outputs, check_units
 from spinase.geometry import Geometry
 
@@ -85,6 +85,10 @@ class SpinCalculator(Calculator, ABC, Generic[Frozen, State]):
     def restore_state(self, state: dict[str, Any]) -> None:
         """Take back what :meth:`checkpoint_state` gave."""
 
+    def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
+        """As in ASE; other reference lengths count as other moments."""
+        return reference_aware(super().check_state(atoms, tol=tol), self.atoms, atoms)
+
     def calculate(
         self, atoms: Atoms | None = None, properties: list[str] | None = None, system_changes: list[str] = all_changes
     ) -> None:
@@ -108,7 +112,7 @@ class SpinCalculator(Calculator, ABC, Generic[Frozen, State]):
         if self._frozen is None or GEOMETRY_CHANGES.intersection(system_changes):
             self._frozen, self._state = self.freeze(geometry_of(atoms)), None
         moments = get_moments(atoms)
-        spins, lengths = split_moments(moments)
+        spins, lengths = split_moments(moments, get_reference_lengths(atoms))
         if self._state is None or system_changes:
             self._state = self.solve(self._frozen, spins, lengths)
         if self.atoms is None:
@@ -141,7 +145,7 @@ class SpinCalculator(Calculator, ABC, Generic[Frozen, State]):
             self._frozen, self._state = self.freeze(geometry_of(atoms)), None
             self.atoms = atoms.copy()
         frozen = self._frozen
-        scale = np.linalg.norm(get_moments(atoms), axis=1) if lengths is None else lengths
+        scale = split_moments(get_moments(atoms), get_reference_lengths(atoms))[1] if lengths is None else lengths
 
         def fields(spins: FloatArray) -> FloatArray:
             state = self.solve(frozen, spins, scale)
@@ -166,9 +170,21 @@ class SpinCalculator(Calculator, ABC, Generic[Frozen, State]):
         return state
 
 
-def split_moments(moments: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Unit vectors (N, 3) (zero rows where there is no moment) and lengths (N,) of `moments`."""
-    lengths = np.linalg.norm(moments, axis=1)
+def reference_aware(changes: list[str], before: Atoms | None, now: Atoms) -> list[str]:
+    """ASE's list of changes, with the moments in it if the reference lengths differ."""
+    if before is None or "initial_magmoms" in changes:
+        return changes
+    one, two = get_reference_lengths(before), get_reference_lengths(now)
+    same = one is two or (one is not None and two is not None and np.array_equal(one, two))
+    return changes if same else [*changes, "initial_magmoms"]
+
+
+def split_moments(moments: FloatArray, reference: FloatArray | None = None) -> tuple[FloatArray, FloatArray]:
+    """Unit vectors (N, 3) (zero rows where there is no moment) and lengths (N,) of `moments`.
+
+    With `reference` lengths (N,): moments over them, and them.
+    """
+    lengths = np.linalg.norm(moments, axis=1) if reference is None else reference
     return moments / np.where(lengths > 0.0, lengths, 1.0)[:, None], lengths
 
 

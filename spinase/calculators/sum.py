@@ -12,7 +12,8 @@ from ase.outputs import Properties
 from numpy.typing import NDArray
 
 from spinase.atoms import get_moments
-from spinase.calculators.base import SpinCalculator
+from spinase.calculators.base import SpinCalculator, reference_aware
+from spinase.classical import LocalModel, add_models
 from spinase.contract import (
     FieldFunction,
     NotConservativeError,
@@ -77,6 +78,10 @@ class SpinSumCalculator(Calculator):
         if "magnetic_forces" in offered:
             self.implemented_properties.append("torques")
 
+    def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
+        """As in ASE; other reference lengths count as other moments."""
+        return reference_aware(super().check_state(atoms, tol=tol), self.atoms, atoms)
+
     def calculate(
         self, atoms: Atoms | None = None, properties: list[str] | None = None, system_changes: list[str] = all_changes
     ) -> None:
@@ -130,6 +135,18 @@ class SpinSumCalculator(Calculator):
             return total
 
         return fields
+
+    def local_model(self, atoms: Atoms) -> LocalModel | None:
+        """Sum of the members' models (see ``contract.local_model_of``); None if one has magnetic forces but no model."""
+        parts = []
+        for calc, weight in zip(self.calculators, self.weights, strict=True):
+            if "magnetic_forces" not in calc.implemented_properties:
+                continue
+            model = calc.local_model(atoms) if hasattr(calc, "local_model") else None
+            if model is None:
+                return None
+            parts.append((weight, model))
+        return add_models(parts) if parts else None
 
     def begin_step(self) -> None:
         """Tell the members that a step begins; what they gave before is forgotten."""

@@ -1,7 +1,13 @@
-"""Drivers of spin dynamics and their integrators."""
+"""Drivers of spin dynamics and their parts: integrators, motions, baths; relaxation, paths and sampling."""
 
+from spinase.dynamics.barostat import IsotropicBarostat
+from spinase.dynamics.electron_bath import ElectronBath
 from spinase.dynamics.integrators import Depondt, Heun, ImplicitMidpoint, Integrator, SemiImplicitB
 from spinase.dynamics.llg import LLGDynamics
+from spinase.dynamics.monte_carlo import MonteCarlo, TemperingResult, parallel_tempering, simulated_annealing
+from spinase.dynamics.motion import FreeLengthSpins, InertialSpins, SpinMotion
+from spinase.dynamics.neb import PathResult, SpinBand, geodesic_path, minimum_energy_path
+from spinase.dynamics.ramp import Ramp
 from spinase.dynamics.relax import SpinOptimizable
 from spinase.dynamics.spin_lattice import SpinLatticeDynamics, set_maxwell_boltzmann
 from spinase.dynamics.spin_waves import SpinWaves, spin_waves
@@ -9,17 +15,31 @@ from spinase.dynamics.thermostats import LatticeBussi, LatticeLangevin, LatticeT
 
 __all__ = [
     "Depondt",
+    "ElectronBath",
+    "FreeLengthSpins",
     "Heun",
     "ImplicitMidpoint",
+    "InertialSpins",
     "Integrator",
+    "IsotropicBarostat",
     "LLGDynamics",
     "LatticeBussi",
     "LatticeLangevin",
     "LatticeThermostat",
+    "MonteCarlo",
+    "PathResult",
+    "Ramp",
     "SemiImplicitB",
+    "SpinBand",
     "SpinLatticeDynamics",
+    "SpinMotion",
     "SpinOptimizable",
     "SpinWaves",
+    "TemperingResult",
+    "geodesic_path",
+    "minimum_energy_path",
+    "parallel_tempering",
     "set_maxwell_boltzmann",
+    "simulated_annealing",
     "spin_waves",
 ]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
-from typing import IO, Any, ClassVar, Literal
+from typing import IO, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from ase import Atoms
@@ -11,7 +12,7 @@ from ase.md.md import MolecularDynamics
 from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from spinase.atoms import get_moments, get_units, set_moments
+from spinase.atoms import get_moments, get_reference_lengths, get_units, set_moments, set_reference_lengths
 from spinase.contract import (
     FieldFunction,
     begin_step,
@@ -23,12 +24,18 @@ from spinase.contract import (
 )
 from spinase.dynamics.integrators import Integrator
 from spinase.dynamics.log import SpinLogger
-from spinase.errors import InvalidMomentsError, ModelError, StyleError
+from spinase.dynamics.motion import FreeLengthSpins, InertialSpins, SpinMotion
+from spinase.dynamics.ramp import FieldRampConfig, RampConfig, Temperature, built
+from spinase.errors import AccuracyWarning, InvalidMomentsError, ModelError, StyleError
 from spinase.spin_algebra import as_vectors, precession_vector
 from spinase.styles import load_style
 
 FloatArray = NDArray[np.float64]
 AppliedField = ArrayLike | Callable[[float], ArrayLike]
+
+
+_LARGE_TURN = 3.2  # radian in one step: half a turn
+NotNegative = Annotated[float, Field(ge=0)]
 
 
 class LLGConfig(BaseModel):
@@ -42,10 +49,32 @@ class LLGConfig(BaseModel):
     form: Literal["landau-lifshitz-gilbert", "landau-lifshitz"] = Field(
         "landau-lifshitz-gilbert", description="with or without the factor 1/(1 + damping^2)"
     )
-    kT: float = Field(0.0, ge=0, description="temperature of the spin bath as an energy [eV or t]")  # noqa: N815
-    temperature_K: float | None = Field(None, ge=0, description="the same in kelvin, metal units only [K]")  # noqa: N815
-    field: tuple[float, float, float] | None = Field(None, description="uniform applied field [eV/mu_B or t/|m|]")
+    kT: NotNegative | RampConfig = Field(  # noqa: N815
+        0.0, description="temperature of the spin bath as an energy, or a ramp { from, to } [eV or t]"
+    )
+    temperature_K: NotNegative | RampConfig | None = Field(  # noqa: N815
+        None, description="the same in kelvin, metal units only [K]"
+    )
+    field: tuple[float, float, float] | FieldRampConfig | None = Field(
+        None, description="uniform applied field, or a ramp { from, to } [eV/mu_B or t/|m|]"
+    )
     frozen: list[int] | None = Field(None, description="indices of spins that do not move")
+    inertia: float | None = Field(None, gt=0, description="inertial spins: eta of s x d2s/dt2 [time]")
+    longitudinal_rate: float | None = Field(None, ge=0, description="free-length spins: their rate [moment^2/(energy time)]")
+
+    def motion(self) -> SpinMotion | None:
+        """The equation of motion that replaces LLG, if one is asked for."""
+        if self.inertia is not None and self.longitudinal_rate is not None:
+            raise ModelError("spins are either inertial or of free length: give one of inertia and longitudinal_rate")
+        if self.inertia is not None:
+            return InertialSpins(self.inertia)
+        return None if self.longitudinal_rate is None else FreeLengthSpins(self.longitudinal_rate)
+
+    def options(self, *leave_out: str) -> dict[str, Any]:
+        """Arguments of the driver."""
+        table = {name: built(value) for name, value in self if name not in leave_out}
+        del table["inertia"], table["longitudinal_rate"]
+        return {**table, "motion": self.motion()}
 
 
 class LLGDynamics(MolecularDynamics):
@@ -73,13 +102,15 @@ class LLGDynamics(MolecularDynamics):
         :class:`~spinase.dynamics.integrators.Integrator`.
     form : str
         ``"landau-lifshitz-gilbert"`` (default) or ``"landau-lifshitz"``.
-    kT, temperature_K : float
+    kT, temperature_K : float or function of time
         Temperature of the bath as an energy, or in kelvin (metal units only); 0: no noise.
     field : array (3,) or (N, 3), or function of time, optional
         Applied magnetic field B, energy/moment (metal: eV/mu_B; one tesla is ``spinase.units.METAL.tesla``).  Its energy
         is in the log, not in ``atoms.get_potential_energy()``: a ``ZeemanCalculator`` in a sum puts it there.
     frozen : mask or indices, optional
         Spins that do not move.
+    motion : SpinMotion, optional
+        Another equation of motion: :class:`~spinase.dynamics.InertialSpins` or :class:`~spinase.dynamics.FreeLengthSpins`.
     rng : numpy Generator, optional
         Source of the thermal field; required when there is a temperature.
     trajectory, logfile, loginterval
@@ -105,10 +136,11 @@ class LLGDynamics(MolecularDynamics):
         damping: float = 0.0,
         integrator: str | Integrator = "sib",
         form: Literal["landau-lifshitz-gilbert", "landau-lifshitz"] = "landau-lifshitz-gilbert",
-        kT: float = 0.0,  # noqa: N803
-        temperature_K: float | None = None,  # noqa: N803
+        kT: Temperature = 0.0,  # noqa: N803
+        temperature_K: Temperature | None = None,  # noqa: N803
         field: AppliedField | None = None,
         frozen: ArrayLike | None = None,
+        motion: SpinMotion | None = None,
         rng: np.random.Generator | None = None,
         trajectory: str | None = None,
         logfile: IO[str] | str | None = None,
@@ -124,7 +156,7 @@ class LLGDynamics(MolecularDynamics):
         self.integrator = make_integrator(integrator)
         self.unit_system = get_units(atoms)
         self.kT = self._thermal_energy(kT, temperature_K)
-        self.field = field
+        self.field, self.motion = field, motion
         self.mobile = mobile_mask(frozen, len(atoms))
         self.probe = probe
         self._fields: FieldFunction | None = None
@@ -141,7 +173,7 @@ class LLGDynamics(MolecularDynamics):
     @classmethod
     def from_config(cls, config: LLGConfig, atoms: Atoms, rng: np.random.Generator) -> LLGDynamics:
         """Driver from the table of an input file."""
-        return cls(atoms, rng=rng, **config.model_dump())
+        return cls(atoms, rng=rng, **config.options())
 
     # -- the equation -------------------------------------------------------------------------------------------------
 
@@ -157,6 +189,9 @@ class LLGDynamics(MolecularDynamics):
 
     def _turn(self, timestep: float, start: float = 0.0) -> None:
         """Turn the spins for `timestep` at the present positions, from `start` after the beginning of the step."""
+        if self.motion is not None:
+            self._move_otherwise(self.motion, timestep, start)
+            return
         thermal = self._thermal_field(timestep)
         gamma, alpha = self.unit_system.gyromagnetic_ratio, self.damping
         prefactor = gamma if self.form == "landau-lifshitz" else gamma / (1.0 + alpha**2)
@@ -174,6 +209,26 @@ class LLGDynamics(MolecularDynamics):
 
         self._spins = self.integrator.step(self._spins, rate, timestep)
 
+    def _move_otherwise(self, motion: SpinMotion, timestep: float, start: float) -> None:
+        fields = self._fields
+        assert fields is not None
+
+        def field(spins: FloatArray, fraction: float) -> FloatArray:
+            return fields(spins) + self.applied_field((start + fraction * timestep) / self.dt)
+
+        kT = self.bath_temperature()
+        if kT > 0.0 and self.rng is None:
+            raise ModelError("a temperature needs a random generator: pass rng=numpy.random.default_rng(seed)")
+        self._spins = motion.turn(self._spins, field, timestep, kT, self.rng)
+
+    def bath_temperature(self) -> float:
+        """Temperature of the spin bath now, as an energy."""
+        if not callable(self.kT):
+            return self.kT
+        value = float(self.kT(self.get_time()))
+        _require("kT", value, value >= 0)
+        return value
+
     def applied_field(self, fraction: float = 0.0) -> FloatArray | float:
         """Applied field (N, 3) at `fraction` of the coming step, energy/moment; 0.0 if there is none."""
         if self.field is None:
@@ -186,25 +241,30 @@ class LLGDynamics(MolecularDynamics):
         return -float(np.sum(get_moments(self.atoms) * self.applied_field()))
 
     def _thermal_field(self, timestep: float) -> FloatArray | None:
-        if self.kT == 0.0:
+        kT = self.bath_temperature()
+        if kT == 0.0:
             return None
         if self.rng is None:
             raise ModelError("a temperature needs a random generator: pass rng=numpy.random.default_rng(seed)")
         if self.damping == 0.0:
-            raise ModelError(f"kT = {self.kT} with damping = 0: the bath couples to the spins through the damping; set it")
+            raise ModelError(f"kT = {kT} with damping = 0: the bath couples to the spins through the damping; set it")
         alpha = self.damping if self.form == "landau-lifshitz-gilbert" else self.damping / (1.0 + self.damping**2)
-        strength = 2.0 * alpha * self.kT / (self.unit_system.gyromagnetic_ratio * timestep)
+        strength = 2.0 * alpha * kT / (self.unit_system.gyromagnetic_ratio * timestep)
         noise = self.rng.standard_normal((len(self.atoms), 3))
         return noise * np.sqrt(strength / np.where(self._lengths > 0.0, self._lengths, np.inf))[:, None]
 
-    def _thermal_energy(self, energy: float, kelvin: float | None) -> float:
+    def _thermal_energy(self, energy: Temperature, kelvin: Temperature | None) -> Temperature:
         if kelvin is None:
+            if callable(energy):
+                return energy
             _require("kT", energy, energy >= 0)
             return float(energy)
         if energy:
             raise ModelError("give the temperature once: kT (energy) or temperature_K (kelvin)")
         if self.unit_system.name != "metal":
             raise ModelError(f"temperature_K needs metal units; these atoms are in {self.unit_system.name} units: give kT")
+        if callable(kelvin):
+            return lambda time: self.unit_system.boltzmann * float(kelvin(time))
         _require("temperature_K", kelvin, kelvin >= 0)
         return float(kelvin) * self.unit_system.boltzmann
 
@@ -215,10 +275,24 @@ class LLGDynamics(MolecularDynamics):
         self._check_calculator()
         if self.probe and self.nsteps == 0:
             probe_moments(self.atoms, calculator_of(self.atoms))
+            self._announce_large_steps()
         self._fields = None
         for done in super().irun(steps):
             self._suspect = self._suspect or not self._inside_run
             yield done
+
+    def _announce_large_steps(self) -> None:
+        """Warn if the time step cannot follow the precession, which usually means units mixed up."""
+        fields = np.asarray(calculator_of(self.atoms).get_property("magnetic_forces", self.atoms)) + self.applied_field()
+        angle = self.dt * self.unit_system.gyromagnetic_ratio * float(np.linalg.norm(fields, axis=1).max(initial=0.0))
+        if angle > _LARGE_TURN:
+            hint = " (ASE's unit of time is 10.18 fs: use ase.units.fs)" if self.unit_system.name == "metal" else ""
+            warnings.warn(
+                f"time step {self.dt:.4g}: spins turn by up to {angle:.2g} radian in one step{hint}; the motion cannot be "
+                "followed, reduce the time step",
+                AccuracyWarning,
+                stacklevel=4,
+            )
 
     def run(self, steps: int = 50) -> bool:
         """Run as ASE's drivers do; between observers the atoms are neither read nor written."""
@@ -248,11 +322,25 @@ class LLGDynamics(MolecularDynamics):
 
     def _read_atoms(self) -> None:
         moments = get_moments(self.atoms)
-        self._lengths = np.linalg.norm(moments, axis=1)
+        self._lengths = self._find_lengths(moments)
         if not self._lengths.any():
             raise InvalidMomentsError("none of the atoms has a magnetic moment: set atoms.spins or initial magnetic moments")
         self._spins = moments / np.where(self._lengths > 0.0, self._lengths, 1.0)[:, None]
         self._written = moments
+        if self.motion is not None:
+            gamma = self.unit_system.gyromagnetic_ratio
+            self.motion.begin(self._spins, self._lengths, self.mobile, self.damping, gamma)
+
+    def _find_lengths(self, moments: FloatArray) -> FloatArray:
+        """Lengths of the moments, or those in which they are measured where they may change."""
+        lengths: FloatArray = np.linalg.norm(moments, axis=1)
+        if self.motion is None or not self.motion.free_lengths:
+            return lengths
+        if get_reference_lengths(self.atoms) is None:
+            set_reference_lengths(self.atoms, lengths)
+        reference = get_reference_lengths(self.atoms)
+        assert reference is not None
+        return reference
 
     def _write_atoms(self) -> None:
         np.multiply(self._lengths[:, None], self._spins, out=self._written)
@@ -288,6 +376,7 @@ class LLGDynamics(MolecularDynamics):
             "spins": self._spins.copy(),
             "lengths": self._lengths.copy(),
             "rng": None if self.rng is None else self.rng.bit_generator.state,
+            "motion": {} if self.motion is None else self.motion.state(),
         }
 
     def restore_state(self, state: dict[str, Any]) -> None:
@@ -295,6 +384,12 @@ class LLGDynamics(MolecularDynamics):
         self.nsteps = int(state["nsteps"])
         self._spins = np.array(state["spins"], dtype=np.float64)
         self._lengths = np.array(state["lengths"], dtype=np.float64)
+        if self.motion is not None:
+            if self.motion.free_lengths:
+                set_reference_lengths(self.atoms, self._lengths)
+            gamma = self.unit_system.gyromagnetic_ratio
+            self.motion.begin(self._spins, self._lengths, self.mobile, self.damping, gamma)
+            self.motion.restore(state.get("motion", {}))
         self._write_atoms()
         self._suspect = True
         if state["rng"] is not None and self.rng is not None:
@@ -302,7 +397,7 @@ class LLGDynamics(MolecularDynamics):
 
     def todict(self) -> dict[str, Any]:
         """What ASE's trajectory stores about the run."""
-        return {**super().todict(), "damping": self.damping, "form": self.form, "kT": self.kT}
+        return {**super().todict(), "damping": self.damping, "form": self.form, "kT": self.bath_temperature()}
 
 
 def make_integrator(choice: str | Integrator) -> Integrator:

@@ -6,16 +6,47 @@ from typing import Any, Literal
 
 import numpy as np
 from ase import Atoms
+from ase.data import covalent_radii
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from spinase.contract import begin_step, calculator_of, field_function
-from spinase.dynamics.llg import LLGConfig, LLGDynamics
+from spinase.atoms import geometry_of, get_units
+from spinase.contract import begin_step, calculator_of, energy_of, field_function
+from spinase.dynamics.barostat import IsotropicBarostat
+from spinase.dynamics.electron_bath import ElectronBath
+from spinase.dynamics.llg import LLGConfig, LLGDynamics, NotNegative
 from spinase.dynamics.log import SpinLatticeLogger
+from spinase.dynamics.motion import InertialSpins
+from spinase.dynamics.ramp import RampConfig, built
 from spinase.dynamics.thermostats import LatticeBussi, LatticeLangevin, LatticeThermostat
-from spinase.errors import ModelError
+from spinase.errors import (
+    ConvergenceError,
+    InvalidGeometryError,
+    InvalidMomentsError,
+    ModelError,
+    UnstableDynamicsError,
+)
+from spinase.geometry import nearest_distances
 
 FloatArray = NDArray[np.float64]
+_STABLE_MOVE = 0.3  # of the smallest distance of two atoms, in one step
+_OVERLAP = 0.25  # of the usual distance of neighbours
+_OVERLAP_OF_RADII = 0.15  # of the sum of covalent radii
+_UNSTABLE = (
+    "The time step is too large for these forces and masses, atoms have come too close, or the units of the time step are "
+    "not those of the atoms (ASE's: 1 fs = 0.0982). The atoms are as before this step; go on from the last checkpoint with "
+    "a smaller time step"
+)
+
+
+class ElectronBathConfig(BaseModel):
+    """Electrons with a temperature of their own."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kT: float = Field(ge=0, description="temperature at the start as an energy [eV or t]")  # noqa: N815
+    capacity: float = Field(gt=0, description="heat capacity per site over kT_e, in k_B [1/energy]")
+    friction: float = Field(0.0, ge=0, description="rate of the coupling to the lattice [1/time]")
 
 
 class SpinLatticeConfig(LLGConfig):
@@ -23,13 +54,18 @@ class SpinLatticeConfig(LLGConfig):
 
     integrator: str = Field("midpoint", description="midpoint, sib, depondt, heun, or one of a plugin")
     thermostat: Literal["langevin", "bussi"] | None = Field(None, description="bath of the atoms; absent: none")
-    lattice_kT: float | None = Field(None, ge=0, description="temperature of the bath of the atoms [eV or t]")  # noqa: N815
+    lattice_kT: NotNegative | RampConfig | None = Field(  # noqa: N815
+        None, description="temperature of the bath of the atoms, or a ramp { from, to } [eV or t]"
+    )
     friction: float | None = Field(None, gt=0, description="rate of the Langevin bath [1/time]")
     relaxation: float | None = Field(None, gt=0, description="time constant of the Bussi bath [time]")
     spin_substeps: int = Field(1, ge=1, description="steps of the spins in one of the atoms [1]")
     fast: int | None = Field(None, ge=0, description="which term of the sum has the fast forces, from 0; absent: none [1]")
     fast_substeps: int = Field(1, ge=1, description="steps of the atoms in fast forces in half a step [1]")
     initial_kT: float | None = Field(None, ge=0, description="Maxwell-Boltzmann momenta at the start [eV or t]")  # noqa: N815
+    pressure: float | None = Field(None, description="constant pressure, with lattice_kT [energy/length^3]; absent: volume")
+    piston_time: float | None = Field(None, gt=0, description="characteristic time of the volume [time]")
+    electrons: ElectronBathConfig | None = Field(None, description="a bath of electrons: { kT, capacity, friction }")
 
     @model_validator(mode="after")
     def _complete_bath(self) -> SpinLatticeConfig:
@@ -39,18 +75,34 @@ class SpinLatticeConfig(LLGConfig):
                 raise ValueError(f"thermostat = {self.thermostat!r} {'needs' if name == need else 'has no'} {name}")
         if (self.lattice_kT is None) != (self.thermostat is None):
             raise ValueError(f"thermostat = {self.thermostat!r} {'needs' if self.thermostat else 'has no'} lattice_kT")
+        if (self.pressure is None) != (self.piston_time is None):
+            raise ValueError("constant pressure needs both pressure and piston_time")
+        if self.pressure is not None and not isinstance(self.lattice_kT, float):
+            raise ValueError("constant pressure needs a thermostat of the atoms with a fixed lattice_kT")
         return self
+
+    def barostat(self) -> IsotropicBarostat | None:
+        """The piston."""
+        if self.pressure is None:
+            return None
+        assert isinstance(self.lattice_kT, float)
+        assert self.piston_time is not None
+        return IsotropicBarostat(self.lattice_kT, self.pressure, self.piston_time)
+
+    def electron_bath(self) -> ElectronBath | None:
+        """The bath of electrons."""
+        return None if self.electrons is None else ElectronBath(**self.electrons.model_dump())
 
     def bath(self) -> LatticeThermostat | None:
         """The thermostat of the atoms."""
         if self.thermostat is None:
             return None
-        assert self.lattice_kT is not None
+        temperature: Any = built(self.lattice_kT)
         if self.thermostat == "langevin":
             assert self.friction is not None
-            return LatticeLangevin(self.lattice_kT, self.friction)
+            return LatticeLangevin(temperature, self.friction)
         assert self.relaxation is not None
-        return LatticeBussi(self.lattice_kT, self.relaxation)
+        return LatticeBussi(temperature, self.relaxation)
 
 
 class SpinLatticeDynamics(LLGDynamics):
@@ -73,6 +125,10 @@ class SpinLatticeDynamics(LLGDynamics):
         Time step of the atoms, ASE time units or hbar/t.
     thermostat : LatticeThermostat, optional
         Bath of the atoms; the spins' own is kT (or temperature_K) with `damping`.
+    barostat : IsotropicBarostat, optional
+        Constant pressure; wants a thermostat at the same temperature.
+    electrons : ElectronBath, optional
+        A bath of electrons with a temperature of its own; it takes the place of `thermostat` and of the spins' kT.
     spin_substeps : int
         Steps of the spins within one of the atoms, for slow atoms and cheap fields.
     fast : calculator, optional
@@ -88,7 +144,12 @@ class SpinLatticeDynamics(LLGDynamics):
     Raises
     ------
     ModelError
-        Besides those of LLGDynamics: without forces, on wrong substeps, or a `fast` calculator that is no member.
+        Besides those of LLGDynamics: without forces or masses, on wrong substeps, a `fast` calculator that is no member, or
+        baths that exclude each other.
+    InvalidGeometryError
+        If atoms overlap at the start.
+    UnstableDynamicsError
+        When a step goes wrong; the atoms are as before that step.
     """
 
     Config = SpinLatticeConfig
@@ -102,6 +163,8 @@ class SpinLatticeDynamics(LLGDynamics):
         timestep: float,
         *,
         thermostat: LatticeThermostat | None = None,
+        barostat: IsotropicBarostat | None = None,
+        electrons: ElectronBath | None = None,
         spin_substeps: int = 1,
         fast: Any = None,
         fast_substeps: int = 1,
@@ -111,58 +174,130 @@ class SpinLatticeDynamics(LLGDynamics):
         for name, value in (("spin_substeps", spin_substeps), ("fast_substeps", fast_substeps)):
             if int(value) != value or value < 1:
                 raise ModelError(f"{name} must be a positive whole number, got {value!r}")
-        if thermostat is not None and self.rng is None:
+        if (thermostat is not None or electrons is not None) and self.rng is None:
             raise ModelError("a thermostat needs a random generator: pass rng=numpy.random.default_rng(seed)")
-        self.thermostat, self.fast = thermostat, fast
+        self._check_baths(thermostat, electrons)
+        self.thermostat, self.barostat, self.electrons, self.fast = thermostat, barostat, electrons, fast
         self.spin_substeps, self.fast_substeps = int(spin_substeps), int(fast_substeps)
         self._check_forces()
+        require_masses(atoms)
+        self._reach = _STABLE_MOVE * check_overlaps(atoms)
+        if barostat is not None:
+            barostat.attach(atoms)
 
     @classmethod
     def from_config(cls, config: LLGConfig, atoms: Atoms, rng: np.random.Generator) -> SpinLatticeDynamics:
         """Driver from the table of an input file."""
         assert isinstance(config, SpinLatticeConfig)
-        own = {"thermostat", "lattice_kT", "friction", "relaxation", "initial_kT", "spin_substeps", "fast", "fast_substeps"}
+        own = ("thermostat", "lattice_kT", "friction", "relaxation", "initial_kT", "spin_substeps", "fast", "fast_substeps")
         if config.initial_kT is not None:
             set_maxwell_boltzmann(atoms, config.initial_kT, rng)
         return cls(
             atoms,
             rng=rng,
             thermostat=config.bath(),
+            barostat=config.barostat(),
+            electrons=config.electron_bath(),
             spin_substeps=config.spin_substeps,
             fast=None if config.fast is None else _member(atoms, config.fast),
             fast_substeps=config.fast_substeps,
-            **config.model_dump(exclude=own),
+            **config.options(*own, "pressure", "piston_time", "electrons"),
         )
 
     # -- a step -------------------------------------------------------------------------------------------------------
 
     def step(self) -> None:
-        """Advance atoms and spins by one time step."""
+        """Advance atoms and spins by one time step; after a failure they are as they were before it."""
         if self._suspect:
             self._sync()
+        before = self._spins, self.atoms.get_positions(), self.atoms.get_momenta(), self.atoms.cell.array.copy()
+        try:
+            self._advance()
+            self._require_stability(before[1], before[3])
+        except (InvalidGeometryError, InvalidMomentsError, ConvergenceError, np.linalg.LinAlgError) as error:
+            self._go_back(*before)
+            raise UnstableDynamicsError(f"step {self.nsteps + 1} failed: {error}. {_UNSTABLE}") from error
+        except UnstableDynamicsError:
+            self._go_back(*before)
+            raise
+
+    def _advance(self) -> None:
         half = 0.5 * self.dt
         begin_step(self.atoms.calc)
+        if self.electrons is not None:
+            self.electrons.shine(self.get_time(), self.dt, len(self.atoms))
         self._exchange_heat(half)
+        self._push(half)
         self._kick(half)
         self._drift(half)
         self._turn_spins()
         self._drift(half)
         self._kick(half)
+        self._push(half)
         self._exchange_heat(half)
+
+    def _require_stability(self, before: FloatArray, cell: FloatArray) -> None:
+        """Atoms move by a small part of their distances in a step, or something is wrong."""
+        moved = self.atoms.positions - before
+        if self.barostat is not None:
+            moved = moved - before @ (np.linalg.solve(cell, self.atoms.cell.array) - np.eye(3))
+        far = np.linalg.norm(moved, axis=1)
+        worst = int(np.argmax(np.where(np.isfinite(far), far, np.inf)))
+        if far[worst] <= self._reach:
+            return
+        raise UnstableDynamicsError(
+            f"step {self.nsteps + 1} moved atom {worst} by {far[worst]:.3g} (at {before[worst]}; limit {self._reach:.3g}, a "
+            f"part of the distance of neighbours). {_UNSTABLE}"
+        )
+
+    def _go_back(self, spins: FloatArray, positions: FloatArray, momenta: FloatArray, cell: FloatArray) -> None:
+        self._spins = spins
+        self.atoms.set_cell(cell, scale_atoms=False)
+        self.atoms.positions[:] = positions
+        self.atoms.set_momenta(momenta, apply_constraint=False)
+        self._write_atoms()
+        self._suspect = True
+
+    def _push(self, time: float) -> None:
+        if self.barostat is None:
+            return
+        self.barostat.heat(time)
+        self.barostat.push(self.atoms, time)
 
     def _turn_spins(self) -> None:
         """All spins for a whole step, at the positions in the middle of it."""
+        before = self._spin_energy()
         self._fields = field_function(self.atoms, calculator_of(self.atoms), self._lengths)
         part = self.dt / self.spin_substeps
         for k in range(self.spin_substeps):
             self._turn(part, k * part)
         self._write_atoms()
+        if self.electrons is not None:
+            self.electrons.give(self._spin_energy() - before, len(self.atoms))
+
+    def _spin_energy(self) -> float:
+        """Energy at these positions, where somebody keeps the books."""
+        if self.electrons is None:
+            return 0.0
+        energy = energy_of(self.atoms)
+        if energy is None:
+            raise ModelError("an electron bath counts heat, and a driven calculator has no energy to count it by")
+        return energy + self.zeeman_energy()
+
+    def bath_temperature(self) -> float:
+        """Temperature of the spin bath now: that of the electrons if there are any."""
+        if self.electrons is None:
+            return super().bath_temperature()
+        return self.electrons.kT if self.damping > 0.0 else 0.0
 
     def _kick(self, time: float) -> None:
         """Momenta in the (slow) forces."""
         forces = self.atoms.get_forces(md=True)
         if self.fast is not None:
             forces = forces - self._fast_forces()
+        if self.barostat is not None:
+            self.atoms.set_momenta(self.barostat.kick(self.atoms.get_momenta(), forces, time))
+            return
         self.atoms.set_momenta(self.atoms.get_momenta() + time * forces)
 
     def _drift(self, time: float) -> None:
@@ -178,6 +313,9 @@ class SpinLatticeDynamics(LLGDynamics):
 
     def _move(self, time: float) -> None:
         atoms = self.atoms
+        if self.barostat is not None:
+            self.barostat.drift(atoms, time)
+            return
         masses, momenta, before = atoms.get_masses()[:, None], atoms.get_momenta(), atoms.get_positions()
         atoms.set_positions(before + time * momenta / masses)
         if atoms.constraints:  # as in ASE's velocity Verlet: what the constraints took from the path, they take from p
@@ -190,12 +328,36 @@ class SpinLatticeDynamics(LLGDynamics):
         return forces
 
     def _exchange_heat(self, time: float) -> None:
-        if self.thermostat is None:
+        bath = self.thermostat if self.electrons is None else self.electrons.lattice_bath()
+        if bath is None:
             return
         assert self.rng is not None
-        atoms = self.atoms
+        atoms, before = self.atoms, 0.0 if self.electrons is None else self.atoms.get_kinetic_energy()
         freedoms = int(atoms.get_number_of_degrees_of_freedom())
-        atoms.set_momenta(self.thermostat.apply(atoms.get_momenta(), atoms.get_masses(), freedoms, time, self.rng))
+        bath.follow(self.get_time())
+        atoms.set_momenta(bath.apply(atoms.get_momenta(), atoms.get_masses(), freedoms, time, self.rng))
+        if self.electrons is not None:
+            self.electrons.give(atoms.get_kinetic_energy() - before, len(atoms))
+
+    def _check_baths(self, thermostat: LatticeThermostat | None, electrons: ElectronBath | None) -> None:
+        if electrons is None:
+            return
+        if thermostat is not None or callable(self.kT) or self.kT > 0.0:
+            raise ModelError("the electrons are the bath of atoms and spins: leave out thermostat, kT and temperature_K")
+        if self.damping == 0.0 and electrons.friction == 0.0:
+            raise ModelError("the electrons are coupled to nothing: give a damping (spins) or a friction (atoms)")
+
+    def conserved_energy(self) -> float:
+        """Kinetic + free energy + that of the applied field, of inertial spins, of the piston and of the electrons."""
+        atoms, energy = self.atoms, energy_of(self.atoms)
+        if energy is None:
+            raise ModelError("a driven calculator has no energy")
+        total = energy + float(atoms.get_kinetic_energy()) + self.zeeman_energy()
+        if isinstance(self.motion, InertialSpins):
+            total += self.motion.kinetic_energy()
+        if self.barostat is not None:
+            total += self.barostat.energy(atoms)
+        return total if self.electrons is None else total + len(atoms) * self.electrons.energy_per_site
 
     # -- atoms in, atoms out ------------------------------------------------------------------------------------------
 
@@ -220,11 +382,23 @@ class SpinLatticeDynamics(LLGDynamics):
     def checkpoint_state(self) -> dict[str, Any]:
         """What a bit-exact restart needs: also positions and momenta."""
         atoms = self.atoms
-        return {**super().checkpoint_state(), "positions": atoms.get_positions(), "momenta": atoms.get_momenta()}
+        return {
+            **super().checkpoint_state(),
+            "positions": atoms.get_positions(),
+            "momenta": atoms.get_momenta(),
+            "cell": atoms.cell.array.copy(),
+            "barostat": {} if self.barostat is None else self.barostat.state(),
+            "electrons": {} if self.electrons is None else self.electrons.state(),
+        }
 
     def restore_state(self, state: dict[str, Any]) -> None:
         """Take back what :meth:`checkpoint_state` gave."""
+        self.atoms.set_cell(np.asarray(state.get("cell", self.atoms.cell.array)), scale_atoms=False)
         self.atoms.set_positions(np.asarray(state["positions"]), apply_constraint=False)
+        if self.barostat is not None:
+            self.barostat.restore(state["barostat"])
+        if self.electrons is not None:
+            self.electrons.restore(state["electrons"])
         self.atoms.set_momenta(np.asarray(state["momenta"]), apply_constraint=False)
         super().restore_state(state)
 
@@ -244,6 +418,51 @@ def set_maxwell_boltzmann(atoms: Atoms, kT: float, rng: np.random.Generator) -> 
     if not atoms.constraints:
         momenta -= masses * momenta.sum(axis=0) / masses.sum()
     atoms.set_momenta(momenta)
+
+
+def require_masses(atoms: Atoms) -> None:
+    """Refuse atoms that cannot move by Newton's law.
+
+    Raises
+    ------
+    ModelError
+        If a mass is missing, zero or not finite; in reduced units, if masses are not set (those of ASE are in u).
+    """
+    masses = atoms.get_masses()
+    bad = np.flatnonzero(~np.isfinite(masses) | (masses <= 0.0))
+    if len(bad):
+        raise ModelError(
+            f"atom {bad[0]} ({atoms.symbols[bad[0]]}) has no mass ({masses[bad[0]]}): atoms that move need one, call "
+            "atoms.set_masses(...)"
+        )
+    if get_units(atoms).name == "reduced" and not atoms.has("masses"):
+        raise ModelError(
+            "masses are missing: in reduced units atoms that move need masses of their own, in t (hbar/t)^2/a^2: call "
+            "atoms.set_masses(...), or give [atoms] mass in an input file"
+        )
+
+
+def check_overlaps(atoms: Atoms) -> float:
+    """Smallest distance of two atoms (infinite for one alone).
+
+    Raises
+    ------
+    InvalidGeometryError
+        If two atoms are much closer than the others are, or than a small part of their covalent radii (metal units).
+    """
+    geometry = geometry_of(atoms)
+    closest = nearest_distances(geometry)
+    if not np.isfinite(closest).any():
+        return float("inf")
+    worst, smallest = int(np.argmin(closest)), float(closest.min())
+    radius = 2.0 * float(covalent_radii[geometry.numbers[worst]]) if get_units(atoms).name == "metal" else 0.0
+    limit = max(_OVERLAP * float(np.median(closest)), _OVERLAP_OF_RADII * radius)
+    if smallest < limit:
+        raise InvalidGeometryError(
+            f"atoms overlap: atom {worst} at {geometry.positions[worst]} is {smallest:.3g} from its neighbour (atoms are "
+            f"usually {np.median(closest):.3g} apart): move it, or check the units of the positions"
+        )
+    return smallest
 
 
 __all__ = ["SpinLatticeConfig", "SpinLatticeDynamics", "set_maxwell_boltzmann"]

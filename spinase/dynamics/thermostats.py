@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 from numpy.typing import NDArray
 
+from spinase.dynamics.ramp import Temperature
 from spinase.errors import ModelError
 
 FloatArray = NDArray[np.float64]
@@ -17,13 +18,22 @@ class LatticeThermostat(ABC):
 
     Parameters
     ----------
-    kT : float
+    kT : float or function of time
         Temperature as an energy.
     """
 
     citation: str = ""
 
-    def __init__(self, kT: float) -> None:  # noqa: N803
+    def __init__(self, kT: Temperature) -> None:  # noqa: N803
+        self._schedule = kT if callable(kT) else None
+        self._set(kT(0.0) if callable(kT) else kT)
+
+    def follow(self, time: float) -> None:
+        """Take the temperature of `time`, if it changes."""
+        if self._schedule is not None:
+            self._set(self._schedule(time))
+
+    def _set(self, kT: float) -> None:  # noqa: N803
         if not np.isfinite(kT) or kT < 0.0:
             raise ModelError(f"the temperature of a lattice thermostat must be zero or positive (an energy), got {kT}")
         self.kT = float(kT)
@@ -40,7 +50,7 @@ class LatticeLangevin(LatticeThermostat):
 
     Parameters
     ----------
-    kT : float
+    kT : float or function of time
         Temperature as an energy.
     friction : float
         Rate, 1/time (ASE units or t/hbar).
@@ -48,7 +58,7 @@ class LatticeLangevin(LatticeThermostat):
 
     citation = "G. Bussi and M. Parrinello, Phys. Rev. E 75, 056707 (2007)"
 
-    def __init__(self, kT: float, friction: float) -> None:  # noqa: N803
+    def __init__(self, kT: Temperature, friction: float) -> None:  # noqa: N803
         super().__init__(kT)
         if not np.isfinite(friction) or friction <= 0.0:
             raise ModelError(f"the friction of a Langevin lattice must be positive (1/time), got {friction}")
@@ -68,7 +78,7 @@ class LatticeBussi(LatticeThermostat):
 
     Parameters
     ----------
-    kT : float
+    kT : float or function of time
         Temperature as an energy; positive.
     relaxation : float
         Time constant, time.
@@ -76,7 +86,7 @@ class LatticeBussi(LatticeThermostat):
 
     citation = "G. Bussi, D. Donadio, M. Parrinello, J. Chem. Phys. 126, 014101 (2007)"
 
-    def __init__(self, kT: float, relaxation: float) -> None:  # noqa: N803
+    def __init__(self, kT: Temperature, relaxation: float) -> None:  # noqa: N803
         super().__init__(kT)
         if not np.isfinite(relaxation) or relaxation <= 0.0:
             raise ModelError(f"the relaxation time of velocity rescaling must be positive, got {relaxation}")

@@ -42,8 +42,10 @@ class Run:
         Of the frames.
     positions, moments : (T, N, 3)
         Length; mu_B or |m|.
-    numbers, cell, pbc
+    numbers, pbc
         Of the atoms.
+    cells : (T, 3, 3)
+        Cell vectors (rows) of every frame, length.
     results : name -> (T, ...)
         Calculator results stored with the frames.
     observables : observer -> quantity -> Series
@@ -58,7 +60,7 @@ class Run:
     positions: FloatArray
     moments: FloatArray
     numbers: NDArray[np.int64]
-    cell: FloatArray
+    cells: FloatArray
     pbc: NDArray[np.bool_]
     results: Mapping[str, FloatArray]
     observables: Mapping[str, Mapping[str, Series]]
@@ -78,7 +80,7 @@ class Run:
         return SpinAtoms(
             numbers=self.numbers,
             positions=self.positions[index],
-            cell=self.cell,
+            cell=self.cells[index],
             pbc=self.pbc,
             moments=self.moments[index],
             units=self.units,
@@ -106,7 +108,9 @@ def read_run(path: str | Path) -> Run:
 def _read(file: h5py.File) -> Run:
     group = file["particles/atoms"]
     names = [name for name in group if isinstance(group[name], h5py.Group) and "value" in group[name]]
-    count = min(_whole(group[name]) for name in names)
+    edges = group["box/edges"]
+    streams = [group[name] for name in names] + ([edges] if isinstance(edges, h5py.Group) else [])
+    count = min(_whole(stream) for stream in streams)
     frames = {name: group[name]["value"][:count] for name in names}
     fixed = group["position"][()] if isinstance(group["position"], h5py.Dataset) else None
     moments = frames.pop("moment")
@@ -122,7 +126,7 @@ def _read(file: h5py.File) -> Run:
         positions=positions,
         moments=moments,
         numbers=group["species"][()],
-        cell=group["box/edges"][()],
+        cells=edges["value"][:count] if isinstance(edges, h5py.Group) else np.broadcast_to(edges[()], (count, 3, 3)),
         pbc=np.array([bound in (b"periodic", "periodic") for bound in group["box"].attrs["boundary"]]),
         results=frames,
         observables=observables,

@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from spinase import lattices
 from spinase.atoms import SpinAtoms, geometry_of, get_moments, has_moments, set_moments
 from spinase.calculators.sum import SpinSumCalculator
+from spinase.dynamics.ramp import with_durations
 from spinase.errors import InputError, SpinaseError, StyleError
 from spinase.run.config import AtomsTable, RunInput
 from spinase.styles import load_style, make_importable, nearest, options_of
@@ -95,6 +96,8 @@ def build_atoms(table: AtomsTable, units: str, folder: Path, rng: np.random.Gene
     if table.symbol not in atomic_numbers:
         raise InputError(f"[atoms] symbol: {table.symbol!r} is no chemical symbol{nearest(table.symbol, atomic_numbers)}")
     atoms = SpinAtoms([table.symbol] * len(positions), positions=positions, cell=cell, pbc=pbc, units=units)
+    if table.mass is not None:
+        atoms.set_masses([table.mass] * len(atoms))
     atoms.moments = [0.0, 0.0, table.moment]
     return atoms
 
@@ -172,6 +175,9 @@ def _stage(table: Mapping[str, Any], number: int, default: Any) -> StageInput:
     checked = options_of(driver, options, where, also=("driver", "name", "steps", "calculator"))
     if not isinstance(steps, int) or isinstance(steps, bool) or steps < 0:
         raise InputError(f"{where} steps: a whole number of steps is needed, got {steps!r}")
+    timestep = getattr(checked, "timestep", None)
+    if isinstance(timestep, float) and steps > 0:
+        checked = with_durations(checked, steps * timestep)
     calculator = default if own is None else build_calculator(own, f"{where} calculator")
     return StageInput(name, steps, driver, checked, calculator)
 

@@ -37,6 +37,9 @@ class AtomsTable(_Table):
     file: str | None = Field(None, description="any file ASE reads, relative to the input file")
     index: int = Field(-1, description="frame of the file")
     symbol: str = Field("Fe", description="chemical symbol of every site (lattice, disordered)")
+    mass: float | None = Field(
+        None, gt=0, description="mass of every site (lattice, disordered), for atoms that move [u or t (hbar/t)^2/a^2]"
+    )
     moment: float = Field(1.0, gt=0, description="length of every moment (lattice, disordered) [mu_B or |m|]")
 
     @model_validator(mode="after")

@@ -18,7 +18,7 @@ import numpy as np
 from spinase.atoms import get_moments, set_moments
 from spinase.contract import energy_of
 from spinase.dynamics.checkpoint import load_checkpoint, save_checkpoint
-from spinase.errors import CheckpointError, InputError
+from spinase.errors import CheckpointError, InputError, UnstableDynamicsError
 from spinase.io.layout import RunWriter, copy_frames
 from spinase.run.build import Setup, StageInput, build_setup
 from spinase.run.config import read_input
@@ -178,13 +178,22 @@ class Runner:
             self._save_checkpoint(number, 0, driver)
         while self.step < origin + stage.steps:
             self._check_stop(number, self.step - origin, driver)
-            driver.run(self._advance(origin + stage.steps))
+            self._drive(driver, self._advance(origin + stage.steps))
             self.step, self.time = origin + driver.get_number_of_steps(), self._started + driver.get_time()
             self._record()
             if self.step % self.setup.config.output.checkpoint_every == 0:
                 self._save_checkpoint(number, self.step - origin, driver)
             if self.progress:
                 self.progress(self.step, self.setup.steps, stage.name)
+
+    def _drive(self, driver: Any, steps: int) -> None:
+        try:
+            driver.run(steps)
+        except UnstableDynamicsError as error:
+            good = load_checkpoint(self.folder / CHECKPOINT_FILE)["step"]
+            raise UnstableDynamicsError(
+                f"{error}. The run in {self.folder} is good up to step {self.step}, its checkpoint is of step {good}"
+            ) from error
 
     def _advance(self, end: int) -> int:
         """Steps until something is due (or patience ends); how a run is divided does not change its results."""

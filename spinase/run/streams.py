@@ -30,8 +30,10 @@ class RunStreams:
         atoms = setup.atoms
         self.static: dict[str, np.ndarray] = {
             f"{_ATOMS}/species": atoms.numbers.astype(np.int64),
-            f"{_ATOMS}/box/edges": atoms.cell.array.copy(),
         }
+        self.breathing = any(getattr(stage.options, "pressure", None) is not None for stage in setup.stages)
+        if not self.breathing:
+            self.static[f"{_ATOMS}/box/edges"] = atoms.cell.array.copy()
         if not self.moving:
             self.static[f"{_ATOMS}/position"] = atoms.positions.copy()
         self.infos = {FRAMES: self._frame_info(atoms)} | {
@@ -68,6 +70,8 @@ class RunStreams:
         frame = {f"{_ATOMS}/moment": get_moments(atoms)}
         if self.moving:
             frame[f"{_ATOMS}/position"] = atoms.positions.copy()
+        if self.breathing:
+            frame[f"{_ATOMS}/box/edges"] = atoms.cell.array.copy()
         for name in self.setup.config.output.results:
             frame[f"{_ATOMS}/{name}"] = atoms.calc.get_property(name, atoms)
         return frame

@@ -60,6 +60,7 @@ EXCHANGE = Exponential(amplitude=0.4, decay=1.3, reference=1.0, cutoff=2.6, widt
 
 def magnet(calc: object = None, sites: int = 24, kT: float = 0.02) -> SpinAtoms:  # noqa: N803
     atoms = SpinAtoms.disordered(sites, density=0.4, min_distance=0.9, units="reduced", rng=3)
+    atoms.set_masses([55.845] * sites)
     atoms.calc = SpinSumCalculator([Springs(3.0), HeisenbergCalculator(law=EXCHANGE)]) if calc is None else calc
     set_maxwell_boltzmann(atoms, kT, np.random.default_rng(1))
     return atoms
@@ -314,6 +315,7 @@ units = "reduced"
 seed = 3
 [atoms]
 disordered = { sites = 20, density = 0.4, min_distance = 0.9 }
+mass = 55.8
 [calculator]
 style = "heisenberg"
 law = { amplitude = 0.4, decay = 1.3, reference = 1.0, cutoff = 2.6, switch_width = 0.5 }

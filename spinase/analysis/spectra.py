@@ -1,0 +1,218 @@
+"""Time in the analysis: S(q, omega), magnon dispersions, autocorrelations and error bars of correlated averages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from spinase.errors import InvalidMomentsError
+
+FloatArray = NDArray[np.float64]
+
+_BLOCK = 4_000_000  # phases held at a time
+
+
+@dataclass(frozen=True, eq=False)
+class DynamicStructureFactor:
+    """S^aa(q, omega) of a run.
+
+    Attributes
+    ----------
+    wavevectors : (n, 3)
+        Cartesian, 1/length.
+    frequencies : (m,)
+        Angular frequencies from 0 on, 1/time.
+    values : (n, m, 3)
+        Power of the x, y and z components at +-omega together, time; summed over `frequencies` times their spacing over
+        2 pi they give the mean of |s_q^a|^2 over the run.
+    """
+
+    wavevectors: FloatArray
+    frequencies: FloatArray
+    values: FloatArray
+
+    def total(self) -> FloatArray:
+        """Sum over the components, (n, m)."""
+        return np.asarray(self.values.sum(axis=2))
+
+
+def dynamic_structure_factor(
+    positions: ArrayLike, spins: ArrayLike, timestep: float, wavevectors: ArrayLike
+) -> DynamicStructureFactor:
+    """S^aa(q, omega) = |sum_t w_t s_q^a(t) exp(i omega t)|^2 with s_q = sum_i s_i exp(-i q.r_i)/sqrt(N) and a Hann window w.
+
+    Parameters
+    ----------
+    positions : (N, 3) or (T, N, 3)
+        Sites, length; one set for all times if they stay.
+    spins : (T, N, 3)
+        Unit spins (or moments) at equally spaced times.
+    timestep : float
+        Time between them.
+    wavevectors : (n, 3)
+        Cartesian q, 1/length.
+
+    Raises
+    ------
+    InvalidMomentsError
+        On arrays of the wrong shape, fewer than four times, or a time step that is not positive.
+    """
+    series, places = np.asarray(spins, dtype=np.float64), np.asarray(positions, dtype=np.float64)
+    waves = np.atleast_2d(np.asarray(wavevectors, dtype=np.float64))
+    if series.ndim != 3 or series.shape[2] != 3 or len(series) < 4:
+        raise InvalidMomentsError(f"spins must have shape (T, N, 3) with at least four times, got {series.shape}")
+    if places.shape not in (series.shape, series.shape[1:]) or waves.shape[1] != 3:
+        raise InvalidMomentsError(
+            f"positions {places.shape} and wavevectors {waves.shape} do not go with spins {series.shape}"
+        )
+    if not (np.isfinite(timestep) and timestep > 0.0):
+        raise InvalidMomentsError(f"the time between the spins must be positive, got {timestep}")
+    count, sites = series.shape[:2]
+    window = np.hanning(count + 2)[1:-1]
+    window = window / np.sqrt(np.mean(window**2))
+    frequencies = 2.0 * np.pi / (count * timestep) * np.arange(count // 2 + 1)
+    values = np.empty((len(waves), len(frequencies), 3))
+    for k, wave in enumerate(waves):
+        modes = _modes(places, series, wave) * window[:, None]
+        power = np.abs(np.fft.fft(modes, axis=0)) ** 2 * timestep / (count * sites)
+        folded = power[: len(frequencies)].copy()
+        folded[1 : (count + 1) // 2] += power[: count // 2 : -1]
+        values[k] = folded
+    return DynamicStructureFactor(waves, frequencies, values)
+
+
+def _modes(places: FloatArray, series: FloatArray, wave: FloatArray) -> NDArray[np.complex128]:
+    """sum_i s_i(t) exp(-i q.r_i(t)), (T, 3)."""
+    if places.ndim == 2:
+        return np.asarray(np.einsum("i,tia->ta", np.exp(-1j * (places @ wave)), series))
+    out = np.empty((len(series), 3), dtype=np.complex128)
+    block = max(1, _BLOCK // places.shape[1])
+    for start in range(0, len(series), block):
+        part = slice(start, start + block)
+        out[part] = np.einsum("ti,tia->ta", np.exp(-1j * (places[part] @ wave)), series[part])
+    return out
+
+
+def magnon_dispersion(spectrum: DynamicStructureFactor, lowest: float = 0.0) -> FloatArray:
+    """Angular frequency of the strongest peak at every wavevector, (n,), 1/time, refined between the mesh points.
+
+    Parameters
+    ----------
+    spectrum : DynamicStructureFactor
+        Of a run about an ordered state; the total over the components is used.
+    lowest : float
+        Frequencies below are left out (the elastic peak of the order, and slow drifts), 1/time.
+
+    Returns
+    -------
+    (n,) array
+        nan where there is no peak above `lowest`.
+    """
+    power, step = spectrum.total(), spectrum.frequencies[1]
+    first = max(1, int(np.ceil(lowest / step)))
+    out = np.full(len(power), np.nan)
+    for k, row in enumerate(power):
+        peak = first + int(np.argmax(row[first:]))
+        if peak + 1 >= len(row) or row[peak] <= 0.0 or row[peak] < row[peak - 1]:
+            continue
+        low, here, high = np.log(np.maximum(row[peak - 1 : peak + 2], 1e-300))
+        curvature = low - 2.0 * here + high
+        out[k] = (peak + (0.5 * (low - high) / curvature if curvature < 0.0 else 0.0)) * step
+    return out
+
+
+def autocorrelation(values: ArrayLike, subtract_mean: bool = True) -> FloatArray:
+    """C(t) = <x(t0) x(t0 + t)>/<x^2> over a stationary series, (T,); vectors (T, ...) by their scalar product.
+
+    Raises
+    ------
+    InvalidMomentsError
+        If there are fewer than two times, or nothing fluctuates.
+    """
+    series = np.asarray(values, dtype=np.float64)
+    if series.ndim < 1 or len(series) < 2:
+        raise InvalidMomentsError(f"an autocorrelation needs a series of at least two values, got shape {series.shape}")
+    series = series.reshape(len(series), -1)
+    if subtract_mean:
+        series = series - series.mean(axis=0)
+    padded = np.fft.rfft(series, n=2 * len(series), axis=0)
+    summed = np.fft.irfft((np.abs(padded) ** 2).sum(axis=1), n=2 * len(series))[: len(series)]
+    mean = summed / np.arange(len(series), 0, -1)
+    if mean[0] <= 0.0:
+        raise InvalidMomentsError("nothing fluctuates in this series: it has no autocorrelation")
+    return np.asarray(mean / mean[0])
+
+
+def two_time_correlation(spins: ArrayLike, waiting: int) -> FloatArray:
+    """C(t_w + t, t_w) = (1/N) sum_i s_i(t_w + t).s_i(t_w) for spins (T, N, 3) and frame `waiting`; (T - waiting,)."""
+    series = np.asarray(spins, dtype=np.float64)
+    if series.ndim != 3 or not 0 <= waiting < len(series):
+        raise InvalidMomentsError(f"spins must have shape (T, N, 3) with 0 <= waiting < T, got {series.shape}, {waiting}")
+    return np.asarray(np.einsum("tia,ia->t", series[waiting:], series[waiting]) / series.shape[1])
+
+
+class Average(NamedTuple):
+    """A mean over correlated values: `mean`, its standard `error`, and the `correlation_time` in steps of the series."""
+
+    mean: float
+    error: float
+    correlation_time: float
+
+
+def block_average(values: ArrayLike) -> Average:
+    """Mean and error of a correlated series, from blocks of growing size.
+
+    The error of the mean of blocks grows with their size until blocks are independent; the size is chosen as the smallest
+    power of two above (2 n (error(b)/error(1))^4)^(1/3) (U. Wolff, Comput. Phys. Commun. 156, 143 (2004); the method:
+    H. Flyvbjerg, H. G. Petersen, J. Chem. Phys. 91, 461 (1989)).
+
+    Parameters
+    ----------
+    values : (n,)
+        At least 8 values of a stationary series.
+
+    Raises
+    ------
+    InvalidMomentsError
+        On another shape, too few values, or one that is not finite.
+    """
+    series = np.asarray(values, dtype=np.float64)
+    if series.ndim != 1 or len(series) < 8 or not np.isfinite(series).all():
+        raise InvalidMomentsError(f"blocking needs a finite series of at least 8 values, got shape {series.shape}")
+    count = len(series)
+    naive = float(series.std(ddof=1) / np.sqrt(count))
+    if naive == 0.0:
+        return Average(float(series.mean()), 0.0, 0.5)
+    size, error = 1, naive
+    while count // size >= 8:
+        blocks = series[: count // size * size].reshape(-1, size).mean(axis=1)
+        error = max(error, float(blocks.std(ddof=1) / np.sqrt(len(blocks))))
+        if size**3 > 2 * count * (error / naive) ** 4:
+            break
+        size *= 2
+    return Average(float(series.mean()), error, 0.5 * (error / naive) ** 2)
+
+
+def binder_cumulant(magnetization: ArrayLike) -> float:
+    """U = 1 - <M^4>/(3 <M^2>^2) of magnetization lengths or vectors (T,) or (T, 3).
+
+    Sizes cross at the critical temperature; 2/3 in an ordered state, 4/9 for a disordered vector of three components.
+    """
+    series = np.asarray(magnetization, dtype=np.float64)
+    square = series**2 if series.ndim == 1 else np.einsum("ta,ta->t", series, series)
+    return float(1.0 - np.mean(square**2) / (3.0 * np.mean(square) ** 2))
+
+
+__all__ = [
+    "Average",
+    "DynamicStructureFactor",
+    "autocorrelation",
+    "binder_cumulant",
+    "block_average",
+    "dynamic_structure_factor",
+    "magnon_dispersion",
+    "two_time_correlation",
+]

@@ -1,0 +1,119 @@
+"""Constant pressure: an isotropic Martyna-Tobias-Klein piston around the spin-lattice step, with ASE's chain on it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ase.units
+import numpy as np
+from ase import Atoms
+from ase.md.nose_hoover_chain import IsotropicMTKBarostat
+from numpy.typing import NDArray
+from scipy.special import exprel
+
+from spinase.errors import ModelError, UnstableDynamicsError
+
+FloatArray = NDArray[np.float64]
+_LARGEST_STRAIN = 0.1
+
+
+class IsotropicBarostat:
+    """Volume at constant pressure; the shape of the cell stays.
+
+    The piston's own Nose-Hoover chain is ASE's ``IsotropicMTKBarostat``; the atoms need a thermostat of their own
+    (Langevin or Bussi).  Stress comes from the calculator.
+
+    Parameters
+    ----------
+    kT : float
+        Temperature of the piston as an energy: that of the atoms' thermostat.
+    pressure : float
+        Outer pressure, energy/length^3 (``ase.units.GPa``).
+    relaxation : float
+        Characteristic time of the volume, time; a thousand time steps or so.
+
+    Raises
+    ------
+    UnstableDynamicsError
+        During a run, if the piston is too light.
+    """
+
+    citation = "G. J. Martyna, D. J. Tobias, M. L. Klein, J. Chem. Phys. 101, 4177 (1994)"
+
+    def __init__(self, kT: float, pressure: float, relaxation: float) -> None:  # noqa: N803
+        for name, value, good in (
+            ("kT", kT, kT > 0),
+            ("pressure", pressure, True),
+            ("relaxation", relaxation, relaxation > 0),
+        ):
+            if not (np.isfinite(value) and good):
+                raise ModelError(f"{name} of a barostat must be finite (kT and relaxation: positive), got {value}")
+        self.kT, self.pressure, self.relaxation = float(kT), float(pressure), float(relaxation)
+        self.momentum = 0.0
+        self._chain: Any = None
+        self._sites = 0
+
+    def attach(self, atoms: Atoms) -> None:
+        """Set up for these atoms.
+
+        Raises
+        ------
+        ModelError
+            Without periodic boundaries, with constraints, or without a stress.
+        """
+        if not atoms.pbc.all():
+            raise ModelError(
+                f"constant pressure needs periodic boundaries in all directions, got pbc = {atoms.pbc.tolist()}"
+            )
+        if atoms.constraints:
+            raise ModelError("constant pressure does not go with constraints on the atoms: remove them")
+        if "stress" not in getattr(atoms.calc, "implemented_properties", ()):
+            raise ModelError(f"{type(atoms.calc).__name__} has no stress: constant pressure needs one")
+        if self._chain is None or self._sites != len(atoms):
+            self._sites = len(atoms)
+            self._chain = IsotropicMTKBarostat(len(atoms), self.kT / ase.units.kB, self.relaxation)
+
+    def heat(self, time: float) -> None:
+        """The chain acts on the piston."""
+        self.momentum = self._chain.integrate_nhc_baro(self.momentum, time)
+
+    def push(self, atoms: Atoms, time: float) -> None:
+        """The pressure difference acts on the piston."""
+        stress = atoms.get_stress(voigt=False, include_ideal_gas=True)
+        excess = 3.0 * atoms.get_volume() * (-np.trace(stress) / 3.0 - self.pressure)
+        self.momentum += time * (excess + 2.0 * atoms.get_kinetic_energy() / len(atoms))
+
+    def kick(self, momenta: FloatArray, forces: FloatArray, time: float) -> FloatArray:
+        """Momenta after `time` in the forces and the motion of the piston."""
+        x = (1.0 + 1.0 / self._sites) * self.momentum * time / self._chain.W
+        return np.asarray(momenta * np.exp(-x) + time * forces * exprel(-x))
+
+    def drift(self, atoms: Atoms, time: float) -> None:
+        """Positions and cell after `time`."""
+        x = self.momentum * time / self._chain.W
+        if not abs(x) < _LARGEST_STRAIN:
+            raise UnstableDynamicsError(
+                f"the cell changed by {x:.2g} in half a step: the piston is too light, increase its relaxation time "
+                f"(now {self.relaxation:.4g}; its mass is proportional to kT and to the square of that time)"
+            )
+        velocities = atoms.get_momenta() / atoms.get_masses()[:, None]
+        positions = atoms.get_positions() * np.exp(x) + time * velocities * exprel(x)
+        atoms.set_cell(atoms.cell.array * np.exp(x), scale_atoms=False)
+        atoms.set_positions(positions)
+
+    def energy(self, atoms: Atoms) -> float:
+        """What the piston adds to the conserved energy: its own, its chain's, and pressure times volume."""
+        chain = float(self._chain.get_barostat_energy())
+        return self.momentum**2 / (2.0 * self._chain.W) + chain + self.pressure * float(atoms.get_volume())
+
+    def state(self) -> dict[str, Any]:
+        """What a bit-exact restart needs."""
+        return {"momentum": self.momentum, "xi": self._chain._xi.copy(), "p_xi": self._chain._p_xi.copy()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take back what :meth:`state` gave."""
+        self.momentum = float(state["momentum"])
+        self._chain._xi, self._chain._p_xi = np.array(state["xi"]), np.array(state["p_xi"])
+
+
+__all__ = ["IsotropicBarostat"]

@@ -1,0 +1,282 @@
+"""Monte Carlo sampling of the spins of classical models: single runs, simulated annealing, parallel tempering."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import ArrayLike, NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from spinase.atoms import get_moments, set_moments
+from spinase.classical.sampling import HEAT_BATH, METROPOLIS, OVER_RELAXATION, Sampler, make_sampler
+from spinase.contract import local_model_of
+from spinase.dynamics.llg import AppliedField, LLGDynamics, NotNegative
+from spinase.dynamics.ramp import FieldRampConfig, Ramp, RampConfig, Temperature, built
+from spinase.errors import ModelError
+
+FloatArray = NDArray[np.float64]
+Method = Literal["heat-bath", "metropolis"]
+_KINDS = {"heat-bath": HEAT_BATH, "metropolis": METROPOLIS}
+_GOOD_ACCEPTANCE = 0.5
+
+
+class MonteCarloConfig(BaseModel):
+    """Options of the ``monte-carlo`` driver in an input file.  A step is a sweep over all spins."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kT: NotNegative | RampConfig = Field(description="temperature as an energy, or a ramp { from, to } [eV or t]")  # noqa: N815
+    method: Method = Field("heat-bath", description="heat-bath or metropolis")
+    over_relaxation: int = Field(0, ge=0, description="microcanonical sweeps in each step")
+    field: tuple[float, float, float] | FieldRampConfig | None = Field(None, description="uniform applied field, or a ramp")
+    frozen: list[int] | None = Field(None, description="indices of spins that do not move")
+
+    @property
+    def timestep(self) -> float:
+        """A sweep counts as one unit of time."""
+        return 1.0
+
+
+class MonteCarlo(LLGDynamics):
+    """Metropolis or heat-bath sampling; a step is one sweep over all spins, and time counts sweeps.
+
+    It works on calculators that are sums over sites and pairs (exchange, DMI, anisotropies, Zeeman, biquadratic, bond
+    tables): one spin then costs only its neighbours.
+
+    Parameters
+    ----------
+    atoms : Atoms
+        The magnet with its calculator.
+    kT : float or function of time
+        Temperature as an energy; a :class:`~spinase.dynamics.Ramp` makes it annealing.
+    method : str
+        ``"heat-bath"`` (a spin is drawn anew in the field of its neighbours, with a Metropolis test for what is not linear
+        in it) or ``"metropolis"`` (small random turns whose size adapts to an acceptance of one half).
+    over_relaxation : int
+        Sweeps that reflect every spin about its field, in each step: they keep the energy and decorrelate faster.
+    rng : numpy Generator
+        Source of randomness.
+    field, frozen, trajectory, logfile, loginterval
+        As in :class:`~spinase.dynamics.LLGDynamics`.
+
+    Raises
+    ------
+    ModelError
+        If the calculator is driven or has no cheap local energies.
+    """
+
+    Config = MonteCarloConfig  # type: ignore[assignment]
+    citation = "Y. Miyatake et al., J. Phys. C 19, 2539 (1986) (heat bath); M. Creutz, Phys. Rev. D 36, 515 (1987)"
+
+    def __init__(
+        self,
+        atoms: Atoms,
+        kT: Temperature,  # noqa: N803
+        *,
+        rng: np.random.Generator,
+        method: Method = "heat-bath",
+        over_relaxation: int = 0,
+        field: AppliedField | None = None,
+        frozen: ArrayLike | None = None,
+        **options: Any,
+    ) -> None:
+        if method not in _KINDS:
+            raise ModelError(f"method must be 'heat-bath' or 'metropolis', got {method!r}")
+        if over_relaxation != int(over_relaxation) or over_relaxation < 0:
+            raise ModelError(f"over_relaxation must be a whole number of sweeps, got {over_relaxation!r}")
+        self.method, self.over_relaxation = method, int(over_relaxation)
+        self.acceptance, self.width = 1.0, 1.0
+        self._sampler: Sampler | None = None
+        self._sampled_fields: Any = None
+        super().__init__(atoms, 1.0, kT=kT, field=field, frozen=frozen, rng=rng, **{"probe": False, **options})
+        local_model_of(atoms)
+
+    @classmethod
+    def from_config(cls, config: Any, atoms: Atoms, rng: np.random.Generator) -> MonteCarlo:
+        """Driver from the table of an input file."""
+        options: dict[str, Any] = {name: built(value) for name, value in config}
+        return cls(atoms, rng=rng, **options)
+
+    def _sync(self) -> None:
+        super()._sync()
+        if self._sampled_fields is not self._fields:
+            self._sampler, self._sampled_fields = make_sampler(local_model_of(self.atoms)), self._fields
+
+    def _turn(self, timestep: float, start: float = 0.0) -> None:
+        """One sweep, after the microcanonical ones."""
+        kT, sampler = self.bath_temperature(), self._sampler
+        assert sampler is not None
+        assert self.rng is not None
+        if kT <= 0.0:
+            raise ModelError(f"Monte Carlo needs a positive temperature, got kT = {kT}")
+        if self.field is not None:
+            sampler = _with_field(sampler, self._lengths[:, None] * self.applied_field())
+        mobile = self.mobile & (self._lengths > 0.0)
+        self._spins = np.ascontiguousarray(self._spins).copy()
+        for _ in range(self.over_relaxation):
+            sampler.sweep(self._spins, mobile, kT, OVER_RELAXATION, 0.0, self.rng)
+        self.acceptance = sampler.sweep(self._spins, mobile, kT, _KINDS[self.method], self.width, self.rng)
+        if self.method == "metropolis":
+            self.width = float(np.clip(self.width * (1.0 + 0.1 * (self.acceptance - _GOOD_ACCEPTANCE)), 1e-4, 2.0))
+
+    def checkpoint_state(self) -> dict[str, Any]:
+        """What a bit-exact restart needs: also the size of the moves."""
+        return {**super().checkpoint_state(), "width": self.width}
+
+    def restore_state(self, state: dict[str, Any]) -> None:
+        """Take back what :meth:`checkpoint_state` gave."""
+        super().restore_state(state)
+        self.width = float(state["width"])
+
+
+def simulated_annealing(
+    atoms: Atoms,
+    start: float,
+    stop: float,
+    sweeps: int,
+    rng: np.random.Generator,
+    **options: Any,
+) -> float:
+    """Cool the spins of `atoms` from kT = `start` to `stop` geometrically in `sweeps` sweeps; returns the final energy.
+
+    Options are those of :class:`MonteCarlo`.  The atoms are changed; relax them afterwards for the nearest minimum.
+
+    Raises
+    ------
+    ModelError
+        On temperatures that are not positive, or a calculator that cannot be sampled.
+    """
+    if not (start > 0.0 and stop > 0.0 and np.isfinite(start) and np.isfinite(stop)):
+        raise ModelError(f"annealing needs two positive temperatures, got {start} and {stop}")
+    logarithm = Ramp(np.log(start), np.log(stop), max(sweeps - 1, 1))
+    MonteCarlo(atoms, lambda time: float(np.exp(logarithm(time))), rng=rng, **options).run(sweeps)
+    return float(atoms.get_potential_energy())
+
+
+@dataclass(frozen=True)
+class TemperingResult:
+    """What parallel tempering returns.
+
+    Attributes
+    ----------
+    kT : (R,)
+        Temperatures as energies.
+    energies : (T, R)
+        Energy at each temperature after every step of the measurement.
+    observed : (T, R, ...) or None
+        What the user's function returned.
+    spins : (R, N, 3)
+        Last spins at each temperature.
+    exchanges : (R - 1,)
+        Part of the accepted exchanges between neighbouring temperatures.
+    """
+
+    kT: FloatArray  # noqa: N815
+    energies: FloatArray
+    observed: FloatArray | None
+    spins: FloatArray
+    exchanges: FloatArray
+
+
+def parallel_tempering(
+    atoms: Atoms,
+    temperatures: Sequence[float],
+    steps: int,
+    rng: np.random.Generator,
+    *,
+    thermalize: int = 0,
+    sweeps: int = 1,
+    over_relaxation: int = 0,
+    method: Method = "heat-bath",
+    observe: Callable[[FloatArray], ArrayLike] | None = None,
+) -> TemperingResult:
+    """Replicas at several temperatures that exchange their spins.
+
+    Parameters
+    ----------
+    atoms : Atoms
+        The magnet; every replica starts from its spins.  At the end it has those of the lowest temperature.
+    temperatures : sequence of float
+        kT of the replicas, energies, ascending or not.
+    steps : int
+        Steps of the measurement; each is `sweeps` sweeps of every replica and a round of exchanges.
+    rng : numpy Generator
+        Source of randomness.
+    thermalize : int
+        Steps before the measurement.
+    sweeps, over_relaxation, method
+        As of :class:`MonteCarlo`.
+    observe : function of spins (N, 3), optional
+        Measured on every replica after every step.
+
+    Raises
+    ------
+    ModelError
+        On temperatures that are not positive, or a calculator that cannot be sampled.
+    """
+    kT = np.asarray(temperatures, dtype=np.float64)
+    if kT.ndim != 1 or len(kT) < 1 or not (np.isfinite(kT) & (kT > 0.0)).all():
+        raise ModelError(f"parallel tempering needs positive temperatures, got {temperatures!r}")
+    sampler = make_sampler(local_model_of(atoms))
+    moments = get_moments(atoms)
+    lengths = np.linalg.norm(moments, axis=1)
+    replicas = np.repeat((moments / np.where(lengths > 0.0, lengths, 1.0)[:, None])[None], len(kT), axis=0)
+    state = _Tempering(sampler, kT, lengths > 0.0, replicas, _KINDS[method], rng)
+    energies, observed = np.empty((steps, len(kT))), []
+    for step in range(-thermalize, steps):
+        state.advance(sweeps, over_relaxation, parity=step % 2)
+        if step == -1:
+            state.reset_counts()
+        if step >= 0:
+            energies[step] = state.energies
+            if observe is not None:
+                observed.append([np.asarray(observe(spins)) for spins in replicas])
+    set_moments(atoms, lengths[:, None] * replicas[int(np.argmin(kT))])
+    measured = None if observe is None else np.array(observed)
+    return TemperingResult(kT, energies, measured, replicas, state.accepted / np.maximum(state.tried, 1))
+
+
+class _Tempering:
+    """Replicas, their energies and the count of exchanges."""
+
+    def __init__(
+        self,
+        sampler: Sampler,
+        kT: FloatArray,  # noqa: N803
+        mobile: NDArray[np.bool_],
+        replicas: FloatArray,
+        kind: int,
+        rng: np.random.Generator,
+    ) -> None:
+        self.sampler, self.kT, self.mobile, self.replicas, self.kind, self.rng = sampler, kT, mobile, replicas, kind, rng
+        self.energies = np.zeros(len(kT))
+        self.reset_counts()
+
+    def reset_counts(self) -> None:
+        self.accepted, self.tried = np.zeros(len(self.kT) - 1), np.zeros(len(self.kT) - 1)
+
+    def advance(self, sweeps: int, over_relaxation: int, parity: int) -> None:
+        for r, spins in enumerate(self.replicas):
+            for _ in range(sweeps):
+                for _ in range(over_relaxation):
+                    self.sampler.sweep(spins, self.mobile, self.kT[r], OVER_RELAXATION, 0.0, self.rng)
+                self.sampler.sweep(spins, self.mobile, self.kT[r], self.kind, 2.0, self.rng)
+            self.energies[r] = self.sampler.energy(spins)
+        for r in range(parity, len(self.kT) - 1, 2):
+            self.tried[r] += 1
+            weight = (1.0 / self.kT[r] - 1.0 / self.kT[r + 1]) * (self.energies[r] - self.energies[r + 1])
+            if weight >= 0.0 or self.rng.random() < np.exp(weight):
+                self.replicas[[r, r + 1]] = self.replicas[[r + 1, r]]
+                self.energies[[r, r + 1]] = self.energies[[r + 1, r]]
+                self.accepted[r] += 1
+
+
+def _with_field(sampler: Sampler, field: FloatArray) -> Sampler:
+    return Sampler(**{**vars(sampler), "linear": sampler.linear + field})
+
+
+__all__ = ["MonteCarlo", "TemperingResult", "parallel_tempering", "simulated_annealing"]

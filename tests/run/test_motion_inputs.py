@@ -1,0 +1,130 @@
+"""Moving magnets in input files: ramps, baths, pressure, motions, and a run that explodes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from run_bytes import content
+
+from spinase.errors import InputError, ModelError, UnstableDynamicsError
+from spinase.io import read_run
+from spinase.run.execute import RunOptions, RunStopped, run_file
+
+HEAD = """
+units = "metal"
+seed = 3
+[atoms]
+lattice = "cubic"
+size = [3, 3, 3]
+a = 2.8
+moment = 2.0
+[calculator]
+style = "sum"
+terms = [
+  { style = "pair-potential", morse = { depth = 0.4, decay = 1.4, reference = 2.8, cutoff = 5.0, switch_width = 1.0 } },
+  { style = "heisenberg", law = { amplitude = 0.1, decay = 1.0, reference = 2.8, cutoff = 4.4, switch_width = 0.6 } },
+]
+[output]
+every = 10
+checkpoint_every = 10
+"""
+BATHS = """
+[[observer]]
+style = "energy-partition"
+every = 10
+[[stage]]
+driver = "spin-lattice"
+steps = 30
+timestep = 0.1
+initial_kT = 0.02
+damping = 0.05
+integrator = "sib"
+thermostat = "langevin"
+friction = 0.01
+lattice_kT = { from = 0.02, to = 0.05 }
+kT = { from = 0.02, to = 0.05 }
+field = { from = [0, 0, 0], to = [0, 0, 1e-3] }
+[[stage]]
+driver = "spin-lattice"
+steps = 30
+timestep = 0.1
+damping = 0.05
+integrator = "sib"
+thermostat = "langevin"
+friction = 0.01
+lattice_kT = 0.05
+pressure = 0.001
+piston_time = 30.0
+[[stage]]
+driver = "spin-lattice"
+steps = 20
+timestep = 0.05
+damping = 0.05
+integrator = "sib"
+electrons = { kT = 0.05, capacity = 200.0, friction = 0.001 }
+[[stage]]
+driver = "llg"
+steps = 10
+timestep = 0.02
+inertia = 0.05
+damping = 0.1
+kT = 0.02
+"""
+
+
+def test_a_restart_through_all_baths_gives_the_same_bytes(tmp_path: Path) -> None:
+    source = tmp_path / "in.toml"
+    source.write_text(HEAD + BATHS)
+    whole = run_file(source, options=RunOptions(output=tmp_path / "whole"))
+    for stop in (17, 41, 67, 85):
+        with pytest.raises(RunStopped):
+            run_file(source, options=RunOptions(output=tmp_path / "cut", restart=stop != 17, stop_after=stop))
+    cut = run_file(source, options=RunOptions(output=tmp_path / "cut", restart=True))
+    assert content(cut) == content(whole)
+    run = read_run(whole)
+    assert run.cells[0, 0, 0] == pytest.approx(8.4)
+    assert abs(run.atoms(-1).cell[0, 0] - 8.4) > 1e-3
+    with h5py.File(whole) as file:
+        assert np.isfinite(file["observables/energy-partition/total/value"][:]).all()
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("lattice_kT = { from = 0.1 }", "'to'|to"),
+        ("pressure = 0.1", "both pressure and piston_time"),
+        ("pressure = 0.1\npiston_time = 3.0", "fixed lattice_kT"),
+        ('thermostat = "langevin"\nfriction = 0.1\nlattice_kT = -0.1', "lattice_kT"),
+    ],
+)
+def test_bad_baths(tmp_path: Path, lines: str, message: str) -> None:
+    source = tmp_path / "in.toml"
+    source.write_text(HEAD + f'[[stage]]\ndriver = "spin-lattice"\nsteps = 5\ntimestep = 0.1\n{lines}\n')
+    with pytest.raises(InputError, match=message):
+        run_file(source, options=RunOptions(output=tmp_path / "run"))
+
+
+def test_two_motions_at_once_are_refused(tmp_path: Path) -> None:
+    source = tmp_path / "in.toml"
+    source.write_text(HEAD + "[[stage]]\nsteps = 5\ntimestep = 0.1\ninertia = 0.1\nlongitudinal_rate = 0.1\n")
+    with pytest.raises(ModelError, match="inertial or of free length"):
+        run_file(source, options=RunOptions(output=tmp_path / "run"))
+
+
+@pytest.mark.filterwarnings("ignore:time step")
+def test_an_explosion_keeps_the_last_good_checkpoint(tmp_path: Path) -> None:
+    """The heating bath drives the atoms apart at some step; what was written before stays and is readable."""
+    source = tmp_path / "in.toml"
+    source.write_text(
+        HEAD
+        + '[[stage]]\ndriver = "spin-lattice"\nsteps = 400\ntimestep = 2.0\ninitial_kT = 0.02\nintegrator = "sib"\n'
+        + 'thermostat = "langevin"\nfriction = 0.05\nlattice_kT = { from = 0.02, to = 40.0 }\n'
+    )
+    with pytest.raises(UnstableDynamicsError, match=r"time step is too large.*good up to step \d+, its checkpoint"):
+        run_file(source, options=RunOptions(output=tmp_path / "run"))
+    assert (tmp_path / "run" / "checkpoint.npz").exists()
+    with h5py.File(tmp_path / "run" / "run.h5") as file:
+        assert np.isfinite(file["particles/atoms/moment/value"][:]).all()
