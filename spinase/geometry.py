@@ -147,11 +147,7 @@ class NeighbourCache:
             self._kept = (geometry, cutoff, margin, find_bonds(geometry, cutoff + margin))
         assert self._kept is not None
         found = self._kept[3]
-        vectors, distances, near = _bond_vectors(
-            found.first, found.second, found.shifts, geometry.positions, geometry.cell, cutoff
-        )
-        bonds = Bonds(found.first, found.second, found.shifts, vectors, distances)
-        bonds = bonds if near == len(bonds) else bonds.select(distances <= cutoff)
+        bonds = Bonds(*_near_bonds(found.first, found.second, found.shifts, geometry.positions, geometry.cell, cutoff))
         _refuse_coinciding(geometry, bonds, cutoff)
         return bonds
 
@@ -185,10 +181,11 @@ def _largest_displacement(before: FloatArray, now: FloatArray) -> float:
 
 
 @njit(cache=True)
-def _bond_vectors(
+def _near_bonds(
     first: IntArray, second: IntArray, shifts: IntArray, positions: FloatArray, cell: FloatArray, cutoff: float
-) -> tuple[FloatArray, FloatArray, int]:
-    """Vectors (n, 3), distances (n,), and how many are within the cutoff."""
+) -> tuple[IntArray, IntArray, IntArray, FloatArray, FloatArray]:
+    """Those of the bonds that are within the cutoff now, with their vectors and distances."""
+    one, two, cells = np.empty_like(first), np.empty_like(second), np.empty_like(shifts)
     vectors, distances, near = np.empty((len(first), 3)), np.empty(len(first)), 0
     for b in range(len(first)):
         i, j = first[b], second[b]
@@ -196,11 +193,14 @@ def _bond_vectors(
         for a in range(3):
             shift = shifts[b, 0] * cell[0, a] + shifts[b, 1] * cell[1, a] + shifts[b, 2] * cell[2, a]
             d = positions[j, a] - positions[i, a] + shift
-            vectors[b, a] = d
+            vectors[near, a] = d
             square += d * d
-        distances[b] = np.sqrt(square)
-        near += distances[b] <= cutoff
-    return vectors, distances, near
+        distances[near] = np.sqrt(square)
+        if distances[near] <= cutoff:
+            one[near], two[near] = i, j
+            cells[near] = shifts[b]
+            near += 1
+    return one[:near], two[:near], cells[:near], vectors[:near], distances[:near]
 
 
 def find_shells(geometry: Geometry, count: int, tolerance: float = 1e-3) -> FloatArray:
