@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ INPUTS = sorted(EXAMPLES.glob("*/*.toml"))
 SHORTER = {  # what takes a minute is started here and shown in the documentation
     "quench_30x30.toml": ["stage.0.steps=40"],
     "quench_100x100.toml": ["stage.0.steps=3", "atoms.size=[64, 64]"],
+    "annealing.toml": ["stage.0.steps=1500"],
 }
 
 
@@ -28,7 +30,39 @@ def call(*command: str, cwd: Path) -> str:
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
 def test_scripts_run(script: Path, tmp_path: Path) -> None:
-    assert call(sys.executable, str(script), cwd=tmp_path).strip()
+    printed = call(sys.executable, str(script), cwd=tmp_path)
+    assert printed.strip()
+    source = script.read_text()
+    for name in re.findall(r'savefig\("([^"]+)"', source):
+        assert (tmp_path / name).stat().st_size > 10_000
+    check_printed(script.name, printed)
+
+
+def numbers(line: str) -> list[float]:
+    return [float(word) for word in re.findall(r"[-+]?\d+\.?\d*(?:e[-+]?\d+)?", line)]
+
+
+def check_printed(name: str, printed: str) -> None:
+    """The numbers that have a closed form or a published value."""
+    lines = printed.splitlines()
+    if name.startswith("06"):
+        lattice, spins = numbers(lines[2])[1:3]
+        assert lattice == pytest.approx(600, abs=40)
+        assert spins == pytest.approx(600, abs=40)
+    if name.startswith("07"):
+        assert "charge -1.0000" in lines[0]
+        assert numbers(lines[2])[0] == pytest.approx(3.207, abs=0.002)  # that of Spirit, tests/references/test_spirit.py
+    if name.startswith("08"):
+        assert all(numbers(line)[1] < 1e-3 for line in lines)
+        assert all(numbers(line)[0] < 0.15 for line in lines)
+    if name.startswith("09"):
+        down, up, exact = *numbers(lines[0]), numbers(lines[1])[1]
+        assert down == pytest.approx(-up, abs=2e-3)
+        assert up == pytest.approx(exact, abs=0.01)
+    if name.startswith("10"):
+        found, error, published = numbers(lines[2])
+        assert error < 0.006
+        assert abs(found - published) < 3 * error
 
 
 @pytest.mark.parametrize("source", INPUTS, ids=lambda path: path.name)
@@ -39,7 +73,12 @@ def test_input_files_run(source: Path, tmp_path: Path) -> None:
     assert (folder / "summary.png").stat().st_size > 10_000
     run = read_run(folder / "run.h5")
     energy = run.observables["energy"]["per_site"].values
+    if source.name == "hysteresis.toml":
+        assert np.ptp(run.observables["magnetization"]["z"].values) > 1.9
+        return
     assert energy[-1] < energy[0]
+    if source.name == "annealing.toml":
+        assert energy[-1] == pytest.approx(-3 + 0.5, abs=0.1)  # equipartition of the magnons of a cold magnet
     if source.name == "quench.toml":
         check_tetrahedral_order(folder)
     if source.name == "quench_30x30.toml":

@@ -86,8 +86,8 @@ class SpinCalculator(Calculator, ABC, Generic[Frozen, State]):
         """Take back what :meth:`checkpoint_state` gave."""
 
     def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
-        """As in ASE; other reference lengths count as other moments."""
-        return reference_aware(super().check_state(atoms, tol=tol), self.atoms, atoms)
+        """What changed since the last calculation, as in ASE; other reference lengths count as other moments."""
+        return changes_between(self.atoms, atoms)
 
     def calculate(
         self, atoms: Atoms | None = None, properties: list[str] | None = None, system_changes: list[str] = all_changes
@@ -170,13 +170,29 @@ class SpinCalculator(Calculator, ABC, Generic[Frozen, State]):
         return state
 
 
-def reference_aware(changes: list[str], before: Atoms | None, now: Atoms) -> list[str]:
-    """ASE's list of changes, with the moments in it if the reference lengths differ."""
-    if before is None or "initial_magmoms" in changes:
-        return changes
-    one, two = get_reference_lengths(before), get_reference_lengths(now)
-    same = one is two or (one is not None and two is not None and np.array_equal(one, two))
-    return changes if same else [*changes, "initial_magmoms"]
+def changes_between(before: Atoms | None, now: Atoms) -> list[str]:
+    """ASE's list of changes by exact comparison (its own costs more than a step of a small classical magnet).
+
+    Other reference lengths count as other moments.
+    """
+    if before is None:
+        return list(all_changes)
+    changes = [
+        name
+        for name in ("positions", "numbers", "initial_charges", "initial_magmoms")
+        if not _same(before.arrays.get(name), now.arrays.get(name))
+    ]
+    if "initial_magmoms" not in changes and not _same(get_reference_lengths(before), get_reference_lengths(now)):
+        changes.append("initial_magmoms")
+    if not np.array_equal(before.cell.array, now.cell.array):
+        changes.append("cell")
+    if not np.array_equal(before.pbc, now.pbc):
+        changes.append("pbc")
+    return changes
+
+
+def _same(one: NDArray[Any] | None, two: NDArray[Any] | None) -> bool:
+    return one is two or (one is not None and two is not None and np.array_equal(one, two))
 
 
 def split_moments(moments: FloatArray, reference: FloatArray | None = None) -> tuple[FloatArray, FloatArray]:

@@ -150,19 +150,50 @@ def _about_field(field: FloatArray, kT: float, rng: np.random.Generator, out: Fl
     if x < 1e-8:
         _random_direction(rng, out)
         return
-    u = rng.random()
-    cosine = min(1.0, max(-1.0, 1.0 + np.log(u + (1.0 - u) * np.exp(-2.0 * x)) / x))
+    drawn = rng.random()
+    cosine = min(1.0, max(-1.0, 1.0 + np.log(drawn + (1.0 - drawn) * np.exp(-2.0 * x)) / x))
     angle, sine = 2.0 * np.pi * rng.random(), np.sqrt(1.0 - cosine * cosine)
-    n = field / size
-    # two directions across n
-    one = np.zeros(3)
-    one[np.argmin(np.abs(n))] = 1.0
-    along = one[0] * n[0] + one[1] * n[1] + one[2] * n[2]
-    one -= along * n
-    one /= np.sqrt(one[0] ** 2 + one[1] ** 2 + one[2] ** 2)
-    two = np.cross(n, one)
+    x, y, z = field[0] / size, field[1] / size, field[2] / size
+    # two directions across the field (T. Duff et al., J. Comput. Graph. Tech. 6, 1 (2017))
+    sign = 1.0 if z >= 0.0 else -1.0
+    p = -1.0 / (sign + z)
+    q = x * y * p
+    u, v = sine * np.cos(angle), sine * np.sin(angle)
+    out[0] = cosine * x + u * (1.0 + sign * x * x * p) + v * q
+    out[1] = cosine * y + u * sign * q + v * (sign + y * y * p)
+    out[2] = cosine * z - u * sign * x - v * y
+
+
+@njit(cache=True)
+def _propose(
+    kind: int,
+    old: FloatArray,
+    field: FloatArray,
+    kT: float,  # noqa: N803
+    width: float,
+    rng: np.random.Generator,
+    new: FloatArray,
+) -> bool:
+    """A new direction for a spin in `new`; False if there is none (no field to reflect about)."""
+    if kind == HEAT_BATH:
+        _about_field(field, kT, rng, new)
+        return True
+    if kind == OVER_RELAXATION:
+        square = field[0] ** 2 + field[1] ** 2 + field[2] ** 2
+        if square == 0.0:
+            return False
+        along = 2.0 * (old[0] * field[0] + old[1] * field[1] + old[2] * field[2]) / square
+        for a in range(3):
+            new[a] = along * field[a] - old[a]
+    elif width >= 2.0:
+        _random_direction(rng, new)
+    else:
+        for a in range(3):
+            new[a] = old[a] + width * rng.standard_normal()
+    norm = np.sqrt(new[0] ** 2 + new[1] ** 2 + new[2] ** 2)
     for a in range(3):
-        out[a] = cosine * n[a] + sine * (np.cos(angle) * one[a] + np.sin(angle) * two[a])
+        new[a] /= norm
+    return True
 
 
 @njit(cache=True)
@@ -190,23 +221,11 @@ def _sweep(
         if not mobile[i]:
             continue
         tried += 1
-        field[:] = linear[i]
+        for a in range(3):
+            field[a], old[a] = linear[i, a], spins[i, a]
         _local_field(i, spins, starts, neighbours, couplings, tensors, field)
-        old[:] = spins[i]
-        if kind == HEAT_BATH:
-            _about_field(field, kT, rng, new)
-        elif kind == OVER_RELAXATION:
-            square = field[0] ** 2 + field[1] ** 2 + field[2] ** 2
-            if square == 0.0:
-                continue
-            along = 2.0 * (old[0] * field[0] + old[1] * field[1] + old[2] * field[2]) / square
-            new[:] = along * field - old
-        elif width >= 2.0:
-            _random_direction(rng, new)
-        else:
-            for a in range(3):
-                new[a] = old[a] + width * rng.standard_normal()
-        new /= np.sqrt(new[0] ** 2 + new[1] ** 2 + new[2] ** 2)
+        if not _propose(kind, old, field, kT, width, rng, new):
+            continue
         change = 0.0
         if kind == METROPOLIS:
             change = -(field[0] * (new[0] - old[0]) + field[1] * (new[1] - old[1]) + field[2] * (new[2] - old[2]))
@@ -214,7 +233,8 @@ def _sweep(
             change += _rest(i, new, spins, starts, neighbours, biquadratic, quadratic, cubic, axes)
             change -= _rest(i, old, spins, starts, neighbours, biquadratic, quadratic, cubic, axes)
         if change <= 0.0 or rng.random() < np.exp(-change / kT):
-            spins[i] = new
+            for a in range(3):
+                spins[i, a] = new[a]
             accepted += 1
     return accepted / max(tried, 1)
 

@@ -59,6 +59,7 @@ class LLGConfig(BaseModel):
         None, description="uniform applied field, or a ramp { from, to } [eV/mu_B or t/|m|]"
     )
     frozen: list[int] | None = Field(None, description="indices of spins that do not move")
+    axes: tuple[float, float, float] | None = Field(None, description="axis about which spins turn; absent: freely")
     inertia: float | None = Field(None, gt=0, description="inertial spins: eta of s x d2s/dt2 [time]")
     longitudinal_rate: float | None = Field(None, ge=0, description="free-length spins: their rate [moment^2/(energy time)]")
 
@@ -109,6 +110,8 @@ class LLGDynamics(MolecularDynamics):
         is in the log, not in ``atoms.get_potential_energy()``: a ``ZeemanCalculator`` in a sum puts it there.
     frozen : mask or indices, optional
         Spins that do not move.
+    axes : array (3,) or (N, 3), optional
+        Constrained spins turn about these axes n only: s.n stays (rotors in a plane, spins on a cone); zero rows: free.
     motion : SpinMotion, optional
         Another equation of motion: :class:`~spinase.dynamics.InertialSpins` or :class:`~spinase.dynamics.FreeLengthSpins`.
     rng : numpy Generator, optional
@@ -140,6 +143,7 @@ class LLGDynamics(MolecularDynamics):
         temperature_K: Temperature | None = None,  # noqa: N803
         field: AppliedField | None = None,
         frozen: ArrayLike | None = None,
+        axes: ArrayLike | None = None,
         motion: SpinMotion | None = None,
         rng: np.random.Generator | None = None,
         trajectory: str | None = None,
@@ -158,6 +162,9 @@ class LLGDynamics(MolecularDynamics):
         self.kT = self._thermal_energy(kT, temperature_K)
         self.field, self.motion = field, motion
         self.mobile = mobile_mask(frozen, len(atoms))
+        self._projectors = rotation_projectors(axes, len(atoms))
+        if self._projectors is not None and motion is not None:
+            raise ModelError("spins constrained to an axis need the LLG equation: leave out motion")
         self.probe = probe
         self._fields: FieldFunction | None = None
         self._inside_run, self._suspect, self._dirty = False, True, False
@@ -205,6 +212,8 @@ class LLGDynamics(MolecularDynamics):
             if thermal is not None:
                 total = total + thermal
             vector = precession_vector(spins, total, prefactor, alpha)
+            if self._projectors is not None:
+                vector = np.einsum("iab,ib->ia", self._projectors, vector)
             return vector if everything_moves else vector * self.mobile[:, None]
 
         self._spins = self.integrator.step(self._spins, rate, timestep)
@@ -442,6 +451,18 @@ def mobile_mask(frozen: ArrayLike | None, sites: int) -> NDArray[np.bool_]:
         raise ModelError(f"frozen index {wrong} is not a site 0..{sites - 1}")
     mobile[chosen if chosen.dtype == bool else chosen.astype(int)] = False
     return mobile
+
+
+def rotation_projectors(axes: ArrayLike | None, sites: int) -> FloatArray | None:
+    """Projectors (N, 3, 3) on the axes about which spins may turn, the unit matrix for zero axes; None if all are zero."""
+    if axes is None:
+        return None
+    rows = as_vectors(axes, sites, "rotation axes")
+    lengths = np.linalg.norm(rows, axis=1)
+    if not lengths.any():
+        return None
+    units = rows / np.where(lengths > 0.0, lengths, 1.0)[:, None]
+    return np.where((lengths > 0.0)[:, None, None], units[:, :, None] * units[:, None, :], np.eye(3))
 
 
 def _require(name: str, value: float, good: bool) -> None:

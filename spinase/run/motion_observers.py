@@ -61,6 +61,46 @@ class EnergyPartitionObserver:
         }
 
 
+class AngularMomentumObserver:
+    """Angular momentum of the atoms about their centre of mass, of the spins (-m/gamma), and both together.
+
+    An isolated magnet whose energy does not change when atoms and spins are turned together keeps the sum.
+    """
+
+    Config = NoOptions
+    name = "angular-momentum"
+    citation: ClassVar[str] = "A. Einstein, W. J. de Haas, Verh. Dtsch. Phys. Ges. 17, 152 (1915)"
+
+    def __init__(self) -> None:
+        self.quantities = _momenta("")
+
+    @classmethod
+    def from_config(cls, config: NoOptions) -> AngularMomentumObserver:
+        """Build from checked options."""
+        return cls()
+
+    def prepare(self, atoms: Atoms) -> Arrays:
+        """Units of the atoms."""
+        units = get_units(atoms)
+        self.quantities = _momenta(f"{units.energy} {units.time}")
+        return {}
+
+    def observe(self, atoms: Atoms) -> dict[str, float]:
+        """Components of the three vectors."""
+        lattice = atoms.get_angular_momentum()
+        spin = -get_moments(atoms).sum(axis=0) / get_units(atoms).gyromagnetic_ratio
+        values = {"lattice": lattice, "spin": spin, "total": lattice + spin}
+        return {f"{part}_{axis}": float(vector[k]) for part, vector in values.items() for k, axis in enumerate("xyz")}
+
+
+def _momenta(unit: str) -> dict[str, Quantity]:
+    return {
+        f"{part}_{axis}": Quantity(f"{part} angular momentum, {axis}", unit)
+        for part in ("lattice", "spin", "total")
+        for axis in "xyz"
+    }
+
+
 def _quantities(unit: str) -> dict[str, Quantity]:
     return {
         "potential": Quantity("potential energy per site", unit),

@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 python tests/benchmarks/spin_codes.py [repeats]
 
-LLG: nearest-neighbour Heisenberg model on a periodic square lattice, semi-implicit B in ours (float64) and in Spirit, LAMMPS'
+LLG: nearest-neighbour Heisenberg model on a periodic square lattice, semi-implicit B in ours and in Spirit, LAMMPS'
 `nve/spin` with the same bonds.  Spin-lattice: bcc iron, Morse potential to 6 A and Bethe-Slater exchange to 3.4 A, implicit
 midpoint in ours, LAMMPS' `nve/spin lattice moving`.  Baselines: Spirit, and LAMMPS.
 """

@@ -314,6 +314,24 @@ def test_bad_barostats() -> None:
         SpinLatticeDynamics(atoms, 1.0, barostat=IsotropicBarostat(0.1, 0.0, 1.0))
 
 
+# -- constraints -------------------------------------------------------------------------------------------------------
+
+
+def test_spins_on_cones_keep_their_angle_and_relax_on_them() -> None:
+    """Turning about z only: s_z stays, and the transverse part aligns with a field along x; others are free."""
+    atoms = SpinAtoms.lattice("square", (3, 3), rng=4, units="reduced")
+    atoms.calc = ZeemanCalculator((0.8, 0, 0))
+    before = atoms.spins
+    axes = np.zeros((9, 3))
+    axes[:6, 2] = 2.0
+    LLGDynamics(atoms, 0.1, damping=0.5, axes=axes).run(1500)
+    np.testing.assert_allclose(atoms.spins[:6, 2], before[:6, 2], atol=1e-12)
+    np.testing.assert_allclose(atoms.spins[:6, 0], np.sqrt(1 - before[:6, 2] ** 2), atol=1e-3)
+    np.testing.assert_allclose(atoms.spins[6:, 0], 1.0, atol=1e-3)
+    with pytest.raises(ModelError, match="leave out motion"):
+        LLGDynamics(atoms, 0.1, axes=[0, 0, 1], motion=InertialSpins(0.1))
+
+
 # -- ramps -------------------------------------------------------------------------------------------------------------
 
 

@@ -19,6 +19,7 @@ from spinase import SpinAtoms
 from spinase.calculators import (
     DMICalculator,
     HeisenbergCalculator,
+    NeelCalculator,
     SpinSumCalculator,
     UniaxialAnisotropyCalculator,
     ZeemanCalculator,
@@ -91,6 +92,11 @@ CASES = {
         [f"pair_style spin/dmi {CUTOFF}", f"pair_coeff * * dmi {CUTOFF} 0.01 0 0 1"],
         lambda: DMICalculator(law=constant(0.01), normal=(0, 0, 1)),
         -1.0,
+    ),
+    "neel": (
+        [f"pair_style spin/neel {CUTOFF}", f"pair_coeff * * neel {CUTOFF} 0.01 0.3 2.2 0.006 0.2 2.0"],
+        lambda: NeelCalculator(bethe_slater(0.01, 0.3, 2.2), bethe_slater(0.006, 0.2, 2.0)),
+        1.0,
     ),
     "anisotropy": (
         [*NO_PAIRS, "fix p all precession/spin anisotropy 0.003 0.6 0.0 0.8", "fix_modify p energy yes"],

@@ -7,11 +7,18 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from ase import units
 from run_bytes import content
 
+from spinase import SpinAtoms
+from spinase.calculators import DMICalculator, HeisenbergCalculator, PairPotentialCalculator, SpinSumCalculator
+from spinase.dynamics import SpinLatticeDynamics
 from spinase.errors import InputError, ModelError, UnstableDynamicsError
 from spinase.io import read_run
+from spinase.radial import Exponential, Morse
 from spinase.run.execute import RunOptions, RunStopped, run_file
+from spinase.run.motion_observers import AngularMomentumObserver
+from spinase.units import METAL
 
 HEAD = """
 units = "metal"
@@ -128,3 +135,25 @@ def test_an_explosion_keeps_the_last_good_checkpoint(tmp_path: Path) -> None:
     assert (tmp_path / "run" / "checkpoint.npz").exists()
     with h5py.File(tmp_path / "run" / "run.h5") as file:
         assert np.isfinite(file["particles/atoms/moment/value"][:]).all()
+
+
+def test_spins_hand_their_angular_momentum_to_the_atoms() -> None:
+    """A droplet with bulk DMI: only lattice and spins together keep theirs (Einstein and de Haas)."""
+    atoms = SpinAtoms.disordered(12, density=0.03, min_distance=2.3, moment=2.0, rng=3)
+    atoms.pbc, atoms.cell = False, None
+    law = Exponential(amplitude=0.1, decay=0.8, reference=2.8, cutoff=6.0, width=2.0)
+    lattice = PairPotentialCalculator(Morse(depth=0.5, decay=1.2, reference=2.9, cutoff=9.0, width=3.0))
+    atoms.calc = SpinSumCalculator([lattice, DMICalculator(law=law), HeisenbergCalculator(law=law)])
+    observer = AngularMomentumObserver()
+    observer.prepare(atoms)
+    start = observer.observe(atoms)
+    drifts = []
+    for timestep in (0.5, 0.25):
+        moving = atoms.copy()
+        moving.calc = atoms.calc
+        SpinLatticeDynamics(moving, timestep * units.fs).run(int(100 / timestep))
+        end = observer.observe(moving)
+        drifts.append(max(abs(end[f"total_{a}"] - start[f"total_{a}"]) for a in "xyz"))
+        assert max(abs(end[f"spin_{a}"] - start[f"spin_{a}"]) for a in "xyz") > 0.5 * METAL.hbar
+    assert drifts[0] < 0.02 * METAL.hbar
+    assert drifts[1] < 0.4 * drifts[0]

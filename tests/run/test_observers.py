@@ -18,7 +18,7 @@ from spinase.run import domain_observers, observers
 from spinase.styles import list_styles, load_style, options_of
 
 PLANAR = ["energy", "magnetization", "torque", "structure-factor", "correlation", "correlation-length", "chirality",
-          "topological-charge", "shell-correlation", "clusters", "energy-partition"]  # fmt: skip
+          "topological-charge", "shell-correlation", "clusters", "energy-partition", "angular-momentum"]  # fmt: skip
 TETRAHEDRAL = 4 / (3 * np.sqrt(3))
 
 

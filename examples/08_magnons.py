@@ -1,0 +1,51 @@
+"""Magnons of square ferro- and antiferromagnets: S(q, omega) of a run, linear spin waves and the closed forms.
+
+Writes magnons.png.
+"""
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+
+from spinase import SpinAtoms
+from spinase.analysis import dynamic_structure_factor, magnon_dispersion
+from spinase.calculators import HeisenbergCalculator
+from spinase.dynamics import LLGDynamics, spin_waves
+from spinase.viz.figures import COLORS
+
+SIZE, STEP, EVERY = 16, 0.05, 4
+steps = np.arange(1, SIZE // 2 + 1) * 2 * np.pi / SIZE
+waves = np.array(  # Gamma - X - M - Gamma
+    [[q, 0, 0] for q in steps] + [[np.pi, q, 0] for q in steps] + [[q, q, 0] for q in steps[-2::-1]]
+)
+x = np.arange(1, len(waves) + 1)
+gamma = 0.5 * (np.cos(waves[:, 0]) + np.cos(waves[:, 1]))
+cases = (("ferromagnet", 1.0, 4 * (1 - gamma)), ("antiferromagnet", -1.0, 4 * np.sqrt(1 - gamma**2)))
+fig, axes = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
+for ax, (name, exchange, exact) in zip(axes, cases, strict=True):
+    atoms = SpinAtoms.lattice("square", (SIZE, SIZE), units="reduced")
+    sign = np.ones(len(atoms)) if exchange > 0 else (-1.0) ** np.round(atoms.positions.sum(axis=1))
+    atoms.calc = HeisenbergCalculator(shells=[exchange])
+    atoms.spins = sign[:, None] * np.array([0, 0, 1.0])
+    linear = np.unique(np.round(spin_waves(atoms).frequencies, 6))
+    atoms.spins = atoms.spins + 0.03 * np.random.default_rng(1).normal(size=(len(atoms), 3))
+    frames = []
+    dynamics = LLGDynamics(atoms, STEP, integrator="midpoint")
+    dynamics.attach(lambda frames=frames, atoms=atoms: frames.append(atoms.spins.copy()), EVERY)
+    dynamics.run(8000)
+    spectrum = dynamic_structure_factor(atoms.positions, np.array(frames), STEP * EVERY, waves)
+    found = magnon_dispersion(spectrum, lowest=0.1)
+    worst = np.nanmax(np.abs(found - exact))
+    nearest = max(np.abs(linear - value).min() for value in exact)
+    print(f"{name}: largest deviation from the closed form {worst:.3f} J (run), {nearest:.1e} J (linear spin waves)")
+    power = np.log10(spectrum.total().T + 1e-9)
+    upper = spectrum.frequencies < 9.0
+    ax.pcolormesh(x, spectrum.frequencies[upper], power[upper], cmap="Greys", vmin=-4, shading="nearest")
+    ax.plot(x, exact, color=COLORS[0], lw=1.2, label="closed form")
+    ax.plot(x, found, "o", mfc="none", color=COLORS[1], ms=5, label="peaks of the run")
+    ticks = [0, SIZE // 2, SIZE, len(waves) + 1]
+    ax.set(title=name, ylabel=r"$\hbar\omega$ [J]", xticks=ticks, xticklabels=["Γ", "X", "M", "Γ"], xlim=(0, ticks[-1]))
+    ax.legend(frameon=False, loc="upper right")
+fig.savefig("magnons.png", dpi=150)

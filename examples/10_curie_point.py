@@ -1,0 +1,66 @@
+"""The Curie point of the simple cubic Heisenberg magnet from crossing Binder cumulants, with parallel tempering.
+
+Published: kT_c = 1.44292(8) J (K. Chen, A. M. Ferrenberg, D. P. Landau, Phys. Rev. B 48, 3249 (1993)).  Writes curie.png.
+"""
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+
+from spinase import SpinAtoms
+from spinase.analysis import binder_cumulant, block_average
+from spinase.calculators import HeisenbergCalculator
+from spinase.dynamics import parallel_tempering
+from spinase.viz.figures import COLORS
+
+PUBLISHED, STEPS = 1.44292, 4000
+temperatures = np.linspace(1.40, 1.48, 5)
+observed, orders, errors = {}, {}, {}
+for size in (6, 12):
+    atoms = SpinAtoms.lattice("cubic", (size, size, size), rng=1, units="reduced")
+    atoms.calc = HeisenbergCalculator(shells=[1.0])
+    result = parallel_tempering(
+        atoms,
+        temperatures,
+        STEPS,
+        np.random.default_rng(size),
+        thermalize=300,
+        over_relaxation=2,
+        observe=lambda spins: spins.mean(axis=0),
+    )
+    observed[size] = result.observed
+    averages = [block_average(np.linalg.norm(series, axis=1)) for series in result.observed.transpose(1, 0, 2)]
+    orders[size], errors[size] = [a.mean for a in averages], [a.error for a in averages]
+    exchanged, mean, error = 100 * result.exchanges.mean(), orders[size][0], errors[size][0]
+    print(
+        f"{size}^3 spins: {exchanged:.0f} % of exchanges accepted; |m| = {mean:.4f} +- {error:.4f} at kT = {temperatures[0]}"
+    )
+
+
+def cross(*measured: np.ndarray) -> tuple[float, list]:
+    """Where the cumulants of two sizes cross, and their fits."""
+    values = [[binder_cumulant(one) for one in series.transpose(1, 0, 2)] for series in measured]
+    fits = [np.polynomial.Polynomial.fit(temperatures, one, 2) for one in values]
+    fine = np.linspace(temperatures[0], temperatures[-1], 3001)
+    return fine[np.argmin(np.abs(fits[0](fine) - fits[1](fine)))], fits
+
+
+crossing, fits = cross(*observed.values())
+parts = [np.delete(np.arange(STEPS), np.s_[k * STEPS // 20 : (k + 1) * STEPS // 20]) for k in range(20)]
+error = np.sqrt(19 * np.var([cross(*(series[part] for series in observed.values()))[0] for part in parts]))  # jackknife
+print(f"cumulants cross at kT = {crossing:.4f} +- {error:.4f} J; published {PUBLISHED} J")
+
+fig, axes = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
+fine = np.linspace(temperatures[0], temperatures[-1], 200)
+for (size, series), fit, color in zip(observed.items(), fits, COLORS, strict=False):
+    axes[0].errorbar(temperatures, orders[size], errors[size], fmt="o-", color=color, label=f"{size}³ spins", capsize=2)
+    axes[1].plot(temperatures, [binder_cumulant(one) for one in series.transpose(1, 0, 2)], "o", color=color)
+    axes[1].plot(fine, fit(fine), color=color, label=f"{size}³ spins")
+axes[0].set(xlabel="kT [J]", ylabel="mean |m|")
+axes[1].set(xlabel="kT [J]", ylabel="Binder cumulant")
+for ax in axes:
+    ax.axvline(PUBLISHED, color="0.5", lw=0.8, ls="--", label="published")
+    ax.legend(frameon=False)
+fig.savefig("curie.png", dpi=150)
