@@ -293,7 +293,8 @@ class LLGDynamics(MolecularDynamics):
     def _announce_large_steps(self) -> None:
         """Warn if the time step cannot follow the precession, which usually means units mixed up."""
         fields = np.asarray(calculator_of(self.atoms).get_property("magnetic_forces", self.atoms)) + self.applied_field()
-        angle = self.dt * self.unit_system.gyromagnetic_ratio * float(np.linalg.norm(fields, axis=1).max(initial=0.0))
+        across = np.cross(self._spins, fields)  # a field along the spin turns nothing: electrons give large ones
+        angle = self.dt * self.unit_system.gyromagnetic_ratio * float(np.linalg.norm(across, axis=1).max(initial=0.0))
         if angle > _LARGE_TURN:
             hint = " (ASE's unit of time is 10.18 fs: use ase.units.fs)" if self.unit_system.name == "metal" else ""
             warnings.warn(
