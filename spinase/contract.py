@@ -28,7 +28,7 @@ from ase.calculators.calculator import PropertyNotImplementedError
 from ase.outputs import Properties, all_outputs
 from numpy.typing import NDArray
 
-from spinase.atoms import get_moments, get_units, set_moments
+from spinase.atoms import get_moments, get_reference_lengths, get_units, set_moments
 from spinase.classical.local_model import LocalModel
 from spinase.errors import MissingMagneticForcesError, ModelError, MomentsIgnoredError, UnitMismatchError
 from spinase.spin_algebra import rotate_about
@@ -137,27 +137,45 @@ def require_magnetic_forces(calc: Any) -> None:
         )
 
 
-def local_model_of(atoms: Atoms) -> LocalModel:
+def local_model_of(atoms: Atoms, lengths: FloatArray | None = None) -> LocalModel:
     """The calculator of `atoms` as sums over sites and pairs, which is what sampling one spin at a time needs.
+
+    For unit spins and moment lengths (N,) (default: those of `atoms`).
 
     Raises
     ------
     NotConservativeError
         If it describes a driven system.
     ModelError
-        If it is no such sum (electrons, networks, dipoles).
+        If it is no such sum (electrons, networks, dipoles), or lengths are measured against a reference.
     """
+    refuse_reference_lengths(atoms, "sampling one spin at a time")
     calc = calculator_of(atoms)
     if not is_conservative(calc):
         raise NotConservativeError(f"{type(calc).__name__} describes a driven system: it has no energy to sample")
     hook = getattr(calc, "local_model", None)
-    model = None if hook is None else hook(atoms)
+    scale = np.linalg.norm(get_moments(atoms), axis=1) if lengths is None else lengths
+    model = None if hook is None else hook(atoms, scale)
     if model is None:
         raise ModelError(
             f"{type(calc).__name__} has no cheap local energies, so one spin cannot be sampled at a time: use thermal spin "
             "dynamics (LLGDynamics with a temperature) with it"
         )
     return model
+
+
+def refuse_reference_lengths(atoms: Atoms, what: str) -> None:
+    """Refuse atoms whose moments are measured against reference lengths, for things that know unit spins only.
+
+    Raises
+    ------
+    ModelError
+    """
+    if get_reference_lengths(atoms) is not None:
+        raise ModelError(
+            f"{what} works on unit spins, but these moments have reference lengths (from free-length dynamics): take them "
+            "away with spinase.atoms.set_reference_lengths(atoms, None), which makes the present lengths the fixed ones"
+        )
 
 
 def ase_outputs(results: Mapping[str, Any]) -> Properties:

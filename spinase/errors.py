@@ -51,6 +51,10 @@ class CheckpointError(SpinaseError, OSError):
     """A checkpoint or trajectory that is missing, damaged or of another run."""
 
 
+class ModelFileError(SpinaseError, OSError):
+    """A model file that is missing, damaged, foreign, or does not fit the magnet."""
+
+
 class AccuracyWarning(UserWarning):
     """A result is less accurate than was asked for."""
 

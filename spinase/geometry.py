@@ -122,10 +122,13 @@ def _refuse_coinciding(geometry: Geometry, bonds: Bonds, cutoff: float) -> None:
     )
 
 
+_TIE = 1e-6
+
+
 class NeighbourCache:
     """Bonds of moving sites: found within cutoff + skin, and again only when a site has moved by half the skin.
 
-    What :meth:`bonds` returns does not depend on what was asked before: the same bonds in the same order as of
+    What :meth:`bonds` returns does not depend on what was asked before: bonds up to the cutoff, it included, in the order of
     :func:`find_bonds`.  The skin is used from the second geometry on, so sites that stay cost nothing.
 
     Parameters
@@ -140,8 +143,9 @@ class NeighbourCache:
         self._last = 0  # number of sites of the last geometry
 
     def bonds(self, geometry: Geometry, cutoff: float) -> Bonds:
-        """All pairs of sites closer than `cutoff` (length), as :func:`find_bonds` gives them."""
-        margin = self.skin * cutoff if self._last == len(geometry) else 0.0
+        """All pairs of sites not farther apart than `cutoff` (length), as :func:`find_bonds` lists them."""
+        # Never without a margin: which bonds are within the cutoff is decided below alone, whatever was found before.
+        margin = (self.skin if self._last == len(geometry) else _TIE) * cutoff
         self._last = len(geometry)
         if not self._covers(geometry, cutoff):
             self._kept = (geometry, cutoff, margin, find_bonds(geometry, cutoff + margin))

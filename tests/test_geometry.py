@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from spinase import SpinAtoms, lattices
 from spinase.atoms import geometry_of
 from spinase.errors import InvalidGeometryError
-from spinase.geometry import Geometry, find_bonds, find_shells
+from spinase.geometry import Geometry, NeighbourCache, find_bonds, find_shells
 
 TRICLINIC = np.array([[2.2, 0.1, 0.0], [0.7, 1.9, 0.2], [-0.4, 0.6, 2.5]])
 PBCS = list(itertools.product([False, True], repeat=3))
@@ -224,3 +224,18 @@ def test_shells_far_from_the_origin_and_many():
     geo = geometry(positions + [1e3, -500, 0], cell, pbc)
     squares = sorted({a * a + b * b for a in range(8) for b in range(8)} - {0})[:15]
     assert find_shells(geo, 15) == pytest.approx(np.sqrt(squares), rel=1e-10)
+
+
+def test_kept_neighbours_do_not_depend_on_what_was_asked_before() -> None:
+    """Also for bonds of exactly the cutoff's length, which belong."""
+    atoms = SpinAtoms.lattice("cubic", (3, 3, 3), a=2.5)
+    place = geometry_of(atoms)
+    moved = geometry_of(atoms)
+    moved.positions[4] += 0.7
+    used = NeighbourCache()
+    for geometry in (place, moved, place, moved):
+        fresh = NeighbourCache().bonds(geometry, 2.5)
+        found = used.bonds(geometry, 2.5)
+        for name in ("first", "second", "shifts", "vectors", "distances"):
+            np.testing.assert_array_equal(getattr(found, name), getattr(fresh, name))
+    assert len(NeighbourCache().bonds(place, 2.5)) == 81

@@ -115,6 +115,8 @@ def magnon_dispersion(spectrum: DynamicStructureFactor, lowest: float = 0.0) -> 
     first = max(1, int(np.ceil(lowest / step)))
     out = np.full(len(power), np.nan)
     for k, row in enumerate(power):
+        if first + 1 >= len(row):
+            break
         peak = first + int(np.argmax(row[first:]))
         if peak + 1 >= len(row) or row[peak] <= 0.0 or row[peak] < row[peak - 1]:
             continue

@@ -10,7 +10,8 @@ UppASD     -sum_{i != j} (twice)    mRy                 likewise
 Vampire    -sum_{i < j} (once)      J                   half of J(i,j) + J(j,i)^T: its J (both directions are listed)
 =========  =======================  ==================  ========================================================
 
-In all three D stands for -D.(s_i x s_j); Vampire has it in the tensor.
+In TB2J D stands for -D.(s_i x s_j), and so says UppASD's manual; but the field routine of most versions of UppASD has the
+other sign, so :func:`read_uppasd` lets you choose.  Vampire has D in the tensor.
 """
 
 from __future__ import annotations
@@ -137,16 +138,19 @@ def read_tb2j(path: str | Path) -> tuple[BondTable, Atoms]:
     return _table(atoms, entries, onsite, 1.0, path), atoms
 
 
-def read_uppasd(path: str | Path) -> tuple[BondTable, Atoms]:
+def read_uppasd(path: str | Path, dmi_sign: int = -1) -> tuple[BondTable, Atoms]:
     """Read UppASD's ``inpsd.dat`` with the files it names: posfile, exchange (the jfile), momfile, dm.
 
-    UppASD writes E = -sum_{i != j} [J e_i.e_j + D.(e_i x e_j)] for unit spins, mRy.  Understood: ``cell``, ``posfile``,
-    ``posfiletype`` C or D, ``maptype`` 1 (vectors) and 2 (cells), ``sym`` 0, 1 (cubic) and 2 (square), ``alat`` (m).
+    UppASD writes E = -sum_{i != j} J e_i.e_j for unit spins, mRy.  Understood: ``cell``, ``posfile``, ``posfiletype``,
+    ``maptype`` 1 (vectors) and 2 (cells), ``sym`` 0, 1 (cubic) and 2 (square), ``alat`` (m).
 
     Parameters
     ----------
     path : path
         The input file.
+    dmi_sign : int
+        Sign of sum_{i != j} D.(e_i x e_j) in the energy: -1 as in UppASD's manual, +1 as in the field routine of most of its
+        versions.  Compare the energy of a spiral with your version's.
 
     Returns
     -------
@@ -157,38 +161,82 @@ def read_uppasd(path: str | Path) -> tuple[BondTable, Atoms]:
     Raises
     ------
     InputError
-        If a file is missing, has a wrong line, or uses what is not understood.
+        If a file is missing, has a wrong line, lists a bond in one direction only, or uses what is not understood.
     """
     source = Path(path)
+    if dmi_sign not in (-1, 1):
+        raise InputError(f"dmi_sign must be -1 or 1, got {dmi_sign!r}")
     options = _uppasd_options(source)
-    scale = float(options.get("alat", ["1e-10"])[0]) * 1e10
-    cell = np.array([float(x) for x in options["cell"]]).reshape(3, 3)
-    direct = options.get("posfiletype", ["C"])[0].upper() == "D"
-    maptype, sym = int(options.get("maptype", ["1"])[0]), int(options.get("sym", ["0"])[0])
-    if maptype not in (1, 2) or sym not in (0, 1, 2):
-        raise InputError(f"{source}: maptype 1 or 2 and sym 0, 1 or 2 are understood, got maptype {maptype}, sym {sym}")
+    try:
+        scale = _number(options.get("alat", ["1e-10"])[0]) * 1e10
+        cell = np.array([_number(x) for x in options["cell"]]).reshape(3, 3)
+        direct = options.get("posfiletype", ["C"])[0].upper() == "D"
+        maptype, sym = int(options.get("maptype", ["1"])[0]), int(options.get("sym", ["0"])[0])
+        if maptype not in (1, 2) or sym not in (0, 1, 2):
+            raise InputError(f"{source}: maptype 1 or 2 and sym 0, 1 or 2 are understood, got maptype {maptype}, sym {sym}")
+        kinds, positions, moments = _uppasd_sites(source, options, cell, direct)
+        finder = _BondFinder(positions, cell, kinds, direct, maptype)
+        entries = _uppasd_bonds(source, options, finder, sym, -dmi_sign)
+    except (ValueError, IndexError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{source}, or a file it names, has a wrong line: {error}") from None
+    _require_opposites(source, entries)
+    atoms = Atoms("Fe" * len(kinds), positions=scale * positions, cell=scale * cell, pbc=True)
+    atoms.set_initial_magnetic_moments(moments[:, None] * np.array([0.0, 0.0, 1.0]))
+    return _table(atoms, entries, np.zeros((len(kinds), 3, 3)), 1.0, source), atoms
+
+
+def _uppasd_sites(
+    source: Path, options: dict[str, list[str]], cell: FloatArray, direct: bool
+) -> tuple[NDArray[np.int64], FloatArray, FloatArray]:
+    """Types, positions (lattice constants) and lengths of the moments."""
     rows = list(_rows(source.parent / options["posfile"][0]))
-    kinds = np.array([int(row[1]) for row in rows])
-    places = np.array([[float(x) for x in row[2:5]] for row in rows])
-    positions = places @ cell if direct else places
+    places = np.array([[_number(x) for x in row[2:5]] for row in rows]).reshape(len(rows), 3)
     moments = np.ones(len(rows))
     if "momfile" in options:
         for row in _rows(source.parent / options["momfile"][0]):
-            moments[int(row[0]) - 1] = float(row[2])
+            if not 1 <= int(row[0]) <= len(rows):
+                raise InputError(f"{source}: the momfile has a site {row[0]}, the posfile {len(rows)} sites")
+            moments[int(row[0]) - 1] = _number(row[2])
+    return np.array([int(row[1]) for row in rows]), places @ cell if direct else places, moments
+
+
+def _uppasd_bonds(
+    source: Path, options: dict[str, list[str]], finder: _BondFinder, sym: int, dmi_weight: int
+) -> dict[Entry, FloatArray]:
+    """Tensors (eV) of all listed bonds."""
     entries: dict[Entry, FloatArray] = defaultdict(lambda: np.zeros((3, 3)))
-    finder = _BondFinder(positions, cell, kinds, direct, maptype)
-    for key, operations in (("exchange", _operations(sym)), ("dm", _operations(0))):
-        for row in _rows(source.parent / options[key][0]) if key in options else ():
-            values = np.array([float(x) for x in row[5:]])
-            if len(row) < (6 if key == "exchange" else 8):
+    for key, operations, needed in (("exchange", _operations(sym), 6), ("dm", _operations(0), 8)):
+        for number, row in enumerate(_rows(source.parent / options[key][0]) if key in options else ()):
+            if len(row) < needed and number == 0:
                 continue  # a head line with counts
-            tensor = values[0] * np.eye(3) if key == "exchange" else _odd(values[:3])
-            vector = np.array([float(x) for x in row[2:5]])
-            for bond in finder.bonds(int(row[0]), int(row[1]), vector, operations):
+            values = np.array([_number(x) for x in row[5:needed]])
+            if len(values) < needed - 5:
+                raise InputError(
+                    f"{source}: line {number + 1} of the {key} file has {len(row)} entries, {needed} are needed"
+                )
+            tensor = values[0] * np.eye(3) if key == "exchange" else dmi_weight * _odd(values)
+            found = 0
+            for bond in finder.bonds(int(row[0]), int(row[1]), np.array([_number(x) for x in row[2:5]]), operations):
                 entries[bond] = entries[bond] + tensor * _MILLIRYDBERG
-    atoms = Atoms("Fe" * len(rows), positions=scale * positions, cell=scale * cell, pbc=True)
-    atoms.set_initial_magnetic_moments(moments[:, None] * np.array([0.0, 0.0, 1.0]))
-    return _table(atoms, entries, np.zeros((len(rows), 3, 3)), 1.0, source), atoms
+                found += 1
+            if not found:
+                raise InputError(f"{source}: line {number + 1} of the {key} file, {' '.join(row)}, joins no two sites")
+    return entries
+
+
+def _number(word: str) -> float:
+    """A number, also with a Fortran exponent."""
+    return float(word.lower().replace("d", "e"))
+
+
+def _require_opposites(source: Path, entries: dict[Entry, FloatArray]) -> None:
+    for i, j, (x, y, z) in entries:
+        if (j, i, (-x, -y, -z)) not in entries:
+            raise InputError(
+                f"{source}: the bond {i + 1} -> {j + 1} at {x, y, z} has no opposite: both directions are needed"
+            )
 
 
 def read_vampire(path: str | Path) -> tuple[BondTable, Atoms]:
@@ -233,9 +281,7 @@ def read_vampire(path: str | Path) -> tuple[BondTable, Atoms]:
             entries[i, j, (x, y, z)] += values.reshape(3, 3) if length == 9 else np.diag(np.broadcast_to(values, 3))
     except (ValueError, IndexError, StopIteration) as error:
         raise InputError(f"{source} is no unit cell file of Vampire: {error or 'it ends too early'}") from None
-    for i, j, (x, y, z) in entries:
-        if (j, i, (-x, -y, -z)) not in entries:
-            raise InputError(f"{source}: the bond {i} -> {j} at {x, y, z} has no opposite: Vampire lists both directions")
+    _require_opposites(source, entries)
     atoms = Atoms("Fe" * count, scaled_positions=sites, cell=cell, pbc=True, magmoms=np.tile([0.0, 0.0, 1.0], (count, 1)))
     return _table(atoms, entries, np.zeros((count, 3, 3)), 0.5, source), atoms
 

@@ -10,7 +10,6 @@ from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 
-from spinase.atoms import get_moments
 from spinase.calculators.base import SpinCalculator, per_moment
 from spinase.calculators.options import OptionTable, PairConfig, PairTable, finite, number_of, pair_law, unit_vector
 from spinase.classical import (
@@ -99,11 +98,11 @@ class TermCalculator(SpinCalculator[FrozenTerm, None]):
     def solve(self, frozen: FrozenTerm, spins: FloatArray, lengths: FloatArray) -> None:
         """Nothing to solve: every result is a closed formula of the spins."""
 
-    def local_model(self, atoms: Atoms) -> LocalModel | None:
+    def local_model(self, atoms: Atoms, lengths: FloatArray) -> LocalModel | None:
         """The term as sums over sites and pairs, for Monte Carlo sampling; None if it is no such sum."""
-        self.field_function(atoms)
+        self.field_function(atoms, lengths)
         assert self._frozen is not None
-        return self._frozen.local_model(np.linalg.norm(get_moments(atoms), axis=1))
+        return self._frozen.local_model(lengths)
 
     def derive(self, name: str, frozen: FrozenTerm, state: None, spins: FloatArray, lengths: FloatArray) -> Any:
         """One result of the term."""

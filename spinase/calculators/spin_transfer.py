@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from ase import Atoms
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 
 from spinase.calculators.classical import TermCalculator
-from spinase.calculators.options import OptionTable, finite, unit_vector
+from spinase.calculators.options import OptionTable, finite, number_of, unit_vector
 from spinase.classical import Slonczewski, Term, ZhangLi
 from spinase.errors import ModelError
 from spinase.units import unit_system
+
+FloatArray = NDArray[np.float64]
 
 
 class SlonczewskiConfig(OptionTable):
@@ -30,6 +33,7 @@ class ZhangLiConfig(OptionTable):
     velocity: tuple[float, float, float] = Field(description="drift velocity u of the texture [length/time]")
     nonadiabaticity: float = Field(0.0, description="beta")
     units: str = Field("metal", description="unit system of the velocity: metal or reduced")
+    species: list[str] | None = Field(None, description="the magnetic species; absent: all sites are")
 
 
 class DrivenTermCalculator(TermCalculator):
@@ -48,7 +52,7 @@ class DrivenTermCalculator(TermCalculator):
             self._refuse_energy_if_driven()
         return super().get_property(name, atoms, allow_calculation)
 
-    def local_model(self, atoms: Atoms) -> None:
+    def local_model(self, atoms: Atoms, lengths: FloatArray) -> None:
         """A driven term has no energy to sample."""
         return
 
@@ -98,22 +102,32 @@ class ZhangLiCalculator(DrivenTermCalculator):
         beta.
     units : str
         ``"metal"`` or ``"reduced"``: the velocity contains a time, so the system must be known.
+    species : sequence of str, optional
+        Chemical symbols of the magnetic sites; default: all sites are.
     """
 
     Config = ZhangLiConfig
     citation = "S. Zhang, Z. Li, Phys. Rev. Lett. 93, 127204 (2004)"
 
-    def __init__(self, velocity: ArrayLike, nonadiabaticity: float = 0.0, *, units: str = "metal") -> None:
+    def __init__(
+        self,
+        velocity: ArrayLike,
+        nonadiabaticity: float = 0.0,
+        *,
+        units: str = "metal",
+        species: Sequence[str] | None = None,
+    ) -> None:
         value = np.asarray(velocity, dtype=np.float64)
         if value.shape != (3,) or not np.isfinite(value).all() or not value.any():
             raise ModelError(f"velocity must be a finite non-zero vector of three numbers, got {velocity!r}")
         ratio = unit_system(units).gyromagnetic_ratio
-        super().__init__(ZhangLi(value, finite(nonadiabaticity, "nonadiabaticity"), ratio), units=units)
+        numbers = None if species is None else tuple(number_of(symbol) for symbol in species)
+        super().__init__(ZhangLi(value, finite(nonadiabaticity, "nonadiabaticity"), ratio, numbers), units=units)
 
     @classmethod
     def from_config(cls, config: ZhangLiConfig) -> ZhangLiCalculator:
         """Calculator from the table of an input file."""
-        return cls(config.velocity, config.nonadiabaticity, units=config.units)
+        return cls(config.velocity, config.nonadiabaticity, units=config.units, species=config.species)
 
 
 __all__ = ["SlonczewskiCalculator", "ZhangLiCalculator"]

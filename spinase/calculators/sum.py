@@ -136,13 +136,13 @@ class SpinSumCalculator(Calculator):
 
         return fields
 
-    def local_model(self, atoms: Atoms) -> LocalModel | None:
+    def local_model(self, atoms: Atoms, lengths: FloatArray) -> LocalModel | None:
         """Sum of the members' models (see ``contract.local_model_of``); None if one has magnetic forces but no model."""
         parts = []
         for calc, weight in zip(self.calculators, self.weights, strict=True):
             if "magnetic_forces" not in calc.implemented_properties:
                 continue
-            model = calc.local_model(atoms) if hasattr(calc, "local_model") else None
+            model = calc.local_model(atoms, lengths) if hasattr(calc, "local_model") else None
             if model is None:
                 return None
             parts.append((weight, model))

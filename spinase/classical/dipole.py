@@ -13,6 +13,7 @@ from functools import cached_property
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 from scipy.special import erfc
 
 from spinase.classical.terms import FrozenTerm, Term, pull_on_bonds
@@ -57,6 +58,7 @@ class Dipole(Term):
             If some directions are periodic and others are not, or two sites coincide.
         """
         if not geometry.pbc.any():
+            _refuse_coinciding(geometry)
             return OpenDipole(self.strength, np.ascontiguousarray(geometry.positions))
         if not geometry.pbc.all():
             raise InvalidGeometryError(
@@ -85,6 +87,14 @@ class Dipole(Term):
 
     def _shape(self) -> FloatArray:
         return np.zeros(3) if self.demagnetization is None else self.demagnetization
+
+
+def _refuse_coinciding(geometry: Geometry) -> None:
+    extent = float(np.ptp(geometry.positions, axis=0).max(initial=0.0))
+    pairs = cKDTree(geometry.positions).query_pairs(1e-9 * max(extent, 1.0))
+    if pairs:
+        i, j = min(pairs)
+        raise InvalidGeometryError(f"sites {i} and {j} coincide (at {geometry.positions[i]}): remove one or move them apart")
 
 
 def _screened(r: FloatArray, a: float) -> tuple[FloatArray, FloatArray, FloatArray]:

@@ -79,62 +79,80 @@ class ZhangLi(Term):
         beta.
     gyromagnetic_ratio : float
         gamma of the unit system.
+    numbers : tuple of int or None
+        Atomic numbers of the magnetic sites, whose lattice counts; None: all sites are.
     """
 
     velocity: FloatArray
     nonadiabaticity: float
     gyromagnetic_ratio: float
+    numbers: tuple[int, ...] | None = None
 
     def freeze(self, geometry: Geometry) -> FrozenZhangLi:
-        """Weights of the gradient along u: the best linear fit to the nearest neighbours.
+        """Nearest neighbours among the magnetic sites."""
+        chosen = np.arange(len(geometry))
+        if self.numbers is not None:
+            chosen = np.flatnonzero(np.isin(geometry.numbers, self.numbers))
+        magnetic = Geometry(geometry.positions[chosen], geometry.cell, geometry.pbc, geometry.numbers[chosen])
+        bonds, _, _ = ShellLaw([1.0]).amplitudes(magnetic)
+        starts, neighbours, signed = compressed_rows(chosen[bonds.first], chosen[bonds.second], len(geometry))
+        vectors = np.sign(signed)[:, None] * bonds.vectors[np.abs(signed) - 1]
+        return FrozenZhangLi(starts, neighbours, vectors, self.velocity, self.nonadiabaticity, self.gyromagnetic_ratio)
+
+
+@dataclass(eq=False)
+class FrozenZhangLi(DrivenTerm):
+    """The torque on a lattice; the weights of the gradient along u belong to a set of magnetic sites and are kept for it."""
+
+    starts: IntArray
+    neighbours: IntArray
+    vectors: FloatArray
+    velocity: FloatArray
+    nonadiabaticity: float
+    gyromagnetic_ratio: float
+
+    def __post_init__(self) -> None:
+        self._mask: NDArray[np.bool_] | None = None
+        self._weights = np.zeros(len(self.neighbours))
+
+    def gradient(self, spins: FloatArray, lengths: FloatArray) -> FloatArray:
+        """mu_i B_i = -(mu_i/gamma) [s x D + beta D], D = (u.grad) s.
 
         Raises
         ------
         InvalidGeometryError
-            If the nearest neighbours of a site do not span the direction of u.
+            If the nearest magnetic neighbours of a site do not span the direction of u.
         """
-        bonds, _, _ = ShellLaw([1.0]).amplitudes(geometry)
-        starts, neighbours, signed = compressed_rows(bonds.first, bonds.second, len(geometry))
-        vectors = np.sign(signed)[:, None] * bonds.vectors[np.abs(signed) - 1]
-        weights = np.empty(len(neighbours))
-        for i in range(len(geometry)):
-            part = slice(starts[i], starts[i + 1])
-            inverse = np.linalg.pinv(vectors[part].T @ vectors[part], rcond=1e-9)
-            weights[part] = vectors[part] @ (inverse @ self.velocity)
-            if np.linalg.norm(vectors[part].T @ weights[part] - self.velocity) > 1e-6 * np.linalg.norm(self.velocity):
-                raise InvalidGeometryError(
-                    f"the nearest neighbours of site {i} do not span the direction of the current {self.velocity}: "
-                    "turn the current into the plane of the sites"
-                )
-        return FrozenZhangLi(starts, neighbours, weights, self.nonadiabaticity, self.gyromagnetic_ratio)
-
-
-@dataclass(frozen=True, eq=False)
-class FrozenZhangLi(DrivenTerm):
-    """The torque on a lattice."""
-
-    starts: IntArray
-    neighbours: IntArray
-    weights: FloatArray
-    nonadiabaticity: float
-    gyromagnetic_ratio: float
-
-    def gradient(self, spins: FloatArray, lengths: FloatArray) -> FloatArray:
-        """mu_i B_i = -(mu_i/gamma) [s x D + beta D], D = (u.grad) s."""
-        slope = _slope(self.starts, self.neighbours, self.weights, np.ascontiguousarray(spins))
+        mask = lengths > 0.0
+        if self._mask is None or not np.array_equal(mask, self._mask):
+            self._weights, self._mask = self._fit(mask), mask
+        slope = _slope(self.starts, self.neighbours, self._weights, np.ascontiguousarray(spins))
         turning = cross(np.ascontiguousarray(spins), slope)
         return (-lengths / self.gyromagnetic_ratio)[:, None] * (turning + self.nonadiabaticity * slope)
+
+    def _fit(self, mask: NDArray[np.bool_]) -> FloatArray:
+        """Weights of the best linear fit to the magnetic neighbours of every magnetic site."""
+        weights = np.zeros(len(self.neighbours))
+        for i in np.flatnonzero(mask & (np.diff(self.starts) > 0)):
+            part = np.arange(self.starts[i], self.starts[i + 1])
+            part = part[mask[self.neighbours[part]]]
+            vectors = self.vectors[part]
+            weights[part] = vectors @ (np.linalg.pinv(vectors.T @ vectors, rcond=1e-9) @ self.velocity)
+            if np.linalg.norm(vectors.T @ weights[part] - self.velocity) > 1e-6 * np.linalg.norm(self.velocity):
+                raise InvalidGeometryError(
+                    f"the nearest magnetic neighbours of site {i} do not span the direction of the current {self.velocity}: "
+                    "turn the current into the plane of the sites, or name the magnetic species (species=[...])"
+                )
+        return weights
 
 
 @njit(cache=True)
 def _slope(starts: IntArray, neighbours: IntArray, weights: FloatArray, spins: FloatArray) -> FloatArray:
-    """(u.grad) s from differences to the neighbours, (N, 3); non-magnetic neighbours count as parallel."""
+    """(u.grad) s from differences to the neighbours, (N, 3)."""
     out = np.zeros_like(spins)
     for i in range(len(spins)):
         for k in range(starts[i], starts[i + 1]):
             j = neighbours[k]
-            if spins[j, 0] == 0.0 and spins[j, 1] == 0.0 and spins[j, 2] == 0.0:
-                continue
             for a in range(3):
                 out[i, a] += weights[k] * (spins[j, a] - spins[i, a])
     return out

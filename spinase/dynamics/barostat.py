@@ -67,8 +67,10 @@ class IsotropicBarostat:
             )
         if atoms.constraints:
             raise ModelError("constant pressure does not go with constraints on the atoms: remove them")
-        if "stress" not in getattr(atoms.calc, "implemented_properties", ()):
-            raise ModelError(f"{type(atoms.calc).__name__} has no stress: constant pressure needs one")
+        for calc in [atoms.calc, *getattr(atoms.calc, "calculators", ())]:
+            offered = getattr(calc, "implemented_properties", ())
+            if "stress" not in offered and ("forces" in offered or calc is atoms.calc):
+                raise ModelError(f"{type(calc).__name__} has no stress: constant pressure needs that of every force")
         if self._chain is None or self._sites != len(atoms):
             self._sites = len(atoms)
             self._chain = IsotropicMTKBarostat(len(atoms), self.kT / ase.units.kB, self.relaxation)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from spinase.dynamics.thermostats import LatticeLangevin
-from spinase.errors import ModelError
+from spinase.errors import ModelError, UnstableDynamicsError
 
 
 class ElectronBath:
@@ -65,12 +65,12 @@ class ElectronBath:
 
         Raises
         ------
-        ModelError
+        UnstableDynamicsError
             If the electrons do not have that much: a step took more than all their energy.
         """
         left = self.energy_per_site - heat / sites
         if left < 0.0:
-            raise ModelError(
+            raise UnstableDynamicsError(
                 f"the electrons gave away more heat ({heat / sites:.3g} per site) than they had "
                 f"({self.energy_per_site:.3g}): reduce the time step, or check the heat capacity"
             )

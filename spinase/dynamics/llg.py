@@ -12,7 +12,14 @@ from ase.md.md import MolecularDynamics
 from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from spinase.atoms import get_moments, get_reference_lengths, get_units, set_moments, set_reference_lengths
+from spinase.atoms import (
+    get_moments,
+    get_reference_lengths,
+    get_spins,
+    get_units,
+    set_moments,
+    set_reference_lengths,
+)
 from spinase.contract import (
     FieldFunction,
     begin_step,
@@ -112,6 +119,7 @@ class LLGDynamics(MolecularDynamics):
         Spins that do not move.
     axes : array (3,) or (N, 3), optional
         Constrained spins turn about these axes n only: s.n stays (rotors in a plane, spins on a cone); zero rows: free.
+        The part of the field along n is taken up by the constraint (it does no work, and a bath gives Boltzmann's angles).
     motion : SpinMotion, optional
         Another equation of motion: :class:`~spinase.dynamics.InertialSpins` or :class:`~spinase.dynamics.FreeLengthSpins`.
     rng : numpy Generator, optional
@@ -163,6 +171,10 @@ class LLGDynamics(MolecularDynamics):
         self.field, self.motion = field, motion
         self.mobile = mobile_mask(frozen, len(atoms))
         self._projectors = rotation_projectors(axes, len(atoms))
+        self._constrained: NDArray[np.bool_] = np.zeros(len(atoms), dtype=bool)
+        if axes is not None:
+            self._constrained = np.linalg.norm(as_vectors(axes, len(atoms), "rotation axes"), axis=1) > 0.0
+        self._stretch: FloatArray | None = None  # lengths of the spins where they are not 1
         if self._projectors is not None and motion is not None:
             raise ModelError("spins constrained to an axis need the LLG equation: leave out motion")
         self.probe = probe
@@ -211,12 +223,22 @@ class LLGDynamics(MolecularDynamics):
                 total = total + self.applied_field((start + fraction * timestep) / self.dt)
             if thermal is not None:
                 total = total + thermal
-            vector = precession_vector(spins, total, prefactor, alpha)
+            if self._projectors is not None:
+                deterministic = total if thermal is None else total - thermal
+                total = total - self._along_axes(deterministic)
+            unit = spins if self._stretch is None else spins / self._stretch[:, None]
+            vector = precession_vector(unit, total, prefactor, alpha)
             if self._projectors is not None:
                 vector = np.einsum("iab,ib->ia", self._projectors, vector)
             return vector if everything_moves else vector * self.mobile[:, None]
 
         self._spins = self.integrator.step(self._spins, rate, timestep)
+
+    def _along_axes(self, field: FloatArray) -> FloatArray:
+        """Part of the field along the axes of constrained spins: the constraint takes it up, or it would do work."""
+        assert self._projectors is not None
+        along = np.einsum("iab,ib->ia", self._projectors, field)
+        return np.where(self._constrained[:, None], along, 0.0)
 
     def _move_otherwise(self, motion: SpinMotion, timestep: float, start: float) -> None:
         fields = self._fields
@@ -226,6 +248,8 @@ class LLGDynamics(MolecularDynamics):
             return fields(spins) + self.applied_field((start + fraction * timestep) / self.dt)
 
         kT = self.bath_temperature()
+        if kT > 0.0 and not motion.is_damped():
+            raise ModelError(f"kT = {kT} without damping: the bath couples to the spins through it; set {motion.damped_by}")
         if kT > 0.0 and self.rng is None:
             raise ModelError("a temperature needs a random generator: pass rng=numpy.random.default_rng(seed)")
         self._spins = motion.turn(self._spins, field, timestep, kT, self.rng)
@@ -260,7 +284,8 @@ class LLGDynamics(MolecularDynamics):
         alpha = self.damping if self.form == "landau-lifshitz-gilbert" else self.damping / (1.0 + self.damping**2)
         strength = 2.0 * alpha * kT / (self.unit_system.gyromagnetic_ratio * timestep)
         noise = self.rng.standard_normal((len(self.atoms), 3))
-        return noise * np.sqrt(strength / np.where(self._lengths > 0.0, self._lengths, np.inf))[:, None]
+        lengths = self._lengths if self._stretch is None else self._lengths * self._stretch
+        return noise * np.sqrt(strength / np.where(lengths > 0.0, lengths, np.inf))[:, None]
 
     def _thermal_energy(self, energy: Temperature, kelvin: Temperature | None) -> Temperature:
         if kelvin is None:
@@ -293,7 +318,7 @@ class LLGDynamics(MolecularDynamics):
     def _announce_large_steps(self) -> None:
         """Warn if the time step cannot follow the precession, which usually means units mixed up."""
         fields = np.asarray(calculator_of(self.atoms).get_property("magnetic_forces", self.atoms)) + self.applied_field()
-        across = np.cross(self._spins, fields)  # a field along the spin turns nothing: electrons give large ones
+        across = np.cross(get_spins(self.atoms), fields)  # a field along the spin turns nothing: electrons give large ones
         angle = self.dt * self.unit_system.gyromagnetic_ratio * float(np.linalg.norm(across, axis=1).max(initial=0.0))
         if angle > _LARGE_TURN:
             hint = " (ASE's unit of time is 10.18 fs: use ase.units.fs)" if self.unit_system.name == "metal" else ""
@@ -342,14 +367,18 @@ class LLGDynamics(MolecularDynamics):
             self.motion.begin(self._spins, self._lengths, self.mobile, self.damping, gamma)
 
     def _find_lengths(self, moments: FloatArray) -> FloatArray:
-        """Lengths of the moments, or those in which they are measured where they may change."""
+        """Lengths of the moments, or the reference lengths in which they are measured if they have (or need) some."""
         lengths: FloatArray = np.linalg.norm(moments, axis=1)
-        if self.motion is None or not self.motion.free_lengths:
-            return lengths
-        if get_reference_lengths(self.atoms) is None:
+        free = self.motion is not None and self.motion.free_lengths
+        if free and get_reference_lengths(self.atoms) is None:
             set_reference_lengths(self.atoms, lengths)
         reference = get_reference_lengths(self.atoms)
-        assert reference is not None
+        self._stretch = None
+        if reference is None:
+            return lengths
+        if not free:  # spins m/|m_ref| keep lengths that are not 1
+            scale = lengths / np.where(reference > 0.0, reference, 1.0)
+            self._stretch = np.where(scale > 0.0, scale, 1.0)
         return reference
 
     def _write_atoms(self) -> None:
@@ -394,7 +423,9 @@ class LLGDynamics(MolecularDynamics):
         self.nsteps = int(state["nsteps"])
         self._spins = np.array(state["spins"], dtype=np.float64)
         self._lengths = np.array(state["lengths"], dtype=np.float64)
-        if self.motion is not None:
+        if self.motion is None:
+            self._find_lengths(self._lengths[:, None] * self._spins)
+        else:
             if self.motion.free_lengths:
                 set_reference_lengths(self.atoms, self._lengths)
             gamma = self.unit_system.gyromagnetic_ratio

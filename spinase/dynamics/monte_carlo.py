@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 import numpy as np
 from ase import Atoms
@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from spinase.atoms import get_moments, set_moments
 from spinase.classical.sampling import HEAT_BATH, METROPOLIS, OVER_RELAXATION, Sampler, make_sampler
 from spinase.contract import local_model_of
-from spinase.dynamics.llg import AppliedField, LLGDynamics, NotNegative
+from spinase.dynamics.llg import AppliedField, LLGDynamics, NotNegative, mobile_mask
 from spinase.dynamics.ramp import FieldRampConfig, Ramp, RampConfig, Temperature, built
 from spinase.errors import ModelError
 
@@ -82,17 +82,31 @@ class MonteCarlo(LLGDynamics):
         over_relaxation: int = 0,
         field: AppliedField | None = None,
         frozen: ArrayLike | None = None,
-        **options: Any,
+        trajectory: str | None = None,
+        logfile: IO[str] | str | None = None,
+        loginterval: int = 1,
     ) -> None:
-        if method not in _KINDS:
-            raise ModelError(f"method must be 'heat-bath' or 'metropolis', got {method!r}")
+        _require_method(method)
+        if not isinstance(rng, np.random.Generator):
+            raise ModelError("Monte Carlo needs a random generator: pass rng=numpy.random.default_rng(seed)")
         if over_relaxation != int(over_relaxation) or over_relaxation < 0:
             raise ModelError(f"over_relaxation must be a whole number of sweeps, got {over_relaxation!r}")
         self.method, self.over_relaxation = method, int(over_relaxation)
         self.acceptance, self.width = 1.0, 1.0
         self._sampler: Sampler | None = None
         self._sampled_fields: Any = None
-        super().__init__(atoms, 1.0, kT=kT, field=field, frozen=frozen, rng=rng, **{"probe": False, **options})
+        super().__init__(
+            atoms,
+            1.0,
+            kT=kT,
+            field=field,
+            frozen=frozen,
+            rng=rng,
+            probe=False,
+            trajectory=trajectory,
+            logfile=logfile,
+            loginterval=loginterval,
+        )
         local_model_of(atoms)
 
     @classmethod
@@ -104,7 +118,7 @@ class MonteCarlo(LLGDynamics):
     def _sync(self) -> None:
         super()._sync()
         if self._sampled_fields is not self._fields:
-            self._sampler, self._sampled_fields = make_sampler(local_model_of(self.atoms)), self._fields
+            self._sampler, self._sampled_fields = make_sampler(local_model_of(self.atoms, self._lengths)), self._fields
 
     def _turn(self, timestep: float, start: float = 0.0) -> None:
         """One sweep, after the microcanonical ones."""
@@ -192,6 +206,7 @@ def parallel_tempering(
     sweeps: int = 1,
     over_relaxation: int = 0,
     method: Method = "heat-bath",
+    frozen: ArrayLike | None = None,
     observe: Callable[[FloatArray], ArrayLike] | None = None,
 ) -> TemperingResult:
     """Replicas at several temperatures that exchange their spins.
@@ -208,7 +223,7 @@ def parallel_tempering(
         Source of randomness.
     thermalize : int
         Steps before the measurement.
-    sweeps, over_relaxation, method
+    sweeps, over_relaxation, method, frozen
         As of :class:`MonteCarlo`.
     observe : function of spins (N, 3), optional
         Measured on every replica after every step.
@@ -218,6 +233,7 @@ def parallel_tempering(
     ModelError
         On temperatures that are not positive, or a calculator that cannot be sampled.
     """
+    _require_method(method)
     kT = np.asarray(temperatures, dtype=np.float64)
     if kT.ndim != 1 or len(kT) < 1 or not (np.isfinite(kT) & (kT > 0.0)).all():
         raise ModelError(f"parallel tempering needs positive temperatures, got {temperatures!r}")
@@ -225,7 +241,8 @@ def parallel_tempering(
     moments = get_moments(atoms)
     lengths = np.linalg.norm(moments, axis=1)
     replicas = np.repeat((moments / np.where(lengths > 0.0, lengths, 1.0)[:, None])[None], len(kT), axis=0)
-    state = _Tempering(sampler, kT, lengths > 0.0, replicas, _KINDS[method], rng)
+    mobile = mobile_mask(frozen, len(atoms)) & (lengths > 0.0)
+    state = _Tempering(sampler, kT, mobile, replicas, _KINDS[method], rng)
     energies, observed = np.empty((steps, len(kT))), []
     for step in range(-thermalize, steps):
         state.advance(sweeps, over_relaxation, parity=step % 2)
@@ -273,6 +290,11 @@ class _Tempering:
                 self.replicas[[r, r + 1]] = self.replicas[[r + 1, r]]
                 self.energies[[r, r + 1]] = self.energies[[r + 1, r]]
                 self.accepted[r] += 1
+
+
+def _require_method(method: str) -> None:
+    if method not in _KINDS:
+        raise ModelError(f"method must be 'heat-bath' or 'metropolis', got {method!r}")
 
 
 def _with_field(sampler: Sampler, field: FloatArray) -> Sampler:

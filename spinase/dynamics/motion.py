@@ -25,6 +25,11 @@ class SpinMotion(ABC):
 
     citation: str = ""
     free_lengths = False
+    damped_by = "damping"
+
+    def is_damped(self) -> bool:
+        """Whether a bath is coupled to the spins."""
+        return self.damping > 0.0
 
     def begin(self, spins: FloatArray, lengths: FloatArray, mobile: NDArray[np.bool_], damping: float, gamma: float) -> None:
         """Take over the spins at the start of a run or after others changed them.
@@ -135,7 +140,8 @@ class InertialSpins(SpinMotion):
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take back the angular velocities."""
-        self.velocity = np.array(state["velocity"], dtype=np.float64)
+        velocity = np.array(state["velocity"], dtype=np.float64)
+        self.velocity = velocity if len(velocity) else None
 
 
 class FreeLengthSpins(SpinMotion):
@@ -155,6 +161,11 @@ class FreeLengthSpins(SpinMotion):
 
     citation = "P.-W. Ma, S. L. Dudarev, Phys. Rev. B 86, 054416 (2012)"
     free_lengths = True
+    damped_by = "the rate"
+
+    def is_damped(self) -> bool:
+        """Through the rate."""
+        return self.rate > 0.0
 
     def __init__(self, rate: float) -> None:
         if not np.isfinite(rate) or rate < 0.0:

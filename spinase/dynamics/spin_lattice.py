@@ -211,14 +211,15 @@ class SpinLatticeDynamics(LLGDynamics):
         if self._suspect:
             self._sync()
         before = self._spins, self.atoms.get_positions(), self.atoms.get_momenta(), self.atoms.cell.array.copy()
+        parts = [(part, part.state()) for part in (self.motion, self.barostat, self.electrons) if part is not None]
         try:
             self._advance()
             self._require_stability(before[1], before[3])
         except (InvalidGeometryError, InvalidMomentsError, ConvergenceError, np.linalg.LinAlgError) as error:
-            self._go_back(*before)
+            self._go_back(*before, parts)
             raise UnstableDynamicsError(f"step {self.nsteps + 1} failed: {error}. {_UNSTABLE}") from error
         except UnstableDynamicsError:
-            self._go_back(*before)
+            self._go_back(*before, parts)
             raise
 
     def _advance(self) -> None:
@@ -250,7 +251,12 @@ class SpinLatticeDynamics(LLGDynamics):
             f"part of the distance of neighbours). {_UNSTABLE}"
         )
 
-    def _go_back(self, spins: FloatArray, positions: FloatArray, momenta: FloatArray, cell: FloatArray) -> None:
+    def _go_back(
+        self, spins: FloatArray, positions: FloatArray, momenta: FloatArray, cell: FloatArray, parts: list[tuple[Any, Any]]
+    ) -> None:
+        for part, state in parts:
+            if state:
+                part.restore(state)
         self._spins = spins
         self.atoms.set_cell(cell, scale_atoms=False)
         self.atoms.positions[:] = positions
@@ -282,13 +288,17 @@ class SpinLatticeDynamics(LLGDynamics):
         energy = energy_of(self.atoms)
         if energy is None:
             raise ModelError("an electron bath counts heat, and a driven calculator has no energy to count it by")
-        return energy + self.zeeman_energy()
+        moving = self.motion.kinetic_energy() if isinstance(self.motion, InertialSpins) else 0.0
+        return energy + self.zeeman_energy() + moving
 
     def bath_temperature(self) -> float:
         """Temperature of the spin bath now: that of the electrons if there are any."""
         if self.electrons is None:
             return super().bath_temperature()
-        return self.electrons.kT if self.damping > 0.0 else 0.0
+        return self.electrons.kT if self._spins_are_damped() else 0.0
+
+    def _spins_are_damped(self) -> bool:
+        return self.damping > 0.0 if self.motion is None else self.motion.is_damped()
 
     def _kick(self, time: float) -> None:
         """Momenta in the (slow) forces."""
@@ -344,7 +354,7 @@ class SpinLatticeDynamics(LLGDynamics):
             return
         if thermostat is not None or callable(self.kT) or self.kT > 0.0:
             raise ModelError("the electrons are the bath of atoms and spins: leave out thermostat, kT and temperature_K")
-        if self.damping == 0.0 and electrons.friction == 0.0:
+        if not self._spins_are_damped() and electrons.friction == 0.0:
             raise ModelError("the electrons are coupled to nothing: give a damping (spins) or a friction (atoms)")
 
     def conserved_energy(self) -> float:

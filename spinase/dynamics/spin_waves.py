@@ -15,6 +15,7 @@ from spinase.contract import (
     calculator_of,
     field_function,
     is_conservative,
+    refuse_reference_lengths,
     require_magnetic_forces,
 )
 from spinase.errors import ConvergenceError, ModelError
@@ -72,6 +73,7 @@ def spin_waves(atoms: Atoms, tolerance: float = 1e-3) -> SpinWaves:
     """
     calc = calculator_of(atoms)
     require_magnetic_forces(calc)
+    refuse_reference_lengths(atoms, "spin_waves")
     if not is_conservative(calc):
         raise NotConservativeError(f"{type(calc).__name__} describes a driven system: its modes are no spin waves")
     moments = get_moments(atoms)

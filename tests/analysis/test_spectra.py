@@ -94,6 +94,7 @@ def test_moving_sites_bring_their_own_phases() -> None:
     spins = np.tile([[[0, 0, 1.0]]], (2000, 1, 1))
     spectrum = dynamic_structure_factor(positions, spins, 0.1, [[1.0, 0, 0]])
     assert magnon_dispersion(spectrum, lowest=0.5)[0] == pytest.approx(1.5, abs=1e-3)
+    assert np.isnan(magnon_dispersion(spectrum, lowest=100.0)[0])
 
 
 def process(count: int, memory: float, seed: int = 1) -> np.ndarray:

@@ -135,6 +135,9 @@ def test_uppasd(tmp_path: Path, style: str) -> None:
     table, atoms = read_uppasd(tmp_path / "inpsd.dat")
     np.testing.assert_allclose(np.linalg.norm(atoms.get_initial_magnetic_moments(), axis=1), [2.2, 2.0])
     check(BondTableCalculator(table), reference(dmi=not symmetric))
+    if not symmetric:
+        other, _ = read_uppasd(tmp_path / "inpsd.dat", dmi_sign=1)
+        np.testing.assert_allclose(other.dmi(), -table.dmi())
 
 
 def write_vampire(path: Path, kind: str, drop: int = 0) -> None:
@@ -187,6 +190,31 @@ def test_bad_files(tmp_path: Path) -> None:
     (tmp_path / "inpsd.dat").write_text("cell 1 0 0\n0 1 0\n0 0 1\nposfile p\nexchange j\nsym 3\n")
     with pytest.raises(InputError, match="got maptype 1, sym 3"):
         read_uppasd(tmp_path / "inpsd.dat")
+
+
+@pytest.mark.parametrize(
+    ("changed", "text", "message"),
+    [
+        ("jfile", "1 2 0.5 0.5 x 1.0\n", "has a wrong line"),
+        ("jfile", "1 2 0.3 0.0 0.0 1.0\n", "joins no two sites"),
+        ("jfile", "1 2 0.5 0.5 0.5 1.0\n", "has no opposite"),
+        ("jfile", "1 2 0.5 0.5 0.5 1.0\n1 2 0.5 0.5\n", "has 4 entries, 6 are needed"),
+        ("momfile", "9 1 2.0 0 0 1\n", "the momfile has a site 9"),
+    ],
+)
+def test_bad_lines_of_uppasd(tmp_path: Path, changed: str, text: str, message: str) -> None:
+    files = {
+        "jfile": "1 2 0.5 0.5 0.5 1.0d0\n2 1 -0.5 -0.5 -0.5 1.0\n",
+        "posfile": "1 1 0 0 0\n2 2 0.5 0.5 0.5\n",
+        "momfile": "",
+    }
+    for name, content in (files | {changed: text}).items():
+        (tmp_path / name).write_text(content)
+    (tmp_path / "inpsd.dat").write_text("cell 1 0 0\n0 1 0\n0 0 1\nposfile posfile\nexchange jfile\nmomfile momfile\n")
+    with pytest.raises(InputError, match=message):
+        read_uppasd(tmp_path / "inpsd.dat")
+    with pytest.raises(InputError, match="dmi_sign must be -1 or 1"):
+        read_uppasd(tmp_path / "inpsd.dat", dmi_sign=0)
 
 
 def test_a_table_is_refused_on_another_structure(tmp_path: Path) -> None:

@@ -81,6 +81,9 @@ def test_the_constant_of_metal_units() -> None:
 def test_dipoles_refuse_mixed_boundaries() -> None:
     with pytest.raises(InvalidGeometryError, match=r"all open or all periodic.*demagnetization = \(0, 0, 1\)"):
         DipoleCalculator(1.0).get_property("energy", SpinAtoms.lattice("square", (3, 3)))
+    pair = SpinAtoms("Fe2", positions=np.zeros((2, 3)), spins=[0, 0, 1])
+    with pytest.raises(InvalidGeometryError, match="coincide"):
+        DipoleCalculator(1.0).get_property("energy", pair)
     with pytest.raises(ModelError, match="three finite factors"):
         DipoleCalculator(1.0, demagnetization=[1.0])
 
@@ -223,6 +226,20 @@ def test_a_domain_wall_moves_with_beta_over_alpha() -> None:
     start = place()
     dynamics.run(5000)
     assert (place() - start) / 1000.0 == pytest.approx(u * beta / alpha, rel=0.03)  # the lattice slows a narrow wall by 2 %
+
+
+def test_zhang_li_knows_the_magnetic_sublattice() -> None:
+    """A texture on one species of a rock salt: the gradient is that of the magnetic sites."""
+    atoms = SpinAtoms.lattice("cubic", (6, 2, 2), units="reduced", symbol="Mn")
+    oxygen = np.round(atoms.positions.sum(axis=1)) % 2 == 1
+    atoms.symbols[oxygen] = "O"
+    phase = 2 * np.pi * atoms.positions[:, 0] / 6
+    atoms.moments = np.where(oxygen[:, None], 0.0, np.stack([np.cos(phase), np.sin(phase), 0 * phase], axis=1))
+    with pytest.raises(InvalidGeometryError, match="name the magnetic species"):
+        ZhangLiCalculator((1.0, 0, 0), units="reduced").get_property("magnetic_forces", atoms)
+    fields = ZhangLiCalculator((1.0, 0, 0), units="reduced", species=["Mn"]).get_property("magnetic_forces", atoms)
+    np.testing.assert_allclose(fields[~oxygen, 2], -np.sin(2 * np.pi / 6), atol=1e-12)  # -(s x ds/dx)_z
+    assert not fields[oxygen].any()
 
 
 def test_zhang_li_refuses_a_current_across_the_sites() -> None:

@@ -152,9 +152,19 @@ def test_restart_to_the_last_bit_and_ramps() -> None:
     def driver(atoms: SpinAtoms) -> MonteCarlo:
         return MonteCarlo(atoms, Ramp(1.0, 0.2, 20), rng=np.random.default_rng(4), method="metropolis")
 
-    whole = chain(12, [HeisenbergCalculator([1.0])])
+    def magnet() -> SpinAtoms:
+        atoms = chain(12, [HeisenbergCalculator([1.0]), ZeemanCalculator((0.1, 0.2, 0.3))])
+        atoms.moments = 2.2 * atoms.moments  # lengths with round-off
+        return atoms
+
+    whole = magnet()
     driver(whole).run(20)
-    cut, other = chain(12, [HeisenbergCalculator([1.0])]), chain(12, [HeisenbergCalculator([1.0])])
+    single = magnet()
+    steps = driver(single)
+    for _ in range(20):
+        steps.run(1)
+    assert np.array_equal(get_moments(single), get_moments(whole))
+    cut, other = magnet(), magnet()
     first = driver(cut)
     first.run(7)
     second = driver(other)
@@ -187,6 +197,10 @@ def test_bad_options() -> None:
     rng = np.random.default_rng(1)
     with pytest.raises(ModelError, match="'heat-bath' or 'metropolis', got 'wolff'"):
         MonteCarlo(atoms, 0.1, rng=rng, method="wolff")
+    with pytest.raises(ModelError, match="needs a random generator"):
+        MonteCarlo(atoms, 0.1, rng=None)
+    with pytest.raises(ModelError, match="got 'foo'"):
+        parallel_tempering(atoms, [0.1], 1, rng, method="foo")
     with pytest.raises(ModelError, match="positive temperature"):
         MonteCarlo(atoms, 0.0, rng=rng).run(1)
     with pytest.raises(ModelError, match="positive temperatures"):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from ase import units
+from ase.calculators.lj import LennardJones
 from scipy.integrate import quad
+from scipy.special import i0, i1
 
 from spinase import SpinAtoms
 from spinase.atoms import get_moments, get_reference_lengths, set_reference_lengths
@@ -24,9 +26,11 @@ from spinase.dynamics import (
     IsotropicBarostat,
     LatticeLangevin,
     LLGDynamics,
+    MonteCarlo,
     Ramp,
     SpinLatticeDynamics,
     set_maxwell_boltzmann,
+    spin_waves,
 )
 from spinase.errors import AccuracyWarning, InvalidGeometryError, InvalidMomentsError, ModelError, UnstableDynamicsError
 from spinase.radial import Exponential, Morse
@@ -180,6 +184,30 @@ def test_energies_depend_on_lengths_where_a_reference_is_set() -> None:
         set_reference_lengths(atoms, np.zeros(4))
 
 
+def test_moments_of_free_length_go_on_with_fixed_ones_in_the_same_model() -> None:
+    """After free-length dynamics LLG uses the same energy: its field is the calculator's, and the energy is kept."""
+    atoms = chain()
+    atoms.calc = SpinSumCalculator([HeisenbergCalculator([1.0]), LandauCalculator([-1.0, 0.8, 0.0])])
+    LLGDynamics(atoms, 0.05, motion=FreeLengthSpins(0.5)).run(30)
+    lengths = np.linalg.norm(get_moments(atoms), axis=1)
+    assert np.abs(lengths - 1).max() > 0.05
+    energy = atoms.get_potential_energy()
+    dynamics = LLGDynamics(atoms, 0.02, integrator="midpoint")
+    dynamics.run(200)
+    assert atoms.get_potential_energy() == pytest.approx(energy, abs=1e-9)
+    np.testing.assert_allclose(np.linalg.norm(get_moments(atoms), axis=1), lengths, atol=1e-12)
+    with pytest.raises(ModelError, match="reference lengths"):
+        MonteCarlo(atoms, 0.1, rng=np.random.default_rng(1))
+    with pytest.raises(ModelError, match="reference lengths"):
+        spin_waves(atoms)
+
+
+def test_a_temperature_needs_a_coupling_in_every_motion() -> None:
+    for motion in (InertialSpins(0.1), FreeLengthSpins(0.0)):
+        with pytest.raises(ModelError, match="without damping"):
+            LLGDynamics(chain(), 0.1, kT=0.1, motion=motion, rng=np.random.default_rng(1)).run(1)
+
+
 def test_bad_motions() -> None:
     with pytest.raises(ModelError, match="positive time"):
         InertialSpins(0.0)
@@ -191,10 +219,10 @@ def test_bad_motions() -> None:
         LLGDynamics.Config(timestep=0.1, inertia=1.0, longitudinal_rate=1.0).motion()
 
 
-@pytest.mark.parametrize("motion", [lambda: InertialSpins(0.3), lambda: FreeLengthSpins(0.2)])
-def test_motions_restart_to_the_last_bit(motion) -> None:
+@pytest.mark.parametrize(("motion", "damping"), [(lambda: InertialSpins(0.3), 0.2), (lambda: FreeLengthSpins(0.2), 0.0)])
+def test_motions_restart_to_the_last_bit(motion, damping: float) -> None:
     def driver(atoms: SpinAtoms) -> LLGDynamics:
-        return LLGDynamics(atoms, 0.05, kT=0.1, damping=0.0, motion=motion(), rng=np.random.default_rng(4))
+        return LLGDynamics(atoms, 0.05, kT=0.1, damping=damping, motion=motion(), rng=np.random.default_rng(4))
 
     whole = chain()
     driver(whole).run(20)
@@ -229,6 +257,22 @@ def test_three_temperatures_meet_and_the_total_energy_stays() -> None:
     assert given > 5 * abs(dynamics.conserved_energy() - before[0])
 
 
+@pytest.mark.parametrize("motion", [lambda: InertialSpins(2 * units.fs), lambda: FreeLengthSpins(0.5)])
+def test_electrons_keep_the_books_of_every_motion(motion) -> None:
+    atoms = crystal(kT=0.03)
+    atoms.calc = SpinSumCalculator([*atoms.calc.calculators, LandauCalculator([-0.2, 0.025, 0.0])])
+    bath = ElectronBath(kT=0.05, capacity=200.0)
+    options = {"damping": 0.1} if isinstance(motion(), InertialSpins) else {}
+    dynamics = SpinLatticeDynamics(
+        atoms, 0.2 * units.fs, electrons=bath, motion=motion(), rng=np.random.default_rng(2), **options
+    )
+    assert dynamics.bath_temperature() == pytest.approx(0.05)
+    before, electrons = dynamics.conserved_energy(), bath.energy_per_site
+    dynamics.run(300)
+    assert 27 * abs(bath.energy_per_site - electrons) > 0.05
+    assert dynamics.conserved_energy() == pytest.approx(before, abs=5e-3)
+
+
 def test_a_pulse_heats_the_electrons_first() -> None:
     atoms = crystal(kT=0.02)
     bath = ElectronBath(0.01, 20.0, 0.005 / units.fs, power=lambda t: 0.02 / units.fs if t < 10 * units.fs else 0.0)
@@ -255,7 +299,7 @@ def test_bad_electron_baths() -> None:
         )
     with pytest.raises(ModelError, match="capacity of an electron bath must be finite"):
         ElectronBath(0.1, 0.0)
-    with pytest.raises(ModelError, match="more heat"):
+    with pytest.raises(UnstableDynamicsError, match="more heat"):
         ElectronBath(0.1, 1.0).give(1.0, 1)
     driven = crystal()
     driven.calc = SpinSumCalculator([driven.calc, SlonczewskiCalculator((0, 0, 1), 0.1)])
@@ -301,6 +345,32 @@ def test_constant_pressure_finds_the_volume_of_that_pressure() -> None:
     assert atoms.get_volume() < 0.99 * 8.4**3
 
 
+class LennardJonesWithoutStress(LennardJones):
+    """A potential that knows forces only."""
+
+    implemented_properties = ["energy", "forces"]
+
+
+def test_a_failed_step_leaves_everything_as_it_was() -> None:
+    """Piston and electrons go back with the atoms, so that one can go on with a smaller step."""
+    atoms = crystal(kT=0.05)
+    barostat, electrons = IsotropicBarostat(0.05, 0.0, 100.0), ElectronBath(0.05, 50.0, 0.001)
+    dynamics = SpinLatticeDynamics(
+        atoms, units.fs, barostat=barostat, electrons=electrons, damping=0.1, rng=np.random.default_rng(1)
+    )
+    dynamics.run(5)
+    before = atoms.positions.copy(), atoms.get_momenta(), get_moments(atoms), barostat.momentum, electrons.energy_per_site
+    dynamics.dt = 80 * units.fs
+    with pytest.raises(UnstableDynamicsError):
+        dynamics.run(20)
+    if dynamics.nsteps == 5:
+        np.testing.assert_array_equal(before[0], atoms.positions)
+        np.testing.assert_array_equal(before[1], atoms.get_momenta())
+        np.testing.assert_array_equal(before[2], get_moments(atoms))
+        assert (before[3], before[4]) == (barostat.momentum, electrons.energy_per_site)
+    assert dynamics.nsteps == 5
+
+
 def test_bad_barostats() -> None:
     with pytest.raises(ModelError, match="kT of a barostat"):
         IsotropicBarostat(0.0, 1.0, 1.0)
@@ -310,6 +380,12 @@ def test_bad_barostats() -> None:
     unstable = SpinLatticeDynamics(crystal(kT=0.03), units.fs, barostat=light, frozen=np.ones(27, dtype=bool))
     with pytest.raises(UnstableDynamicsError, match="piston is too light"):
         unstable.run(100)
+    assert np.isfinite(light.momentum)
+    assert np.isfinite(unstable.atoms.positions).all()
+    springs = SpinAtoms(crystal())
+    springs.calc = SpinSumCalculator([LennardJonesWithoutStress(), HeisenbergCalculator(law=EXCHANGE)])
+    with pytest.raises(ModelError, match="LennardJonesWithoutStress has no stress"):
+        SpinLatticeDynamics(springs, 1.0, barostat=IsotropicBarostat(0.1, 0.0, 100.0))
     with pytest.raises(ModelError, match="periodic boundaries"):
         SpinLatticeDynamics(atoms, 1.0, barostat=IsotropicBarostat(0.1, 0.0, 1.0))
 
@@ -328,8 +404,23 @@ def test_spins_on_cones_keep_their_angle_and_relax_on_them() -> None:
     np.testing.assert_allclose(atoms.spins[:6, 2], before[:6, 2], atol=1e-12)
     np.testing.assert_allclose(atoms.spins[:6, 0], np.sqrt(1 - before[:6, 2] ** 2), atol=1e-3)
     np.testing.assert_allclose(atoms.spins[6:, 0], 1.0, atol=1e-3)
-    with pytest.raises(ModelError, match="leave out motion"):
+    with pytest.raises(ModelError, match="axis need the LLG"):
         LLGDynamics(atoms, 0.1, axes=[0, 0, 1], motion=InertialSpins(0.1))
+
+
+@pytest.mark.parametrize("along", [0.0, 1.0])
+def test_rotors_in_a_bath_have_boltzmanns_angles_whatever_the_field_along_their_axis(along: float) -> None:
+    """<cos phi> = I_1(x)/I_0(x), x = B_x/kT; the field along the axis is the constraint's affair."""
+    atoms = SpinAtoms.lattice("square", (20, 20), rng=1, units="reduced")
+    azimuth = np.random.default_rng(2).uniform(0, 2 * np.pi, 400)
+    atoms.spins = np.stack([np.cos(azimuth), np.sin(azimuth), 0 * azimuth], axis=1)
+    atoms.calc = ZeemanCalculator((1.0, 0, along))
+    dynamics = LLGDynamics(atoms, 0.05, damping=0.5, kT=0.5, axes=[0, 0, 1], rng=np.random.default_rng(3))
+    dynamics.run(200)
+    seen = []
+    dynamics.attach(lambda: seen.append(atoms.spins[:, 0].mean()), 10)
+    dynamics.run(2000)
+    assert np.mean(seen) == pytest.approx(i1(2.0) / i0(2.0), abs=0.02)
 
 
 # -- ramps -------------------------------------------------------------------------------------------------------------
