@@ -25,11 +25,13 @@ from spinase.calculators.sum import SpinSumCalculator
 
 if TYPE_CHECKING:
     from spinase.calculators.ed import EDCalculator
+    from spinase.calculators.hipnn import HIPNNCalculator
     from spinase.calculators.kpm import KPMCalculator
     from spinase.calculators.rational import RationalCalculator
 
 _LAZY = {
     "EDCalculator": "spinase.calculators.ed",
+    "HIPNNCalculator": "spinase.calculators.hipnn",
     "KPMCalculator": "spinase.calculators.kpm",
     "RationalCalculator": "spinase.calculators.rational",
 }
@@ -41,6 +43,7 @@ __all__ = [
     "DMICalculator",
     "DipoleCalculator",
     "EDCalculator",
+    "HIPNNCalculator",
     "HeisenbergCalculator",
     "KPMCalculator",
     "LandauCalculator",

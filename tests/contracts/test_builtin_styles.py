@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from ase import Atoms
 from ase.calculators.emt import EMT
 
@@ -20,6 +21,7 @@ from spinase.calculators import (
     DMICalculator,
     EDCalculator,
     HeisenbergCalculator,
+    HIPNNCalculator,
     KPMCalculator,
     LandauCalculator,
     NeelCalculator,
@@ -33,6 +35,8 @@ from spinase.calculators import (
 )
 from spinase.classical import BondTable
 from spinase.electrons import ExponentialHopping, SDModel, ShellHopping
+from spinase.learning.model_file import ModelCard
+from spinase.learning.network import MagneticHIPNN, NetworkConfig
 from spinase.radial import Exponential
 from spinase.testing import CHECKS, Report, Tolerances, check_calculator
 
@@ -96,6 +100,16 @@ def tensors(odd: float = 0.2) -> BondTable:
     shifts = np.array([[1, 0, 0], [0, 1, 0], [-1, 1, 0]])
     none = np.zeros(3, dtype=np.int64)
     return BondTable(np.zeros((1, 3)), cell, none, none, shifts, 0.4 * np.eye(3) + parts[:3], parts[3:])
+
+
+def small_model(members: int = 1, **channels: bool) -> tuple[list[MagneticHIPNN], ModelCard]:
+    """Networks with random weights; conformance does not ask what was learned."""
+    config = NetworkConfig(species=(26,), cutoff=1.8, inner=0.6, width=5, radial=6, **channels)
+    networks = []
+    for seed in range(members):
+        torch.manual_seed(seed)
+        networks.append(MagneticHIPNN(config))
+    return networks, ModelCard("random", config, "metal", energy_scale=2.0, energy_shift=0.3)
 
 
 # style -> {name of the case: (calculator, atoms, checks that must not be skipped)}
@@ -191,6 +205,16 @@ CASES: dict[str, dict[str, Case]] = {
     },
     "zhang-li": {
         "in the plane": (lambda: ZhangLiCalculator((0.3, 0.2, 0), 0.1), lattice, {"permutation", "translation"}),
+    },
+    "hipnn": {
+        "all channels": (lambda: HIPNNCalculator(small_model(), dtype="float64"), cluster, MOVING | {"stress"} | ROTATING),
+        "no boundaries": (lambda: HIPNNCalculator(small_model(), dtype="float64"), droplet, {"forces"} | ROTATING),
+        "ensemble": (lambda: HIPNNCalculator(small_model(members=2), dtype="float64"), cluster, MOVING | ROTATING),
+        "scalars of spin pairs only": (
+            lambda: HIPNNCalculator(small_model(lattice=False, quadrupoles=False, chirality=False), dtype="float64"),
+            lambda: cluster(8, 2),
+            MOVING | ROTATING,
+        ),
     },
     "zeeman": {
         "tilted field": (

@@ -1,0 +1,151 @@
+"""Model files: networks of one ensemble with a card that says what they are, in one archive without pickles.
+
+An archive of numpy arrays: ``card`` (JSON text), ``digest``, and the weights of every network as ``<network>/<name>``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import ValidationError
+
+from spinase.errors import ModelFileError
+from spinase.learning.network import MagneticHIPNN, NetworkConfig
+
+FORMAT = "spinase-model-1"
+CONVENTION = "E(unit spins along the moment), B = -dE/dm"
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What a model file says of itself.
+
+    Attributes
+    ----------
+    name : str
+        Of the model.
+    network : NetworkConfig
+        Size and channels of every network in the file.
+    units : str
+        Unit system of distances and energies.
+    moment : float
+        Length of the moments it was trained for, mu_B or |m|; fields are per moment of that length or any other.
+    energy_scale, energy_shift : float
+        Energies are scale times those of the network, plus a shift for each site.
+    conservative : bool
+        Whether fields are the gradient of an energy.
+    notes : dict
+        Anything else that JSON holds: teacher, training domain, data hash, errors, command that remakes it, versions.
+    """
+
+    name: str
+    network: NetworkConfig
+    units: str
+    moment: float = 1.0
+    energy_scale: float = 1.0
+    energy_shift: float = 0.0
+    conservative: bool = True
+    notes: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """The card as text."""
+        table = {**vars(self), "network": self.network.model_dump(), "format": FORMAT, "convention": CONVENTION}
+        return json.dumps(table, sort_keys=True, indent=1)
+
+
+def save_model(path: str | Path, networks: Sequence[MagneticHIPNN], card: ModelCard) -> None:
+    """Write an ensemble (or one network) to one file, so that a kill leaves the old file or the new one.
+
+    Raises
+    ------
+    ModelFileError
+        Without networks, or if one is not of the card's size.
+    """
+    if not networks:
+        raise ModelFileError("a model file needs at least one network")
+    arrays: dict[str, np.ndarray] = {}
+    for k, network in enumerate(networks):
+        if network.config != card.network:
+            raise ModelFileError(f"network {k} is not of the size the card says: {network.config} against {card.network}")
+        for name, weights in network.state_dict().items():
+            arrays[f"{k}/{name}"] = weights.detach().cpu().numpy()
+    text = card.to_json()
+    target = Path(path)
+    temporary = target.with_name(target.name + ".tmp")
+    with open(temporary, "wb") as file:
+        np.savez_compressed(file, allow_pickle=False, card=np.array(text), digest=np.array(_digest(text, arrays)), **arrays)
+    os.replace(temporary, target)
+
+
+def load_model(path: str | Path) -> tuple[list[MagneticHIPNN], ModelCard]:
+    """Read what :func:`save_model` wrote; the networks are in evaluation mode, on the CPU.
+
+    Raises
+    ------
+    ModelFileError
+        If the file is missing, damaged, of another version or convention, or no model file.
+    """
+    source = Path(path)
+    if not source.exists():
+        raise ModelFileError(f"there is no model file {source}")
+    try:
+        with open(source, "rb") as file, np.load(file, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+    except (ValueError, OSError, EOFError, KeyError, TypeError, RuntimeError, zipfile.BadZipFile) as error:
+        raise ModelFileError(f"{source} is damaged or no model file ({error})") from error
+    text, digest = str(arrays.pop("card", "")), str(arrays.pop("digest", ""))
+    card = _read_card(source, text)
+    if digest != _digest(text, arrays):
+        raise ModelFileError(f"the model file {source} is damaged: its digest does not match its content")
+    members = sorted({int(name.split("/")[0]) for name in arrays})
+    return [_build(source, card, arrays, k) for k in members], card
+
+
+def _read_card(source: Path, text: str) -> ModelCard:
+    try:
+        table = json.loads(text)
+    except json.JSONDecodeError:
+        raise ModelFileError(f"{source} has no card: it is no model file of spinase") from None
+    kind, convention = table.pop("format", None), table.pop("convention", None)
+    if kind != FORMAT:
+        raise ModelFileError(
+            f"{source} is of format {kind!r}, this version of spinase reads {FORMAT!r}: make it again, or upgrade"
+        )
+    if convention != CONVENTION:
+        raise ModelFileError(f"{source} has another spin convention ({convention!r}) than spinase ({CONVENTION!r})")
+    try:
+        return ModelCard(**{**table, "network": NetworkConfig.model_validate(table["network"])})
+    except (ValidationError, TypeError, KeyError) as error:
+        raise ModelFileError(f"the card of {source} is incomplete or wrong: {error}") from None
+
+
+def _build(source: Path, card: ModelCard, arrays: dict[str, np.ndarray], member: int) -> MagneticHIPNN:
+    network = MagneticHIPNN(card.network)
+    prefix = f"{member}/"
+    weights = {name.removeprefix(prefix): torch.from_numpy(a) for name, a in arrays.items() if name.startswith(prefix)}
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ModelFileError(f"the weights of network {member} in {source} do not fit its card: {error}") from None
+    return network.eval()
+
+
+def _digest(text: str, arrays: dict[str, np.ndarray]) -> str:
+    total = hashlib.sha256(text.encode())
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        total.update(f"{name}{array.dtype.str}{array.shape}".encode())
+        total.update(array.tobytes())
+    return total.hexdigest()
+
+
+__all__ = ["ModelCard", "load_model", "save_model"]
