@@ -61,6 +61,21 @@ def run(
 
 
 @app.command()
+def label(
+    file: InputPath,
+    set_: Overrides = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="HDF5 file (default: <input>_labels.h5)")] = None,
+    workers: Annotated[int, typer.Option(min=0, help="processes; 0: this one")] = 0,
+) -> None:
+    """Label configurations with a calculator, for training; a killed labelling goes on when it is started again."""
+    from spinase.run.label import LabelOptions, label_file
+
+    with _progress() as progress:
+        path = label_file(file, set_ or (), LabelOptions(output, workers), progress=progress)
+    typer.echo(f"wrote {path}")
+
+
+@app.command()
 def check(file: InputPath, set_: Overrides = None) -> None:
     """Check an input file and say what it would do and how long a field takes, without running it."""
     from spinase.run import build_setup, read_input

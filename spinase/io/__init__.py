@@ -1,6 +1,18 @@
-"""Files: run files (H5MD), databases."""
+"""Files: run files (H5MD), labels for training, databases."""
 
 from spinase.io.database import read_magnet, write_magnet
+from spinase.io.labels import Labels, read_labels, write_label_frames, write_labels
 from spinase.io.run_file import Run, Series, read_run, write_frames
 
-__all__ = ["Run", "Series", "read_magnet", "read_run", "write_frames", "write_magnet"]
+__all__ = [
+    "Labels",
+    "Run",
+    "Series",
+    "read_labels",
+    "read_magnet",
+    "read_run",
+    "write_frames",
+    "write_label_frames",
+    "write_labels",
+    "write_magnet",
+]

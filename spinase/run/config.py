@@ -90,6 +90,18 @@ def read_input(path: str | Path, overrides: Sequence[str] = ()) -> tuple[RunInpu
     InputError
         If the file is missing, no TOML, or has unknown, missing or wrong entries.
     """
+    table, shown = read_table(path, overrides)
+    return validated(RunInput, table, str(path)), shown
+
+
+def read_table(path: str | Path, overrides: Sequence[str] = ()) -> tuple[dict[str, Any], str]:
+    """A TOML file with overrides as nested tables, and the text that reproduces it.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or no TOML, or an override has no place.
+    """
     source = Path(path)
     try:
         text = source.read_text(encoding="utf-8")
@@ -103,8 +115,7 @@ def read_input(path: str | Path, overrides: Sequence[str] = ()) -> tuple[RunInpu
         raise InputError(f"{source} is no valid TOML: {error}") from None
     for override in overrides:
         _override(table, override)
-    shown = text + "".join(f"\n# --set {override}" for override in overrides)
-    return validated(RunInput, table, str(source)), shown
+    return table, text + "".join(f"\n# --set {override}" for override in overrides)
 
 
 def _override(table: dict[str, Any], override: str) -> None:

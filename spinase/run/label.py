@@ -1,0 +1,293 @@
+"""Labelling: configurations of many realizations of a magnet with what a calculator says of them, for training.
+
+A realization is one draw of the sites (disordered magnets) and of the spins.  Realizations are independent tasks with
+random numbers of their own, so any number of workers gives the same labels.  Each is kept in a file of its own as soon as it
+is done; a killed labelling goes on with those that are missing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from threadpoolctl import threadpool_limits
+
+from spinase.atoms import SpinAtoms, geometry_of, get_moments, set_moments
+from spinase.contract import energy_of, is_conservative
+from spinase.dynamics.llg import LLGDynamics
+from spinase.errors import InputError
+from spinase.io.labels import Labels, load_part, save_part, write_labels
+from spinase.run.build import build_atoms, build_calculator
+from spinase.run.config import AtomsTable, read_table
+from spinase.run.provenance import git_revision, versions
+from spinase.spin_algebra import random_spins
+from spinase.styles import load_style, validated
+
+Progress = Callable[[int, int, str], None]
+
+
+class QuenchTable(BaseModel):
+    """Configurations along damped (or thermal) spin dynamics from random spins, at the asked times."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    timestep: float = Field(gt=0, description="time step [time]")
+    times: list[float] = Field(min_length=1, description="times after which the spins are labelled, ascending [time]")
+    damping: float = Field(0.1, ge=0, description="Gilbert damping")
+    kT: float = Field(0.0, ge=0, description="temperature of the spin bath [energy]")  # noqa: N815
+    integrator: str = Field("sib", description="integrator")
+
+    @model_validator(mode="after")
+    def _ascending(self) -> QuenchTable:
+        if any(b <= a for a, b in zip([0.0, *self.times[:-1]], self.times, strict=True)):
+            raise ValueError(f"times must be positive and ascending, got {self.times}")
+        return self
+
+
+class TextureTable(BaseModel):
+    """Configurations of a texture with random deviations."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    style: str = Field(description="an initializer")
+    noise: float = Field(0.1, ge=0, description="size of random deviations of the spins")
+    options: dict[str, Any] = Field({}, description="options of the initializer")
+
+
+class LabelInput(BaseModel):
+    """An input file of ``spinase label``."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    title: str = Field("", description="shown in model cards")
+    seed: int = Field(0, ge=0, description="seed of all random numbers")
+    units: Literal["reduced", "metal"] = Field("reduced", description="unit system of every number in the file")
+    realizations: int = Field(ge=1, description="number of realizations")
+    atoms: AtomsTable
+    calculator: dict[str, Any] = Field(description="style = a calculator, and its options: the teacher")
+    random: int = Field(0, ge=0, description="configurations with random spins in each realization")
+    quench: QuenchTable | None = Field(None, description="configurations along a quench in each realization")
+    texture: list[TextureTable] = Field([], description="one configuration of each texture in each realization")
+    displacement: float = Field(0.0, ge=0, description="size of random displacements of the sites, for each label [length]")
+    forces: bool = Field(False, description="label forces on atoms, too")
+
+    @model_validator(mode="after")
+    def _something(self) -> LabelInput:
+        if not (self.random or self.quench or self.texture):
+            raise ValueError("nothing to label: ask for random, quench or texture configurations")
+        return self
+
+
+@dataclass(frozen=True)
+class LabelOptions:
+    """Where labels go and who makes them.
+
+    Attributes
+    ----------
+    output : Path or None
+        The HDF5 file; default ``<input stem>_labels.h5`` in the current directory.
+    workers : int
+        Processes, if no executor is given; 0: this process.
+    """
+
+    output: Path | None = None
+    workers: int = 0
+
+
+def label_file(
+    path: str | Path,
+    overrides: Sequence[str] = (),
+    options: LabelOptions | None = None,
+    executor: Executor | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Label what an input file describes; returns the HDF5 file (read by :func:`spinase.io.read_labels`).
+
+    Realizations that are done lie in ``<output stem>_parts/`` until all are; a labelling that was killed goes on where it
+    stopped, if the input is the same.
+
+    Parameters
+    ----------
+    path : path
+        TOML input file.
+    overrides : sequence of str
+        ``key=value`` replacements.
+    options : LabelOptions, optional
+        Where and with how many processes.
+    executor : concurrent.futures.Executor, optional
+        Anything that runs tasks (mpi4py, dask, ...), instead of processes of this machine.
+    progress : callable, optional
+        Called with (realizations done, in all, what).
+
+    Raises
+    ------
+    InputError
+        On a bad input file, or parts of another input in the way.
+    """
+    options = options or LabelOptions()
+    table, text = read_table(path, overrides)
+    config: LabelInput = validated(LabelInput, table, str(path))
+    target = options.output or Path.cwd() / f"{Path(path).stem}_labels.h5"
+    folder = _prepare(target, text)
+    missing = [number for number in range(config.realizations) if not _part(folder, number).exists()]
+    done = config.realizations - len(missing)
+    for _ in _work(config, Path(path).resolve().parent, folder, missing, options.workers, executor):
+        done += 1
+        if progress:
+            progress(done, config.realizations, "labelling")
+    parts = [load_part(_part(folder, number)) for number in range(config.realizations)]
+    write_labels(target, parts, _attributes(config, text))
+    shutil.rmtree(folder)
+    return target
+
+
+def label_realization(config: LabelInput, folder: Path, target: Path, number: int) -> int:
+    """Label one realization and write its part; a task of its own, in any process."""
+    with threadpool_limits(1):
+        save_part(target, make_labels(config, folder, number))
+    return number
+
+
+def make_labels(config: LabelInput, folder: Path, number: int) -> Labels:
+    """Configurations of one realization with their labels; relative files are looked for in `folder`."""
+    streams = np.random.SeedSequence(config.seed).spawn(config.realizations)[number].spawn(3)
+    sites, spins, shaking = (np.random.default_rng(stream) for stream in streams)
+    atoms = build_atoms(config.atoms, config.units, folder, sites)
+    atoms.calc = build_calculator(config.calculator, "[calculator]")
+    home, collected = atoms.positions.copy(), _Collection(config.forces)
+    for kind in _configurations(config, atoms, spins):
+        if config.displacement:
+            atoms.positions = home + config.displacement * shaking.normal(size=home.shape)
+        collected.add(kind, atoms)
+        atoms.positions = home
+    return collected.labels(atoms)
+
+
+def _configurations(config: LabelInput, atoms: SpinAtoms, rng: np.random.Generator) -> Iterator[str]:
+    """Put one configuration after the other on the atoms; yields how it was made."""
+    lengths = np.linalg.norm(get_moments(atoms), axis=1)[:, None]
+    for _ in range(config.random):
+        set_moments(atoms, lengths * random_spins(len(atoms), rng))
+        yield "random"
+    for texture in config.texture:
+        spins = load_style("initializers", texture.style)(geometry_of(atoms), rng, **texture.options)
+        noisy = spins + texture.noise * rng.normal(size=spins.shape)
+        set_moments(atoms, lengths * noisy / np.linalg.norm(noisy, axis=1)[:, None])
+        yield texture.style
+    if config.quench is not None:
+        set_moments(atoms, lengths * random_spins(len(atoms), rng))
+        yield from _quench(config.quench, atoms, rng)
+
+
+def _quench(quench: QuenchTable, atoms: SpinAtoms, rng: np.random.Generator) -> Iterator[str]:
+    dynamics = LLGDynamics(
+        atoms, quench.timestep, damping=quench.damping, kT=quench.kT, integrator=quench.integrator, rng=rng, probe=False
+    )
+    for time in quench.times:
+        dynamics.run(round(time / quench.timestep) - dynamics.nsteps)
+        yield "quench"
+
+
+class _Collection:
+    """Labels of one realization as they come."""
+
+    def __init__(self, forces: bool) -> None:
+        self.forces = forces
+        self.rows: list[dict[str, Any]] = []
+        self.kinds: list[str] = []
+
+    def add(self, kind: str, atoms: SpinAtoms) -> None:
+        """Ask the calculator about the atoms as they are."""
+        calc = atoms.calc
+        energy = energy_of(atoms) if is_conservative(calc) else None
+        row = {
+            "positions": atoms.positions.copy(),
+            "cells": atoms.cell.array.copy(),
+            "moments": get_moments(atoms),
+            "energies": np.nan if energy is None else energy,
+            "magnetic_forces": np.array(calc.get_property("magnetic_forces", atoms)),
+        }
+        if self.forces:
+            row["forces"] = np.array(calc.get_property("forces", atoms))
+        self.rows.append(row)
+        self.kinds.append(kind)
+
+    def labels(self, atoms: SpinAtoms) -> Labels:
+        """All of them."""
+        stacked = {name: np.array([row[name] for row in self.rows]) for name in self.rows[0]}
+        forces = stacked.pop("forces", None)
+        return Labels(
+            numbers=atoms.numbers.astype(np.int64),
+            pbc=atoms.pbc.copy(),
+            forces=forces,
+            kinds=self.kinds,
+            units=atoms.units,
+            **stacked,
+        )
+
+
+def _prepare(target: Path, text: str) -> Path:
+    """Folder of the parts; one of another input is refused."""
+    folder = target.with_name(f"{target.stem}_parts")
+    mark = folder / "input.toml"
+    if mark.exists() and mark.read_text(encoding="utf-8") != text:
+        raise InputError(f"{folder} holds parts of a labelling with another input: finish it with that one, or delete it")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        mark.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot write to {folder}: {error.strerror or error}") from None
+    return folder
+
+
+def _part(folder: Path, number: int) -> Path:
+    return folder / f"{number:06d}.npz"
+
+
+def _work(
+    config: LabelInput, home: Path, folder: Path, missing: list[int], workers: int, executor: Executor | None
+) -> Iterator[int]:
+    """Do the missing realizations; yields each when it is done."""
+    if executor is None and workers < 1:
+        for number in missing:
+            yield label_realization(config, home, _part(folder, number), number)
+        return
+    own = ProcessPoolExecutor(workers, mp_context=get_context("spawn")) if executor is None else None
+    pool = executor or own
+    assert pool is not None
+    try:
+        tasks: list[Future[int]] = [
+            pool.submit(label_realization, config, home, _part(folder, number), number) for number in missing
+        ]
+        for task in as_completed(tasks):
+            yield task.result()
+    finally:
+        if own is not None:
+            own.shutdown(cancel_futures=True)
+
+
+def _attributes(config: LabelInput, text: str) -> dict[str, str]:
+    return {
+        "title": config.title,
+        "units": config.units,
+        "seed": str(config.seed),
+        "input": text,
+        "input_hash": hashlib.sha256(text.encode()).hexdigest(),
+        "teacher": json.dumps(config.calculator, sort_keys=True),
+        "versions": json.dumps(versions()),
+        "git_revision": git_revision(),
+        "platform": platform.platform(),
+    }
+
+
+__all__ = ["LabelInput", "LabelOptions", "label_file", "make_labels"]

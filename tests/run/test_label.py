@@ -1,0 +1,194 @@
+"""Labelling: right labels, the same from any number of workers, nothing lost or made twice after a kill."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from ase.io import read as ase_read
+from typer.testing import CliRunner
+
+from spinase.analysis import topological_charge
+from spinase.calculators import EDCalculator
+from spinase.cli import app
+from spinase.electrons import SDModel
+from spinase.errors import CheckpointError, InputError
+from spinase.io import read_labels, write_label_frames
+from spinase.run import label as labelling
+from spinase.run.label import LabelOptions, label_file
+
+INPUT = """
+title = "disordered s-d magnet"
+seed = 4
+realizations = 5
+random = 2
+forces = true
+displacement = 0.02
+[atoms]
+disordered = { sites = 10, min_distance = 0.75 }
+[calculator]
+style = "ed"
+coupling = 3.0
+kT = 0.2
+filling = 0.3
+hopping = { style = "exponential", t0 = 1.0, decay = 2.0, reference = 1.0, cutoff = 1.9 }
+[quench]
+timestep = 0.2
+times = [0.4, 2.0]
+damping = 0.5
+"""
+
+
+def source(tmp_path: Path, text: str = INPUT) -> Path:
+    path = tmp_path / "magnet.toml"
+    path.write_text(text)
+    return path
+
+
+def make(tmp_path: Path, name: str = "a.h5", **options: object) -> Path:
+    return label_file(source(tmp_path), options=LabelOptions(tmp_path / name), **options)
+
+
+def same(one: Path, two: Path) -> bool:
+    return read_labels(one)[1]["hash"] == read_labels(two)[1]["hash"]
+
+
+def test_labels_are_what_the_calculator_says(tmp_path: Path) -> None:
+    parts, attributes = read_labels(make(tmp_path))
+    assert len(parts) == 5
+    assert attributes["title"] == "disordered s-d magnet"
+    assert '"style": "ed"' in attributes["teacher"]
+    config = {"coupling": 3.0, "kT": 0.2, "filling": 0.3}
+    hopping = {"style": "exponential", "t0": 1.0, "decay": 2.0, "reference": 1.0, "cutoff": 1.9}
+    calc = EDCalculator(SDModel.from_config({**config, "hopping": hopping}))
+    assert not np.allclose(parts[0].positions[0], parts[1].positions[0])
+    for labels in parts[:2]:
+        assert labels.kinds == ["random", "random", "quench", "quench"]
+        assert 0.001 < np.abs(labels.positions[1] - labels.positions[0]).max() < 0.2
+        for k in range(len(labels)):
+            atoms = labels.atoms(k)
+            assert calc.get_property("free_energy", atoms) == pytest.approx(labels.energies[k], abs=1e-10)
+            for name in ("magnetic_forces", "forces"):
+                np.testing.assert_allclose(getattr(labels, name)[k], calc.get_property(name, atoms), atol=1e-9)
+    quenched = [labels.energies[3] - labels.energies[2] for labels in parts]
+    assert np.mean(quenched) < 0
+
+
+def test_any_number_of_workers_gives_the_same_labels(tmp_path: Path) -> None:
+    alone = make(tmp_path)
+    assert not list(tmp_path.glob("*_parts"))
+    with ThreadPoolExecutor(2) as threads:
+        assert same(alone, make(tmp_path, "threads.h5", executor=threads))
+    processes = label_file(source(tmp_path), options=LabelOptions(tmp_path / "processes.h5", workers=2))
+    assert same(alone, processes)
+
+
+def test_a_killed_labelling_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = make(tmp_path)
+    made = []
+    original = labelling.make_labels
+
+    def until_killed(config, folder, number):
+        if len(made) == 3:
+            raise KeyboardInterrupt
+        made.append(number)
+        return original(config, folder, number)
+
+    monkeypatch.setattr(labelling, "make_labels", until_killed)
+    with pytest.raises(KeyboardInterrupt):
+        make(tmp_path, "cut.h5")
+    assert made == [0, 1, 2]
+    assert len(list((tmp_path / "cut_parts").glob("*.npz"))) == 3
+    monkeypatch.setattr(labelling, "make_labels", lambda *words: (made.append(words[2]), original(*words))[1])
+    seen = []
+    cut = label_file(
+        source(tmp_path), options=LabelOptions(tmp_path / "cut.h5"), progress=lambda done, total, what: seen.append(done)
+    )
+    assert made == [0, 1, 2, 3, 4]
+    assert seen == [4, 5]
+    assert same(cut, whole)
+
+
+def test_parts_of_another_input_and_damaged_ones_are_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "a_parts"
+    folder.mkdir()
+    (folder / "input.toml").write_text("another")
+    with pytest.raises(InputError, match="parts of a labelling with another input"):
+        make(tmp_path)
+    (folder / "input.toml").write_text(INPUT)
+    (folder / "000002.npz").write_bytes(b"half")
+    with pytest.raises(CheckpointError, match="damaged.*delete the file"):
+        make(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (("realizations = 5", ""), "realizations"),
+        (("times = [0.4, 2.0]", "times = [2.0, 0.4]"), "ascending"),
+        (("realizations = 5", "realizations = 0"), "realizations"),
+        (("seed = 4", "sead = 4"), "did you mean 'seed'"),
+        (('style = "ed"', 'style = "edd"'), "did you mean"),
+    ],
+)
+def test_bad_inputs(tmp_path: Path, changed: tuple[str, str], message: str) -> None:
+    text = INPUT.replace(*changed)
+    with pytest.raises((InputError, LookupError), match=message):
+        label_file(source(tmp_path, text), options=LabelOptions(tmp_path / "a.h5"))
+
+
+def test_nothing_to_label_is_refused(tmp_path: Path) -> None:
+    text = INPUT.split("[quench]")[0].replace("random = 2", "")
+    with pytest.raises(InputError, match="nothing to label"):
+        label_file(source(tmp_path, text), options=LabelOptions(tmp_path / "a.h5"))
+
+
+def test_bad_label_files(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="there is no label file"):
+        read_labels(tmp_path / "no.h5")
+    path = make(tmp_path)
+    with h5py.File(path, "r+") as file:
+        file["000001/magnetic_forces"][0, 0, 0] = np.nan
+    with pytest.raises(CheckpointError, match="magnetic_forces of realization 1 are not finite"):
+        read_labels(path)
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["x"] = 1
+    with pytest.raises(CheckpointError, match="no label file of format"):
+        read_labels(tmp_path / "other.h5")
+    (tmp_path / "cut.h5").write_bytes(path.read_bytes()[:3000])
+    with pytest.raises(CheckpointError, match="damaged"):
+        read_labels(tmp_path / "cut.h5")
+
+
+def test_textures_and_frames_for_other_programs(tmp_path: Path) -> None:
+    text = (
+        INPUT.split("[atoms]")[0].replace("displacement = 0.02", "").replace("forces = true", "").replace("random = 2", "")
+    )
+    text += """
+[atoms]
+lattice = "triangular"
+size = [12, 12]
+[calculator]
+style = "heisenberg"
+shells = [1.0]
+[[texture]]
+style = "skyrmion-crystal"
+noise = 0.05
+options = { period = 6 }
+[[texture]]
+style = "ferro"
+"""
+    result = CliRunner().invoke(app, ["label", str(source(tmp_path, text)), "-o", str(tmp_path / "a.h5")])
+    assert result.exit_code == 0, result.output
+    parts, _ = read_labels(tmp_path / "a.h5")
+    assert parts[0].kinds == ["skyrmion-crystal", "ferro"]
+    assert parts[0].forces is None
+    assert abs(topological_charge(parts[0].atoms(0))) > 1.5
+    write_label_frames(parts, tmp_path / "a.extxyz")
+    frames = ase_read(tmp_path / "a.extxyz", index=":")
+    assert len(frames) == 10
+    assert frames[1].get_potential_energy() == pytest.approx(parts[0].energies[1])
+    np.testing.assert_allclose(frames[3].arrays["magnetic_forces"], parts[1].magnetic_forces[1], atol=1e-7)
