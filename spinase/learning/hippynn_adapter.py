@@ -1,0 +1,165 @@
+"""The only place that knows hippynn: our networks as nodes of its graphs, for its trainer, losses and ensembles.
+
+Arrays of a database are padded: species (B, N) atomic numbers (0: no atom), positions (B, N, 3), cells (B, 3, 3), spins
+(B, N, 3).  Boundaries are periodic where the cell has a vector.  Pairs come from our own neighbour lists (the sign of
+hippynn's vectors differs between periodic and open systems), kept from epoch to epoch.  Fields are indexed by
+configuration, so that hippynn compares the padded arrays as they are: rows without an atom are zero on both sides.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any
+
+import numpy as np
+import torch
+from hippynn.graphs.indextypes import IdxType
+from hippynn.graphs.nodes.base import AutoKw, InputNode, MultiNode, SingleNode
+from hippynn.graphs.nodes.inputs import CellNode, PositionsNode, SpeciesNode
+from torch import Tensor, nn
+
+from spinase.errors import ModelError
+from spinase.geometry import Geometry
+from spinase.learning.graph import DenseGraph, Graph, Pairs, SparseGraph, pairs_of
+from spinase.learning.network import MagneticHIPNN, energy_and_field
+
+_DENSE_FROM = 0.15  # part of all pairs of sites that are neighbours from which matrix products are faster
+_KEPT_GEOMETRIES = 20_000
+
+
+class SpinsNode(InputNode):
+    """Spins of a database: unit vectors along the moments (zero: non-magnetic), (B, N, 3)."""
+
+    _index_state = IdxType.MolAtom
+    input_type_str = "Spins"
+
+
+class WeightsNode(InputNode):
+    """One weight for each configuration, (B, 1)."""
+
+    _index_state = IdxType.Molecules
+    input_type_str = "Weights"
+
+
+class PaddedMagnet(nn.Module):
+    """A network on padded batches: energies (B, 1) and tangent fields (B, N, 3) in the network's own units.
+
+    Parameters
+    ----------
+    network : MagneticHIPNN
+        The network; its parameters are trained.
+    """
+
+    def __init__(self, network: MagneticHIPNN) -> None:
+        super().__init__()
+        self.network = network
+        self._kept: OrderedDict[bytes, Pairs] = OrderedDict()
+        index = torch.full((max(network.config.species) + 1,), -1, dtype=torch.long)
+        for k, number in enumerate(network.config.species):
+            index[number] = k
+        self._index = index
+
+    def forward(self, species: Tensor, positions: Tensor, cells: Tensor, spins: Tensor) -> tuple[Tensor, Tensor]:
+        """Energies and tangent fields; the graph of the fields is kept while training."""
+        real = species > 0
+        dtype = self.network.embedding.weight.dtype
+        boxes = [self._pairs(species[b], positions[b], cells[b], dtype) for b in range(len(species))]
+        graph = self._graph(boxes)
+        kinds = self._kinds(species[real])
+        with torch.enable_grad():
+            own = spins[real].to(dtype).detach().requires_grad_(True)
+            energies, field = energy_and_field(self.network, graph, kinds, own, create_graph=self.training)
+        unit = own.detach()
+        field = field - unit * (field * unit).sum(1, keepdim=True)
+        batch = real.nonzero()[:, 0]
+        total = energies.new_zeros(len(species)).index_add(0, batch, energies)
+        padded = field.new_zeros((*species.shape, 3))
+        padded[real] = field
+        return total[:, None], padded
+
+    def _kinds(self, numbers: Tensor) -> Tensor:
+        known = numbers < len(self._index)
+        kinds = torch.where(known, self._index.to(numbers.device)[torch.where(known, numbers, 0)], -1)
+        if (kinds < 0).any():
+            raise ModelError(f"the network does not know the atomic number {int(numbers[kinds < 0][0])}")
+        return kinds
+
+    def _pairs(self, species: Tensor, positions: Tensor, cell: Tensor, dtype: torch.dtype) -> Pairs:
+        """Pairs of one configuration, remembered by its geometry."""
+        real = (species > 0).cpu().numpy()
+        places = positions.detach().cpu().numpy().astype(np.float64)[real]
+        frame = cell.detach().cpu().numpy().astype(np.float64)
+        key = places.tobytes() + frame.tobytes()
+        if key not in self._kept:
+            geometry = Geometry(places, frame, np.any(frame != 0.0, axis=1), species.cpu().numpy()[real].astype(np.int64))
+            self._kept[key] = pairs_of(geometry, self.network.config.cutoff, dtype)
+            if len(self._kept) > _KEPT_GEOMETRIES:
+                self._kept.popitem(last=False)
+        found = self._kept[key]
+        device = positions.device
+        return Pairs(found.first.to(device), found.second.to(device), found.vectors.to(device), found.sites)
+
+    def _graph(self, boxes: list[Pairs]) -> Graph:
+        basis, sites = self.network.config.basis(), boxes[0].sites
+        pairs = sum(len(box.first) for box in boxes)
+        if all(box.sites == sites for box in boxes) and pairs > _DENSE_FROM * len(boxes) * sites**2:
+            return DenseGraph(boxes, basis)
+        starts = np.cumsum([0, *(box.sites for box in boxes)])
+        joined = Pairs(
+            torch.cat([box.first + int(start) for box, start in zip(boxes, starts, strict=False)]),
+            torch.cat([box.second + int(start) for box, start in zip(boxes, starts, strict=False)]),
+            torch.cat([box.vectors for box in boxes]),
+            int(starts[-1]),
+        )
+        return SparseGraph(joined, basis)
+
+
+class MagnetNode(AutoKw, MultiNode):
+    """Energy and tangent field of a network; the module is :class:`PaddedMagnet`."""
+
+    _input_names = "species", "positions", "cells", "spins"
+    _output_names = "energy", "field"
+    _output_index_states = IdxType.Molecules, IdxType.Molecules
+    _main_output = "field"
+    _auto_module_class = PaddedMagnet
+
+    def __init__(self, name: str, parents: tuple[Any, ...], network: MagneticHIPNN, **options: Any) -> None:
+        self.module_kwargs = {"network": network}
+        super().__init__(name, parents, module="auto", **options)
+
+
+class _Scale(nn.Module):
+    def forward(self, field: Tensor, weights: Tensor) -> Tensor:
+        """Fields times the weight of their configuration."""
+        return field * weights.reshape(-1, 1, 1).to(field.dtype)
+
+
+class ScaledFieldNode(SingleNode):
+    """A field times one weight for each configuration: a loss on it weighs quiet and loud configurations alike."""
+
+    _input_names = "field", "weights"
+    _index_state = IdxType.Molecules
+
+    def __init__(self, name: str, parents: tuple[Any, ...], **options: Any) -> None:
+        super().__init__(name, parents, module=_Scale(), **options)
+
+
+def magnet_graph(network: MagneticHIPNN) -> tuple[MagnetNode, ScaledFieldNode]:
+    """Nodes of a network with inputs ``species``, ``positions``, ``cells``, ``spins`` and ``weights``.
+
+    Outputs: ``energy``, ``field`` (tangent) and ``scaled_field`` in the database.
+    """
+    inputs = (
+        SpeciesNode(db_name="species"),
+        PositionsNode(db_name="positions"),
+        CellNode(db_name="cells"),
+        SpinsNode(db_name="spins"),
+    )
+    magnet = MagnetNode("magnet", inputs, network)
+    magnet.energy.db_name = "energy"
+    magnet.field.db_name = "field"
+    scaled = ScaledFieldNode("scaled_field", (magnet.field, WeightsNode(db_name="weights")), db_name="scaled_field")
+    return magnet, scaled
+
+
+__all__ = ["MagnetNode", "PaddedMagnet", "ScaledFieldNode", "SpinsNode", "WeightsNode", "magnet_graph"]
