@@ -1,0 +1,168 @@
+"""Training: a teacher's fields are learned, a cut training ends with the same weights, bad data are refused."""
+
+from __future__ import annotations
+
+import json
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from spinase_training.commands import train, validate
+from spinase_training.data import prepare, split
+from spinase_training.recipe import read_recipe
+from spinase_training.train import train_recipe
+from typer import Typer
+from typer.testing import CliRunner
+
+from spinase.calculators import HIPNNCalculator
+from spinase.cli import app as core
+from spinase.errors import InputError
+from spinase.io import read_labels
+from spinase.learning.model_file import load_model
+from spinase.run.label import LabelOptions, label_file
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+app = Typer()
+app.command("train")(train)
+app.command("validate")(validate)
+
+LABELS = """
+realizations = 14
+random = 3
+[atoms]
+disordered = { sites = 12 }
+[calculator]
+style = "heisenberg"
+law = { amplitude = 1.0, decay = 2.0, reference = 1.0, cutoff = 1.8 }
+[quench]
+timestep = 0.1
+times = [1.0, 4.0]
+damping = 0.5
+"""
+RECIPE = """
+name = "student"
+labels = "labels.h5"
+seed = 3
+epochs = 25
+batch = 8
+learning_rate = 1e-2
+validation = 0.15
+test = 0.15
+[network]
+cutoff = 1.8
+inner = 0.7
+radial = 8
+width = 8
+layers = 1
+atom_layers = 1
+lattice = false
+quadrupoles = false
+chirality = false
+"""
+
+
+@pytest.fixture(scope="module")
+def labels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("labels")
+    (folder / "magnet.toml").write_text(LABELS)
+    return label_file(folder / "magnet.toml", options=LabelOptions(folder / "labels.h5"))
+
+
+def recipe(labels: Path, **changes: str) -> Path:
+    text = RECIPE
+    for key, value in changes.items():
+        text = "\n".join(f"{key} = {value}" if line.startswith(f"{key} =") else line for line in text.splitlines())
+    path = labels.parent / "recipe.toml"
+    path.write_text(text)
+    return path
+
+
+def test_exchange_fields_are_learned(labels: Path, tmp_path: Path) -> None:
+    """A Heisenberg magnet is within the network's reach: unseen disorder must come out well."""
+    result = CliRunner().invoke(app, ["train", str(recipe(labels)), "-o", str(tmp_path / "run")])
+    assert result.exit_code == 0, result.output
+    folder = tmp_path / "run"
+    networks, card = load_model(folder / "model.npz")
+    assert len(networks) == 1
+    assert card.notes["errors"]["r2"] > 0.9
+    assert card.notes["teacher"]["style"] == "heisenberg"
+    assert card.notes["data_hash"] == read_labels(labels)[1]["hash"]
+    for name in ("curves.png", "parity.png"):
+        assert (folder / name).stat().st_size > 10_000
+    log = (folder / "log.txt").read_text().splitlines()
+    assert len(log) == 25
+    first, last = (float(line.split("valid")[1].split()[0]) for line in (log[0], log[-1]))
+    assert last < 0.2 * first
+    atoms = read_labels(labels)[0][0].atoms(0)
+    calc = HIPNNCalculator(folder / "model.npz")
+    assert calc.get_property("energy", atoms) == pytest.approx(read_labels(labels)[0][0].energies[0], abs=2.0)
+    shown = CliRunner().invoke(app, ["validate", str(folder / "model.npz"), str(labels)])
+    assert json.loads(shown.output)["r2"] > 0.9
+    again = CliRunner().invoke(app, ["train", str(recipe(labels)), "-o", str(folder)])
+    assert isinstance(again.exception, InputError)
+
+
+def test_a_cut_training_ends_with_the_same_weights(labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = recipe(labels, epochs="4", ensemble="1")
+    given, text = read_recipe(path)
+    whole = train_recipe(given, text, path.parent, tmp_path / "whole")
+    from spinase_training import train as module
+
+    original = module._Keeper.__call__
+
+    def cut(self, epoch: int, better: bool) -> None:
+        original(self, epoch, better)
+        if epoch == 1:
+            raise RuntimeError("killed")
+
+    monkeypatch.setattr(module._Keeper, "__call__", cut)
+    with pytest.raises(RuntimeError, match="killed"):
+        train_recipe(given, text, path.parent, tmp_path / "cut")
+    monkeypatch.setattr(module._Keeper, "__call__", original)
+    resumed = train_recipe(given, text, path.parent, tmp_path / "cut", restart=True)
+    for one, two in zip(load_model(whole)[0], load_model(resumed)[0], strict=True):
+        for name, weights in one.state_dict().items():
+            assert torch.equal(weights, two.state_dict()[name]), name
+    assert (tmp_path / "cut" / "log.txt").read_text() == (tmp_path / "whole" / "log.txt").read_text()
+    other, changed = read_recipe(recipe(labels, epochs="5"))
+    with pytest.raises(InputError, match="started with another recipe"):
+        train_recipe(other, changed, path.parent, tmp_path / "cut", restart=True)
+
+
+def test_weights_count_quiet_configurations_as_much_as_loud_ones(labels: Path) -> None:
+    parts, _ = read_labels(labels)
+    data = prepare(parts, floor=1e-6)
+    size = np.sum(data.arrays["scaled_field"].astype(float) ** 2, axis=(1, 2))
+    square = np.sum(data.fields**2, axis=(1, 2)) / data.scale**2
+    heard = square > 1e-2  # far above the floor
+    assert square[heard].max() > 20 * square[heard].min()
+    np.testing.assert_allclose(size[heard], 12.0, rtol=2e-3)
+    parts_ = split(data.realization, read_recipe(recipe(labels))[0])
+    numbers = [set(data.realization[rows]) for rows in parts_.values()]
+    assert all(one.isdisjoint(two) for one, two in combinations(numbers, 2))
+    assert sum(len(rows) for rows in parts_.values()) == len(data.realization)
+
+
+def test_bad_data_and_recipes(labels: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="empty"):
+        prepare([], 0.1)
+    parts, _ = read_labels(labels)
+    data = prepare(parts[:2], 0.1)
+    given, _ = read_recipe(recipe(labels))
+    with pytest.raises(InputError, match="too few"):
+        split(data.realization, given)
+    path = recipe(labels)
+    path.write_text(RECIPE.replace("epochs", "epoch"))
+    with pytest.raises(InputError, match="did you mean 'epochs'"):
+        read_recipe(path)
+
+
+def test_the_core_lists_the_commands() -> None:
+    """Registered by entry point: the core shows them without importing this package."""
+    from importlib.metadata import entry_points
+
+    names = {point.name for point in entry_points(group="spinase.commands")}
+    assert {"train", "validate"} <= names
+    assert core is not app
