@@ -31,7 +31,7 @@ from spinase.run.build import build_atoms, build_calculator
 from spinase.run.config import AtomsTable, read_table
 from spinase.run.provenance import git_revision, versions
 from spinase.spin_algebra import random_spins
-from spinase.styles import load_style, validated
+from spinase.styles import load_style, options_of, validated
 
 Progress = Callable[[int, int, str], None]
 
@@ -180,7 +180,10 @@ def _configurations(config: LabelInput, atoms: SpinAtoms, rng: np.random.Generat
         set_moments(atoms, lengths * random_spins(len(atoms), rng))
         yield "random"
     for texture in config.texture:
-        spins = load_style("initializers", texture.style)(geometry_of(atoms), rng, **texture.options)
+        initializer = load_style("initializers", texture.style)
+        checked = options_of(initializer, texture.options, f"[[texture]] {texture.style} options")
+        given = {name: getattr(checked, name) for name in checked.model_fields_set}
+        spins = initializer(geometry_of(atoms), rng, **given)
         noisy = spins + texture.noise * rng.normal(size=spins.shape)
         set_moments(atoms, lengths * noisy / np.linalg.norm(noisy, axis=1)[:, None])
         yield texture.style

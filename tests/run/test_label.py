@@ -181,6 +181,8 @@ options = { period = 6 }
 [[texture]]
 style = "ferro"
 """
+    with pytest.raises(InputError, match="did you mean 'period'"):
+        label_file(source(tmp_path, text.replace("period =", "perid =")), options=LabelOptions(tmp_path / "b.h5"))
     result = CliRunner().invoke(app, ["label", str(source(tmp_path, text)), "-o", str(tmp_path / "a.h5")])
     assert result.exit_code == 0, result.output
     parts, _ = read_labels(tmp_path / "a.h5")

@@ -1,0 +1,1 @@
+"""Training of learned magnets: recipes, a thin driver on hippynn's trainer, figures, validation."""

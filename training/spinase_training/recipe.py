@@ -1,0 +1,59 @@
+"""Recipes: what to train on, which network, how long."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from spinase.run.config import read_table
+from spinase.styles import validated
+
+
+class NetworkTable(BaseModel):
+    """Size and channels of the network; the species and the usual number of neighbours come from the data."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    cutoff: float = Field(gt=0, description="range of a layer [length]")
+    inner: float = Field(gt=0, description="shortest distance that is resolved [length]")
+    radial: int = Field(12, ge=2, description="radial functions")
+    width: int = Field(24, ge=1, description="channels")
+    layers: int = Field(2, ge=1, description="interaction layers")
+    atom_layers: int = Field(2, ge=0, description="on-site layers after each of them")
+    vectors: bool = Field(True, description="spin vectors")
+    quadrupoles: bool = Field(True, description="spin quadrupoles")
+    lattice: bool = Field(True, description="lattice tensors and those of spins")
+    chirality: bool = Field(True, description="squares of scalar chiralities")
+
+
+class Recipe(BaseModel):
+    """A recipe of ``spinase train``."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(description="name of the model")
+    labels: str = Field(description="label file (HDF5), relative to the recipe")
+    seed: int = Field(0, ge=0, description="seed of weights, splits and batches")
+    network: NetworkTable
+    epochs: int = Field(ge=1, description="passes over the training data")
+    batch: int = Field(16, ge=1, description="configurations in a batch")
+    learning_rate: float = Field(3e-3, gt=0, description="largest learning rate; it falls to zero as a cosine")
+    warmup: int = Field(1, ge=0, description="epochs in which the learning rate rises from a tenth")
+    floor: float = Field(0.2, gt=0, description="least mean-square field in the weights, in units of its mean over the data")
+    energy_weight: float = Field(0.0, ge=0, description="weight of the energies per site against the fields")
+    validation: float = Field(0.1, gt=0, lt=0.5, description="part of the realizations to validate on")
+    test: float = Field(0.1, gt=0, lt=0.5, description="part of the realizations never seen in training")
+    ensemble: int = Field(1, ge=1, description="networks, from different weights and batches")
+
+
+def read_recipe(path: Path, overrides: tuple[str, ...] = ()) -> tuple[Recipe, str]:
+    """Read and check a recipe; also the text that reproduces it.
+
+    Raises
+    ------
+    InputError
+    """
+    table, text = read_table(path, overrides)
+    recipe: Recipe = validated(Recipe, table, str(path))
+    return recipe, text

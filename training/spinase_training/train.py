@@ -1,0 +1,226 @@
+"""Training on hippynn's trainer: one network after the other, with a checkpoint after every epoch."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from hippynn.databases import Database
+from hippynn.experiment import SetupParams, assemble_for_training, setup_training, train_model
+from hippynn.graphs import loss
+
+from spinase.errors import InputError
+from spinase.io.labels import Labels, read_labels
+from spinase.learning.hippynn_adapter import magnet_graph
+from spinase.learning.model_file import ModelCard, save_model
+from spinase.learning.network import MagneticHIPNN, NetworkConfig
+from spinase_training.data import TrainingData, network_config, prepare, split
+from spinase_training.figures import curves, parity
+from spinase_training.recipe import Recipe
+from spinase_training.validation import energy_offset, errors, predict
+
+MODEL, LOG = "model.npz", "log.txt"
+_SHIFT_REALIZATIONS = 20  # that tell the mean energy
+
+
+@dataclass(frozen=True)
+class Task:
+    """Everything one training needs."""
+
+    recipe: Recipe
+    data: TrainingData
+    config: NetworkConfig
+    parts: dict[str, Any]
+    folder: Path
+
+
+def train_recipe(recipe: Recipe, text: str, home: Path, folder: Path, restart: bool = False) -> Path:
+    """Train what a recipe describes into `folder`; returns the model file.
+
+    Parameters
+    ----------
+    recipe, text
+        From :func:`spinase_training.recipe.read_recipe`.
+    home : path
+        Folder the recipe's label file is relative to.
+    folder : path
+        Run directory: recipe, log, checkpoints, model file, figures.
+    restart : bool
+        Go on from the checkpoints in it.
+
+    Raises
+    ------
+    InputError
+        If the directory holds another run, or the data do not do.
+    """
+    labels, attributes = read_labels(home / recipe.labels)
+    data = prepare(labels, recipe.floor)
+    task = Task(recipe, data, network_config(recipe, labels, data.species), split(data.realization, recipe), folder)
+    _prepare_folder(folder, text, restart)
+    networks, histories = zip(*(_train_member(task, member) for member in range(recipe.ensemble)), strict=True)
+    card = _card(task, labels, attributes, list(networks), text)
+    save_model(folder / MODEL, list(networks), card)
+    curves(histories, folder / "curves.png")
+    return folder / MODEL
+
+
+def _prepare_folder(folder: Path, text: str, restart: bool) -> None:
+    mark = folder / "recipe.toml"
+    if mark.exists() and not restart:
+        raise InputError(f"{folder} already holds a training: use --restart to go on, or another --output")
+    if mark.exists() and mark.read_text(encoding="utf-8") != text:
+        raise InputError(f"{folder} was started with another recipe ({mark}): restart with that one, or train elsewhere")
+    folder.mkdir(parents=True, exist_ok=True)
+    mark.write_text(text, encoding="utf-8")
+
+
+def _train_member(task: Task, member: int) -> tuple[MagneticHIPNN, list[dict[str, float]]]:
+    """One network of the ensemble: its best weights on the validation data, and its history."""
+    recipe = task.recipe
+    torch.manual_seed(1000 * recipe.seed + member)
+    network = MagneticHIPNN(task.config)
+    magnet, scaled = magnet_graph(network)
+    field_error, energy_error = loss.MSELoss.of_node(scaled), loss.MSELoss.of_node(magnet.energy)
+    total = field_error + recipe.energy_weight * energy_error if recipe.energy_weight else field_error
+    modules, info = assemble_for_training(total, {"field": field_error, "loss": total})
+    optimizer = torch.optim.Adam(modules[0].parameters(), lr=recipe.learning_rate)
+    parameters = SetupParams(
+        device="cpu",
+        stopping_key="field",
+        optimizer=optimizer,
+        learning_rate=recipe.learning_rate,
+        scheduler=torch.optim.lr_scheduler.LambdaLR(optimizer, _Schedule(recipe.epochs, recipe.warmup)),
+        batch_size=recipe.batch,
+        eval_batch_size=recipe.batch,
+        max_epochs=recipe.epochs,
+    )
+    modules, controller, metrics = setup_training(modules, parameters)
+    keeper = _Keeper(task.folder / f"checkpoint_{member}.pt", modules[0], controller, metrics, task.folder / LOG, member)
+    keeper.restore()
+    if controller.current_epoch < recipe.epochs:
+        with _inside(task.folder / f"hippynn_{member}"):
+            database = _database(task, info)
+            train_model(
+                modules,
+                database,
+                controller,
+                metrics,
+                [keeper],
+                None,
+                store_structure_file=False,
+                store_metrics=False,
+                quiet=True,
+            )
+    modules[0].load_state_dict(metrics.best_model)
+    history = [{split: values["field"] for split, values in epoch.items()} for epoch in metrics.epoch_metric_values]
+    return network.eval(), history
+
+
+def _database(task: Task, info: dict[str, Any]) -> Database:
+    names = {*info["inputs"], *info["targets"]}
+    arrays = {name: array for name, array in task.data.arrays.items() if name in names}
+    database = Database(arrays, seed=task.recipe.seed, quiet=True, **info)
+    for name in ("valid", "test"):
+        database.make_explicit_split(name, torch.as_tensor(task.parts[name]))
+    database.split_the_rest("train")
+    return database
+
+
+class _Schedule:
+    """Factor of the learning rate by epoch: up from a tenth, then down as a cosine."""
+
+    def __init__(self, epochs: int, warmup: int) -> None:
+        self.epochs, self.warmup = epochs, min(warmup, epochs - 1)
+
+    def __call__(self, epoch: int) -> float:
+        """Factor in `epoch`, from 0."""
+        if epoch < self.warmup:
+            return 0.1 + 0.9 * epoch / self.warmup
+        return 0.5 * (1.0 + math.cos(math.pi * (epoch - self.warmup) / max(self.epochs - self.warmup, 1)))
+
+
+class _Keeper:
+    """Callback after every epoch: a line in the log, and a checkpoint to go on from with the same numbers."""
+
+    def __init__(self, path: Path, model: Any, controller: Any, metrics: Any, log: Path, member: int) -> None:
+        self.path, self.model, self.controller, self.metrics = path, model, controller, metrics
+        self.log, self.member = log, member
+
+    def __call__(self, epoch: int, better: bool) -> None:
+        """Write both; the new best weights are not registered yet when hippynn calls."""
+        values = self.metrics.epoch_metric_values[-1]
+        best = self.model.state_dict() if better else self.metrics.best_model
+        state = {
+            "model": self.model.state_dict(),
+            "best": best,
+            "controller": self.controller.state_dict(),
+            "values": self.metrics.epoch_metric_values,
+            "best_values": self.metrics.epoch_best_metric_values,
+            "random": torch.get_rng_state(),
+        }
+        temporary = self.path.with_suffix(".tmp")
+        torch.save(state, temporary)
+        os.replace(temporary, self.path)
+        rate = self.controller.optimizer.param_groups[0]["lr"]
+        with open(self.log, "a", encoding="utf-8") as file:
+            shown = "  ".join(f"{name} {float(values[name]['field']):.6f}" for name in ("train", "valid"))
+            file.write(
+                f"network {self.member} epoch {epoch + 1:5d}  {shown}  next rate {rate:.3e}{'  best' if better else ''}\n"
+            )
+
+    def restore(self) -> None:
+        """Take up the checkpoint, if there is one."""
+        if not self.path.exists():
+            return
+        state = torch.load(self.path, weights_only=True)
+        self.model.load_state_dict(state["model"])
+        self.controller.load_state_dict(state["controller"])
+        self.metrics.epoch_metric_values = state["values"]
+        self.metrics.epoch_best_metric_values = state["best_values"]
+        self.metrics.best_metric_values = dict(state["best_values"][-1])
+        self.metrics.best_model = state["best"]
+        torch.set_rng_state(state["random"])
+
+
+@contextlib.contextmanager
+def _inside(folder: Path) -> Iterator[None]:
+    """hippynn writes into the current directory and prints: both go into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (
+        open(folder / "hippynn.log", "a", encoding="utf-8") as file,
+        contextlib.chdir(folder),
+        contextlib.redirect_stdout(file),
+        contextlib.redirect_stderr(file),
+    ):
+        yield
+
+
+def _card(
+    task: Task, labels: list[Labels], attributes: dict[str, str], networks: list[MagneticHIPNN], text: str
+) -> ModelCard:
+    """What the model file says of itself, with its errors on the realizations it has never seen."""
+    recipe, data = task.recipe, task.data
+    card = ModelCard(recipe.name, task.config, data.units, energy_scale=data.scale, energy_shift=data.shift)
+    seen = sorted({int(number) for number in data.realization[task.parts["train"]]})[:_SHIFT_REALIZATIONS]
+    offset = energy_offset([predict((networks, card), labels[number]) for number in seen])
+    card = replace(card, energy_shift=data.shift + offset)  # fields leave a constant open
+    unseen = sorted({int(number) for number in data.realization[task.parts["test"]]})
+    found = [predict((networks, card), labels[number]) for number in unseen]
+    parity(found, task.folder / "parity.png")
+    teacher = json.loads(attributes["teacher"]) if "teacher" in attributes else None
+    notes = {
+        "teacher": teacher,
+        "data_hash": attributes.get("hash", ""),
+        "label_input": attributes.get("input", ""),
+        "recipe": text,
+        "errors": errors(found),
+        "realizations": {name: len({int(n) for n in data.realization[rows]}) for name, rows in task.parts.items()},
+    }
+    return replace(card, notes=notes)
