@@ -228,13 +228,17 @@ class SpinLatticeDynamics(LLGDynamics):
         if self.electrons is not None:
             self.electrons.shine(self.get_time(), self.dt, len(self.atoms))
         self._exchange_heat(half)
-        self._push(half)
+        if self.barostat is not None:
+            self.barostat.heat(half)
+            self.barostat.push(self.atoms, half)
         self._kick(half)
         self._drift(half)
         self._turn_spins()
         self._drift(half)
         self._kick(half)
-        self._push(half)
+        if self.barostat is not None:
+            self.barostat.push(self.atoms, half)
+            self.barostat.heat(half)
         self._exchange_heat(half)
 
     def _require_stability(self, before: FloatArray, cell: FloatArray) -> None:
@@ -263,12 +267,6 @@ class SpinLatticeDynamics(LLGDynamics):
         self.atoms.set_momenta(momenta, apply_constraint=False)
         self._write_atoms()
         self._suspect = True
-
-    def _push(self, time: float) -> None:
-        if self.barostat is None:
-            return
-        self.barostat.heat(time)
-        self.barostat.push(self.atoms, time)
 
     def _turn_spins(self) -> None:
         """All spins for a whole step, at the positions in the middle of it."""
