@@ -182,7 +182,7 @@ class HIPNNCalculator(SpinCalculator[FrozenNetworks, EnsembleState]):
         return np.asarray(np.sqrt(np.sum(tangent.var(axis=0), axis=1)))
 
     def _tensor(self, spins: FloatArray) -> Tensor:
-        return torch.as_tensor(spins, dtype=self.dtype, device=self.device)
+        return torch.tensor(spins, dtype=self.dtype, device=self.device)
 
 
 __all__ = ["HIPNNCalculator", "HIPNNConfig"]

@@ -68,6 +68,7 @@ def test_single_precision_from_a_file_drives_spins(tmp_path: Path) -> None:
     np.testing.assert_allclose(
         calc.get_property("magnetic_forces", atoms), exact.get_property("magnetic_forces", atoms), atol=1e-5
     )
+    assert calc.field_function(atoms)(atoms.spins).shape == (20, 3)  # read-only spins are taken, too
     atoms.calc = exact
     before = atoms.get_potential_energy()
     LLGDynamics(atoms, 0.5, integrator="midpoint").run(20)
