@@ -139,7 +139,7 @@ class SpinLatticeDynamics(LLGDynamics):
         Velocity-Verlet steps in the fast forces within half a step.
     options
         As of :class:`~spinase.dynamics.LLGDynamics`: damping, integrator (default ``"midpoint"``), form, kT, temperature_K,
-        field, frozen, rng, trajectory, logfile, loginterval, probe.
+        field, frozen, axes, motion, rng, trajectory, logfile, loginterval, probe.
 
     Raises
     ------
