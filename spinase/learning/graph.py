@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from spinase.geometry import Bonds, Geometry, find_bonds
-from spinase.learning.neighbour_sums import Form, Rows, neighbour_sum
+from spinase.learning.neighbour_sums import Rows, neighbour_sum
 
 
 @dataclass(frozen=True)
@@ -107,21 +107,29 @@ class Graph:
     """
 
     def __init__(self, pairs: Pairs, basis: RadialBasis, degree: int = 2, compiled: bool = True) -> None:
-        self.pairs, self.degree, self.compiled = pairs, degree, compiled
+        self.pairs, self.compiled = pairs, compiled
         distances = pairs.vectors.norm(dim=1)
         self.radial = basis(distances)
         directions = pairs.vectors / distances[:, None]
-        parts = [torch.ones_like(directions[:, :1]), directions, quadrupoles(directions)]
-        self.harmonics = torch.cat(parts[: degree + 1], dim=1)
+        self.harmonics = [torch.ones_like(directions[:, :1]), directions]
+        if degree > 1:
+            self.harmonics.append(quadrupoles(directions))
 
-    def filters(self, weights: Tensor) -> Tensor:
-        """sum_v s_v(r) W[l, v, c] on every pair, (P, degrees, C), for `weights` (degrees, radial, C)."""
-        degrees, radial, channels = weights.shape
-        return (self.radial @ weights.transpose(0, 1).reshape(radial, -1)).reshape(-1, degrees, channels)
+    def sum(self, degree: int, weights: Tensor, sent: Tensor) -> Tensor:
+        """Sum over neighbours of filter, harmonics of one degree, and what is sent, channel by channel.
 
-    def sum(self, filters: Tensor, sent: Tensor) -> Tensor:
-        """Filter times harmonic times what the neighbour sends (N, components, C), (N, harmonics, components, C)."""
-        highest = filters.shape[1] - 1
-        degrees = tuple(degree for degree in range(highest + 1) for _ in range(2 * degree + 1))
-        harmonics = self.harmonics[:, : len(degrees)]
-        return neighbour_sum(Form(self.pairs.rows, degrees), filters, harmonics, sent, self.compiled)
+        Parameters
+        ----------
+        degree : int
+            Of the harmonics.
+        weights : (radial, C) Tensor
+            W of the filter sum_v s_v(r) W[v, c].
+        sent : (N, components, C) Tensor
+            By the neighbours.
+
+        Returns
+        -------
+        Tensor
+            (N, 2 degree + 1, components, C).
+        """
+        return neighbour_sum(self.pairs.rows, self.radial @ weights, self.harmonics[degree], sent, self.compiled)

@@ -19,7 +19,7 @@ the neighbour's spin), and the chiral product (L.s)(tr T) - s.T.L are seen as we
 from __future__ import annotations
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from torch import Tensor, nn
 
 from spinase.learning.graph import Graph, RadialBasis, quadrupoles
@@ -34,12 +34,13 @@ class NetworkSize(BaseModel):
     inner: float = Field(gt=0, description="shortest distance that is resolved [length]")
     radial: int = Field(12, ge=2, description="radial functions")
     width: int = Field(32, ge=1, description="features of a site")
-    channels: int = Field(32, ge=1, description="channels of the sums over neighbours")
+    channels: tuple[int, ...] = Field(
+        (32, 16, 8), min_length=1, max_length=3, description="channels of the sums with harmonics of degree 0, 1, 2, falling"
+    )
     layers: int = Field(2, ge=1, description="interaction layers")
     atom_layers: int = Field(2, ge=0, description="on-site layers after each of them")
-    degree: int = Field(2, ge=0, le=2, description="highest degree of the lattice harmonics")
     vectors: bool = Field(True, description="spin vectors")
-    quadrupoles: bool = Field(True, description="spin quadrupoles")
+    quadrupoles: bool = Field(False, description="spin quadrupoles")
     chirality: bool = Field(True, description="squares of scalar chiralities")
     spin_orbit: bool = Field(False, description="spins and lattice rotate only together")
 
@@ -50,17 +51,28 @@ class NetworkConfig(NetworkSize):
     species: tuple[int, ...] = Field(description="atomic numbers it knows")
     neighbours: float = Field(12.0, gt=0, description="usual number of neighbours, a scale of the sums")
 
+    @field_validator("channels")
+    @classmethod
+    def _falling(cls, channels: tuple[int, ...]) -> tuple[int, ...]:
+        if min(channels) < 1 or list(channels) != sorted(channels, reverse=True):
+            raise ValueError(f"channels must be positive and not rise with the degree, got {channels}")
+        return channels
+
+    @property
+    def degree(self) -> int:
+        """Highest degree of the lattice harmonics."""
+        return len(self.channels) - 1
+
     def basis(self) -> RadialBasis:
         """The radial functions."""
         return RadialBasis(self.radial, self.inner, self.cutoff)
 
     def invariants(self) -> int:
-        """Invariants of a layer, for each channel."""
-        degree, vectors = self.degree, self.vectors
-        count = 1 + degree + vectors * (2 + 4 * degree + self.chirality) + 2 * self.quadrupoles
-        if self.spin_orbit and vectors:
-            count += (degree >= 1) + 2 * (degree >= 2)
-        return count
+        """Invariants of a layer."""
+        vectors, joint = self.vectors, self.vectors and self.spin_orbit
+        first, *others = self.channels
+        count = first * (1 + vectors * (2 + self.chirality) + 2 * self.quadrupoles)
+        return count + sum((1 + 4 * vectors + degree * joint) * part for degree, part in enumerate(others, 1))
 
 
 class MagneticHIPNN(nn.Module):
@@ -103,9 +115,9 @@ class Interaction(nn.Module):
 
     def __init__(self, config: NetworkConfig, passes_on: bool) -> None:
         super().__init__()
-        self.config, width, channels = config, config.width, config.channels
+        self.config, width, channels = config, config.width, config.channels[0]
         scale = config.neighbours**-0.5
-        self.filters = nn.Parameter(torch.randn(config.degree + 1, config.radial, channels) * scale)
+        self.filters = nn.ParameterList(torch.randn(config.radial, part) * scale for part in config.channels)
         self.send = nn.Linear(width, channels, bias=False)
         if config.vectors:
             self.send_spin = nn.Linear(width, channels, bias=False)
@@ -113,9 +125,9 @@ class Interaction(nn.Module):
             self.gate = nn.Linear(width, channels)
             self.pass_on = nn.Linear(channels, channels, bias=False)
         if config.quadrupoles:
-            self.quadrupole_filters = nn.Parameter(torch.randn(1, config.radial, channels) * scale)
+            self.quadrupole_filters = nn.Parameter(torch.randn(config.radial, channels) * scale)
             self.send_quadrupole = nn.Linear(width, channels, bias=False)
-        self.collect = nn.Linear(config.invariants() * channels, width)
+        self.collect = nn.Linear(config.invariants(), width)
         self.own = nn.Linear(width, width)
         self.atoms = nn.ModuleList(nn.Linear(width, width) for _ in range(config.atom_layers))
         self.activation = nn.SiLU()
@@ -124,15 +136,16 @@ class Interaction(nn.Module):
         self, graph: Graph, features: Tensor, spins: Tensor, collected: Tensor | None
     ) -> tuple[Tensor, Tensor | None]:
         """New features (N, width), and the spin vectors M of this layer (N, 3, channels)."""
-        sums = graph.sum(graph.filters(self.filters), self._sent(features, spins, collected))
+        sent = self._sent(features, spins, collected)
+        sums = [graph.sum(degree, weights, sent[:, :, : weights.shape[1]]) for degree, weights in enumerate(self.filters)]
         found = _lattice_invariants(sums)
-        vectors = sums[:, 0, 1:] if self.config.vectors else None
+        vectors = sums[0][:, 0, 1:] if self.config.vectors else None
         if self.config.vectors:
             found += _spin_invariants(sums, spins, self.config)
         if self.config.quadrupoles:
             own = quadrupoles(spins)[:, :, None]
-            sent = self.send_quadrupole(features)[:, None] * own
-            tensors = graph.sum(graph.filters(self.quadrupole_filters), sent)[:, 0]
+            of_spins = self.send_quadrupole(features)[:, None] * own
+            tensors = graph.sum(0, self.quadrupole_filters, of_spins)[:, 0]
             found += [(tensors * own).sum(1), (tensors * tensors).sum(1)]
         new = self.activation(self.own(features) + self.collect(torch.cat(found, dim=1)))
         for layer in self.atoms:
@@ -150,41 +163,36 @@ class Interaction(nn.Module):
         return torch.cat([numbers, vectors], dim=1)
 
 
-def _lattice_invariants(sums: Tensor) -> list[Tensor]:
-    """A, L.L, D.D, each (N, channels)."""
-    found = [sums[:, 0, 0]]
-    for part in _degrees(sums):
+def _lattice_invariants(sums: list[Tensor]) -> list[Tensor]:
+    """A, L.L, D.D, each (N, channels); `sums` by degree, (N, harmonics, components, channels)."""
+    found = [sums[0][:, 0, 0]]
+    for part in sums[1:]:
         lattice = part[:, :, 0]
         found.append((lattice * lattice).sum(1))
     return found
 
 
-def _spin_invariants(sums: Tensor, spins: Tensor, config: NetworkConfig) -> list[Tensor]:
+def _spin_invariants(sums: list[Tensor], spins: Tensor, config: NetworkConfig) -> list[Tensor]:
     """Numbers from the spin vectors M, T, C, the own spin and the lattice tensors."""
     own = spins[:, :, None]
-    vectors = sums[:, 0, 1:]
+    vectors = sums[0][:, 0, 1:]
     found = [(own * vectors).sum(1), (vectors * vectors).sum(1)]
     if config.chirality:
         found.append((torch.linalg.cross(vectors, vectors.roll(1, 2), dim=1) * own).sum(1) ** 2)
-    for part in _degrees(sums):
-        lattice, both = part[:, :, 0], part[:, :, 1:]
+    for part in sums[1:]:
+        lattice, both, here = part[:, :, 0], part[:, :, 1:], vectors[:, None, :, : part.shape[3]]
         along = (both * own[:, None]).sum(2)
         found += [(both * both).sum((1, 2)), (along * along).sum(1), (along * lattice).sum(1)]
-        found.append(((both * vectors[:, None]).sum(2) * lattice).sum(1))
+        found.append(((both * here).sum(2) * lattice).sum(1))
     if config.spin_orbit:
         found += _joint_invariants(sums, spins)
     return found
 
 
-def _degrees(sums: Tensor) -> list[Tensor]:
-    """The harmonics of degrees 1 and 2, as far as they are there."""
-    return [sums[:, degree**2 : (degree + 1) ** 2] for degree in (1, 2) if sums.shape[1] > degree**2]
-
-
-def _joint_invariants(sums: Tensor, spins: Tensor) -> list[Tensor]:
+def _joint_invariants(sums: list[Tensor], spins: Tensor) -> list[Tensor]:
     """Numbers that only joint rotations of spins and lattice leave alone."""
     own, found = spins[:, :, None], []
-    for part in _degrees(sums):
+    for part in sums[1:]:
         lattice, both = part[:, :, 0], part[:, :, 1:]
         if lattice.shape[1] == 3:
             trace = both.diagonal(dim1=1, dim2=2).sum(2)

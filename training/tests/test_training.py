@@ -57,8 +57,7 @@ radial = 8
 width = 8
 layers = 1
 atom_layers = 1
-channels = 8
-degree = 0
+channels = [8]
 quadrupoles = false
 chirality = false
 """
