@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from spinase.electrons.elimination import EliminationTree
 from spinase.electrons.kernels.fronts import assemble, collect_bonds, collect_sites, gather, invert_small, scatter_add
 from spinase.electrons.operator import SpinOperator
-from spinase.electrons.threads import default_threads, map_threads
+from spinase.threads import default_threads, map_threads
 
 ComplexArray = NDArray[np.complexfloating]
 IntArray = NDArray[np.int64]

@@ -29,7 +29,7 @@ from spinase.electrons.kernels.chebyshev import (
 )
 from spinase.electrons.kernels.simd import LANES, aligned
 from spinase.electrons.operator import ComplexArray, SpinOperator
-from spinase.electrons.threads import map_threads
+from spinase.threads import map_threads
 
 FloatArray = NDArray[np.float64]
 AnyArray = NDArray[Any]

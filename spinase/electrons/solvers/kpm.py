@@ -37,8 +37,8 @@ from spinase.electrons.solvers.chebyshev_engine import (
     RawDensity,
 )
 from spinase.electrons.solvers.chebyshev_torch import TorchEngine
-from spinase.electrons.threads import default_threads
 from spinase.errors import ModelError
+from spinase.threads import default_threads
 
 FloatArray = NDArray[np.float64]
 Estimator = Literal["gradient", "direct"]
