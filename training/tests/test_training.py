@@ -98,8 +98,11 @@ def test_exchange_fields_are_learned(labels: Path, tmp_path: Path) -> None:
     atoms = read_labels(labels)[0][0].atoms(0)
     calc = HIPNNCalculator(folder / "model.npz")
     assert calc.get_property("energy", atoms) == pytest.approx(read_labels(labels)[0][0].energies[0], abs=2.0)
-    shown = CliRunner().invoke(app, ["validate", str(folder / "model.npz"), str(labels)])
-    assert json.loads(shown.output)["r2"] > 0.9
+    shown = CliRunner().invoke(app, ["validate", str(folder / "model.npz"), str(labels), "-o", str(tmp_path), "--json"])
+    told = json.loads(shown.output)
+    assert told["errors"]["r2"] > 0.9
+    assert told["data_is_the_training_file"]
+    assert told["dynamics"]["torque_r2"][0] > 0.9  # the teacher of the card, rebuilt
     again = CliRunner().invoke(app, ["train", str(recipe(labels)), "-o", str(folder)])
     assert isinstance(again.exception, InputError)
 
