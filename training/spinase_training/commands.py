@@ -23,7 +23,7 @@ def train(
 ) -> None:
     """Train a learned magnet: labels to one model file, with log, curves and parity plots."""
     recipe, text = read_recipe(file, tuple(set_ or ()))
-    folder = output or Path.cwd() / f"{file.stem}_training"
+    folder = (output or Path(f"{file.stem}_training")).resolve()  # the trainer changes the directory
     typer.echo(f"training into {folder}; follow {folder / 'log.txt'}")
     path = train_recipe(recipe, text, file.resolve().parent, folder, restart)
     typer.echo(f"wrote {path}")

@@ -108,4 +108,4 @@ def _trajectories(axes: Sequence[Axes], dynamics: Mapping[str, Any]) -> None:
     axes[2].plot(times, dynamics["angle"], "o-", color=COLORS[1], ms=4, label="rms angle between the spins")
     axes[2].plot(times, dynamics["torque_r2"], "s--", color=COLORS[0], ms=4, label=r"torque $R^2$ on the teacher's way")
     axes[2].set(xlabel="time", ylabel=r"radian; $R^2$")
-    axes[2].legend(frameon=False)
+    axes[2].legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, fontsize="small")

@@ -79,9 +79,10 @@ def recipe(labels: Path, **changes: str) -> Path:
     return path
 
 
-def test_exchange_fields_are_learned(labels: Path, tmp_path: Path) -> None:
+def test_exchange_fields_are_learned(labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A Heisenberg magnet is within the network's reach: unseen disorder must come out well."""
-    result = CliRunner().invoke(app, ["train", str(recipe(labels)), "-o", str(tmp_path / "run")])
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, ["train", str(recipe(labels)), "-o", "run"])
     assert result.exit_code == 0, result.output
     folder = tmp_path / "run"
     networks, card = load_model(folder / "model.npz")
