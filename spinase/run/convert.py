@@ -6,11 +6,14 @@ import hashlib
 import json
 import platform
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from spinase.errors import InputError
+from spinase.errors import AccuracyWarning, InputError
+from spinase.io.consistency import Slopes, energy_slopes
 from spinase.io.foreign import Converted, ForeignFormat
 from spinase.io.labels import read_labels, write_labels
 from spinase.run.provenance import git_revision, versions
@@ -34,6 +37,9 @@ def import_labels(
     sources: Sequence[str | Path], target: str | Path, name: str, options: Mapping[str, Any] | None = None
 ) -> Path:
     """Make a label file from files of another program; returns it.
+
+    Where consecutive frames of a realization are near each other, energy differences are compared with fields and forces:
+    a wrong sign or unit warns (:class:`~spinase.errors.AccuracyWarning`).
 
     Parameters
     ----------
@@ -59,11 +65,19 @@ def import_labels(
     units = {part.units for part in parts}
     if len(units) != 1:
         raise InputError(f"the sources are in different unit systems ({', '.join(sorted(units))}): convert them one by one")
+    slopes = energy_slopes(parts)
+    if slopes is not None and slopes.complaint():
+        warnings.warn(
+            f"{slopes.complaint()} (along {slopes.pairs} steps): look at the signs and units of the files (options gradient, "
+            "field, energy_unit, field_unit)",
+            AccuracyWarning,
+            stacklevel=2,
+        )
     place = Path(target)
     attributes = {
         "title": f"converted from {name}: {', '.join(str(source) for source in sources)}",
         "units": units.pop(),
-        "provenance": json.dumps(_provenance(reader, name, found), sort_keys=True),
+        "provenance": json.dumps(_provenance(reader, name, found, slopes), sort_keys=True),
         "versions": json.dumps(versions()),
         "git_revision": git_revision(),
         "platform": platform.platform(),
@@ -92,11 +106,12 @@ def export_labels(source: str | Path, target: str | Path, name: str, options: Ma
     return Path(target)
 
 
-def _provenance(reader: ForeignFormat[Any], name: str, found: Sequence[Converted]) -> dict[str, Any]:
-    """Format, options, what the reader remarked, and the hash of every file it read."""
+def _provenance(reader: ForeignFormat[Any], name: str, found: Sequence[Converted], slopes: Slopes | None) -> dict[str, Any]:
+    """Format, options, what the reader remarked, energies against fields, and the hash of every file it read."""
     return {
         "format": name,
         "options": reader.options.model_dump(),
+        "energy_slopes": None if slopes is None else asdict(slopes),
         "remarks": [one.remarks for one in found],
         "files": {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for one in found for path in one.files},
         "command": " ".join(sys.argv),

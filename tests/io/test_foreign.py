@@ -15,7 +15,7 @@ from spinase.atoms import get_spins, set_moments
 from spinase.calculators import EDCalculator, HeisenbergCalculator
 from spinase.cli import app
 from spinase.electrons import SDModel, ShellHopping
-from spinase.errors import InputError
+from spinase.errors import AccuracyWarning, InputError
 from spinase.io import Labels, read_labels
 from spinase.run.convert import export_labels, import_labels
 from spinase.spin_algebra import random_spins
@@ -112,6 +112,51 @@ def test_the_fields_are_minus_the_gradient_of_the_energies(tmp_path: Path) -> No
     assert not part.pbc.any()
     slope = (part.energies[2] - part.energies[0]) / (part.moments[2, 0, 0] - part.moments[0, 0, 0])
     assert part.magnetic_forces[1, 0, 0] == pytest.approx(-slope, abs=1e-9)
+
+
+def trajectory(path: Path, factors: dict[str, float], energy: float = 1.0) -> None:
+    """Small steps of spins and atoms with everything in the file multiplied by a factor."""
+    atoms, calc = iron()
+    rng, lines = np.random.default_rng(8), []
+    for _ in range(6):
+        atoms.positions = atoms.positions + 0.01 * rng.normal(size=atoms.positions.shape)
+        turned = atoms.moments + 0.03 * rng.normal(size=(SITES, 3))
+        set_moments(atoms, LENGTH * turned / np.linalg.norm(turned, axis=1, keepdims=True))
+        fields, forces = (factors.get(n, 1.0) * calc.get_property(n, atoms) for n in ("magnetic_forces", "forces"))
+        cell = " ".join(f"{x:.12f}" for x in atoms.cell.array.ravel())
+        lines += [
+            str(SITES),
+            f'Lattice="{cell}" Properties=species:S:1:pos:R:3:REF_magmom:R:3:REF_magforces:R:3:REF_forces:R:3 '
+            f"REF_energy={energy * calc.get_property('energy', atoms):.12f}",
+        ]
+        for row in zip(atoms.get_chemical_symbols(), atoms.positions, atoms.moments, fields, forces, strict=True):
+            lines.append(" ".join([row[0], *(f"{x:.12f}" for vector in row[1:] for x in vector)]))
+    path.write_text("\n".join(lines) + "\n")
+
+
+def test_energies_along_a_trajectory_tell_wrong_signs_and_units(tmp_path: Path) -> None:
+    path, target = tmp_path / "run.xyz", tmp_path / "a.h5"
+
+    def slopes(options: dict | None = None) -> dict:
+        attributes = read_labels(import_labels([path], target, "mace", {"together": 6, **(options or {})}))[1]
+        return json.loads(attributes["provenance"])["energy_slopes"]
+
+    trajectory(path, {})
+    told = slopes()
+    assert told["fields"] == pytest.approx(1.0, abs=0.05)
+    assert told["forces"] == pytest.approx(1.0, abs=0.05)
+    assert told["pairs"] >= 3
+    with pytest.warns(AccuracyWarning, match="energies change by -1.* times what the magnetic forces say .*gradient"):
+        slopes({"gradient": True})
+    trajectory(path, {"magnetic_forces": 1 / ase.units.Ry})
+    with pytest.warns(AccuracyWarning, match="by 13.* times what the magnetic forces say"):
+        slopes()
+    assert slopes({"field_unit": "Ry"})["fields"] == pytest.approx(1.0, abs=0.05)
+    trajectory(path, {"forces": -1.0})
+    with pytest.warns(AccuracyWarning, match="by -1.* times what the forces say"):
+        slopes()
+    trajectory(path, {}, energy=np.nan)
+    assert slopes() is None
 
 
 @pytest.mark.parametrize(

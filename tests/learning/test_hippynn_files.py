@@ -98,6 +98,24 @@ def test_graphs_and_predictors() -> None:
     np.testing.assert_array_equal(calc.get_property("magnetic_forces", magnet()), before)  # a copy was taken
 
 
+def test_an_ensemble_of_hippynn_is_one_here() -> None:
+    from hippynn.graphs import GraphModule
+    from hippynn.graphs.ensemble import make_ensemble
+
+    networks, graphs = [], []
+    for seed in range(3):
+        torch.manual_seed(seed)
+        networks.append(MagneticHIPNN(CONFIG))
+        node, _ = adapter.magnet_graph(networks[-1])
+        graphs.append(GraphModule(list(node.parents), [node.energy, node.field]))
+    together, _ = make_ensemble(graphs, targets=["energy", "field"], quiet=True)
+    calc = HIPNNCalculator.from_hippynn(together, dtype="float64", **SAID)
+    assert len(calc.networks) == 3
+    mean = np.mean([direct(network).get_property("magnetic_forces", magnet()) for network in networks], axis=0)
+    np.testing.assert_allclose(calc.get_property("magnetic_forces", magnet()), mean, atol=1e-12)
+    assert calc.spread(magnet()).min() > 0.0
+
+
 def test_a_training_directory_with_its_network_said(trained: tuple[Path, MagneticHIPNN]) -> None:
     folder, network = trained
     same(HIPNNCalculator.from_hippynn(folder, network=CONFIG, dtype="float64", **SAID), direct(network))
