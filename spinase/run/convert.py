@@ -38,8 +38,8 @@ def import_labels(
 ) -> Path:
     """Make a label file from files of another program; returns it.
 
-    Where consecutive frames of a realization are near each other, energy differences are compared with fields and forces:
-    a wrong sign or unit warns (:class:`~spinase.errors.AccuracyWarning`).
+    Where consecutive frames of a realization are near each other, energy differences are compared with fields and
+    forces: a wrong sign or unit warns (:class:`~spinase.errors.AccuracyWarning`).
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def import_labels(
     Raises
     ------
     InputError
-        If a file is bad or does not say enough, the sources are in different units, or the target cannot be written.
+        If a file is bad or does not say enough, sources are in different units, or the target cannot be written.
     """
     if not sources:
         raise InputError("nothing to convert: name at least one file or directory")
@@ -68,8 +68,8 @@ def import_labels(
     slopes = energy_slopes(parts)
     if slopes is not None and slopes.complaint():
         warnings.warn(
-            f"{slopes.complaint()} (along {slopes.pairs} steps): look at the signs and units of the files (options gradient, "
-            "field, energy_unit, field_unit)",
+            f"{slopes.complaint()} (along {slopes.pairs} steps): look at the signs and units of the files (options "
+            "gradient, field, energy_unit, field_unit)",
             AccuracyWarning,
             stacklevel=2,
         )
