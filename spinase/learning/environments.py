@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spinase.geometry import Geometry
-from spinase.learning.graph import Graph, RadialBasis, SparseGraph, pairs_of
+from spinase.learning.graph import Graph, RadialBasis, pairs_of
 from spinase.learning.network import MagneticHIPNN
 
 FloatArray = NDArray[np.float64]
@@ -28,14 +28,14 @@ def site_environments(geometry: Geometry, spins: FloatArray, basis: RadialBasis)
     radial = basis(pairs.vectors.norm(dim=1))
     directions = pairs.vectors / pairs.vectors.norm(dim=1, keepdim=True)
     own = torch.tensor(spins, dtype=torch.float64)
-    other = own[pairs.second]
+    other = own[pairs.rows.second]
     kinds = torch.from_numpy(np.unique(geometry.numbers))
-    species = (torch.from_numpy(geometry.numbers)[pairs.second][:, None] == kinds).to(torch.float64)
+    species = (torch.from_numpy(geometry.numbers)[pairs.rows.second][:, None] == kinds).to(torch.float64)
 
     def gathered(values: Tensor) -> Tensor:
         """Radial functions times `values` (P, n) of the pairs, added at the first site: (N, v, n)."""
-        out = torch.zeros((pairs.sites, radial.shape[1], values.shape[1]), dtype=torch.float64)
-        return out.index_add(0, pairs.first, radial[:, :, None] * values[:, None, :])
+        out = torch.zeros((pairs.rows.sites, radial.shape[1], values.shape[1]), dtype=torch.float64)
+        return out.index_add(0, pairs.rows.first, radial[:, :, None] * values[:, None, :])
 
     magnetic = gathered(other)
     mixed = gathered((directions[:, :, None] * other[:, None, :]).flatten(1))
@@ -51,9 +51,9 @@ def site_environments(geometry: Geometry, spins: FloatArray, basis: RadialBasis)
 
 def network_features(network: MagneticHIPNN, graph: Graph, species: Tensor, spins: Tensor) -> Tensor:
     """Features of every site after the last interaction layer, (N, width), for species indices (N,) and spins (N, 3)."""
-    features = network.embedding(species)
+    features, collected = network.embedding(species), None
     for interaction in network.interactions:
-        features = interaction(graph, features, spins)
+        features, collected = interaction(graph, features, spins, collected)
     return torch.as_tensor(features)
 
 
@@ -61,8 +61,9 @@ def model_environments(network: MagneticHIPNN, geometry: Geometry, spins: FloatA
     """:func:`network_features` of a magnet whose species the network knows, (N, width), in double precision."""
     exact = MagneticHIPNN(network.config).double()
     exact.load_state_dict(network.state_dict())
-    graph = SparseGraph(pairs_of(geometry, network.config.cutoff, torch.float64), network.config.basis())
-    species = torch.tensor([network.config.species.index(int(number)) for number in geometry.numbers])
+    config = network.config
+    graph = Graph(pairs_of(geometry, config.cutoff, torch.float64), config.basis(), config.degree)
+    species = torch.tensor([config.species.index(int(number)) for number in geometry.numbers])
     with torch.no_grad():
         return network_features(exact, graph, species, torch.tensor(spins, dtype=torch.float64)).numpy()
 

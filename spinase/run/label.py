@@ -58,8 +58,8 @@ class QuenchTable(BaseModel):
     damping: float = Field(0.1, ge=0, description="Gilbert damping")
     kT: float = Field(0.0, ge=0, description="temperature of the spin bath [energy]")  # noqa: N815
     integrator: str = Field("sib", description="integrator")
-    calculator: dict[str, Any] | None = Field(
-        None, description="a cheaper calculator that moves the spins, as a table; default: the teacher"
+    driver: dict[str, Any] | None = Field(
+        None, description="style = a calculator, and its options, that moves the spins; without: the teacher"
     )
 
     @model_validator(mode="after")
@@ -80,8 +80,8 @@ class ThermalTable(BaseModel):
     timestep: float = Field(gt=0, description="time step [time]")
     damping: float = Field(0.5, gt=0, description="Gilbert damping")
     integrator: str = Field("sib", description="integrator")
-    calculator: dict[str, Any] | None = Field(
-        None, description="a cheaper calculator that moves the spins, as a table; default: the teacher"
+    driver: dict[str, Any] | None = Field(
+        None, description="style = a calculator, and its options, that moves the spins; without: the teacher"
     )
 
     @model_validator(mode="after")
@@ -300,7 +300,8 @@ def _configurations(config: LabelInput, atoms: SpinAtoms, rng: np.random.Generat
 
 
 def _quench(quench: QuenchTable, atoms: SpinAtoms, rng: np.random.Generator) -> Iterator[str]:
-    walker = _walker(atoms, quench.calculator, "[quench] calculator")
+    """The spins are moved by the driver, and labelled by the teacher."""
+    walker = _walker(atoms, quench.driver, "[quench] driver")
     dynamics = LLGDynamics(
         walker, quench.timestep, damping=quench.damping, kT=quench.kT, integrator=quench.integrator, rng=rng, probe=False
     )
@@ -311,7 +312,7 @@ def _quench(quench: QuenchTable, atoms: SpinAtoms, rng: np.random.Generator) -> 
 
 
 def _thermal(thermal: ThermalTable, atoms: SpinAtoms, rng: np.random.Generator) -> Iterator[str]:
-    walker, steps = _walker(atoms, thermal.calculator, "[thermal] calculator"), round(thermal.time / thermal.timestep)
+    walker, steps = _walker(atoms, thermal.driver, "[thermal] driver"), round(thermal.time / thermal.timestep)
     for temperature in thermal.kT:
         dynamics = LLGDynamics(
             walker,

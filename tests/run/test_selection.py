@@ -189,7 +189,7 @@ class Stuck(HeisenbergCalculator):
 """
 
 
-@pytest.mark.parametrize("select", ["", FARTHEST])
+@pytest.mark.parametrize("select", ["", pytest.param(FARTHEST, marks=pytest.mark.slow)])
 def test_a_killed_process_loses_nothing(tmp_path: Path, select: str) -> None:
     """SIGKILL in the middle, then again from the start: what was done is not done again, the file is the unbroken one."""
     (tmp_path / "stuck.py").write_text(STUCK)
@@ -273,7 +273,7 @@ def test_thermal_configurations_are_as_hot_as_asked(tmp_path: Path) -> None:
 
 def test_a_cheaper_calculator_moves_the_spins(tmp_path: Path) -> None:
     """The explorer orders the spins against each other, the teacher (a ferromagnet) labels them."""
-    explorer = '\n[quench.calculator]\nstyle = "heisenberg"\n'
+    explorer = '\n[quench.driver]\nstyle = "heisenberg"\n'
     explorer += "law = { amplitude = -1.0, decay = 2.0, reference = 1.0, cutoff = 1.8 }\n"
     parts, _ = label(tmp_path, INPUT + explorer)
     teacher = HeisenbergCalculator.from_config(
