@@ -18,6 +18,7 @@ from spinase.learning.model_file import ModelCard, load_model
 from spinase.testing.case import Case, SkipCheck
 from spinase.testing.report import Tolerances
 from spinase.testing.symmetry import (
+    check_joint_rotation,
     check_lattice_rotation,
     check_permutation,
     check_spin_rotation,
@@ -32,6 +33,7 @@ from spinase_training.validation import errors, predict
 SYMMETRIES = {
     "all spins rotated": check_spin_rotation,
     "lattice rotated": check_lattice_rotation,
+    "both rotated together": check_joint_rotation,
     "time reversed": check_time_reversal,
     "sites moved": check_translation,
     "sites listed in another order": check_permutation,
