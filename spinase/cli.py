@@ -76,6 +76,35 @@ def label(
 
 
 @app.command()
+def convert(
+    sources: Annotated[list[Path], typer.Argument(help="files or directories of another program, or one label file")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="label file (HDF5), or what --to writes")],
+    from_: Annotated[
+        str | None, typer.Option("--from", metavar="FORMAT", help="double-exchange, mace, deepspin, ...")
+    ] = None,
+    to: Annotated[
+        str | None, typer.Option("--to", metavar="FORMAT", help="write a label file in this format instead")
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="what the files do not say; see `spinase styles formats FORMAT`"),
+    ] = None,
+) -> None:
+    """Convert labelled data of other programs into label files, or back."""
+    from spinase.errors import InputError
+    from spinase.run.config import table_of
+    from spinase.run.convert import export_labels, import_labels
+
+    if (from_ is None) == (to is None) or (to is not None and len(sources) != 1):
+        raise InputError("give --from FORMAT with the files to read, or --to FORMAT with one label file")
+    options = table_of(set_ or ())
+    if from_ is not None:
+        typer.echo(f"wrote {import_labels(sources, output, from_, options)}")
+    else:
+        typer.echo(f"wrote {export_labels(sources[0], output, str(to), options)}")
+
+
+@app.command()
 def check(file: InputPath, set_: Overrides = None) -> None:
     """Check an input file and say what it would do and how long a field takes, without running it."""
     from spinase.run import build_setup, read_input

@@ -1,9 +1,9 @@
 """Styles: everything a user can choose by name, found through entry points.
 
 Built-ins and plugins register alike, in the groups ``spinase.calculators``, ``spinase.drivers``,
-``spinase.integrators``, ``spinase.initializers``, ``spinase.observers`` and ``spinase.commands``.  Listing imports
-nothing.  A name may carry a variant (``kpm/torch``).  Wherever a name is accepted, so is a dotted path ``module:Class``,
-also of a class that knows nothing of spinase (``ase.calculators.emt:EMT``).
+``spinase.integrators``, ``spinase.initializers``, ``spinase.observers``, ``spinase.formats`` and ``spinase.commands``.
+Listing imports nothing.  A name may carry a variant (``kpm/torch``).  Wherever a name is accepted, so is a dotted path
+``module:Class``, also of a class that knows nothing of spinase (``ase.calculators.emt:EMT``).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from pydantic import (
 
 from spinase.errors import InputError, StyleError
 
-KINDS = ("calculators", "drivers", "integrators", "initializers", "observers", "commands")
+KINDS = ("calculators", "drivers", "integrators", "initializers", "observers", "formats", "commands")
 _PREFIX = "spinase."
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -21,8 +21,9 @@ from spinase.calculators.options import OptionTable
 from spinase.errors import InvalidGeometryError, ModelError, ModelFileError
 from spinase.geometry import Geometry, NeighbourCache
 from spinase.learning.graph import Graph, Pairs, pairs_from
+from spinase.learning.hippynn_files import networks_from_hippynn
 from spinase.learning.model_file import ModelCard, load_model
-from spinase.learning.network import MagneticHIPNN, energy_and_field
+from spinase.learning.network import MagneticHIPNN, NetworkConfig, energy_and_field
 
 FloatArray = NDArray[np.float64]
 
@@ -104,6 +105,41 @@ class HIPNNCalculator(SpinCalculator[FrozenNetworks, EnsembleState]):
     def from_config(cls, config: HIPNNConfig) -> HIPNNCalculator:
         """Calculator from the table of an input file."""
         return cls(config.model, config.device, config.dtype)
+
+    @classmethod
+    def from_hippynn(
+        cls,
+        source: Any,
+        *,
+        network: NetworkConfig | Mapping[str, Any] | None = None,
+        units: str | None = None,
+        unit_spins: bool | None = None,
+        energy_scale: float | None = None,
+        energy_shift: float | None = None,
+        trust_pickle: bool = False,
+        device: str = "cpu",
+        dtype: Literal["float32", "float64"] = "float32",
+    ) -> HIPNNCalculator:
+        """Calculator of a network trained in hippynn with ``spinase.learning.hippynn_adapter.magnet_graph``.
+
+        `source` is hippynn's GraphModule or Predictor, or the directory its trainer wrote; the other parameters say what
+        that does not, see :func:`~spinase.learning.hippynn_files.networks_from_hippynn`.
+
+        Raises
+        ------
+        ModelFileError
+            For what is missing, each with what to do; for pickles without ``trust_pickle=True``.
+        """
+        model = networks_from_hippynn(
+            source,
+            network=network,
+            units=units,
+            unit_spins=unit_spins,
+            energy_scale=energy_scale,
+            energy_shift=energy_shift,
+            trust_pickle=trust_pickle,
+        )
+        return cls(model, device=device, dtype=dtype)
 
     def _prepared(self, network: MagneticHIPNN) -> MagneticHIPNN:
         copy = MagneticHIPNN(network.config)

@@ -1,11 +1,17 @@
 """Files: run files (H5MD), labels for training, databases."""
 
 from spinase.io.database import read_magnet, write_magnet
+from spinase.io.deepspin import DeepSpinFormat
+from spinase.io.double_exchange import DoubleExchangeFormat
 from spinase.io.labels import Labels, read_labels, write_label_frames, write_labels
+from spinase.io.mace_xyz import MaceFormat
 from spinase.io.run_file import Run, Series, read_run, write_frames
 
 __all__ = [
+    "DeepSpinFormat",
+    "DoubleExchangeFormat",
     "Labels",
+    "MaceFormat",
     "Run",
     "Series",
     "read_labels",

@@ -65,7 +65,7 @@ def build_setup(config: RunInput, folder: Path) -> Setup:
 
     Randomness: independent streams for sites, spins and each stage, all from ``config.seed``.
     """
-    if _names_a_script(config.model_dump()):
+    if names_a_script(config.model_dump()):
         make_importable(folder)
     seeds = np.random.SeedSequence(config.seed).spawn(2 + len(config.stage))
     sites, spins, *stages = (np.random.default_rng(seed) for seed in seeds)
@@ -223,11 +223,11 @@ def _table(value: Any, where: str) -> dict[str, Any]:
     return dict(value)
 
 
-def _names_a_script(table: Any) -> bool:
+def names_a_script(table: Any) -> bool:
     """Whether a style or driver anywhere in a table is a dotted path."""
     if isinstance(table, Mapping):
         return any(
-            (key in ("style", "driver", "integrator") and isinstance(value, str) and ":" in value) or _names_a_script(value)
+            (key in ("style", "driver", "integrator") and isinstance(value, str) and ":" in value) or names_a_script(value)
             for key, value in table.items()
         )
-    return isinstance(table, list) and any(_names_a_script(entry) for entry in table)
+    return isinstance(table, list) and any(names_a_script(entry) for entry in table)

@@ -118,6 +118,20 @@ def read_table(path: str | Path, overrides: Sequence[str] = ()) -> tuple[dict[st
     return table, text + "".join(f"\n# --set {override}" for override in overrides)
 
 
+def table_of(overrides: Sequence[str]) -> dict[str, Any]:
+    """Nested tables from ``key=value`` entries alone.
+
+    Raises
+    ------
+    InputError
+        On an entry that is no ``key=value``.
+    """
+    table: dict[str, Any] = {}
+    for override in overrides:
+        _override(table, override)
+    return table
+
+
 def _override(table: dict[str, Any], override: str) -> None:
     key, sign, raw = override.partition("=")
     if not sign or not key:

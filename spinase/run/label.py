@@ -2,7 +2,8 @@
 
 A realization is one draw of the sites (disordered magnets) and of the spins.  Realizations are independent tasks with
 random numbers of their own, so any number of workers gives the same labels.  Each is kept in a file of its own as soon as it
-is done; a killed labelling goes on with those that are missing.
+is done; a killed labelling goes on with those that are missing.  With a selection, all realizations make their
+configurations first, some are chosen among all of them, and those alone are labelled.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import platform
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -27,11 +29,21 @@ from spinase.contract import energy_of, is_conservative
 from spinase.dynamics.llg import LLGDynamics
 from spinase.errors import InputError
 from spinase.io.labels import Labels, load_part, save_part, write_labels
-from spinase.run.build import build_atoms, build_calculator
+from spinase.run.build import build_atoms, build_calculator, names_a_script
 from spinase.run.config import AtomsTable, read_table
 from spinase.run.provenance import git_revision, versions
+from spinase.run.selection import (
+    Candidates,
+    Measure,
+    Selection,
+    SelectTable,
+    file_marks,
+    select,
+    selection_attributes,
+    with_configuration,
+)
 from spinase.spin_algebra import random_spins
-from spinase.styles import load_style, options_of, validated
+from spinase.styles import load_style, make_importable, options_of, validated
 
 Progress = Callable[[int, int, str], None]
 
@@ -54,6 +66,30 @@ class QuenchTable(BaseModel):
     def _ascending(self) -> QuenchTable:
         if any(b <= a for a, b in zip([0.0, *self.times[:-1]], self.times, strict=True)):
             raise ValueError(f"times must be positive and ascending, got {self.times}")
+        return self
+
+
+class ThermalTable(BaseModel):
+    """Configurations of thermal spin dynamics from random spins, cooled (or heated) step by step."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kT: list[float] = Field(min_length=1, description="temperatures of the spin bath, in this order [energy]")  # noqa: N815
+    count: int = Field(1, ge=1, description="configurations at each temperature")
+    time: float = Field(gt=0, description="time before each configuration [time]")
+    timestep: float = Field(gt=0, description="time step [time]")
+    damping: float = Field(0.5, gt=0, description="Gilbert damping")
+    integrator: str = Field("sib", description="integrator")
+    driver: dict[str, Any] | None = Field(
+        None, description="style = a calculator, and its options, that moves the spins; without: the teacher"
+    )
+
+    @model_validator(mode="after")
+    def _not_negative(self) -> ThermalTable:
+        if min(self.kT) < 0.0:
+            raise ValueError(f"temperatures must not be negative, got {self.kT}")
+        if self.time < self.timestep:
+            raise ValueError(f"time = {self.time} is shorter than a time step of {self.timestep}")
         return self
 
 
@@ -80,14 +116,16 @@ class LabelInput(BaseModel):
     calculator: dict[str, Any] = Field(description="style = a calculator, and its options: the teacher")
     random: int = Field(0, ge=0, description="configurations with random spins in each realization")
     quench: QuenchTable | None = Field(None, description="configurations along a quench in each realization")
+    thermal: ThermalTable | None = Field(None, description="thermal configurations in each realization")
     texture: list[TextureTable] = Field([], description="one configuration of each texture in each realization")
     displacement: float = Field(0.0, ge=0, description="size of random displacements of the sites, for each label [length]")
     forces: bool = Field(False, description="label forces on atoms, too")
+    select: SelectTable | None = Field(None, description="which of the configurations are labelled; default: all")
 
     @model_validator(mode="after")
     def _something(self) -> LabelInput:
-        if not (self.random or self.quench or self.texture):
-            raise ValueError("nothing to label: ask for random, quench or texture configurations")
+        if not (self.random or self.quench or self.thermal or self.texture):
+            raise ValueError("nothing to label: ask for random, quench, thermal or texture configurations")
         return self
 
 
@@ -141,39 +179,102 @@ def label_file(
     table, text = read_table(path, overrides)
     config: LabelInput = validated(LabelInput, table, str(path))
     target = options.output or Path.cwd() / f"{Path(path).stem}_labels.h5"
-    folder = _prepare(target, text)
-    missing = [number for number in range(config.realizations) if not _part(folder, number).exists()]
-    done = config.realizations - len(missing)
-    for _ in _work(config, Path(path).resolve().parent, folder, missing, options.workers, executor):
-        done += 1
-        if progress:
-            progress(done, config.realizations, "labelling")
-    parts = [load_part(_part(folder, number)) for number in range(config.realizations)]
-    write_labels(target, parts, _attributes(config, text))
+    home = Path(path).resolve().parent
+    marks = "" if config.select is None else file_marks(config.select, home)
+    folder = _prepare(target, text + marks)
+    attributes = _attributes(config, text)
+    with _pool(options.workers, executor) as pool:
+        numbers: Sequence[int] = range(config.realizations)
+        chosen: Selection | None = None
+        if config.select is not None:
+            jobs = {_candidates(folder, number): (explore_realization, config, home, number) for number in numbers}
+            _work(jobs, pool, progress, "exploring")
+            chosen = select(config.select, [Candidates.load(_candidates(folder, number)) for number in numbers], home)
+            numbers = sorted(chosen.chosen)
+            attributes |= selection_attributes(chosen, marks)
+        jobs = {_part(folder, n): (label_realization, config, home, n, *_choice(folder, chosen, n)) for n in numbers}
+        _work(jobs, pool, progress, "labelling")
+    write_labels(target, [load_part(_part(folder, number)) for number in numbers], attributes)
     shutil.rmtree(folder)
     return target
 
 
-def label_realization(config: LabelInput, folder: Path, target: Path, number: int) -> int:
-    """Label one realization and write its part; a task of its own, in any process."""
+def label_realization(
+    target: Path, config: LabelInput, folder: Path, number: int, source: Path | None = None, chosen: Sequence[int] = ()
+) -> None:
+    """Label one realization (or those of its candidates in `source` that were chosen) and write its part to `target`.
+
+    A task of its own, in any process.
+    """
     with threadpool_limits(1):
-        save_part(target, make_labels(config, folder, number))
-    return number
+        if source is None:
+            save_part(target, make_labels(config, folder, number))
+        else:
+            save_part(target, label_chosen(config, folder, number, Candidates.load(source), chosen))
+
+
+def explore_realization(target: Path, config: LabelInput, folder: Path, number: int) -> None:
+    """Make the configurations of one realization and what a selection compares; a task of its own."""
+    with threadpool_limits(1):
+        make_candidates(config, folder, number).save(target)
 
 
 def make_labels(config: LabelInput, folder: Path, number: int) -> Labels:
     """Configurations of one realization with their labels; relative files are looked for in `folder`."""
+    atoms, kinds = _magnet(config, folder, number)
+    collected = _Collection(config.forces)
+    for kind in kinds:
+        collected.add(kind, atoms)
+    return collected.labels(atoms)
+
+
+def make_candidates(config: LabelInput, folder: Path, number: int) -> Candidates:
+    """Configurations of one realization without labels, with the measure of ``config.select``.
+
+    Raises
+    ------
+    InputError
+        If the input has no selection, or its model does not fit.
+    """
+    if config.select is None:
+        raise InputError("there is no [select] in this input: nothing to choose")
+    measure = Measure(config.select, folder)
+    atoms, kinds = _magnet(config, folder, number)
+    rows = [(kind, atoms.positions.copy(), get_moments(atoms), measure.of(atoms)) for kind in kinds]
+    words, positions, moments, measures = zip(*rows, strict=True)
+    return Candidates(np.array(positions), np.array(moments), list(words), np.array(measures))
+
+
+def label_chosen(config: LabelInput, folder: Path, number: int, candidates: Candidates, chosen: Sequence[int]) -> Labels:
+    """Labels of the chosen candidates of one realization."""
+    atoms, _ = _magnet(config, folder, number)
+    collected = _Collection(config.forces)
+    for index in chosen:
+        with_configuration(atoms, candidates, index)
+        collected.add(candidates.kinds[index], atoms)
+    return collected.labels(atoms)
+
+
+def _magnet(config: LabelInput, folder: Path, number: int) -> tuple[SpinAtoms, Iterator[str]]:
+    """Atoms of one realization with the teacher, and an iterator that puts one configuration after the other on them."""
     streams = np.random.SeedSequence(config.seed).spawn(config.realizations)[number].spawn(3)
     sites, spins, shaking = (np.random.default_rng(stream) for stream in streams)
+    if names_a_script(config.model_dump()):
+        make_importable(folder)
     atoms = build_atoms(config.atoms, config.units, folder, sites)
     atoms.calc = build_calculator(config.calculator, "[calculator]")
-    home, collected = atoms.positions.copy(), _Collection(config.forces)
+    return atoms, _displaced(config, atoms, spins, shaking)
+
+
+def _displaced(
+    config: LabelInput, atoms: SpinAtoms, spins: np.random.Generator, shaking: np.random.Generator
+) -> Iterator[str]:
+    home = atoms.positions.copy()
     for kind in _configurations(config, atoms, spins):
         if config.displacement:
             atoms.positions = home + config.displacement * shaking.normal(size=home.shape)
-        collected.add(kind, atoms)
+        yield kind
         atoms.positions = home
-    return collected.labels(atoms)
 
 
 def _configurations(config: LabelInput, atoms: SpinAtoms, rng: np.random.Generator) -> Iterator[str]:
@@ -193,21 +294,48 @@ def _configurations(config: LabelInput, atoms: SpinAtoms, rng: np.random.Generat
     if config.quench is not None:
         set_moments(atoms, lengths * random_spins(len(atoms), rng))
         yield from _quench(config.quench, atoms, rng)
+    if config.thermal is not None:
+        set_moments(atoms, lengths * random_spins(len(atoms), rng))
+        yield from _thermal(config.thermal, atoms, rng)
 
 
 def _quench(quench: QuenchTable, atoms: SpinAtoms, rng: np.random.Generator) -> Iterator[str]:
     """The spins are moved by the driver, and labelled by the teacher."""
-    teacher = atoms.calc
-    driver = build_calculator(quench.driver, "[quench] driver") if quench.driver else teacher
-    atoms.calc = driver
+    walker = _walker(atoms, quench.driver, "[quench] driver")
     dynamics = LLGDynamics(
-        atoms, quench.timestep, damping=quench.damping, kT=quench.kT, integrator=quench.integrator, rng=rng, probe=False
+        walker, quench.timestep, damping=quench.damping, kT=quench.kT, integrator=quench.integrator, rng=rng, probe=False
     )
     for time in quench.times:
-        atoms.calc = driver
         dynamics.run(round(time / quench.timestep) - dynamics.nsteps)
-        atoms.calc = teacher
+        set_moments(atoms, get_moments(walker))
         yield "quench"
+
+
+def _thermal(thermal: ThermalTable, atoms: SpinAtoms, rng: np.random.Generator) -> Iterator[str]:
+    walker, steps = _walker(atoms, thermal.driver, "[thermal] driver"), round(thermal.time / thermal.timestep)
+    for temperature in thermal.kT:
+        dynamics = LLGDynamics(
+            walker,
+            thermal.timestep,
+            damping=thermal.damping,
+            kT=temperature,
+            integrator=thermal.integrator,
+            rng=rng,
+            probe=False,
+        )
+        for _ in range(thermal.count):
+            dynamics.run(steps)
+            set_moments(atoms, get_moments(walker))
+            yield "thermal"
+
+
+def _walker(atoms: SpinAtoms, table: dict[str, Any] | None, where: str) -> SpinAtoms:
+    """What the dynamics moves: the atoms themselves, or a copy with a calculator of its own."""
+    if table is None:
+        return atoms
+    walker = atoms.copy()
+    walker.calc = build_calculator(table, where)
+    return walker
 
 
 class _Collection:
@@ -266,26 +394,48 @@ def _part(folder: Path, number: int) -> Path:
     return folder / f"{number:06d}.npz"
 
 
-def _work(
-    config: LabelInput, home: Path, folder: Path, missing: list[int], workers: int, executor: Executor | None
-) -> Iterator[int]:
-    """Do the missing realizations; yields each when it is done."""
-    if executor is None and workers < 1:
-        for number in missing:
-            yield label_realization(config, home, _part(folder, number), number)
+def _candidates(folder: Path, number: int) -> Path:
+    return folder / "candidates" / f"{number:06d}.npz"
+
+
+def _choice(folder: Path, chosen: Selection | None, number: int) -> tuple[Any, ...]:
+    """Further arguments of a labelling task after a selection."""
+    return () if chosen is None else (_candidates(folder, number), chosen.chosen[number])
+
+
+@contextmanager
+def _pool(workers: int, executor: Executor | None) -> Iterator[Executor | None]:
+    """The executor that was given, processes of this machine, or None for this process."""
+    if executor is not None or workers < 1:
+        yield executor
         return
-    own = ProcessPoolExecutor(workers, mp_context=get_context("spawn")) if executor is None else None
-    pool = executor or own
-    assert pool is not None
+    own = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
     try:
-        tasks: list[Future[int]] = [
-            pool.submit(label_realization, config, home, _part(folder, number), number) for number in missing
-        ]
-        for task in as_completed(tasks):
-            yield task.result()
+        yield own
     finally:
-        if own is not None:
-            own.shutdown(cancel_futures=True)
+        own.shutdown(cancel_futures=True)
+
+
+def _work(jobs: dict[Path, tuple[Any, ...]], pool: Executor | None, progress: Progress | None, what: str) -> None:
+    """Do the jobs (file -> function, arguments) whose files are not there yet."""
+    missing = {path: job for path, job in jobs.items() if not path.exists()}
+    done = len(jobs) - len(missing)
+    for path in missing:
+        path.parent.mkdir(exist_ok=True)
+    for _ in _results(missing, pool):
+        done += 1
+        if progress:
+            progress(done, len(jobs), what)
+
+
+def _results(jobs: dict[Path, tuple[Any, ...]], pool: Executor | None) -> Iterator[None]:
+    if pool is None:
+        for path, (function, *arguments) in jobs.items():
+            yield function(path, *arguments)
+        return
+    tasks: list[Future[None]] = [pool.submit(function, path, *rest) for path, (function, *rest) in jobs.items()]
+    for task in as_completed(tasks):
+        yield task.result()
 
 
 def _attributes(config: LabelInput, text: str) -> dict[str, str]:
@@ -302,4 +452,4 @@ def _attributes(config: LabelInput, text: str) -> dict[str, str]:
     }
 
 
-__all__ = ["LabelInput", "LabelOptions", "label_file", "make_labels"]
+__all__ = ["LabelInput", "LabelOptions", "label_chosen", "label_file", "make_candidates", "make_labels"]

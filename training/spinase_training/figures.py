@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from spinase.viz.figures import COLORS
+from spinase_training.validation import Prediction, by_kind, by_place
 
-if TYPE_CHECKING:
-    from spinase_training.validation import Prediction
+FloatArray = NDArray[np.float64]
 
 
 def curves(histories: Sequence[list[dict[str, float]]], path: Path) -> None:
@@ -35,14 +37,75 @@ def parity(predictions: Sequence[Prediction], path: Path) -> None:
     figure = Figure(figsize=(9, 3.8), layout="constrained")
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
-    labelled = np.concatenate([p.labelled.ravel() for p in predictions])
-    predicted = np.concatenate([p.predicted.ravel() for p in predictions])
-    limit = float(np.abs(labelled).max())
-    left.hexbin(labelled, predicted, gridsize=60, bins="log", cmap="Blues", extent=(-limit, limit, -limit, limit), mincnt=1)
-    left.plot([-limit, limit], [-limit, limit], color="0.3", lw=0.8)
-    left.set(xlabel="torque, teacher", ylabel="torque, model", aspect="equal")
-    wrong = np.array([np.sum((p.predicted - p.labelled) ** 2, axis=(1, 2)) for p in predictions]).sum(axis=0)
-    power = np.array([np.sum(p.labelled**2, axis=(1, 2)) for p in predictions]).sum(axis=0)
-    right.plot(1.0 - wrong / power, "o-", color=COLORS[0])
-    right.set(xlabel="configuration of a realization", ylabel=r"$R^2$ of the torques", ylim=(None, 1.0))
+    _parity(left, [p.labelled for p in predictions], [p.predicted for p in predictions], "torque")
+    _places(right, predictions)
     figure.savefig(path, dpi=150)
+
+
+def validation_figure(predictions: Sequence[Prediction], dynamics: Mapping[str, Any] | None, path: Path) -> None:
+    """Parity of torques and of forces (or energies), R^2 by place or kind, and the trajectories next to the teacher's."""
+    figure = Figure(figsize=(12, 7.4 if dynamics else 3.8), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(2 if dynamics else 1, 3, squeeze=False)
+    _parity(axes[0, 0], [p.labelled for p in predictions], [p.predicted for p in predictions], "torque")
+    pairs = [(p.forces, p.predicted_forces) for p in predictions if p.forces is not None and p.predicted_forces is not None]
+    if pairs:
+        _parity(axes[0, 1], [true for true, _ in pairs], [found for _, found in pairs], "force")
+    else:
+        _energy_parity(axes[0, 1], predictions)
+    _places(axes[0, 2], predictions)
+    if dynamics is not None:
+        _trajectories(axes[1], dynamics)
+    figure.savefig(path, dpi=150)
+
+
+def _parity(ax: Axes, labelled: Sequence[FloatArray], predicted: Sequence[FloatArray], what: str) -> None:
+    true = np.concatenate([array.ravel() for array in labelled])
+    found = np.concatenate([array.ravel() for array in predicted])
+    limit = float(np.abs(true).max()) or 1.0
+    ax.hexbin(true, found, gridsize=60, bins="log", cmap="Blues", extent=(-limit, limit, -limit, limit), mincnt=1)
+    ax.plot([-limit, limit], [-limit, limit], color="0.3", lw=0.8)
+    ax.set(xlabel=f"{what}, teacher", ylabel=f"{what}, model", aspect="equal")
+
+
+def _energy_parity(ax: Axes, predictions: Sequence[Prediction]) -> None:
+    true = np.concatenate([p.energies / p.labelled.shape[1] for p in predictions])
+    found = np.concatenate([p.predicted_energies / p.labelled.shape[1] for p in predictions])
+    if not np.isfinite(true - found).any():
+        ax.text(0.5, 0.5, "no energies", transform=ax.transAxes, ha="center")
+        return
+    ax.plot(true, found, ".", color=COLORS[0], ms=4)
+    ax.axline((float(np.nanmean(true)), float(np.nanmean(true))), slope=1.0, color="0.3", lw=0.8)
+    ax.set(xlabel="energy per site, teacher", ylabel="energy per site, model")
+
+
+def _places(ax: Axes, predictions: Sequence[Prediction]) -> None:
+    ratio, _ = by_place(predictions)
+    if ratio:
+        ax.plot(ratio, "o-", color=COLORS[0])
+        ax.set(xlabel="configuration of a realization", ylabel=r"$R^2$ of the torques", ylim=(None, 1.0))
+        return
+    kinds = {kind: values["r2"] for kind, values in by_kind(predictions).items()}
+    ax.bar(range(len(kinds)), list(kinds.values()), color=COLORS[0])
+    ax.set_xticks(range(len(kinds)), list(kinds), rotation=30, ha="right")
+    ax.set(ylabel=r"$R^2$ of the torques", ylim=(None, 1.0))
+
+
+def _trajectories(axes: Sequence[Axes], dynamics: Mapping[str, Any]) -> None:
+    """Energy, correlation, and how far the spins are apart, against time."""
+    times = dynamics["times"]
+    names = ("energy", "correlation") if dynamics["energy_teacher"] is not None else ("correlation",)
+    for ax, name in zip(axes, names, strict=False):
+        for who, style, color in (("teacher", "-", "0.3"), ("model", "o--", COLORS[0])):
+            ax.plot(times, dynamics[f"{name}_{who}"], style, color=color, ms=4, label=who)
+        ax.legend(frameon=False)
+    axes[0].set(xlabel="time", ylabel="energy per site (teacher's)" if len(names) == 2 else "correlation of neighbours")
+    if len(names) == 2:
+        axes[1].set(xlabel="time", ylabel="correlation of neighbours")
+    else:
+        axes[1].plot(times, dynamics["rms_torque"], color="0.3")
+        axes[1].set(xlabel="time", ylabel="rms torque, teacher")
+    axes[2].plot(times, dynamics["angle"], "o-", color=COLORS[1], ms=4, label="rms angle between the spins")
+    axes[2].plot(times, dynamics["torque_r2"], "s--", color=COLORS[0], ms=4, label=r"torque $R^2$ on the teacher's way")
+    axes[2].set(xlabel="time", ylabel=r"radian; $R^2$")
+    axes[2].legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, fontsize="small")

@@ -1,4 +1,4 @@
-"""Errors of a model on labelled configurations, by their place in a trajectory."""
+"""Errors of a model on labelled configurations, by property, by kind of configuration and by their place in a trajectory."""
 
 from __future__ import annotations
 
@@ -17,25 +17,61 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """Torques (T, N, 3) and energies (T,) of a realization, labelled and predicted; kinds of the configurations."""
+    """What was labelled and predicted for the T configurations of a realization of N sites.
+
+    Attributes
+    ----------
+    labelled, predicted : (T, N, 3)
+        Torques m x B, energy.
+    energies, predicted_energies : (T,)
+        Energy; nan where there is none.
+    kinds : list of str
+        How each configuration was made.
+    fields, predicted_fields : (T, N, 3)
+        B across the moments, energy/moment (along them it is a gauge).
+    forces, predicted_forces : (T, N, 3) or None
+        Forces on atoms, where they are labelled, energy/length.
+    """
 
     labelled: FloatArray
     predicted: FloatArray
     energies: FloatArray
     predicted_energies: FloatArray
     kinds: list[str]
+    fields: FloatArray
+    predicted_fields: FloatArray
+    forces: FloatArray | None = None
+    predicted_forces: FloatArray | None = None
 
 
 def predict(model: Any, labels: Labels) -> Prediction:
     """Ask a model (file, or networks with their card) about the configurations of one realization."""
     calc = HIPNNCalculator(model)
-    labelled, predicted, energies = [], [], []
+    fields, energies, forces = [], [], []
     for k in range(len(labels)):
         atoms = labels.atoms(k)
-        labelled.append(np.cross(labels.moments[k], labels.magnetic_forces[k]))
-        predicted.append(calc.get_property("torques", atoms))
-        energies.append(calc.get_property("energy", atoms))
-    return Prediction(np.array(labelled), np.array(predicted), labels.energies, np.array(energies), labels.kinds)
+        fields.append(calc.get_property("magnetic_forces", atoms))
+        energies.append(calc.get_property("energy", atoms) if calc.conservative else np.nan)
+        if labels.forces is not None:
+            forces.append(calc.get_property("forces", atoms))
+    found = np.array(fields)
+    return Prediction(
+        labelled=np.cross(labels.moments, labels.magnetic_forces),
+        predicted=np.cross(labels.moments, found),
+        energies=labels.energies,
+        predicted_energies=np.array(energies),
+        kinds=labels.kinds,
+        fields=_across(labels.magnetic_forces, labels.moments),
+        predicted_fields=_across(found, labels.moments),
+        forces=labels.forces,
+        predicted_forces=None if labels.forces is None else np.array(forces),
+    )
+
+
+def _across(vectors: FloatArray, moments: FloatArray) -> FloatArray:
+    lengths = np.linalg.norm(moments, axis=-1, keepdims=True)
+    unit = moments / np.where(lengths > 0.0, lengths, 1.0)
+    return np.where(lengths > 0.0, vectors - unit * np.sum(vectors * unit, axis=-1, keepdims=True), 0.0)
 
 
 def energy_offset(predictions: Sequence[Prediction]) -> float:
@@ -45,22 +81,83 @@ def energy_offset(predictions: Sequence[Prediction]) -> float:
 
 
 def errors(predictions: Sequence[Prediction]) -> dict[str, Any]:
-    """Errors of torques over all configurations and by their place in the realization.
+    """Errors over all configurations, by kind and by their place in the realization.
 
-    ``r2``: 1 - sum (predicted - labelled)^2 / sum labelled^2; ``rms_error`` and ``rms_torque`` per site, energy;
-    ``r2_by_place``: the same for the first, second, ... configuration of every realization (along a quench, its times).
+    ``r2``: 1 - sum (predicted - labelled)^2 / sum labelled^2 of the torques; ``rms_error``, ``rms_torque`` per site, energy;
+    ``r2_by_place``: the same for the first, second, ... configuration of every realization (along a quench, its times; empty
+    if realizations differ in their configurations); ``properties``: r2, rms_error, rms and mean_absolute_error of torques,
+    magnetic forces (across the moments), forces; energies per site with and without the mean error of their realization.
     """
+    torques = _compared([p.labelled for p in predictions], [p.predicted for p in predictions])
+    place, rms = by_place(predictions)
+    energies = _energies(predictions)
+    return {
+        "r2": torques["r2"],
+        "rms_error": torques["rms_error"],
+        "rms_torque": torques["rms"],
+        "r2_by_place": place,
+        "rms_torque_by_place": rms,
+        "kinds": predictions[0].kinds,
+        "rms_energy_per_site": None if energies is None else energies["rms_error_without_offset"],
+        "configurations": sum(len(p.kinds) for p in predictions),
+        "properties": {
+            "torques": torques,
+            "magnetic_forces": _compared([p.fields for p in predictions], [p.predicted_fields for p in predictions]),
+            "forces": _forces(predictions),
+            "energy_per_site": energies,
+        },
+        "torques_by_kind": by_kind(predictions),
+    }
+
+
+def by_place(predictions: Sequence[Prediction]) -> tuple[list[float], list[float]]:
+    """R^2 and rms of the torques of the first, second, ... configurations; empty if realizations are not alike."""
+    if any(p.kinds != predictions[0].kinds for p in predictions):
+        return [], []
     wrong = np.array([np.sum((p.predicted - p.labelled) ** 2, axis=(1, 2)) / p.labelled.shape[1] for p in predictions])
     power = np.array([np.sum(p.labelled**2, axis=(1, 2)) / p.labelled.shape[1] for p in predictions])
-    shift = [p.predicted_energies - p.energies for p in predictions]
-    sites = [p.labelled.shape[1] for p in predictions]
-    spread = np.concatenate([(s - s.mean()) / n for s, n in zip(shift, sites, strict=True)])
+    ratio = 1.0 - wrong.sum(axis=0) / np.maximum(power.sum(axis=0), np.finfo(float).tiny)
+    return [float(x) for x in ratio], [float(x) for x in np.sqrt(power.mean(axis=0))]
+
+
+def by_kind(predictions: Sequence[Prediction]) -> dict[str, dict[str, float]]:
+    """Errors of the torques of every kind of configuration."""
+    kinds = sorted({kind for p in predictions for kind in p.kinds})
+    rows = {kind: [(p, [k for k, word in enumerate(p.kinds) if word == kind]) for p in predictions] for kind in kinds}
     return {
-        "r2": float(1.0 - wrong.sum() / power.sum()),
-        "rms_error": float(np.sqrt(wrong.mean())),
-        "rms_torque": float(np.sqrt(power.mean())),
-        "r2_by_place": [float(x) for x in 1.0 - wrong.sum(axis=0) / power.sum(axis=0)],
-        "rms_torque_by_place": [float(x) for x in np.sqrt(power.mean(axis=0))],
-        "kinds": predictions[0].kinds,
-        "rms_energy_per_site": float(np.sqrt(np.mean(spread**2))),
+        kind: _compared([p.labelled[chosen] for p, chosen in rows[kind]], [p.predicted[chosen] for p, chosen in rows[kind]])
+        for kind in kinds
+    }
+
+
+def _compared(labelled: Sequence[FloatArray], predicted: Sequence[FloatArray]) -> dict[str, float]:
+    """Errors of vectors per site: r2, rms_error, rms of the labels, mean absolute error of a component."""
+    true = np.concatenate([array.reshape(-1, 3) for array in labelled])
+    gap = np.concatenate([array.reshape(-1, 3) for array in predicted]) - true
+    power = float(np.sum(true**2))
+    return {
+        "r2": float(1.0 - np.sum(gap**2) / max(power, np.finfo(float).tiny)),
+        "rms_error": float(np.sqrt(np.sum(gap**2) / len(true))),
+        "rms": float(np.sqrt(power / len(true))),
+        "mean_absolute_error": float(np.mean(np.abs(gap))),
+    }
+
+
+def _forces(predictions: Sequence[Prediction]) -> dict[str, float] | None:
+    have = [(p.forces, p.predicted_forces) for p in predictions if p.forces is not None and p.predicted_forces is not None]
+    return _compared([true for true, _ in have], [found for _, found in have]) if have else None
+
+
+def _energies(predictions: Sequence[Prediction]) -> dict[str, float] | None:
+    """Errors per site, energy; None where nothing is labelled or the model has no energy."""
+    gaps = [(p.predicted_energies - p.energies) / p.labelled.shape[1] for p in predictions]
+    every = np.concatenate(gaps)
+    if not np.isfinite(every).all():
+        return None
+    spread = np.concatenate([gap - gap.mean() for gap in gaps])
+    return {
+        "rms_error": float(np.sqrt(np.mean(every**2))),
+        "rms_error_without_offset": float(np.sqrt(np.mean(spread**2))),
+        "mean_error": float(every.mean()),
+        "spread": float(np.concatenate([p.energies / p.labelled.shape[1] for p in predictions]).std()),
     }

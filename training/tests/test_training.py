@@ -79,9 +79,10 @@ def recipe(labels: Path, **changes: str) -> Path:
     return path
 
 
-def test_exchange_fields_are_learned(labels: Path, tmp_path: Path) -> None:
+def test_exchange_fields_are_learned(labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A Heisenberg magnet is within the network's reach: unseen disorder must come out well."""
-    result = CliRunner().invoke(app, ["train", str(recipe(labels)), "-o", str(tmp_path / "run")])
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, ["train", str(recipe(labels)), "-o", "run"])
     assert result.exit_code == 0, result.output
     folder = tmp_path / "run"
     networks, card = load_model(folder / "model.npz")
@@ -98,8 +99,11 @@ def test_exchange_fields_are_learned(labels: Path, tmp_path: Path) -> None:
     atoms = read_labels(labels)[0][0].atoms(0)
     calc = HIPNNCalculator(folder / "model.npz")
     assert calc.get_property("energy", atoms) == pytest.approx(read_labels(labels)[0][0].energies[0], abs=2.0)
-    shown = CliRunner().invoke(app, ["validate", str(folder / "model.npz"), str(labels)])
-    assert json.loads(shown.output)["r2"] > 0.9
+    shown = CliRunner().invoke(app, ["validate", str(folder / "model.npz"), str(labels), "-o", str(tmp_path), "--json"])
+    told = json.loads(shown.output)
+    assert told["errors"]["r2"] > 0.9
+    assert told["data_is_the_training_file"]
+    assert told["dynamics"]["torque_r2"][0] > 0.9  # the teacher of the card, rebuilt
     again = CliRunner().invoke(app, ["train", str(recipe(labels)), "-o", str(folder)])
     assert isinstance(again.exception, InputError)
 
