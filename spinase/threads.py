@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numba
 from threadpoolctl import ThreadpoolController
@@ -23,11 +24,19 @@ def default_threads() -> int:
 
 def map_threads(run: Callable[[Item], Result], items: Iterable[Item], threads: int) -> list[Result]:
     """``[run(item) for item in items]`` on `threads` threads, in order; linear algebra is on one thread meanwhile."""
+    with thread_map(threads) as each:
+        return each(run, items)
+
+
+@contextmanager
+def thread_map(threads: int) -> Iterator[Callable[..., list[Any]]]:
+    """:func:`map_threads` for many calls in a row, which share their threads: yields ``each(run, items)``."""
     with _controller().limit(limits=1, user_api="blas"):
         if threads == 1:
-            return [run(item) for item in items]
+            yield lambda run, items: [run(item) for item in items]
+            return
         with ThreadPoolExecutor(threads) as pool:
-            return list(pool.map(run, items))
+            yield lambda run, items: list(pool.map(run, items))
 
 
 @cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,13 +20,16 @@ from spinase.atoms import get_moments
 from spinase.calculators.base import SpinCalculator, per_moment, split_moments
 from spinase.calculators.options import OptionTable
 from spinase.errors import InvalidGeometryError, ModelError, ModelFileError
-from spinase.geometry import Geometry, NeighbourCache
+from spinase.geometry import Bonds, Geometry, NeighbourCache
+from spinase.learning.frozen_engine import EngineGraph, FrozenEngine, supports
 from spinase.learning.graph import Graph, Pairs, pairs_from
 from spinase.learning.hippynn_files import networks_from_hippynn
 from spinase.learning.model_file import ModelCard, load_model
 from spinase.learning.network import MagneticHIPNN, NetworkConfig, energy_and_field
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+_LARGE = 20_000  # sites from which torch takes too much memory while atoms move
 
 
 class HIPNNConfig(OptionTable):
@@ -36,28 +40,61 @@ class HIPNNConfig(OptionTable):
     dtype: Literal["float32", "float64"] = Field("float32", description="precision of the network")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class FrozenNetworks:
-    """Graph and species of a geometry, and its volume."""
+    """Bonds, positions (N, 3) and species (N,) of a geometry, and its volume; graphs are made when they are asked for.
 
-    pairs: Pairs
-    graph: Graph
-    species: Tensor
+    `passing`: atoms have moved to get here, and may move on.
+    """
+
+    bonds: Bonds
+    positions: FloatArray
+    species: IntArray
+    config: NetworkConfig
     volume: float
+    dtype: torch.dtype
+    device: torch.device
+    passing: bool
+
+    @cached_property
+    def pairs(self) -> Pairs:
+        """For torch."""
+        return pairs_from(self.bonds, len(self.species), self.dtype, self.device)
+
+    @cached_property
+    def graph(self) -> Graph:
+        """For torch."""
+        return Graph(self.pairs, self.config.basis(), self.config.degree)
+
+    @cached_property
+    def kinds(self) -> Tensor:
+        """Species for torch."""
+        return torch.from_numpy(self.species).to(self.device)
+
+    @cached_property
+    def engine_graph(self) -> EngineGraph:
+        """For the compiled engine."""
+        return EngineGraph(self.bonds, self.positions, self.config)
 
 
 @dataclass(frozen=True, eq=False)
 class EnsembleState:
-    """Energies (members,) and H = -dE/ds (members, N, 3) of every network, in the model's units."""
+    """Energies (members,) and H = -dE/ds (members, N, 3) of every network, in the model's units.
+
+    `tension` (P, 3), if it came along: dE/d(pair vector) of the mean energy.
+    """
 
     energies: FloatArray
     gradients: FloatArray
+    tension: FloatArray | None = None
 
 
 class HIPNNCalculator(SpinCalculator[FrozenNetworks, EnsembleState]):
     """A model file's ensemble: energies, fields, forces and stress are those of the mean energy of its networks.
 
-    While atoms stay, neighbours, radial functions and directions are kept and only derivatives by the spins are taken.
+    While atoms stay, everything that depends on them is kept, and single precision on the CPU uses compiled loops
+    (:mod:`spinase.learning.frozen_engine`, the accuracy of its filters is 1e-6); while atoms move, and for double precision
+    and other devices, torch does the work.
 
     Parameters
     ----------
@@ -67,6 +104,8 @@ class HIPNNCalculator(SpinCalculator[FrozenNetworks, EnsembleState]):
         Torch device.
     dtype : str
         ``"float32"`` or ``"float64"``.
+    engine : bool
+        Use compiled loops where they do; else plain torch always.
 
     Raises
     ------
@@ -84,6 +123,7 @@ class HIPNNCalculator(SpinCalculator[FrozenNetworks, EnsembleState]):
         model: str | Path | tuple[Sequence[MagneticHIPNN], ModelCard],
         device: str = "cpu",
         dtype: Literal["float32", "float64"] = "float32",
+        engine: bool = True,
     ) -> None:
         super().__init__()
         if dtype not in ("float32", "float64"):
@@ -97,9 +137,15 @@ class HIPNNCalculator(SpinCalculator[FrozenNetworks, EnsembleState]):
             self.networks = [self._prepared(network) for network in networks]
         except (RuntimeError, AssertionError) as error:
             raise ModelError(f"cannot use the torch device {device!r}: {error}") from None
+        self._engines: list[FrozenEngine] | None = None
+        if self.device.type == "cpu" and dtype == "float32" and engine and supports(self.card.network):
+            self._engines = [FrozenEngine(network) for network in self.networks]
         self.units = self.card.units
         self.conservative = self.card.conservative
+        if self.card.network.spin_orbit:
+            self.symmetries = self.symmetries - {"spin_rotation", "lattice_rotation"}
         self._neighbours = NeighbourCache()
+        self._before: FloatArray | None = None
 
     @classmethod
     def from_config(cls, config: HIPNNConfig) -> HIPNNCalculator:
@@ -163,21 +209,59 @@ class HIPNNCalculator(SpinCalculator[FrozenNetworks, EnsembleState]):
             known = ", ".join(chemical_symbols[number] for number in config.species)
             raise ModelError(f"the model {self.card.name!r} does not know {chemical_symbols[unknown[0]]}; it knows {known}")
         bonds = self._neighbours.bonds(geometry, config.cutoff)
-        pairs = pairs_from(bonds, len(geometry), self.dtype, self.device)
-        species = torch.tensor([index[number] for number in geometry.numbers.tolist()], device=self.device)
-        return FrozenNetworks(pairs, Graph(pairs, config.basis(), config.degree), species, geometry.volume)
+        species = np.array([index[number] for number in geometry.numbers.tolist()], dtype=np.int64)
+        positions, before = geometry.positions.copy(), self._before
+        passing = before is not None and before.shape == positions.shape and not np.array_equal(before, positions)
+        self._before = positions
+        return FrozenNetworks(
+            bonds, positions, species, config, geometry.volume, self.dtype, self.device, passing and len(species) < _LARGE
+        )
 
     def solve(self, frozen: FrozenNetworks, spins: FloatArray, lengths: FloatArray) -> EnsembleState:
-        """Energy and spin gradient of every network."""
+        """Energy and spin gradient of every network; on geometries that atoms pass through, with those by the pairs."""
+        if frozen.passing:
+            frozen.passing = False  # another question about the same geometry: it may be there to stay
+            return self._solve_passing(frozen, spins)
+        if self._engines is not None:
+            return self._solve_fast(frozen, spins)
         variable = self._tensor(spins)
         energies, gradients = [], []
         for network in self.networks:
-            energy, gradient = energy_and_field(network, frozen.graph, frozen.species, variable)
+            energy, gradient = energy_and_field(network, frozen.graph, frozen.kinds, variable)
             energies.append(float(energy.detach().to(torch.float64).sum()))
             gradients.append(gradient.detach().cpu().numpy().astype(np.float64))
+        return self._state_of(energies, gradients)
+
+    def _state_of(
+        self, energies: list[float], gradients: list[FloatArray], tension: FloatArray | None = None
+    ) -> EnsembleState:
+        """In the model's units."""
         scale = self.card.energy_scale
-        shift = self.card.energy_shift * len(spins)
-        return EnsembleState(scale * np.array(energies) + shift, scale * np.array(gradients))
+        shift = self.card.energy_shift * len(gradients[0])
+        tension = None if tension is None else scale * tension
+        return EnsembleState(scale * np.array(energies) + shift, scale * np.array(gradients), tension)
+
+    def _solve_fast(self, frozen: FrozenNetworks, spins: FloatArray) -> EnsembleState:
+        """In compiled loops."""
+        assert self._engines is not None
+        found = [engine(frozen.engine_graph, frozen.species, spins) for engine in self._engines]
+        return self._state_of([float(energies.sum()) for energies, _ in found], [field for _, field in found])
+
+    def _solve_passing(self, frozen: FrozenNetworks, spins: FloatArray) -> EnsembleState:
+        """With the derivatives by the pairs, in one pass."""
+        vectors = frozen.pairs.vectors.detach().requires_grad_(True)
+        variable = self._tensor(spins).requires_grad_(True)
+        graph = Graph(Pairs(frozen.pairs.rows, vectors), self.card.network.basis(), self.card.network.degree)
+        energies, gradients, tension = [], [], np.zeros(tuple(vectors.shape))
+        for network in self.networks:
+            energy = network(graph, frozen.kinds, variable).to(torch.float64).sum()
+            by_spins, by_vectors = torch.autograd.grad(
+                energy, (variable, vectors), retain_graph=True, materialize_grads=True
+            )
+            energies.append(float(energy.detach()))
+            gradients.append(-by_spins.cpu().numpy().astype(np.float64))
+            tension += by_vectors.cpu().numpy() / len(self.networks)
+        return self._state_of(energies, gradients, tension)
 
     def derive(self, name: str, frozen: FrozenNetworks, state: EnsembleState, spins: FloatArray, lengths: FloatArray) -> Any:
         """One result of the ensemble's mean."""
@@ -185,7 +269,7 @@ class HIPNNCalculator(SpinCalculator[FrozenNetworks, EnsembleState]):
             return float(state.energies.mean())
         if name == "magnetic_forces":
             return per_moment(state.gradients.mean(axis=0) * (lengths > 0.0)[:, None], lengths)
-        forces, virial = self._lattice(frozen, spins)
+        forces, virial = self._lattice(frozen, state, spins)
         if name == "forces":
             return forces
         if frozen.volume == 0.0:
@@ -193,20 +277,16 @@ class HIPNNCalculator(SpinCalculator[FrozenNetworks, EnsembleState]):
         virial = 0.5 * (virial + virial.T)
         return np.array([virial[a, b] for a, b in ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))]) / frozen.volume
 
-    def _lattice(self, frozen: FrozenNetworks, spins: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def _lattice(self, frozen: FrozenNetworks, state: EnsembleState, spins: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Forces (N, 3) and virial (3, 3) of the mean energy."""
-        vectors = frozen.pairs.vectors.detach().requires_grad_(True)
-        rows, config = frozen.pairs.rows, self.card.network
-        graph = Graph(Pairs(rows, vectors), config.basis(), config.degree)
-        energy = sum(network(graph, frozen.species, self._tensor(spins)).sum() for network in self.networks)
-        assert isinstance(energy, Tensor)
-        if not len(vectors):
-            return np.zeros_like(spins), np.zeros((3, 3))
-        (tension,) = torch.autograd.grad(energy, vectors)
-        pull = tension.to(torch.float64) * (self.card.energy_scale / len(self.networks))
-        forces = pull.new_zeros((rows.sites, 3)).index_add(0, rows.first, pull).index_add(0, rows.second, -pull)
-        virial = pull.T @ vectors.detach().to(torch.float64)
-        return forces.cpu().numpy(), virial.cpu().numpy()
+        tension = state.tension
+        if tension is None:
+            tension = self._solve_passing(frozen, spins).tension
+        assert tension is not None
+        rows = frozen.pairs.rows
+        pull = torch.from_numpy(tension).to(self.device)
+        forces = pull.new_zeros(spins.shape).index_add(0, rows.first, pull).index_add(0, rows.second, -pull)
+        return forces.cpu().numpy(), tension.T @ frozen.pairs.vectors.cpu().numpy().astype(np.float64)
 
     def spread(self, atoms: Atoms) -> FloatArray:
         """Standard deviation of the networks' tangent fields at every site, (N,), energy/moment; zero for one network."""

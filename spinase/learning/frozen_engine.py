@@ -9,19 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
-from spinase.geometry import Bonds, Geometry
+from spinase.geometry import Bonds
 from spinase.learning.engine_kernels import Layer, Neighbours, Sender
 from spinase.learning.engine_layers import add_stretch, backward, forward, send, send_slopes
 from spinase.learning.graph import quadrupoles
 from spinase.learning.network import Interaction, MagneticHIPNN, NetworkConfig
-from spinase.threads import default_threads, map_threads
+from spinase.threads import default_threads, thread_map
 
 Array = NDArray[Any]
 _KNOTS = 4096
@@ -53,81 +53,74 @@ class _Kept:
     bends: Array
 
 
+class EngineGraph:
+    """Pairs of a geometry as the engine wants them.
+
+    Parameters
+    ----------
+    bonds : Bonds
+        Pairs within the network's cutoff.
+    positions : (N, 3) ndarray
+        Of the sites; used for their order only, length.
+    config : NetworkConfig
+        The network's.
+    dtype : numpy dtype
+        float32 or float64.
+    """
+
+    def __init__(self, bonds: Bonds, positions: NDArray[np.float64], config: NetworkConfig, dtype: Any = np.float32) -> None:
+        self.order = _spatial_order(positions, config.cutoff)
+        self.back = np.empty_like(self.order)
+        self.back[self.order] = np.arange(len(positions))
+        first = self.back[np.concatenate([bonds.first, bonds.second])]
+        second = self.back[np.concatenate([bonds.second, bonds.first])].astype(np.int32)
+        order = np.lexsort((second, first))
+        starts = np.concatenate([[0], np.cumsum(np.bincount(first, minlength=len(positions)))])
+        second = second[order]
+        local, self.strips = _strips(starts, second)
+        vectors = np.concatenate([bonds.vectors, -bonds.vectors])[order]
+        self.pairs = Neighbours(starts, second, local, *_places(vectors, config, np.dtype(dtype)))
+
+
+@dataclass(frozen=True, eq=False)
+class _Pass:
+    """One evaluation: pairs, how to run over strips, and the spins in the graph's order."""
+
+    graph: EngineGraph
+    each: Callable[..., list[Any]]
+    own: Array
+
+
 class FrozenEngine:
-    """A network on a geometry.
+    """A network with its weights as the compiled loops want them.
 
     Parameters
     ----------
     network : MagneticHIPNN
-        On the CPU.
-    geometry : Geometry
-        Sites; used for their order only.
-    bonds : Bonds
-        Pairs within the network's cutoff.
-    species : (N,) ndarray of int
-        Indices into the network's species.
+        With channels that the engine has (:func:`supports`).
     dtype : numpy dtype
         float32 or float64.
     threads : int, optional
         Default: ``OMP_NUM_THREADS``, else all cores.
     """
 
-    def __init__(
-        self,
-        network: MagneticHIPNN,
-        geometry: Geometry,
-        bonds: Bonds,
-        species: NDArray[np.int64],
-        dtype: Any = np.float32,
-        threads: int | None = None,
-    ) -> None:
+    def __init__(self, network: MagneticHIPNN, dtype: Any = np.float32, threads: int | None = None) -> None:
         self.config, self.dtype = network.config, np.dtype(dtype)
         self.threads = threads or default_threads()
         channels = (*self.config.channels, 0, 0)[:3]
-        self.lanes = tuple((0,) * count for count in channels)
+        self._lanes = tuple((0,) * count for count in channels)
         self._width = channels[0]
-        self._order = _spatial_order(geometry, self.config.cutoff)
-        self._pairs, self._strips = self._neighbours(bonds, len(geometry))
-        self._start = _array(network.embedding.weight, dtype)[species[self._order]]
-        self._layers = [self._layer(part) for part in network.interactions]
-        self._senders = [self._sender(part) for part in network.interactions]
-        self._readouts = [_array(part.weight, dtype)[0] for part in network.readouts]
-        self._constant = float(sum(part.bias.detach().double().item() for part in network.readouts))
-
-    def _neighbours(self, bonds: Bonds, sites: int) -> tuple[Neighbours, list[_Strip]]:
-        place = np.empty(sites, dtype=np.int64)
-        place[self._order] = np.arange(sites)
-        first = place[np.concatenate([bonds.first, bonds.second])]
-        second = place[np.concatenate([bonds.second, bonds.first])]
-        vectors = np.concatenate([bonds.vectors, -bonds.vectors])
-        order = np.lexsort((second, first))
-        vectors, distances = vectors[order], np.linalg.norm(vectors[order], axis=1)
-        starts = np.concatenate([[0], np.cumsum(np.bincount(first, minlength=sites))])
-        across = (distances - self._shortest()) / (self.config.cutoff - self._shortest()) * _KNOTS
-        knots = np.clip(across.astype(np.int64), 0, _KNOTS - 1)
-        units = torch.from_numpy(vectors / distances[:, None])
-        harmonics = torch.cat([torch.ones_like(units[:, :1]), units, quadrupoles(units)], dim=1).numpy()
-        second = second[order].astype(np.int32)
-        local, strips = _strips(starts, second)
-        return (
-            Neighbours(
-                starts,
-                second,
-                local,
-                knots.astype(np.int32),
-                (across - knots).astype(self.dtype),
-                np.ascontiguousarray(harmonics, dtype=self.dtype),
-            ),
-            strips,
-        )
-
-    def _shortest(self) -> float:
-        """Where the table of filters begins; it goes on as a straight line below."""
-        return 0.8 * self.config.inner
+        self._embedding = _array(network.embedding.weight, dtype)
+        parts = [cast(Interaction, part) for part in network.interactions]
+        readouts = [cast(nn.Linear, part) for part in network.readouts]
+        self._layers = [self._layer(part) for part in parts]
+        self._senders = [self._sender(part) for part in parts]
+        self._readouts = [_array(part.weight, dtype)[0] for part in readouts]
+        self._constant = sum(float(part.bias.detach().double()) for part in readouts)
 
     def _layer(self, part: Interaction) -> Layer:
         config = self.config
-        distances = torch.linspace(self._shortest(), config.cutoff, _KNOTS + 1, dtype=torch.float64)
+        distances = torch.linspace(_shortest(config), config.cutoff, _KNOTS + 1, dtype=torch.float64)
         radial = config.basis()(distances)
         tables = []
         for weights in [*part.filters, *[radial.new_zeros((config.radial, 0))] * 3][:3]:
@@ -135,10 +128,11 @@ class FrozenEngine:
             steps = torch.cat([values[1:] - values[:-1], torch.zeros_like(values[:1])])
             tables.append(torch.stack([values, steps], dim=1))
         own, collect = part.own.weight, part.collect.weight
-        atoms = [layer.weight for layer in part.atoms]
+        dense = [cast(nn.Linear, layer) for layer in part.atoms]
+        atoms = [layer.weight for layer in dense]
         empty = own.new_zeros((0, *own.shape))
         stacked = torch.stack(atoms) if atoms else empty
-        biases = torch.stack([layer.bias for layer in part.atoms]) if atoms else own.new_zeros((0, len(own)))
+        biases = torch.stack([layer.bias for layer in dense]) if atoms else own.new_zeros((0, len(own)))
         arrays = (
             *tables,
             own.T,
@@ -161,57 +155,89 @@ class FrozenEngine:
         bias = _array(part.gate.bias if passes else none[0:0].flatten(), self.dtype)
         return Sender(*number, *spin, *gate, bias, *passed)
 
-    def __call__(self, spins: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Energies of the sites (N,), and H = -dE/ds (N, 3) of their sum, for free spin vectors (N, 3)."""
-        own = np.ascontiguousarray(spins[self._order], dtype=self.dtype)
-        energies, field = self._start @ self._readouts[0], np.zeros_like(own)
-        features, vectors, layers = self._start, self._empty(0, 0), []
+    def __call__(
+        self, graph: EngineGraph, species: NDArray[np.int64], spins: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Energies of the sites, and the field of their sum.
+
+        Parameters
+        ----------
+        graph : EngineGraph
+            Pairs.
+        species : (N,) ndarray of int
+            Indices into the network's species.
+        spins : (N, 3) ndarray
+            Free spin vectors; zero rows are non-magnetic sites.
+
+        Returns
+        -------
+        energies : (N,) ndarray
+            In the network's units.
+        fields : (N, 3) ndarray
+            H = -dE/ds.
+        """
+        with thread_map(min(self.threads, len(graph.strips)) or 1) as each:
+            energies, field = self._evaluate(
+                _Pass(graph, each, np.ascontiguousarray(spins[graph.order], self.dtype)), species
+            )
+        return energies[graph.back].astype(np.float64) + self._constant, field[graph.back].astype(np.float64)
+
+    def _evaluate(self, way: _Pass, species: NDArray[np.int64]) -> tuple[Array, Array]:
+        """Energies and fields in the graph's order."""
+        graph, own = way.graph, way.own
+        features = self._embedding[species[graph.order]]
+        energies, field = features @ self._readouts[0], np.zeros_like(own)
+        vectors, layers = self._empty(0, 0), []
         for k, readout in enumerate(self._readouts[1:]):
-            kept = self._sent(k, own, features, vectors)
+            kept = self._sent(k, way, features, vectors)
             layers.append(kept)
             if k < len(self._layers) - 1:
-                features, vectors = self._forward(k, own, kept)
+                features, vectors = self._forward(k, way, kept)
                 energies += features @ readout
         given, by_vectors = np.tile(self._readouts[-1], (len(own), 1)), self._empty(0, 0)
         for k in reversed(range(len(self._layers))):
             before = np.tile(self._readouts[k], (len(own), 1))
-            by_sent, after = self._backward(k, own, layers[k], given, by_vectors, before, field)
+            by_sent, after = self._backward(k, way, layers[k], given, by_vectors, before, field)
             if k == len(self._layers) - 1:
                 energies += after @ self._readouts[-1]
-            by_vectors = self._sent_slopes(k, own, layers[k], by_sent, before, field)
+            by_vectors = self._sent_slopes(k, way, layers[k], by_sent, before, field)
             given = before
-        back = np.empty_like(self._order)
-        back[self._order] = np.arange(len(back))
-        return energies[back].astype(np.float64) + self._constant, field[back].astype(np.float64)
+        return energies, field
 
     def _empty(self, *shape: int) -> Array:
         return np.empty(shape, self.dtype)
 
-    def _each(self, run: Callable[[_Strip], Any]) -> list[Any]:
-        return map_threads(run, self._strips, self.threads)
-
-    def _sent(self, k: int, own: Array, features: Array, vectors: Array) -> _Kept:
+    def _sent(self, k: int, way: _Pass, features: Array, vectors: Array) -> _Kept:
         """What neighbours of layer k are sent."""
-        channels, sites = self._width, len(own)
-        gates = self._empty(sites if len(vectors) else 0, channels)
-        sent = self._empty(sites, 4 * channels)
+        own, sites = way.own, len(way.own)
+        gates = self._empty(sites if len(vectors) else 0, self._width)
+        sent = self._empty(sites, 4 * self._width)
         sender = self._senders[k]
-        self._each(lambda s: send(s.begin, s.end, sender, self.lanes, features, own, vectors, gates, sent))
+        way.each(lambda s: send(s.begin, s.end, sender, self._lanes, features, own, vectors, gates, sent), way.graph.strips)
         return _Kept(features, vectors, sent, gates, self._empty(self.config.atom_layers + 1, sites, features.shape[1]))
 
-    def _forward(self, k: int, own: Array, kept: _Kept) -> tuple[Array, Array]:
+    def _forward(self, k: int, way: _Pass, kept: _Kept) -> tuple[Array, Array]:
         """Features and spin vectors after layer k."""
+        graph, own = way.graph, way.own
         after, vectors = np.empty_like(kept.features), self._empty(len(own), 3 * self._width)
-        given = (self._pairs, self._layers[k], self.config.chirality, self.lanes, own, kept.sent, kept.features)
-        self._each(lambda s: forward(s.begin, s.end, *given, kept.bends, after, vectors))
+        given = (graph.pairs, self._layers[k], self.config.chirality, self._lanes, own, kept.sent, kept.features)
+        way.each(lambda s: forward(s.begin, s.end, *given, kept.bends, after, vectors), graph.strips)
         return after, vectors
 
     def _backward(
-        self, k: int, own: Array, kept: _Kept, given: Array, by_vectors: Array, before: Array, field: Array
+        self,
+        k: int,
+        way: _Pass,
+        kept: _Kept,
+        given: Array,
+        by_vectors: Array,
+        before: Array,
+        field: Array,
     ) -> tuple[Array, Array]:
         """Slopes by what was sent to layer k, and the features after it, if it is the last one."""
+        graph, own = way.graph, way.own
         after = np.empty_like(kept.features) if not len(by_vectors) else self._empty(0, 0)
-        ways = (self._pairs, self._layers[k], self.config.chirality, self.lanes, own, kept.sent, kept.features)
+        ways = (graph.pairs, self._layers[k], self.config.chirality, self._lanes, own, kept.sent, kept.features)
         width = kept.sent.shape[1]
 
         def run(s: _Strip) -> Array:
@@ -219,34 +245,50 @@ class FrozenEngine:
             backward(s.begin, s.end, *ways, kept.bends, after, given, by_vectors, before, stretch, field)
             return stretch
 
-        stretches = self._each(run)
+        stretches = way.each(run, graph.strips)
         by_sent = np.zeros_like(kept.sent)
-        columns = np.linspace(0, width, self.threads + 1).astype(int)
+        threads = min(self.threads, len(graph.strips)) or 1
+        columns = np.linspace(0, width, threads + 1).astype(int)
 
         def add(part: int) -> None:
-            for strip, stretch in zip(self._strips, stretches, strict=True):
+            for strip, stretch in zip(graph.strips, stretches, strict=True):
                 add_stretch(strip.places, stretch, columns[part], columns[part + 1], by_sent)
 
-        map_threads(add, range(self.threads), self.threads)
+        way.each(add, range(threads))
         return by_sent, after
 
-    def _sent_slopes(self, k: int, own: Array, kept: _Kept, by_sent: Array, before: Array, field: Array) -> Array:
+    def _sent_slopes(self, k: int, way: _Pass, kept: _Kept, by_sent: Array, before: Array, field: Array) -> Array:
         """Slopes by the spin vectors of the layer before; those by features and spins are added."""
         by_vectors, sender = np.empty_like(kept.vectors), self._senders[k]
-        ways = (sender, self.lanes, kept.features, own, kept.vectors, kept.gates, by_sent, before, by_vectors, field)
-        self._each(lambda s: send_slopes(s.begin, s.end, *ways))
+        ways = (sender, self._lanes, kept.features, way.own, kept.vectors, kept.gates, by_sent, before, by_vectors, field)
+        way.each(lambda s: send_slopes(s.begin, s.end, *ways), way.graph.strips)
         return by_vectors
+
+
+def _shortest(config: NetworkConfig) -> float:
+    """Where the tables of filters begin; they go on as straight lines below."""
+    return 0.8 * config.inner
+
+
+def _places(vectors: NDArray[np.float64], config: NetworkConfig, dtype: Any) -> tuple[Array, Array, Array]:
+    """Knots and fractions in the tables, and harmonics, of pairs."""
+    distances = np.linalg.norm(vectors, axis=1)
+    across = (distances - _shortest(config)) / (config.cutoff - _shortest(config)) * _KNOTS
+    knots = np.clip(across.astype(np.int64), 0, _KNOTS - 1)
+    units = torch.from_numpy(vectors / distances[:, None]).to(torch.float32 if dtype == np.float32 else torch.float64)
+    harmonics = torch.cat([torch.ones_like(units[:, :1]), units, quadrupoles(units)], dim=1).numpy()
+    return knots.astype(np.int32), (across - knots).astype(dtype), harmonics
 
 
 def _array(tensor: Tensor, dtype: Any) -> Array:
     return np.ascontiguousarray(tensor.detach().cpu().numpy(), dtype=dtype)
 
 
-def _spatial_order(geometry: Geometry, length: float) -> NDArray[np.int64]:
+def _spatial_order(positions: NDArray[np.float64], length: float) -> NDArray[np.int64]:
     """Sites along a Z-curve through boxes of side `length`."""
-    if not len(geometry):
+    if not len(positions):
         return np.zeros(0, dtype=np.int64)
-    boxes = ((geometry.positions - geometry.positions.min(axis=0)) / length).astype(np.int64)
+    boxes = ((positions - positions.min(axis=0)) / length).astype(np.int64)
     code = np.zeros(len(boxes), dtype=np.int64)
     for bit in range(20):
         for axis in range(3):

@@ -102,9 +102,10 @@ def tensors(odd: float = 0.2) -> BondTable:
     return BondTable(np.zeros((1, 3)), cell, none, none, shifts, 0.4 * np.eye(3) + parts[:3], parts[3:])
 
 
-def small_model(members: int = 1, **channels: bool) -> tuple[list[MagneticHIPNN], ModelCard]:
+def small_model(members: int = 1, **channels: Any) -> tuple[list[MagneticHIPNN], ModelCard]:
     """Networks with random weights; conformance does not ask what was learned."""
-    config = NetworkConfig(species=(26,), cutoff=1.8, inner=0.6, width=5, radial=6, **channels)
+    size = {"channels": (5, 3, 2), "width": 5, "quadrupoles": True, **channels}
+    config = NetworkConfig(species=(26,), cutoff=1.8, inner=0.6, radial=6, **size)
     networks = []
     for seed in range(members):
         torch.manual_seed(seed)
@@ -210,8 +211,13 @@ CASES: dict[str, dict[str, Case]] = {
         "all channels": (lambda: HIPNNCalculator(small_model(), dtype="float64"), cluster, MOVING | {"stress"} | ROTATING),
         "no boundaries": (lambda: HIPNNCalculator(small_model(), dtype="float64"), droplet, {"forces"} | ROTATING),
         "ensemble": (lambda: HIPNNCalculator(small_model(members=2), dtype="float64"), cluster, MOVING | ROTATING),
+        "spin-orbit": (
+            lambda: HIPNNCalculator(small_model(spin_orbit=True), dtype="float64"),
+            cluster,
+            MOVING | {"joint_rotation", "time_reversal"},
+        ),
         "scalars of spin pairs only": (
-            lambda: HIPNNCalculator(small_model(lattice=False, quadrupoles=False, chirality=False), dtype="float64"),
+            lambda: HIPNNCalculator(small_model(channels=(5,), quadrupoles=False, chirality=False), dtype="float64"),
             lambda: cluster(8, 2),
             MOVING | ROTATING,
         ),

@@ -1,0 +1,87 @@
+"""The compiled engine: the torch network's energies and fields, on any number of threads."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from spinase import SpinAtoms
+from spinase.atoms import geometry_of
+from spinase.geometry import find_bonds
+from spinase.learning import frozen_engine
+from spinase.learning.frozen_engine import EngineGraph, FrozenEngine, supports
+from spinase.learning.graph import Graph, pairs_from
+from spinase.learning.network import MagneticHIPNN, NetworkConfig, energy_and_field
+
+SIZES = [{}, {"layers": 3, "chirality": False}, {"channels": (7,), "layers": 1, "atom_layers": 0}]
+
+
+def network(**size: object) -> MagneticHIPNN:
+    torch.manual_seed(3)
+    config = NetworkConfig(species=(26, 27), cutoff=2.0, inner=0.7, width=9, **{"channels": (8, 4, 2), **size})
+    return MagneticHIPNN(config).double()
+
+
+def both(
+    net: MagneticHIPNN, atoms: SpinAtoms, dtype: type = np.float64, threads: int = 1
+) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
+    """Energies and fields of torch and of the engine."""
+    geometry = geometry_of(atoms)
+    bonds = find_bonds(geometry, net.config.cutoff)
+    species = np.arange(len(atoms)) % 2
+    graph = Graph(pairs_from(bonds, len(atoms), torch.float64), net.config.basis(), net.config.degree)
+    plain = energy_and_field(net, graph, torch.from_numpy(species), torch.tensor(atoms.spins))
+    engine = FrozenEngine(net, dtype, threads)
+    found = engine(EngineGraph(bonds, geometry.positions, net.config, dtype), species, atoms.spins)
+    return tuple(part.detach().numpy() for part in plain), found
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("sites", [14, 90])
+def test_the_engine_is_the_network(size: dict[str, object], sites: int) -> None:
+    """To the accuracy of its table of filters; images of one site and non-magnetic sites are there, too."""
+    atoms = SpinAtoms.disordered(sites, rng=4)
+    atoms.moments = np.where(np.arange(sites)[:, None] == 3, 0.0, atoms.spins)
+    (energies, fields), (fast, fast_fields) = both(network(**size), atoms)
+    assert np.abs(fields).max() > 1e-4
+    np.testing.assert_allclose(fast, energies, atol=3e-6 * np.abs(energies).max())
+    np.testing.assert_allclose(fast_fields, fields, atol=1e-5 * np.abs(fields).max())
+    if "channels" not in size:
+        _, (single, single_fields) = both(network(**size), atoms, np.float32)
+        np.testing.assert_allclose(single, energies, atol=1e-5 * np.abs(energies).max())
+        np.testing.assert_allclose(single_fields, fields, atol=5e-5 * np.abs(fields).max())
+
+
+def test_its_field_is_the_slope_of_its_own_energy() -> None:
+    """Exactly: the tables are the same both ways."""
+    net, atoms = network(), SpinAtoms.disordered(20, rng=5)
+    bonds, species = find_bonds(geometry_of(atoms), 2.0), np.arange(20) % 2
+    graph, engine = EngineGraph(bonds, atoms.positions, net.config, np.float64), FrozenEngine(net, np.float64)
+    direction, step = np.random.default_rng(1).normal(size=(20, 3)), 1e-5
+    ends = [engine(graph, species, atoms.spins + sign * step * direction)[0].sum() for sign in (-1, 1)]
+    _, field = engine(graph, species, atoms.spins)
+    assert (ends[1] - ends[0]) / (2 * step) == pytest.approx(-np.sum(field * direction), rel=1e-7, abs=1e-10)
+
+
+def test_threads_and_strips_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bit by bit on any number of threads; to round-off for strips of another size."""
+    net, atoms = network(), SpinAtoms.disordered(150, rng=6)
+    _, whole = both(net, atoms)
+    monkeypatch.setattr(frozen_engine, "_STRIP", 32)
+    _, one = both(net, atoms)
+    for threads in (2, 5):
+        _, several = both(net, atoms, threads=threads)
+        assert all(np.array_equal(a, b) for a, b in zip(one, several, strict=True))
+    for a, b in zip(whole, one, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-12)
+
+
+def test_lonely_sites_and_unsupported_channels() -> None:
+    atoms = SpinAtoms.lattice("chain", (3,), a=5.0, periodic=False, rng=1)
+    (energies, _), (fast, fields) = both(network(), atoms)
+    np.testing.assert_allclose(fast, energies, rtol=1e-12)
+    assert not fields.any()
+    assert supports(network().config)
+    for lacking in ({"vectors": False}, {"quadrupoles": True}, {"spin_orbit": True}):
+        assert not supports(network(**lacking).config)
