@@ -105,8 +105,8 @@ def read_loop(path: Path, overrides: tuple[str, ...], folder: Path) -> Loop:
     fewest = min(loop.recipe(number)[0].ensemble for number in (0, 1))
     if fewest < 2 and config.selection == "bar":
         raise InputError(
-            f"{config.recipe} ensemble: {fewest} network has the same error bar everywhere, so it cannot tell where to label; "
-            "ask for 2 or more (4 is usual)"
+            f"{config.recipe} ensemble: {fewest} network has the same error bar everywhere, so it cannot tell where "
+            "to label; ask for 2 or more (4 is usual)"
         )
     source = loop.home / config.run
     run, _ = read_input(source, (f"calculator={as_toml(config.teacher)}", "observer=[]"))
