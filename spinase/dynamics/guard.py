@@ -154,15 +154,15 @@ class ErrorBarGuard:
         """
         if every < 1:
             raise ModelError(f"every must be a positive number of steps, got {every}")
-        atoms = dynamics.atoms
+        atoms = dynamics.atoms if isinstance(dynamics.atoms, Atoms) else dynamics.atoms.atoms  # an optimizer's view of them
         self.prepare(atoms)
         if logfile is not None:
             covered = f"coverage {self.options.coverage:g}"
             logfile.write(f"# time  largest bar  rms bar  rms tangent field [{self._unit}]  ({covered})\n")
-        dynamics.attach(self._look, every, dynamics, logfile)
+        dynamics.attach(self._look, every, atoms, dynamics, logfile)
 
-    def _look(self, dynamics: Any, logfile: IO[str] | None) -> None:
-        values = self.observe(dynamics.atoms)
+    def _look(self, atoms: Atoms, dynamics: Any, logfile: IO[str] | None) -> None:
+        values = self.observe(atoms)
         time = dynamics.get_time() if hasattr(dynamics, "get_time") else float(dynamics.nsteps)
         if logfile is not None:
             logfile.write(f"{time:14.6f} {values['largest']:14.6e} {values['rms']:14.6e} {values['field']:14.6e}\n")

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from ase.optimize import FIRE
 
 from spinase import SpinAtoms
 from spinase.calculators import HeisenbergCalculator, HIPNNCalculator, SpinSumCalculator, ZeemanCalculator
-from spinase.dynamics import ErrorBarGuard, LLGDynamics, SpinLatticeDynamics
+from spinase.dynamics import ErrorBarGuard, LLGDynamics, SpinLatticeDynamics, SpinOptimizable
 from spinase.errors import ModelError, OutOfDomainError, OutOfDomainWarning
 from spinase.io import read_run
 from spinase.learning.calibration import calibrate
@@ -128,6 +129,16 @@ def test_it_stops_a_driver_where_the_bound_is_passed() -> None:
     lines = log.getvalue().splitlines()
     assert len(lines) == look + 2
     assert float(lines[-1].split()[1]) == pytest.approx(bars(dynamics.atoms).max(), rel=1e-5)
+
+
+def test_it_watches_relaxations_too() -> None:
+    atoms = magnet()
+    relaxation, log = FIRE(SpinOptimizable(atoms, move_atoms=False), logfile=None), io.StringIO()
+    ErrorBarGuard().watch(relaxation, every=2, logfile=log)
+    relaxation.run(fmax=1e-9, steps=4)
+    lines = [line.split() for line in log.getvalue().splitlines()[1:]]
+    assert [float(words[0]) for words in lines] == [0, 2, 4]
+    assert float(lines[-1][1]) == pytest.approx(bars(atoms).max(), rel=1e-5)
 
 
 def test_it_warns_once_if_that_is_asked_for() -> None:
