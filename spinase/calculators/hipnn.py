@@ -22,7 +22,7 @@ from spinase.errors import InvalidGeometryError, ModelError, ModelFileError
 from spinase.geometry import Geometry, NeighbourCache
 from spinase.learning.calibration import Calibration
 from spinase.learning.domain import too_close
-from spinase.learning.graph import Pairs, SparseGraph, pairs_from
+from spinase.learning.graph import Graph, Pairs, pairs_from
 from spinase.learning.model_file import ModelCard, load_model
 from spinase.learning.network import MagneticHIPNN, energy_and_field
 
@@ -42,7 +42,7 @@ class FrozenNetworks:
     """Graph and species of a geometry, and its volume."""
 
     pairs: Pairs
-    graph: SparseGraph
+    graph: Graph
     species: Tensor
     volume: float
 
@@ -131,7 +131,7 @@ class HIPNNCalculator(SpinCalculator[FrozenNetworks, EnsembleState]):
         bonds = self._neighbours.bonds(geometry, config.cutoff)
         pairs = pairs_from(bonds, len(geometry), self.dtype, self.device)
         species = torch.tensor([index[number] for number in geometry.numbers.tolist()], device=self.device)
-        return FrozenNetworks(pairs, SparseGraph(pairs, config.basis()), species, geometry.volume)
+        return FrozenNetworks(pairs, Graph(pairs, config.basis(), config.degree), species, geometry.volume)
 
     def solve(self, frozen: FrozenNetworks, spins: FloatArray, lengths: FloatArray) -> EnsembleState:
         """Energy and spin gradient of every network."""
@@ -162,15 +162,15 @@ class HIPNNCalculator(SpinCalculator[FrozenNetworks, EnsembleState]):
     def _lattice(self, frozen: FrozenNetworks, spins: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Forces (N, 3) and virial (3, 3) of the mean energy."""
         vectors = frozen.pairs.vectors.detach().requires_grad_(True)
-        moved = Pairs(frozen.pairs.first, frozen.pairs.second, vectors, frozen.pairs.sites)
-        graph = SparseGraph(moved, self.card.network.basis())
+        rows, config = frozen.pairs.rows, self.card.network
+        graph = Graph(Pairs(rows, vectors), config.basis(), config.degree)
         energy = sum(network(graph, frozen.species, self._tensor(spins)).sum() for network in self.networks)
         assert isinstance(energy, Tensor)
         if not len(vectors):
             return np.zeros_like(spins), np.zeros((3, 3))
         (tension,) = torch.autograd.grad(energy, vectors)
         pull = tension.to(torch.float64) * (self.card.energy_scale / len(self.networks))
-        forces = pull.new_zeros((frozen.pairs.sites, 3)).index_add(0, moved.first, pull).index_add(0, moved.second, -pull)
+        forces = pull.new_zeros((rows.sites, 3)).index_add(0, rows.first, pull).index_add(0, rows.second, -pull)
         virial = pull.T @ vectors.detach().to(torch.float64)
         return forces.cpu().numpy(), virial.cpu().numpy()
 

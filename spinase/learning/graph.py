@@ -1,12 +1,7 @@
-"""Pairs of sites as a network sees them: radial functions and directions, and sums over neighbours.
-
-Two forms with one interface: :class:`SparseGraph` for any magnet, :class:`DenseGraph` for batches of small boxes of one
-size, where most sites are neighbours and matrix products are fastest (training).
-"""
+"""Pairs of sites as a network sees them: radial functions, lattice harmonics, and sums over neighbours."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,6 +10,7 @@ import torch
 from torch import Tensor
 
 from spinase.geometry import Bonds, Geometry, find_bonds
+from spinase.learning.neighbour_sums import Form, Rows, neighbour_sum
 
 
 @dataclass(frozen=True)
@@ -42,14 +38,12 @@ class RadialBasis:
         return torch.exp(-0.5 * ((1.0 / distances[:, None] - centres) / width) ** 2) * switch[:, None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pairs:
-    """Directed pairs: site `first` (P,) feels `second` (P,) along `vectors` (P, 3) = r_second - r_first; `sites` in all."""
+    """Directed pairs by rows, along `vectors` (P, 3) = r_second - r_first."""
 
-    first: Tensor
-    second: Tensor
+    rows: Rows
     vectors: Tensor
-    sites: int
 
 
 def pairs_from(bonds: Bonds, sites: int, dtype: torch.dtype, device: torch.device | str = "cpu") -> Pairs:
@@ -58,12 +52,9 @@ def pairs_from(bonds: Bonds, sites: int, dtype: torch.dtype, device: torch.devic
     second = np.concatenate([bonds.second, bonds.first])
     vectors = np.concatenate([bonds.vectors, -bonds.vectors])
     order = np.argsort(first, kind="stable")
-    return Pairs(
-        torch.from_numpy(first[order]).to(device),
-        torch.from_numpy(second[order]).to(device),
-        torch.from_numpy(vectors[order]).to(device, dtype),
-        sites,
-    )
+    starts = np.concatenate([[0], np.cumsum(np.bincount(first, minlength=sites))])
+    rows = Rows(*(torch.from_numpy(part).to(device) for part in (starts, first[order], second[order])))
+    return Pairs(rows, torch.from_numpy(vectors[order]).to(device, dtype))
 
 
 def pairs_of(geometry: Geometry, cutoff: float, dtype: torch.dtype = torch.float32) -> Pairs:
@@ -71,29 +62,22 @@ def pairs_of(geometry: Geometry, cutoff: float, dtype: torch.dtype = torch.float
     return pairs_from(find_bonds(geometry, cutoff), len(geometry), dtype)
 
 
-class Graph(ABC):
-    """Filters on pairs and sums over neighbours.  Node tensors are (sites, channels, components)."""
-
-    @abstractmethod
-    def scalar_filter(self, weights: Tensor) -> Tensor:
-        """sum_v s_v(r) W_vc on every pair, for `weights` (count, channels)."""
-
-    @abstractmethod
-    def vector_filter(self, weights: Tensor) -> Tensor:
-        """sum_v s_v(r) W_vc r_a/r on every pair, direction by direction."""
-
-    @abstractmethod
-    def tensor_filter(self, weights: Tensor) -> Tensor:
-        """sum_v s_v(r) W_vc Y_a(r/r) with the five quadrupoles Y_a."""
-
-    @abstractmethod
-    def sum(self, filters: Tensor, nodes: Tensor) -> Tensor:
-        """Filter times the neighbour's tensor, summed over neighbours: (sites, channels, directions * components)."""
+def joined(boxes: Sequence[Pairs]) -> Pairs:
+    """Several magnets as one that falls apart: the sites of the second follow those of the first, and so on."""
+    sites = np.cumsum([0, *(box.rows.sites for box in boxes)]).tolist()
+    pairs = np.cumsum([0, *(len(box.vectors) for box in boxes)]).tolist()
+    starts = [box.rows.starts[:-1] + pair for box, pair in zip(boxes, pairs, strict=False)]
+    end = boxes[0].rows.starts.new_tensor([pairs[-1]])
+    first, second = (
+        torch.cat([getattr(box.rows, part) + site for box, site in zip(boxes, sites, strict=False)])
+        for part in ("first", "second")
+    )
+    return Pairs(Rows(torch.cat([*starts, end]), first, second), torch.cat([box.vectors for box in boxes]))
 
 
-def quadrupoles(vectors: Tensor) -> Tensor:
-    """Five traceless products Q of the components of `vectors` (..., 3): Q(u).Q(v) = (u.v)^2 - u^2 v^2/3."""
-    x, y, z = vectors.unbind(-1)
+def quadrupoles(vectors: Tensor, dim: int = -1) -> Tensor:
+    """Five traceless products Q of the components of `vectors` along `dim`: Q(u).Q(v) = (u.v)^2 - u^2 v^2/3."""
+    x, y, z = vectors.unbind(dim)
     half = 1.0 / np.sqrt(2.0)
     return torch.stack(
         [
@@ -103,82 +87,41 @@ def quadrupoles(vectors: Tensor) -> Tensor:
             half * (x * x - y * y),
             (2.0 * z * z - x * x - y * y) / np.sqrt(6.0),
         ],
-        dim=-1,
+        dim=dim,
     )
 
 
-class SparseGraph(Graph):
-    """Sums over a list of pairs."""
+class Graph:
+    """Radial functions and lattice harmonics (1, r/r, Q(r/r)) of pairs.
 
-    def __init__(self, pairs: Pairs, basis: RadialBasis) -> None:
-        self.pairs = pairs
+    Parameters
+    ----------
+    pairs : Pairs
+        Pairs within the cutoff.
+    basis : RadialBasis
+        Radial functions.
+    degree : int
+        Highest degree of the harmonics: 0, 1 or 2.
+    compiled : bool
+        Compiled loops on the CPU; else plain torch.
+    """
+
+    def __init__(self, pairs: Pairs, basis: RadialBasis, degree: int = 2, compiled: bool = True) -> None:
+        self.pairs, self.degree, self.compiled = pairs, degree, compiled
         distances = pairs.vectors.norm(dim=1)
         self.radial = basis(distances)
-        self.directions = pairs.vectors / distances[:, None]
+        directions = pairs.vectors / distances[:, None]
+        parts = [torch.ones_like(directions[:, :1]), directions, quadrupoles(directions)]
+        self.harmonics = torch.cat(parts[: degree + 1], dim=1)
 
-    def scalar_filter(self, weights: Tensor) -> Tensor:
-        """(P, 1, channels)."""
-        return (self.radial @ weights)[:, None, :]
+    def filters(self, weights: Tensor) -> Tensor:
+        """sum_v s_v(r) W[l, v, c] on every pair, (P, degrees, C), for `weights` (degrees, radial, C)."""
+        degrees, radial, channels = weights.shape
+        return (self.radial @ weights.transpose(0, 1).reshape(radial, -1)).reshape(-1, degrees, channels)
 
-    def vector_filter(self, weights: Tensor) -> Tensor:
-        """(P, 3, channels)."""
-        return (self.radial @ weights)[:, None, :] * self.directions[:, :, None]
-
-    def tensor_filter(self, weights: Tensor) -> Tensor:
-        """(P, 5, channels)."""
-        return (self.radial @ weights)[:, None, :] * quadrupoles(self.directions)[:, :, None]
-
-    def sum(self, filters: Tensor, nodes: Tensor) -> Tensor:
-        """Gather, multiply, add at the first site."""
-        sites, channels, components = nodes.shape
-        terms = filters.transpose(1, 2)[:, :, :, None] * nodes[self.pairs.second][:, :, None, :]
-        out = nodes.new_zeros((sites, channels, filters.shape[1], components))
-        return out.index_add(0, self.pairs.first, terms).flatten(2)
-
-
-class DenseGraph(Graph):
-    """Sums as products of (sites x sites) matrices over a batch of boxes with the same number of sites."""
-
-    def __init__(self, boxes: Sequence[Pairs], basis: RadialBasis) -> None:
-        self.boxes, self.box_sites = len(boxes), boxes[0].sites
-        places, radial, directions = [], [], []
-        for b, pairs in enumerate(boxes):
-            distances = pairs.vectors.norm(dim=1)
-            places.append((b * pairs.sites + pairs.first) * pairs.sites + pairs.second)
-            radial.append(basis(distances))
-            directions.append(pairs.vectors / distances[:, None])
-        place, values, units = torch.cat(places), torch.cat(radial), torch.cat(directions)
-        self.radial = self._spread(place, values[:, None, :])
-        self._vectors = self._spread(place, values[:, None, :] * units[:, :, None])
-        self._tensors = self._spread(place, values[:, None, :] * quadrupoles(units)[:, :, None])
-
-    def _spread(self, place: Tensor, values: Tensor) -> Tensor:
-        """Sum over the images of every pair; radial functions first: (count, boxes * directions * sites * sites)."""
-        _, directions, count = values.shape
-        square = self.box_sites**2
-        out = values.new_zeros((self.boxes * square, directions * count))
-        out = out.index_add(0, place, values.flatten(1)).reshape(self.boxes, square, directions, count)
-        return out.permute(3, 0, 2, 1).reshape(count, -1)
-
-    def _matrices(self, entries: Tensor, weights: Tensor) -> Tensor:
-        """(channels, boxes, directions, sites, sites): in this order nothing is copied."""
-        return (weights.T @ entries).reshape(weights.shape[1], self.boxes, -1, self.box_sites, self.box_sites)
-
-    def scalar_filter(self, weights: Tensor) -> Tensor:
-        """One matrix for each channel."""
-        return self._matrices(self.radial, weights)
-
-    def vector_filter(self, weights: Tensor) -> Tensor:
-        """Three matrices for each channel."""
-        return self._matrices(self._vectors, weights)
-
-    def tensor_filter(self, weights: Tensor) -> Tensor:
-        """Five matrices for each channel."""
-        return self._matrices(self._tensors, weights)
-
-    def sum(self, filters: Tensor, nodes: Tensor) -> Tensor:
-        """Matrix products, box by box."""
-        _, channels, components = nodes.shape
-        columns = nodes.reshape(self.boxes, self.box_sites, channels, components).permute(2, 0, 1, 3)
-        out = filters @ columns[:, :, None]  # channels, boxes, directions, sites, components
-        return out.permute(1, 3, 0, 2, 4).reshape(self.boxes * self.box_sites, channels, -1)
+    def sum(self, filters: Tensor, sent: Tensor) -> Tensor:
+        """Filter times harmonic times what the neighbour sends (N, components, C), (N, harmonics, components, C)."""
+        highest = filters.shape[1] - 1
+        degrees = tuple(degree for degree in range(highest + 1) for _ in range(2 * degree + 1))
+        harmonics = self.harmonics[:, : len(degrees)]
+        return neighbour_sum(Form(self.pairs.rows, degrees), filters, harmonics, sent, self.compiled)

@@ -20,10 +20,9 @@ from torch import Tensor, nn
 
 from spinase.errors import ModelError
 from spinase.geometry import Geometry
-from spinase.learning.graph import DenseGraph, Graph, Pairs, SparseGraph, pairs_of
+from spinase.learning.graph import Graph, Pairs, joined, pairs_of
 from spinase.learning.network import MagneticHIPNN, energy_and_field
 
-_DENSE_FROM = 0.15  # part of all pairs of sites that are neighbours from which matrix products are faster
 _KEPT_GEOMETRIES = 20_000
 
 
@@ -64,7 +63,8 @@ class PaddedMagnet(nn.Module):
         real = species > 0
         dtype = self.network.embedding.weight.dtype
         boxes = [self._pairs(species[b], positions[b], cells[b], dtype) for b in range(len(species))]
-        graph = self._graph(boxes)
+        config = self.network.config
+        graph = Graph(joined(boxes), config.basis(), config.degree)
         kinds = self._kinds(species[real])
         with torch.enable_grad():
             own = spins[real].to(dtype).detach().requires_grad_(True)
@@ -97,21 +97,7 @@ class PaddedMagnet(nn.Module):
                 self._kept.popitem(last=False)
         found = self._kept[key]
         device = positions.device
-        return Pairs(found.first.to(device), found.second.to(device), found.vectors.to(device), found.sites)
-
-    def _graph(self, boxes: list[Pairs]) -> Graph:
-        basis, sites = self.network.config.basis(), boxes[0].sites
-        pairs = sum(len(box.first) for box in boxes)
-        if all(box.sites == sites for box in boxes) and pairs > _DENSE_FROM * len(boxes) * sites**2:
-            return DenseGraph(boxes, basis)
-        starts = np.cumsum([0, *(box.sites for box in boxes)])
-        joined = Pairs(
-            torch.cat([box.first + int(start) for box, start in zip(boxes, starts, strict=False)]),
-            torch.cat([box.second + int(start) for box, start in zip(boxes, starts, strict=False)]),
-            torch.cat([box.vectors for box in boxes]),
-            int(starts[-1]),
-        )
-        return SparseGraph(joined, basis)
+        return Pairs(found.rows.to(device), found.vectors.to(device))
 
 
 class MagnetNode(AutoKw, MultiNode):

@@ -2,17 +2,18 @@
 
 The energy is a sum over sites and over interaction layers (HIP-NN, N. Lubbers, J. S. Smith, K. Barros, arXiv:1710.00017).
 Spins enter as in the magnetic HIP-NN (arXiv:2606.10349, whose equations were not at hand in full: this is a reconstruction
-with tensor channels in the way of HIP-NN-TS, arXiv:2212.03195).  A layer sums over neighbours j, with radial filters w(r):
+with tensor channels in the way of HIP-NN-TS, arXiv:2212.03195).  Every site sends numbers z and spin vectors v: its own
+spin times a number in the first layer, and later also the spin vectors it has collected.  A layer sums over neighbours j,
+with radial filters w(r) and the harmonics 1, r/r, Q(r/r) of the direction, channel by channel:
 
-    A_i = sum w z_j                       scalars
-    M_i = sum w z_j s_j                   spin vectors
-    Q_i = sum w z_j Q(s_j)                spin quadrupoles
-    L_i = sum w z_j r/r,  D_i = sum w z_j Q(r/r)            lattice vectors and quadrupoles
-    T_i = sum w z_j r/r s_j,  C_i = sum w z_j Q(r/r) s_j    lattice tensors of spin vectors
+    A = sum w z,  L = sum w (r/r) z,  D = sum w Q(r/r) z            lattice tensors
+    M = sum w v,  T = sum w (r/r) v,  C = sum w Q(r/r) v            the same of spin vectors
+    B = sum w z Q(s_j)                                              spin quadrupoles
 
 and makes of them numbers that do not change when all spins, or the lattice, are rotated or mirrored, or time is reversed:
-A, s_i.M, M.M', s_i.Q.s_i, Q.Q', L.L', D.D', T.T', C.C', (s_i.T).(s_i.T)', L.(s_i.T), D.(s_i.C), (s_i.C).(s_i.C)', and
-(s_i.(M x M'))^2, with ' another mix of the channels.
+A, s.M, M.M, L.L, D.D, T.T, C.C, (s.T).(s.T), (s.C).(s.C), L.(s.T), D.(s.C), L.(T.M), D.(C.M), (s.(M x M'))^2, s.B.s, B.B,
+with ' the next channel.  With `spin_orbit`, only joint rotations of spins and lattice count: s.D.s, s.C.. (the trace over
+the neighbour's spin), and the chiral product (L.s)(tr T) - s.T.L are seen as well.
 """
 
 from __future__ import annotations
@@ -23,30 +24,43 @@ from torch import Tensor, nn
 
 from spinase.learning.graph import Graph, RadialBasis, quadrupoles
 
-_SPIN, _SPIN2, _LATTICE, _MIXED = "vectors", "quadrupoles", "lattice", "mixed"
 
-
-class NetworkConfig(BaseModel):
+class NetworkSize(BaseModel):
     """Size and channels of a network."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    species: tuple[int, ...] = Field(description="atomic numbers it knows")
     cutoff: float = Field(gt=0, description="range of a layer [length]")
     inner: float = Field(gt=0, description="shortest distance that is resolved [length]")
     radial: int = Field(12, ge=2, description="radial functions")
-    width: int = Field(24, ge=1, description="channels")
+    width: int = Field(32, ge=1, description="features of a site")
+    channels: int = Field(32, ge=1, description="channels of the sums over neighbours")
     layers: int = Field(2, ge=1, description="interaction layers")
     atom_layers: int = Field(2, ge=0, description="on-site layers after each of them")
-    neighbours: float = Field(12.0, gt=0, description="usual number of neighbours, a scale of the sums")
-    vectors: bool = Field(True, description="spin vectors M")
-    quadrupoles: bool = Field(True, description="spin quadrupoles Q")
-    lattice: bool = Field(True, description="lattice tensors L, D and those of spins T, C")
+    degree: int = Field(2, ge=0, le=2, description="highest degree of the lattice harmonics")
+    vectors: bool = Field(True, description="spin vectors")
+    quadrupoles: bool = Field(True, description="spin quadrupoles")
     chirality: bool = Field(True, description="squares of scalar chiralities")
+    spin_orbit: bool = Field(False, description="spins and lattice rotate only together")
+
+
+class NetworkConfig(NetworkSize):
+    """A network: its size, and what it knows of the magnet."""
+
+    species: tuple[int, ...] = Field(description="atomic numbers it knows")
+    neighbours: float = Field(12.0, gt=0, description="usual number of neighbours, a scale of the sums")
 
     def basis(self) -> RadialBasis:
         """The radial functions."""
         return RadialBasis(self.radial, self.inner, self.cutoff)
+
+    def invariants(self) -> int:
+        """Invariants of a layer, for each channel."""
+        degree, vectors = self.degree, self.vectors
+        count = 1 + degree + vectors * (2 + 4 * degree + self.chirality) + 2 * self.quadrupoles
+        if self.spin_orbit and vectors:
+            count += (degree >= 1) + 2 * (degree >= 2)
+        return count
 
 
 class MagneticHIPNN(nn.Module):
@@ -62,94 +76,131 @@ class MagneticHIPNN(nn.Module):
         super().__init__()
         self.config = config
         self.embedding = nn.Embedding(len(config.species), config.width)
-        self.interactions = nn.ModuleList(Interaction(config) for _ in range(config.layers))
+        self.interactions = nn.ModuleList(Interaction(config, k > 0) for k in range(config.layers))
         self.readouts = nn.ModuleList(nn.Linear(config.width, 1) for _ in range(config.layers + 1))
 
     def forward(self, graph: Graph, species: Tensor, spins: Tensor) -> Tensor:
         """Energies (N,) for species indices (N,) and free spin vectors (N, 3); zero rows are non-magnetic sites."""
         features = self.embedding(species)
         energy = self.readouts[0](features)
+        collected: Tensor | None = None
         for interaction, readout in zip(self.interactions, self.readouts[1:], strict=True):
-            features = interaction(graph, features, spins)
+            features, collected = interaction(graph, features, spins, collected)
             energy = energy + readout(features)
         return energy[:, 0]
 
 
 class Interaction(nn.Module):
-    """One interaction layer and its on-site layers."""
+    """One interaction layer and its on-site layers.
 
-    def __init__(self, config: NetworkConfig) -> None:
+    Parameters
+    ----------
+    config : NetworkConfig
+        Size and channels.
+    passes_on : bool
+        Whether spin vectors of the layer before are sent.
+    """
+
+    def __init__(self, config: NetworkConfig, passes_on: bool) -> None:
         super().__init__()
-        self.config, width = config, config.width
-        kinds = ["scalar"]
-        kinds += [_SPIN] if config.vectors else []
-        kinds += [_SPIN2] if config.quadrupoles else []
-        kinds += ["lattice_vector", "lattice_tensor"] if config.lattice else []
-        kinds += ["mixed_vector", "mixed_tensor"] if config.lattice and config.vectors else []
-        self.filters = nn.ParameterDict(
-            {kind: nn.Parameter(torch.randn(config.radial, width) / config.neighbours**0.5) for kind in kinds}
-        )
-        self.senders = nn.ModuleDict({kind: nn.Linear(width, width, bias=False) for kind in kinds})
-        self.mixers = nn.ModuleDict({kind: nn.Linear(width, width, bias=False) for kind in kinds if kind != "scalar"})
-        self.collect = nn.Linear(self._invariants() * width, width)
+        self.config, width, channels = config, config.width, config.channels
+        scale = config.neighbours**-0.5
+        self.filters = nn.Parameter(torch.randn(config.degree + 1, config.radial, channels) * scale)
+        self.send = nn.Linear(width, channels, bias=False)
+        if config.vectors:
+            self.send_spin = nn.Linear(width, channels, bias=False)
+        if config.vectors and passes_on:
+            self.gate = nn.Linear(width, channels)
+            self.pass_on = nn.Linear(channels, channels, bias=False)
+        if config.quadrupoles:
+            self.quadrupole_filters = nn.Parameter(torch.randn(1, config.radial, channels) * scale)
+            self.send_quadrupole = nn.Linear(width, channels, bias=False)
+        self.collect = nn.Linear(config.invariants() * channels, width)
         self.own = nn.Linear(width, width)
         self.atoms = nn.ModuleList(nn.Linear(width, width) for _ in range(config.atom_layers))
         self.activation = nn.SiLU()
 
-    def _invariants(self) -> int:
-        c = self.config
-        count = 1 + 2 * c.vectors + 2 * c.quadrupoles + 2 * c.lattice
-        count += 6 * (c.lattice and c.vectors)
-        return count + (c.chirality and c.vectors)
-
-    def forward(self, graph: Graph, features: Tensor, spins: Tensor) -> Tensor:
-        """New features (N, width)."""
-        invariants = self._of_spins(graph, features, spins)
-        if self.config.lattice:
-            invariants += self._of_the_lattice(graph, features, spins)
-        new = self.activation(self.own(features) + self.collect(torch.cat(invariants, dim=1)))
+    def forward(
+        self, graph: Graph, features: Tensor, spins: Tensor, collected: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """New features (N, width), and the spin vectors M of this layer (N, 3, channels)."""
+        sums = graph.sum(graph.filters(self.filters), self._sent(features, spins, collected))
+        found = _lattice_invariants(sums)
+        vectors = sums[:, 0, 1:] if self.config.vectors else None
+        if self.config.vectors:
+            found += _spin_invariants(sums, spins, self.config)
+        if self.config.quadrupoles:
+            own = quadrupoles(spins)[:, :, None]
+            sent = self.send_quadrupole(features)[:, None] * own
+            tensors = graph.sum(graph.filters(self.quadrupole_filters), sent)[:, 0]
+            found += [(tensors * own).sum(1), (tensors * tensors).sum(1)]
+        new = self.activation(self.own(features) + self.collect(torch.cat(found, dim=1)))
         for layer in self.atoms:
             new = new + self.activation(layer(new))
-        return new
+        return new, vectors
 
-    def _sum(self, graph: Graph, kind: str, filters: Tensor, features: Tensor, components: Tensor | None) -> Tensor:
-        sent = self.senders[kind](features)[:, :, None]
-        return graph.sum(filters, sent if components is None else sent * components[:, None, :])
+    def _sent(self, features: Tensor, spins: Tensor, collected: Tensor | None) -> Tensor:
+        """z, and spin vectors where they are asked for, (N, 1 or 4, channels)."""
+        numbers = self.send(features)[:, None]
+        if not self.config.vectors:
+            return numbers
+        vectors = self.send_spin(features)[:, None] * spins[:, :, None]
+        if collected is not None:
+            vectors = vectors + torch.tanh(self.gate(features))[:, None] * self.pass_on(collected)
+        return torch.cat([numbers, vectors], dim=1)
 
-    def _mix(self, kind: str, tensor: Tensor) -> Tensor:
-        """Another combination of the channels."""
-        return self.mixers[kind](tensor.transpose(1, 2)).transpose(1, 2)
 
-    def _of_spins(self, graph: Graph, features: Tensor, spins: Tensor) -> list[Tensor]:
-        config = self.config
-        out = [self._sum(graph, "scalar", graph.scalar_filter(self.filters["scalar"]), features, None)[:, :, 0]]
-        if config.vectors:
-            vectors = self._sum(graph, _SPIN, graph.scalar_filter(self.filters[_SPIN]), features, spins)
-            mixed = self._mix(_SPIN, vectors)
-            out += [(vectors * spins[:, None, :]).sum(2), (vectors * mixed).sum(2)]
-            if config.chirality:
-                out.append((torch.linalg.cross(vectors, mixed) * spins[:, None, :]).sum(2) ** 2)
-        if config.quadrupoles:
-            own = quadrupoles(spins)
-            tensors = self._sum(graph, _SPIN2, graph.scalar_filter(self.filters[_SPIN2]), features, own)
-            out += [(tensors * own[:, None, :]).sum(2), (tensors * self._mix(_SPIN2, tensors)).sum(2)]
-        return out
+def _lattice_invariants(sums: Tensor) -> list[Tensor]:
+    """A, L.L, D.D, each (N, channels)."""
+    found = [sums[:, 0, 0]]
+    for part in _degrees(sums):
+        lattice = part[:, :, 0]
+        found.append((lattice * lattice).sum(1))
+    return found
 
-    def _of_the_lattice(self, graph: Graph, features: Tensor, spins: Tensor) -> list[Tensor]:
-        out = []
-        for lattice, mixed, make in (
-            ("lattice_vector", "mixed_vector", graph.vector_filter),
-            ("lattice_tensor", "mixed_tensor", graph.tensor_filter),
-        ):
-            directions = self._sum(graph, lattice, make(self.filters[lattice]), features, None)
-            out.append((directions * self._mix(lattice, directions)).sum(2))
-            if not self.config.vectors:
-                continue
-            both = self._sum(graph, mixed, make(self.filters[mixed]), features, spins)
-            out.append((both * self._mix(mixed, both)).sum(2))
-            along = (both.unflatten(2, (-1, 3)) * spins[:, None, None, :]).sum(3)
-            out += [(along * directions).sum(2), (along * along).sum(2)]
-        return out
+
+def _spin_invariants(sums: Tensor, spins: Tensor, config: NetworkConfig) -> list[Tensor]:
+    """Numbers from the spin vectors M, T, C, the own spin and the lattice tensors."""
+    own = spins[:, :, None]
+    vectors = sums[:, 0, 1:]
+    found = [(own * vectors).sum(1), (vectors * vectors).sum(1)]
+    if config.chirality:
+        found.append((torch.linalg.cross(vectors, vectors.roll(1, 2), dim=1) * own).sum(1) ** 2)
+    for part in _degrees(sums):
+        lattice, both = part[:, :, 0], part[:, :, 1:]
+        along = (both * own[:, None]).sum(2)
+        found += [(both * both).sum((1, 2)), (along * along).sum(1), (along * lattice).sum(1)]
+        found.append(((both * vectors[:, None]).sum(2) * lattice).sum(1))
+    if config.spin_orbit:
+        found += _joint_invariants(sums, spins)
+    return found
+
+
+def _degrees(sums: Tensor) -> list[Tensor]:
+    """The harmonics of degrees 1 and 2, as far as they are there."""
+    return [sums[:, degree**2 : (degree + 1) ** 2] for degree in (1, 2) if sums.shape[1] > degree**2]
+
+
+def _joint_invariants(sums: Tensor, spins: Tensor) -> list[Tensor]:
+    """Numbers that only joint rotations of spins and lattice leave alone."""
+    own, found = spins[:, :, None], []
+    for part in _degrees(sums):
+        lattice, both = part[:, :, 0], part[:, :, 1:]
+        if lattice.shape[1] == 3:
+            trace = both.diagonal(dim1=1, dim2=2).sum(2)
+            crossed = (both * own[:, :, None]).sum(1)
+            found.append((lattice * own).sum(1) * trace - (crossed * lattice).sum(1))
+        else:
+            found.append((lattice * quadrupoles(spins)[:, :, None]).sum(1))
+            found.append((both * _polarized(spins)[..., None]).sum((1, 2)))
+    return found
+
+
+def _polarized(spins: Tensor) -> Tensor:
+    """q with sum_a q[m, a] v_a = the product of `spins` and v in Q_m, (N, 5, 3): Q(s) where v = s."""
+    axes = torch.eye(3, dtype=spins.dtype, device=spins.device)
+    both = quadrupoles(spins[:, None] + axes) - quadrupoles(spins)[:, None] - quadrupoles(axes)
+    return 0.5 * both.transpose(1, 2)
 
 
 def energy_and_field(

@@ -46,6 +46,9 @@ class QuenchTable(BaseModel):
     damping: float = Field(0.1, ge=0, description="Gilbert damping")
     kT: float = Field(0.0, ge=0, description="temperature of the spin bath [energy]")  # noqa: N815
     integrator: str = Field("sib", description="integrator")
+    driver: dict[str, Any] | None = Field(
+        None, description="style = a calculator, and its options, that moves the spins; without: the teacher"
+    )
 
     @model_validator(mode="after")
     def _ascending(self) -> QuenchTable:
@@ -193,11 +196,17 @@ def _configurations(config: LabelInput, atoms: SpinAtoms, rng: np.random.Generat
 
 
 def _quench(quench: QuenchTable, atoms: SpinAtoms, rng: np.random.Generator) -> Iterator[str]:
+    """The spins are moved by the driver, and labelled by the teacher."""
+    teacher = atoms.calc
+    driver = build_calculator(quench.driver, "[quench] driver") if quench.driver else teacher
+    atoms.calc = driver
     dynamics = LLGDynamics(
         atoms, quench.timestep, damping=quench.damping, kT=quench.kT, integrator=quench.integrator, rng=rng, probe=False
     )
     for time in quench.times:
+        atoms.calc = driver
         dynamics.run(round(time / quench.timestep) - dynamics.nsteps)
+        atoms.calc = teacher
         yield "quench"
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from ase.optimize import FIRE
+from doubtful import Doubtful
 
 from spinase import SpinAtoms
 from spinase.calculators import HeisenbergCalculator, HIPNNCalculator, SpinSumCalculator, ZeemanCalculator
@@ -106,28 +107,31 @@ def test_the_bound_is_compared_with_what_was_asked(statistic: str, relative: boo
         assert (guard.alarm is not None) is over
 
 
-def drifting() -> tuple[LLGDynamics, float, int]:
-    """Dynamics, a bound that its largest bar passes, and after how many looks (one each two steps) that is first."""
-    atoms, seen = magnet(), []
-    trial = LLGDynamics(atoms, 0.5, damping=0.5)
+LOOK = 3  # after so many looks the bound below is exceeded
+
+
+def drifting() -> tuple[LLGDynamics, float]:
+    """Dynamics, and a bound that its largest bar passes between two looks, one each two steps."""
+    atoms, seen = magnet(Doubtful((0.0, 0.0, 1.0))), []
+    trial = LLGDynamics(atoms, 0.1, damping=0.5)
     trial.attach(lambda: seen.append(bars(atoms).max()), 2)
-    trial.run(24)
-    look = next(k for k in range(2, len(seen)) if seen[k] > max(seen[:k]) + 1e-6)
-    return LLGDynamics(magnet(), 0.5, damping=0.5), 0.5 * float(seen[look] + max(seen[:look])), look
+    trial.run(2 * LOOK)
+    again = magnet(Doubtful((0.0, 0.0, 1.0)))
+    return LLGDynamics(again, 0.1, damping=0.5), 0.5 * float(seen[LOOK] + seen[LOOK - 1])
 
 
 def test_it_stops_a_driver_where_the_bound_is_passed() -> None:
-    dynamics, bound, look = drifting()
+    dynamics, bound = drifting()
     log = io.StringIO()
     ErrorBarGuard(bound).watch(dynamics, every=2, logfile=log)
     with pytest.raises(
-        OutOfDomainError, match=rf"the error bar of spin \d+ is .* above the bound .* after {2 * look} steps"
+        OutOfDomainError, match=rf"the error bar of spin \d+ is .* above the bound .* after {2 * LOOK} steps"
     ):
         dynamics.run(24)
-    assert dynamics.nsteps == 2 * look
+    assert dynamics.nsteps == 2 * LOOK
     assert bars(dynamics.atoms).max() > bound  # the atoms are those that were looked at
     lines = log.getvalue().splitlines()
-    assert len(lines) == look + 2
+    assert len(lines) == LOOK + 2
     assert float(lines[-1].split()[1]) == pytest.approx(bars(dynamics.atoms).max(), rel=1e-5)
 
 
@@ -142,8 +146,8 @@ def test_it_watches_relaxations_too() -> None:
 
 
 def test_it_warns_once_if_that_is_asked_for() -> None:
-    dynamics, bound, _ = drifting()
-    ErrorBarGuard(0.5 * bound, action="warn").watch(dynamics, every=2)
+    dynamics, bound = drifting()
+    ErrorBarGuard(bound, action="warn").watch(dynamics, every=2)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         dynamics.run(24)
@@ -196,11 +200,10 @@ seed = 3
 [atoms]
 disordered = { sites = 16 }
 [calculator]
-style = "hipnn"
-model = "MODEL"
+CALCULATOR
 [[stage]]
 steps = 60
-timestep = 0.5
+timestep = 0.05
 damping = 0.5
 [[observer]]
 style = "error-bar"
@@ -213,42 +216,49 @@ every = 10
 """
 
 
-def written(tmp_path: Path, extra: str = "", **notes: object) -> Path:
-    networks, card = model(**notes)
-    save_model(tmp_path / "model.npz", networks, card)
-    text = RUN.replace("MODEL", str(tmp_path / "model.npz")).replace("every = 4", f"every = 4\n{extra}")
-    path = tmp_path / "guarded.toml"
-    path.write_text(text)
+LEARNED = 'style = "hipnn"\nmodel = "model.npz"'
+DOUBTFUL = 'style = "doubtful:Doubtful"\nfield = [0.0, 0.0, 1.0]'
+
+
+def written(folder: Path, calculator: str, extra: str = "") -> Path:
+    path = folder / "guarded.toml"
+    path.write_text(RUN.replace("CALCULATOR", calculator).replace("every = 4", f"every = 4\n{extra}"))
     return path
 
 
 def test_input_files_record_bars_and_stop_with_everything_readable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    whole = read_run(run_file(written(tmp_path)))
+    whole = read_run(run_file(written(tmp_path, DOUBTFUL)))
     series = whole.observables["error-bar"]["largest"]
     assert list(series.steps) == list(range(0, 61, 4))
     assert series.unit == "t/|m|"
-    over = next(k for k in range(2, len(series.values)) if series.values[k] > series.values[:k].max() + 1e-6)
-    bound = 0.5 * (series.values[over] + series.values[:over].max())
-    stop = 4 * over
+    stop, bound = 28, 0.5 * (series.values[6] + series.values[7])
     (tmp_path / "guarded_run").rename(tmp_path / "whole")
     with pytest.raises(OutOfDomainError, match=rf"above the bound .* at step {stop}.*spinase learn.*guarded_run is written"):
-        run_file(written(tmp_path, f"bound = {bound}"))
+        run_file(written(tmp_path, DOUBTFUL, f"bound = {bound}"))
     cut = read_run(tmp_path / "guarded_run" / "run.h5")
-    assert list(cut.steps) == sorted({*range(0, stop + 1, 10), stop})  # the offending frame is there, too
-    np.testing.assert_array_equal(cut.observables["error-bar"]["largest"].values, series.values[: over + 1])
-    np.testing.assert_array_equal(
-        cut.observables["torque"]["rms"].values, whole.observables["torque"]["rms"].values[: stop + 1]
-    )
-    last = cut.atoms(-1)
-    last.calc = HIPNNCalculator(tmp_path / "model.npz")
-    assert bars(last).max() == pytest.approx(series.values[over], rel=1e-6)
+    assert list(cut.steps) == [0, 10, 20, stop]  # the offending frame is there, too
+    np.testing.assert_array_equal(cut.observables["error-bar"]["largest"].values, series.values[:8])
+    torques = whole.observables["torque"]["rms"].values
+    np.testing.assert_array_equal(cut.observables["torque"]["rms"].values, torques[: stop + 1])
+    assert bars(magnet_of(cut.atoms(-1))).max() == pytest.approx(series.values[7])
     log = (tmp_path / "guarded_run" / "log.txt").read_text().splitlines()
     assert int(log[-1].split()[0]) == stop
 
 
-def test_input_files_refuse_models_without_bars_before_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def magnet_of(atoms: SpinAtoms) -> SpinAtoms:
+    atoms.calc = Doubtful((0.0, 0.0, 1.0))
+    return atoms
+
+
+def test_input_files_take_model_files_and_refuse_those_without_bars(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    save_model(tmp_path / "model.npz", *model(calibration=None))
     with pytest.raises(ModelError, match="no calibrated error bars"):
-        run_file(written(tmp_path, calibration=None))
+        run_file(written(tmp_path, LEARNED))
     assert not (tmp_path / "guarded_run").exists()
+    save_model(tmp_path / "model.npz", *model())
+    run = read_run(run_file(written(tmp_path, LEARNED), ("stage.0.steps=4",)))
+    last = run.atoms(-1)
+    last.calc = HIPNNCalculator(tmp_path / "model.npz")
+    assert run.observables["error-bar"]["largest"].values[-1] == pytest.approx(bars(last).max(), rel=1e-6)

@@ -11,7 +11,7 @@ import torch
 from spinase import SpinAtoms
 from spinase.atoms import geometry_of, get_spins
 from spinase.errors import ModelError
-from spinase.learning.graph import SparseGraph, pairs_of
+from spinase.learning.graph import Graph, pairs_of
 from spinase.learning.network import MagneticHIPNN, NetworkConfig, energy_and_field
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -37,7 +37,7 @@ def padded(magnets: list[SpinAtoms]) -> tuple[torch.Tensor, ...]:
 
 def direct(net: MagneticHIPNN, atoms: SpinAtoms) -> tuple[float, np.ndarray]:
     """Energy and tangent field of the plain core."""
-    graph = SparseGraph(pairs_of(geometry_of(atoms), 2.0, torch.float64), CONFIG.basis())
+    graph = Graph(pairs_of(geometry_of(atoms), 2.0, torch.float64), CONFIG.basis())
     kinds = torch.tensor([CONFIG.species.index(number) for number in atoms.numbers])
     energies, field = energy_and_field(net, graph, kinds, torch.tensor(get_spins(atoms)))
     spins, field_ = get_spins(atoms), field.numpy()

@@ -77,6 +77,22 @@ def test_labels_are_what_the_calculator_says(tmp_path: Path) -> None:
     assert np.mean(quenched) < 0
 
 
+def test_another_calculator_may_move_the_spins(tmp_path: Path) -> None:
+    """Labels stay the teacher's; with the teacher as driver nothing changes; with a still one neither do the spins."""
+    alone = make(tmp_path)
+    teacher = INPUT[INPUT.index("style") : INPUT.index("[quench]")].strip().splitlines()
+    driver = f"driver = {{ {', '.join(teacher)} }}\n"
+    copied = tmp_path / "driven.toml"
+    copied.write_text(INPUT + driver)
+    assert same(alone, label_file(copied, options=LabelOptions(tmp_path / "driven.h5")))
+    copied.write_text(INPUT + 'driver = { style = "uniaxial", strength = 0.0 }\n')
+    parts, _ = read_labels(label_file(copied, options=LabelOptions(tmp_path / "still.h5")))
+    others, _ = read_labels(alone)
+    np.testing.assert_allclose(parts[0].moments[3], parts[0].moments[2], atol=1e-12)
+    assert parts[0].energies[0] == others[0].energies[0]
+    assert np.abs(parts[0].magnetic_forces[3]).max() > 0.1
+
+
 def test_any_number_of_workers_gives_the_same_labels(tmp_path: Path) -> None:
     alone = make(tmp_path)
     assert not list(tmp_path.glob("*_parts"))

@@ -6,25 +6,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from spinase.learning.network import NetworkSize
 from spinase.run.config import read_table
 from spinase.styles import validated
-
-
-class NetworkTable(BaseModel):
-    """Size and channels of the network; the species and the usual number of neighbours come from the data."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    cutoff: float = Field(gt=0, description="range of a layer [length]")
-    inner: float = Field(gt=0, description="shortest distance that is resolved [length]")
-    radial: int = Field(12, ge=2, description="radial functions")
-    width: int = Field(24, ge=1, description="channels")
-    layers: int = Field(2, ge=1, description="interaction layers")
-    atom_layers: int = Field(2, ge=0, description="on-site layers after each of them")
-    vectors: bool = Field(True, description="spin vectors")
-    quadrupoles: bool = Field(True, description="spin quadrupoles")
-    lattice: bool = Field(True, description="lattice tensors and those of spins")
-    chirality: bool = Field(True, description="squares of scalar chiralities")
 
 
 class Recipe(BaseModel):
@@ -35,7 +19,7 @@ class Recipe(BaseModel):
     name: str = Field(description="name of the model")
     labels: str = Field(description="label file (HDF5), relative to the recipe")
     seed: int = Field(0, ge=0, description="seed of weights, splits and batches")
-    network: NetworkTable
+    network: NetworkSize
     epochs: int = Field(ge=1, description="passes over the training data")
     batch: int = Field(16, ge=1, description="configurations in a batch")
     learning_rate: float = Field(3e-3, gt=0, description="largest learning rate; it falls to zero as a cosine")

@@ -67,7 +67,7 @@ radial = 5
 width = 4
 layers = 1
 atom_layers = 1
-lattice = false
+degree = 0
 quadrupoles = false
 chirality = false
 """

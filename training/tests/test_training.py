@@ -57,7 +57,8 @@ radial = 8
 width = 8
 layers = 1
 atom_layers = 1
-lattice = false
+channels = 8
+degree = 0
 quadrupoles = false
 chirality = false
 """

@@ -54,7 +54,7 @@ radial = 6
 width = 5
 layers = 1
 atom_layers = 1
-lattice = false
+degree = 0
 quadrupoles = false
 chirality = false
 """
