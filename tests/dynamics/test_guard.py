@@ -20,7 +20,7 @@ from spinase.io import read_run
 from spinase.learning.calibration import calibrate
 from spinase.learning.model_file import ModelCard, save_model
 from spinase.learning.network import MagneticHIPNN, NetworkConfig
-from spinase.run import run_file
+from spinase.run import RunOptions, run_file
 
 CONFIG = NetworkConfig(species=(26,), cutoff=2.0, inner=0.7, width=6, radial=6, layers=1)
 CALIBRATION = calibrate([np.linspace(0.1, 2.0, 50)] * 20, [np.full(50, 0.1)] * 20, floor=0.01)
@@ -213,6 +213,7 @@ style = "torque"
 every = 1
 [output]
 every = 10
+checkpoint_every = 20
 """
 
 
@@ -244,6 +245,11 @@ def test_input_files_record_bars_and_stop_with_everything_readable(tmp_path: Pat
     assert bars(magnet_of(cut.atoms(-1))).max() == pytest.approx(series.values[7])
     log = (tmp_path / "guarded_run" / "log.txt").read_text().splitlines()
     assert int(log[-1].split()[0]) == stop
+    with pytest.raises(OutOfDomainError, match=f"at step {stop}"):  # from the checkpoint to the same place
+        run_file(tmp_path / "guarded.toml", options=RunOptions(restart=True))
+    again = read_run(tmp_path / "guarded_run" / "run.h5")
+    np.testing.assert_array_equal(again.moments, cut.moments)
+    assert (tmp_path / "guarded_run" / "log.txt").read_text().splitlines() == log
 
 
 def magnet_of(atoms: SpinAtoms) -> SpinAtoms:

@@ -14,7 +14,7 @@ from spinase_training import train as training
 from spinase_training.commands import learn
 from spinase_training.data import LEARNED
 from spinase_training.learn import LearnOptions, learn_file, read_rounds
-from spinase_training.loop import as_toml, read_loop
+from spinase_training.loop import as_toml, check_labels, read_loop
 from typer import Typer
 from typer.testing import CliRunner
 
@@ -23,7 +23,9 @@ from spinase.errors import InputError
 from spinase.io import read_labels, read_run
 from spinase.learning.model_file import load_model
 from spinase.run.build import build_calculator
-from spinase.run.config import read_table
+from spinase.run.config import read_input, read_table
+from spinase.run.label import LabelInput
+from spinase.styles import validated
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 app = Typer()
@@ -290,6 +292,16 @@ def test_tables_as_toml(tmp_path: Path) -> None:
     loop = read_loop(inputs(tmp_path), (), tmp_path / "out")
     seeds = {loop.run_overrides(number, run, tmp_path)[0] for number in range(3) for run in range(3)}
     assert len(seeds) == 9
+
+
+def test_the_example_is_a_good_input(tmp_path: Path) -> None:
+    example = Path(__file__).parents[1] / "recipes" / "active_learning" / "loop.toml"
+    loop = read_loop(example, (), tmp_path)
+    check_labels(loop, 20, {"teacher": json.dumps(loop.config.teacher)})
+    for name in ("labels", "check"):
+        given = validated(LabelInput, read_table(example.parent / f"{name}.toml")[0], name)
+        assert given.calculator == loop.config.teacher
+    assert read_input(example.parent / "run.toml")[0].calculator == loop.config.teacher
 
 
 def test_the_core_lists_the_commands() -> None:
