@@ -49,6 +49,22 @@ class FastFields(Protocol):
         ...
 
 
+@runtime_checkable
+class ErrorBars(Protocol):
+    """What a learned calculator says of its own errors."""
+
+    def error_bars(self, atoms: Atoms, coverage: float = 0.9) -> FloatArray:
+        """Error bars of the tangent fields, (N,), energy/moment, that cover a part `coverage` of the true errors.
+
+        Raises ModelError where there are none.
+        """
+        ...
+
+    def domain_problem(self, atoms: Atoms, margin: float = 0.02) -> str | None:
+        """What is wrong with the distances of the atoms, as those of the training were; None: nothing."""
+        ...
+
+
 class NotConservativeError(PropertyNotImplementedError):
     """An energy was asked of a driven calculator, whose magnetic forces are no gradient."""
 
@@ -135,6 +151,26 @@ def require_magnetic_forces(calc: Any) -> None:
             f"{type(calc).__name__} gives no magnetic_forces, so spins cannot be moved with it: use a spin calculator, "
             "or add one to it with SpinSumCalculator"
         )
+
+
+def error_bars_of(atoms: Atoms, coverage: float = 0.9) -> FloatArray:
+    """Error bars (N,) of the calculator's tangent fields, energy/moment (see :class:`ErrorBars`).
+
+    Raises
+    ------
+    ModelError
+        If the calculator has none, or none of this coverage.
+    """
+    calc = calculator_of(atoms)
+    if not isinstance(calc, ErrorBars):
+        raise ModelError(f"{type(calc).__name__} has no error bars: they belong to learned calculators (style 'hipnn')")
+    return calc.error_bars(atoms, coverage)
+
+
+def trained_domain_problem(atoms: Atoms, margin: float = 0.02) -> str | None:
+    """What is wrong with the distances of the atoms for their learned calculator; None if nothing (or not learned)."""
+    calc = calculator_of(atoms)
+    return calc.domain_problem(atoms, margin) if isinstance(calc, ErrorBars) else None
 
 
 def local_model_of(atoms: Atoms, lengths: FloatArray | None = None) -> LocalModel:

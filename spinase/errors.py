@@ -27,6 +27,10 @@ class UnstableDynamicsError(SpinaseError, RuntimeError):
     """A step of a driver went wrong: the time step is too large, or forces are not what they should be."""
 
 
+class OutOfDomainError(SpinaseError, RuntimeError):
+    """A learned magnet was taken where it does not know the answer: error bars above the bound, distances never trained."""
+
+
 class UnitMismatchError(SpinaseError, ValueError):
     """Atoms, calculator and driver do not share one unit system."""
 
@@ -57,6 +61,10 @@ class ModelFileError(SpinaseError, OSError):
 
 class AccuracyWarning(UserWarning):
     """A result is less accurate than was asked for."""
+
+
+class OutOfDomainWarning(AccuracyWarning):
+    """A learned magnet is where its error bars exceed the bound."""
 
 
 class CostWarning(UserWarning):

@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
-from spinase.atoms import get_moments
+from spinase.atoms import geometry_of, get_moments
 from spinase.calculators.base import SpinCalculator, per_moment, split_moments
 from spinase.calculators.options import OptionTable
 from spinase.errors import InvalidGeometryError, ModelError, ModelFileError
 from spinase.geometry import Bonds, Geometry, NeighbourCache
+from spinase.learning.calibration import Calibration
+from spinase.learning.domain import too_close
 from spinase.learning.frozen_engine import EngineGraph, FrozenEngine, supports
 from spinase.learning.graph import Graph, Pairs, pairs_from
 from spinase.learning.hippynn_files import networks_from_hippynn
@@ -296,6 +298,35 @@ class HIPNNCalculator(SpinCalculator[FrozenNetworks, EnsembleState]):
         fields = self._state.gradients / np.where(lengths > 0.0, lengths, np.inf)[:, None]
         tangent = fields - spins * np.einsum("kia,ia->ki", fields, spins)[:, :, None]
         return np.asarray(np.sqrt(np.sum(tangent.var(axis=0), axis=1)))
+
+    def error_bars(self, atoms: Atoms, coverage: float = 0.9) -> FloatArray:
+        """Error bars of the tangent fields, (N,), energy/moment: a part `coverage` of the true errors |dB| is below them.
+
+        That holds on average over magnets drawn as those the model was calibrated on (:mod:`spinase.learning.calibration`);
+        zero at sites without a moment.
+
+        Raises
+        ------
+        ModelError
+            If the model was never calibrated, or on too few realizations for this coverage.
+        """
+        table = self.card.notes.get("calibration")
+        if table is None:
+            raise ModelError(
+                f"the model {self.card.name!r} has no calibrated error bars: make them from labels it was not trained on "
+                "with `spinase calibrate MODEL LABELS.h5`"
+            )
+        lengths = split_moments(get_moments(atoms))[1]
+        bars = Calibration.from_table(table).bars(self.spread(atoms) * lengths, coverage)
+        return bars / np.where(lengths > 0.0, lengths, np.inf)
+
+    def domain_problem(self, atoms: Atoms, margin: float = 0.02) -> str | None:
+        """Which atoms are closer than any in the training by more than a part `margin`; None if none are.
+
+        Also None for a model file that does not tell the distances of its training.
+        """
+        shortest = self.card.notes.get("shortest_distances")
+        return None if shortest is None else too_close(geometry_of(atoms), shortest, self.card.network.cutoff, margin)
 
     def _tensor(self, spins: FloatArray) -> Tensor:
         return torch.tensor(spins, dtype=self.dtype, device=self.device)

@@ -15,6 +15,7 @@ from spinase.atoms import get_moments
 from spinase.calculators.base import SpinCalculator, changes_between
 from spinase.classical import LocalModel, add_models
 from spinase.contract import (
+    ErrorBars,
     FieldFunction,
     NotConservativeError,
     ase_outputs,
@@ -135,6 +136,26 @@ class SpinSumCalculator(Calculator):
             return total
 
         return fields
+
+    def error_bars(self, atoms: Atoms, coverage: float = 0.9) -> FloatArray:
+        """Sum of the bars (N,) of those members that have error bars, energy/moment; the others count as exact.
+
+        With one learned member the coverage is that of its bars, with n of them at least 1 - n (1 - coverage).
+
+        Raises
+        ------
+        ModelError
+            If no member has error bars.
+        """
+        learned = [(w, calc) for w, calc in zip(self.weights, self.calculators, strict=True) if isinstance(calc, ErrorBars)]
+        if not learned:
+            raise ModelError("no member of the sum has error bars: they belong to learned calculators (style 'hipnn')")
+        return np.sum([abs(weight) * calc.error_bars(atoms, coverage) for weight, calc in learned], axis=0)
+
+    def domain_problem(self, atoms: Atoms, margin: float = 0.02) -> str | None:
+        """What is wrong with the distances for one of the learned members; None if nothing is."""
+        problems = (calc.domain_problem(atoms, margin) for calc in self.calculators if isinstance(calc, ErrorBars))
+        return next((problem for problem in problems if problem is not None), None)
 
     def local_model(self, atoms: Atoms, lengths: FloatArray) -> LocalModel | None:
         """Sum of the members' models (see ``contract.local_model_of``); None if one has magnetic forces but no model."""

@@ -18,7 +18,8 @@ import numpy as np
 from spinase.atoms import get_moments, set_moments
 from spinase.contract import energy_of
 from spinase.dynamics.checkpoint import load_checkpoint, save_checkpoint
-from spinase.errors import CheckpointError, InputError, UnstableDynamicsError
+from spinase.dynamics.guard import WHAT_TO_DO
+from spinase.errors import CheckpointError, InputError, OutOfDomainError, UnstableDynamicsError
 from spinase.io.layout import RunWriter, copy_frames
 from spinase.run.build import Setup, StageInput, build_setup
 from spinase.run.config import read_input
@@ -85,6 +86,8 @@ def run_file(
     ------
     InputError, StyleError, CheckpointError
         On a bad input file or restart.
+    OutOfDomainError
+        If an observer stopped it (error bars of a learned magnet); the run file holds everything up to there.
     RunStopped
         If it stopped before the end, with a usable checkpoint.
     """
@@ -224,6 +227,11 @@ class Runner:
             self.writer.append(stream, self.step, self.time, values)
             if stream == FRAMES:
                 self._write_log()
+        if self.streams.alarm is not None:
+            self.writer.sync()
+            raise OutOfDomainError(
+                f"{self.streams.alarm}, at step {self.step}. {WHAT_TO_DO}. The run in {self.folder} is written up to here"
+            )
 
     def _write_log(self) -> None:
         energy = energy_of(self.atoms)

@@ -12,7 +12,7 @@ import hashlib
 import json
 import platform
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -376,6 +376,23 @@ class _Collection:
         )
 
 
+def label_configurations(configurations: Iterable[tuple[str, SpinAtoms]], calculator: Any, forces: bool = False) -> Labels:
+    """Labels of configurations of one magnet (kind, atoms), as `calculator` says; with forces on atoms if asked for.
+
+    Raises
+    ------
+    InputError
+        If there are none.
+    """
+    collected, atoms = _Collection(forces), None
+    for kind, atoms in configurations:
+        atoms.calc = calculator
+        collected.add(kind, atoms)
+    if atoms is None:
+        raise InputError("there are no configurations to label")
+    return collected.labels(atoms)
+
+
 def _prepare(target: Path, text: str) -> Path:
     """Folder of the parts; one of another input is refused."""
     folder = target.with_name(f"{target.stem}_parts")
@@ -452,4 +469,12 @@ def _attributes(config: LabelInput, text: str) -> dict[str, str]:
     }
 
 
-__all__ = ["LabelInput", "LabelOptions", "label_chosen", "label_file", "make_candidates", "make_labels"]
+__all__ = [
+    "LabelInput",
+    "LabelOptions",
+    "label_chosen",
+    "label_configurations",
+    "label_file",
+    "make_candidates",
+    "make_labels",
+]

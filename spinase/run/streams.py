@@ -25,6 +25,7 @@ class RunStreams:
 
     def __init__(self, setup: Setup) -> None:
         self.setup = setup
+        self.alarm: str | None = None  # why an observer wants the run to stop
         self.names = _unique_names(setup.observers)
         self.moving = any(getattr(stage.driver, "moves_atoms", True) for stage in setup.stages)
         atoms = setup.atoms
@@ -58,12 +59,17 @@ class RunStreams:
         }
 
     def collect(self, atoms: SpinAtoms, step: int, last: bool) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Streams due at `step`, observers first (a frame in the file then has its observables there too)."""
+        """Streams due at `step`, observers first (a frame in the file then has its observables there too).
+
+        Where an observer raises an alarm, the frame is written even if it is not due.
+        """
+        self.alarm = None
         for name, entry in zip(self.names, self.setup.observers, strict=True):
             if step % entry.every == 0 or last:
                 values = entry.observer.observe(atoms)
+                self.alarm = self.alarm or getattr(entry.observer, "alarm", None)
                 yield name, {f"observables/{name}/{key}": value for key, value in values.items()}
-        if step % self.setup.config.output.every == 0 or last:
+        if step % self.setup.config.output.every == 0 or last or self.alarm is not None:
             yield FRAMES, self._frame(atoms)
 
     def _frame(self, atoms: SpinAtoms) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The commands ``spinase train`` and ``spinase validate``."""
+"""The commands ``spinase train``, ``spinase validate``, ``spinase calibrate`` and ``spinase learn``."""
 
 from __future__ import annotations
 
@@ -7,12 +7,17 @@ from typing import Annotated
 
 import typer
 
+from spinase.io.labels import read_labels
+from spinase.run import RunStopped
+from spinase_training.learn import LOG, LearnOptions, learn_file
 from spinase_training.recipe import read_recipe
 from spinase_training.report import FIGURE, REPORT, Course, table, validate_model
 from spinase_training.train import train_recipe
+from spinase_training.uncertainty import calibrate_file
 
+STOPPED = 3  # exit status, as of spinase run
 RecipePath = Annotated[Path, typer.Argument(help="TOML recipe", show_default=False)]
-Overrides = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="replace an entry of the recipe")]
+Overrides = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="replace an entry of the input")]
 
 
 def train(
@@ -53,3 +58,31 @@ def validate(
         return
     typer.echo(table(told))
     typer.echo(f"wrote {folder / REPORT} and {folder / FIGURE}")
+
+
+def calibrate(
+    model: Annotated[Path, typer.Argument(help="model file")],
+    labels: Annotated[Path, typer.Argument(help="label file (HDF5) the model was not trained on")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="model file to write (default: the same)")] = None,
+) -> None:
+    """Give a model file calibrated error bars from labels it was not trained on."""
+    parts, attributes = read_labels(labels)
+    target = output or model
+    made = calibrate_file(model, parts, attributes.get("hash", ""), target)
+    typer.echo(f"{target}: error bars from {made.realizations} realizations, coverages up to {made.highest_coverage:.3f}")
+
+
+def learn(
+    file: Annotated[Path, typer.Argument(help="TOML input", show_default=False)],
+    set_: Overrides = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="directory (default: <input>_learning)")] = None,
+    restart: Annotated[bool, typer.Option("--restart", help="go on with what is in the directory")] = False,
+    workers: Annotated[int, typer.Option(min=0, help="processes that label; 0: this one")] = 0,
+) -> None:
+    """Active learning: run until the error bars are too large, label there, train again, and so on."""
+    try:
+        path = learn_file(file, tuple(set_ or ()), LearnOptions(output, restart, workers), typer.echo)
+    except RunStopped as stop:
+        typer.echo(f"{stop.args[0].split(';')[0]}; go on with spinase learn --restart")
+        raise typer.Exit(STOPPED) from None
+    typer.echo((path.parent / LOG).read_text(encoding="utf-8") + f"wrote {path}")

@@ -14,6 +14,7 @@ from spinase.learning.network import NetworkConfig
 from spinase_training.recipe import Recipe
 
 FloatArray = NDArray[np.float64]
+LEARNED = "learned"  # kind of configurations that active learning added
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,20 +101,34 @@ def network_config(recipe: Recipe, parts: list[Labels], species: tuple[int, ...]
     return NetworkConfig(species=species, neighbours=max(neighbours, 1.0), **recipe.network.model_dump())
 
 
-def split(realization: NDArray[np.int64], recipe: Recipe) -> dict[str, NDArray[np.int64]]:
+def learned_realizations(parts: list[Labels]) -> frozenset[int]:
+    """Numbers of the realizations that active learning added, by the kind of their configurations."""
+    return frozenset(number for number, part in enumerate(parts) if set(part.kinds) == {LEARNED})
+
+
+def split(
+    realization: NDArray[np.int64], recipe: Recipe, learned: frozenset[int] = frozenset()
+) -> dict[str, NDArray[np.int64]]:
     """Configurations for validation, test and training; a realization is in one of them only.
+
+    Realizations that active learning added (`learned`) are for training; the others are divided as if they were alone, so
+    what is held back stays the same from round to round.
 
     Raises
     ------
     InputError
         If there are too few realizations.
     """
-    numbers = np.unique(realization)
+    numbers = np.setdiff1d(realization, list(learned))
     order = np.random.default_rng(recipe.seed).permutation(numbers)
     held = [max(1, round(part * len(numbers))) for part in (recipe.validation, recipe.test)]
     if sum(held) >= len(numbers):
         raise InputError(
             f"{len(numbers)} realizations are too few to hold back {held[0]} for validation and {held[1]} for test"
         )
-    parts = {"valid": order[: held[0]], "test": order[held[0] : sum(held)], "train": order[sum(held) :]}
+    parts = {
+        "valid": order[: held[0]],
+        "test": order[held[0] : sum(held)],
+        "train": np.array([*order[sum(held) :], *learned]),
+    }
     return {name: np.flatnonzero(np.isin(realization, chosen)) for name, chosen in parts.items()}

@@ -109,3 +109,30 @@ def _trajectories(axes: Sequence[Axes], dynamics: Mapping[str, Any]) -> None:
     axes[2].plot(times, dynamics["torque_r2"], "s--", color=COLORS[0], ms=4, label=r"torque $R^2$ on the teacher's way")
     axes[2].set(xlabel="time", ylabel=r"radian; $R^2$")
     axes[2].legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, fontsize="small")
+
+
+def learning(rounds: Sequence[dict[str, Any]], bound: float, relative: bool, path: Path) -> None:
+    """Rms torque error against the number of labels; part of the runs beyond the bound, and the worst bar, by round."""
+    figure = Figure(figsize=(9, 3.8), layout="constrained")
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2)
+    labels = [one["labels"] for one in rounds]
+    for name, color in (("test", COLORS[0]), ("check", COLORS[1])):
+        if all(one[name] for one in rounds):
+            shown = {"test": "held back of the first labels", "check": "check labels"}[name]
+            left.plot(labels, [one[name]["rms_error"] for one in rounds], "o-", color=color, label=shown)
+    left.set(xlabel="labels", ylabel="rms torque error per spin")
+    left.set_ylim(bottom=0.0)
+    left.legend(frameon=False)
+    explored = [(number, one) for number, one in enumerate(rounds) if "runs" in one]
+    numbers = [number for number, _ in explored]
+    right.bar(numbers, [one["over"] / one["runs"] for _, one in explored], color=COLORS[0], alpha=0.4, width=0.6)
+    right.set(xlabel="round", ylabel="part of the runs above the bound", ylim=(0.0, 1.05))
+    right.set_xticks(numbers)
+    bars = right.twinx()
+    bars.plot(numbers, [one["worst"] for _, one in explored], "o-", color=COLORS[1])
+    bars.set_ylabel("worst error bar")
+    bars.set_ylim(bottom=0.0)
+    if not relative:
+        bars.axhline(bound, color="0.3", lw=0.8, ls="--")
+    figure.savefig(path, dpi=150)

@@ -19,11 +19,12 @@ from hippynn.graphs import loss
 from spinase.errors import InputError
 from spinase.io.labels import Labels, read_labels
 from spinase.learning.hippynn_adapter import magnet_graph
-from spinase.learning.model_file import ModelCard, save_model
+from spinase.learning.model_file import ModelCard, load_model, save_model
 from spinase.learning.network import MagneticHIPNN, NetworkConfig
-from spinase_training.data import TrainingData, network_config, prepare, split
+from spinase_training.data import TrainingData, learned_realizations, network_config, prepare, split
 from spinase_training.figures import curves, parity
 from spinase_training.recipe import Recipe
+from spinase_training.uncertainty import FLOOR, calibration_table, field_errors, trained_distances
 from spinase_training.validation import energy_offset, errors, predict
 
 MODEL, LOG = "model.npz", "log.txt"
@@ -39,9 +40,12 @@ class Task:
     config: NetworkConfig
     parts: dict[str, Any]
     folder: Path
+    start: list[MagneticHIPNN] | None = None
 
 
-def train_recipe(recipe: Recipe, text: str, home: Path, folder: Path, restart: bool = False) -> Path:
+def train_recipe(
+    recipe: Recipe, text: str, home: Path, folder: Path, restart: bool = False, start: Path | None = None
+) -> Path:
     """Train what a recipe describes into `folder`; returns the model file.
 
     Parameters
@@ -54,21 +58,37 @@ def train_recipe(recipe: Recipe, text: str, home: Path, folder: Path, restart: b
         Run directory: recipe, log, checkpoints, model file, figures.
     restart : bool
         Go on from the checkpoints in it.
+    start : path, optional
+        Model file with whose weights the networks begin.
 
     Raises
     ------
     InputError
         If the directory holds another run, or the data do not do.
     """
+    folder = folder.resolve()  # hippynn works in a folder of its own
     labels, attributes = read_labels(home / recipe.labels)
     data = prepare(labels, recipe.floor)
-    task = Task(recipe, data, network_config(recipe, labels, data.species), split(data.realization, recipe), folder)
+    config = network_config(recipe, labels, data.species)
+    parts = split(data.realization, recipe, learned_realizations(labels))
+    task = Task(recipe, data, config, parts, folder, None if start is None else _weights(start, config, recipe.ensemble))
     _prepare_folder(folder, text, restart)
     networks, histories = zip(*(_train_member(task, member) for member in range(recipe.ensemble)), strict=True)
     card = _card(task, labels, attributes, list(networks), text)
     save_model(folder / MODEL, list(networks), card)
     curves(histories, folder / "curves.png")
     return folder / MODEL
+
+
+def _weights(start: Path, config: NetworkConfig, ensemble: int) -> list[MagneticHIPNN]:
+    """Networks to begin with, one for each member."""
+    networks, card = load_model(start)
+    if card.network != config or len(networks) < ensemble:
+        raise InputError(
+            f"cannot begin with the weights of {start}: it has {len(networks)} networks of {card.network}, the recipe asks "
+            f"for {ensemble} of {config}"
+        )
+    return networks
 
 
 def _prepare_folder(folder: Path, text: str, restart: bool) -> None:
@@ -86,6 +106,8 @@ def _train_member(task: Task, member: int) -> tuple[MagneticHIPNN, list[dict[str
     recipe = task.recipe
     torch.manual_seed(1000 * recipe.seed + member)
     network = MagneticHIPNN(task.config)
+    if task.start is not None:
+        network.load_state_dict(task.start[member].state_dict())
     magnet, scaled = magnet_graph(network)
     field_error, energy_error = loss.MSELoss.of_node(scaled), loss.MSELoss.of_node(magnet.energy)
     total = field_error + recipe.energy_weight * energy_error if recipe.energy_weight else field_error
@@ -215,12 +237,16 @@ def _card(
     found = [predict((networks, card), labels[number]) for number in unseen]
     parity(found, task.folder / "parity.png")
     teacher = json.loads(attributes["teacher"]) if "teacher" in attributes else None
+    trained = [labels[number] for number in sorted({int(n) for n in data.realization[task.parts["train"]]})]
+    bars = [field_errors((networks, card), labels[number]) for number in unseen]
     notes = {
         "teacher": teacher,
         "data_hash": attributes.get("hash", ""),
         "label_input": attributes.get("input", ""),
         "recipe": text,
         "errors": errors(found),
+        "calibration": calibration_table(bars, FLOOR * card.energy_scale),
+        "shortest_distances": trained_distances(trained, task.config.cutoff),
         "realizations": {name: len({int(n) for n in data.realization[rows]}) for name, rows in task.parts.items()},
     }
     return replace(card, notes=notes)

@@ -1,0 +1,143 @@
+"""Error bars of a trained ensemble: calibrated on labels it was not trained on, checked realization by realization."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import spearmanr
+
+from spinase.calculators.hipnn import HIPNNCalculator
+from spinase.errors import InputError
+from spinase.geometry import Geometry
+from spinase.io.labels import Labels
+from spinase.learning.calibration import Calibration, calibrate, needed_realizations
+from spinase.learning.domain import shortest_distances
+from spinase.learning.model_file import load_model, save_model
+
+FloatArray = NDArray[np.float64]
+FLOOR = 0.05  # added to the spread, in units of the model's energy scale (the rms tangent field of its training)
+_COVERAGES = (0.5, 0.8, 0.9, 0.95)
+
+
+@dataclass(frozen=True, eq=False)
+class FieldErrors:
+    """Of one realization: |error| and spread of the tangent fields of its magnetic sites, both (T, M), energy."""
+
+    errors: FloatArray
+    spreads: FloatArray
+
+
+def field_errors(model: Any, labels: Labels) -> FieldErrors:
+    """Ask an ensemble (file, or networks with their card) about the configurations of one realization."""
+    calc = HIPNNCalculator(model)
+    errors, spreads = [], []
+    for k in range(len(labels)):
+        atoms = labels.atoms(k)
+        lengths = np.linalg.norm(labels.moments[k], axis=1)
+        missing = labels.magnetic_forces[k] - calc.get_property("magnetic_forces", atoms)
+        errors.append(np.linalg.norm(np.cross(labels.moments[k], missing), axis=1)[lengths > 0.0])
+        spreads.append((calc.spread(atoms) * lengths)[lengths > 0.0])
+    return FieldErrors(np.array(errors), np.array(spreads))
+
+
+def calibration_table(found: Sequence[FieldErrors], floor: float) -> dict[str, Any]:
+    """Calibration on all the realizations, with its check, as JSON values for a card.
+
+    The check leaves one realization out at a time: its coverage is that of bars calibrated on the others.  Coverages that
+    so few realizations cannot promise are left out.
+
+    Raises
+    ------
+    ModelError
+        As :func:`spinase.learning.calibration.calibrate`.
+    """
+    table = calibrate([one.errors.ravel() for one in found], [one.spreads.ravel() for one in found], floor).to_table()
+    return {**table, "check": _check(found, floor)} if len(found) > 1 else table
+
+
+def _check(found: Sequence[FieldErrors], floor: float) -> dict[str, Any]:
+    possible = [c for c in _COVERAGES if needed_realizations(c) <= len(found) - 1]
+    coverages: dict[float, list[FloatArray]] = {c: [] for c in possible}
+    for k, one in enumerate(found):
+        others = [other for number, other in enumerate(found) if number != k]
+        made = calibrate([o.errors.ravel() for o in others], [o.spreads.ravel() for o in others], floor)
+        for c in possible:
+            coverages[c].append(covered_by_place(made, one, c))
+    every = FieldErrors(
+        np.concatenate([one.errors.ravel() for one in found]), np.concatenate([one.spreads.ravel() for one in found])
+    )
+    return {
+        "coverage": {f"{c:g}": float(np.mean([np.mean(part) for part in parts])) for c, parts in coverages.items()},
+        "coverage_by_place": {f"{c:g}": _by_place(parts) for c, parts in coverages.items()},
+        "rms_error": float(np.sqrt(np.mean(every.errors**2))),
+        "rms_spread": float(np.sqrt(np.mean(every.spreads**2))),
+        "rank_correlation": rank_correlation(every),
+    }
+
+
+def covered_by_place(calibration: Calibration, one: FieldErrors, coverage: float) -> FloatArray:
+    """Part of the errors below their bars, (T,), for every configuration of a realization."""
+    return np.asarray(np.mean(one.errors <= calibration.bars(one.spreads, coverage), axis=1))
+
+
+def rank_correlation(one: FieldErrors) -> float:
+    """Spearman's rank correlation of spread and error over the spins; 0 without spread (a single network)."""
+    if np.ptp(one.spreads) == 0.0 or np.ptp(one.errors) == 0.0:
+        return 0.0
+    return float(spearmanr(one.spreads.ravel(), one.errors.ravel()).statistic)
+
+
+def _by_place(parts: list[FloatArray]) -> list[float]:
+    """Means over the realizations that have a configuration at a place."""
+    longest = max(len(part) for part in parts)
+    return [float(np.mean([part[place] for part in parts if place < len(part)])) for place in range(longest)]
+
+
+def trained_distances(labels: Sequence[Labels], cutoff: float) -> dict[str, float]:
+    """Shortest distance of every pair of species in labelled configurations, for a card."""
+    geometries = (
+        Geometry(part.positions[k], part.cells[k], part.pbc, part.numbers)
+        for part in labels
+        for k in range(len(part))
+        if k == 0 or not np.array_equal(part.positions[k], part.positions[k - 1])
+    )
+    return shortest_distances(geometries, cutoff)
+
+
+def calibrate_file(model: Path, labels: Sequence[Labels], data_hash: str, output: Path, floor: float = FLOOR) -> Calibration:
+    """Give a model file error bars from labels it was not trained on; writes `output`.
+
+    Parameters
+    ----------
+    model, output : path
+        Model files; they may be the same.
+    labels : sequence of Labels
+        At least one realization, drawn as the magnets the model will be used on.
+    data_hash : str
+        Of the label file, for the card.
+    floor : float
+        In units of the model's energy scale.
+
+    Raises
+    ------
+    InputError
+        If the labels are those the model was trained on, or in another unit system.
+    """
+    networks, card = load_model(model)
+    if data_hash and data_hash == card.notes.get("data_hash"):
+        raise InputError(
+            f"{model} was trained on these labels: error bars need others (spinase label with another seed); the training "
+            "has already used its test part for this"
+        )
+    strange = next((part.units for part in labels if part.units != card.units), None)
+    if strange is not None:
+        raise InputError(f"the labels are in {strange} units, the model {card.name!r} in {card.units} units")
+    found = [field_errors((networks, card), part) for part in labels]
+    table = {**calibration_table(found, floor * card.energy_scale), "data_hash": data_hash}
+    save_model(output, networks, replace(card, notes={**card.notes, "calibration": table}))
+    return Calibration.from_table(table)
