@@ -152,6 +152,25 @@ def styles(
 
 
 @app.command()
+def models() -> None:
+    """List the learned magnets that come with the package: units, errors, teacher."""
+    from spinase.learning.model_file import load_model
+    from spinase.learning.shipped import shipped_model, shipped_models
+
+    for name in shipped_models():
+        networks, card = load_model(shipped_model(name))
+        errors = card.notes.get("errors", {})
+        typer.echo(f"{name}: {card.notes.get('title', '')}")
+        typer.echo(
+            f"  {len(networks)} network(s), range {card.network.cutoff:g} a layer, units {card.units}; on magnets it has not seen: "
+            f"torque R^2 {errors.get('r2', float('nan')):.4f}, rms error {errors.get('rms_error', float('nan')):.2g} of rms "
+            f"{errors.get('rms_torque', float('nan')):.2g}"
+        )
+        typer.echo(f"  teacher: {json.dumps(card.notes.get('teacher'))}")
+        typer.echo(f"  made by: {card.notes.get('made_by', '')}")
+
+
+@app.command()
 def plot(
     file: Annotated[Path, typer.Argument(help="run file (run.h5)", show_default=False)],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="directory (default: the run's)")] = None,

@@ -28,6 +28,7 @@ from spinase.learning.graph import Graph, Pairs, pairs_from
 from spinase.learning.hippynn_files import networks_from_hippynn
 from spinase.learning.model_file import ModelCard, load_model
 from spinase.learning.network import MagneticHIPNN, NetworkConfig, energy_and_field
+from spinase.learning.shipped import find_model, shipped_model
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -37,7 +38,7 @@ _LARGE = 20_000  # sites from which torch takes too much memory while atoms move
 class HIPNNConfig(OptionTable):
     """A learned magnet."""
 
-    model: str = Field(description="model file, from the current directory")
+    model: str = Field(description="model file, from the current directory, or name of a model that comes with spinase")
     device: str = Field("cpu", description="torch device: cpu, cuda, ...")
     dtype: Literal["float32", "float64"] = Field("float32", description="precision of the network")
 
@@ -100,8 +101,8 @@ class HIPNNCalculator(SpinCalculator[FrozenNetworks, EnsembleState]):
 
     Parameters
     ----------
-    model : path, or (networks, card)
-        Model file, or networks with their card.
+    model : path, name, or (networks, card)
+        Model file, or name of a model that comes with the package (``spinase models``), or networks with their card.
     device : str
         Torch device.
     dtype : str
@@ -130,7 +131,7 @@ class HIPNNCalculator(SpinCalculator[FrozenNetworks, EnsembleState]):
         super().__init__()
         if dtype not in ("float32", "float64"):
             raise ModelError(f"dtype must be 'float32' or 'float64', got {dtype!r}")
-        networks, self.card = load_model(model) if isinstance(model, str | Path) else model
+        networks, self.card = load_model(find_model(model)) if isinstance(model, str | Path) else model
         if not networks:
             raise ModelFileError("a learned calculator needs at least one network")
         self.dtype = {"float32": torch.float32, "float64": torch.float64}[dtype]
@@ -153,6 +154,17 @@ class HIPNNCalculator(SpinCalculator[FrozenNetworks, EnsembleState]):
     def from_config(cls, config: HIPNNConfig) -> HIPNNCalculator:
         """Calculator from the table of an input file."""
         return cls(config.model, config.device, config.dtype)
+
+    @classmethod
+    def shipped(cls, name: str, **options: Any) -> HIPNNCalculator:
+        """A model that comes with the package, by its name; the options are those of the class.
+
+        Raises
+        ------
+        ModelFileError
+            If there is no such model.
+        """
+        return cls(shipped_model(name), **options)
 
     @classmethod
     def from_hippynn(

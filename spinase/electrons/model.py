@@ -72,7 +72,9 @@ class SDModel:
 
     @classmethod
     def from_config(cls, config: SDModelConfig | Mapping[str, Any]) -> SDModel:
-        """Build from a table of names and numbers (an input file, a model card)."""
+        """Build from a table of names and numbers (an input file, a model card, whose "style" of solver does not matter)."""
+        if isinstance(config, Mapping):
+            config = {key: value for key, value in config.items() if key != "style"}
         table = config if isinstance(config, SDModelConfig) else SDModelConfig.model_validate(config)
         return cls(
             table.hopping.build(),

@@ -56,6 +56,19 @@ class ModelCard:
     conservative: bool = True
     notes: dict[str, Any] = field(default_factory=dict)
 
+    def __getitem__(self, name: str) -> Any:
+        """One of the notes, such as ``card["teacher"]``.
+
+        Raises
+        ------
+        ModelFileError
+            If the card does not say.
+        """
+        if name not in self.notes:
+            known = ", ".join(sorted(self.notes)) or "nothing"
+            raise ModelFileError(f"the card of {self.name!r} does not say {name!r}; its notes: {known}")
+        return self.notes[name]
+
     def to_json(self) -> str:
         """The card as text."""
         table = {**vars(self), "network": self.network.model_dump(), "format": FORMAT, "convention": CONVENTION}
