@@ -162,8 +162,8 @@ def models() -> None:
         errors = card.notes.get("errors", {})
         typer.echo(f"{name}: {card.notes.get('title', '')}")
         typer.echo(
-            f"  {len(networks)} network(s), range {card.network.cutoff:g} a layer, units {card.units}; on magnets it has not seen: "
-            f"torque R^2 {errors.get('r2', float('nan')):.4f}, rms error {errors.get('rms_error', float('nan')):.2g} of rms "
+            f"  {len(networks)} network(s), range {card.network.cutoff:g} a layer, units {card.units}; on magnets it has not "
+            f"seen: torque R^2 {errors.get('r2', float('nan')):.4f}, rms error {errors.get('rms_error', float('nan')):.2g} of rms "
             f"{errors.get('rms_torque', float('nan')):.2g}"
         )
         typer.echo(f"  teacher: {json.dumps(card.notes.get('teacher'))}")
