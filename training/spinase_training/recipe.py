@@ -17,6 +17,7 @@ class Recipe(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: str = Field(description="name of the model")
+    made_by: str = Field("", description="commands that make it again, for its card")
     labels: str = Field(description="label file (HDF5), relative to the recipe")
     seed: int = Field(0, ge=0, description="seed of weights, splits and batches")
     network: NetworkSize

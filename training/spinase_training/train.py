@@ -264,6 +264,8 @@ def _card(
     trained = [labels[number] for number in sorted({int(n) for n in data.realization[task.parts["train"]]})]
     bars = [field_errors((networks, card), labels[number]) for number in unseen]
     notes = {
+        "title": attributes.get("title", ""),
+        "made_by": recipe.made_by,
         "teacher": teacher,
         "data_hash": attributes.get("hash", ""),
         "label_input": attributes.get("input", ""),
