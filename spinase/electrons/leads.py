@@ -1,0 +1,454 @@
+r"""Leads and baths: what a device is open to.  Each is a retarded self-energy on some sites, and the waves it sends in.
+
+.. math:: \Gamma_a = i(\Sigma_a - \Sigma_a^\dagger) = W_a W_a^\dagger
+
+Columns of W -> sources: one for every open channel, so that closed channels cost nothing.  Self-energies do not depend on
+the spins of the device; they are kept for the energies they were asked at.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from spinase.electrons.hopping import HoppingLaw
+from spinase.electrons.self_energy import band_edges, chain_surface, decimated_surface
+from spinase.errors import InvalidGeometryError, ModelError
+from spinase.geometry import Geometry
+from spinase.spin_algebra import PAULI
+
+FloatArray = NDArray[np.float64]
+ComplexArray = NDArray[np.complex128]
+IntArray = NDArray[np.int64]
+
+_CLOSED = 1e-9  # decimation leaves closed channels with a broadening below this part of the band width
+_KEPT_BYTES = 256 * 1024**2
+_CELLS = 3  # lead cells built to see which of them couple
+
+
+class AttachedLead(ABC):
+    """A lead on the sites of a device.
+
+    Attributes
+    ----------
+    sites : (c,) int
+        Device sites with a self-energy.
+    share : float
+        The lead's chemical potential is mu + share * bias.
+    kT : float or None
+        Its temperature, energy; None: that of the model.
+    name : str
+    """
+
+    sites: IntArray
+    share: float
+    kT: float | None  # noqa: N815
+    name: str
+
+    @abstractmethod
+    def self_energy(self, energy: complex) -> ComplexArray:
+        """Sigma (2c, 2c), retarded, energy; orbitals are site-major, spin inside."""
+
+    @abstractmethod
+    def sources(self, energy: float) -> ComplexArray:
+        """W (2c, channels) with W W+ = Gamma, root of energy."""
+
+    @property
+    @abstractmethod
+    def edges(self) -> FloatArray:
+        """Energies where channels open or close, sorted; empty if there are none."""
+
+    @property
+    @abstractmethod
+    def reach(self) -> tuple[float, float] | None:
+        """Bounds of the lead's own spectrum, energy; None for a wide band."""
+
+    @property
+    @abstractmethod
+    def strength(self) -> FloatArray:
+        """Sum of the absolute couplings of each of its sites to the lead (c,), energy."""
+
+
+class _Kept:
+    """The latest matrices, by key, up to a number of bytes."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[tuple[str, complex], ComplexArray] = OrderedDict()
+        self._bytes = 0
+
+    def get(self, key: tuple[str, complex], make: Callable[[], ComplexArray]) -> ComplexArray:
+        """The matrix of `key`, made if it is not there."""
+        if key not in self._known:
+            self._known[key] = make()
+            self._bytes += self._known[key].nbytes
+            while self._bytes > _KEPT_BYTES and len(self._known) > 1:
+                self._bytes -= self._known.popitem(last=False)[1].nbytes
+        return self._known[key]
+
+
+@dataclass(eq=False)
+class LatticeContact(AttachedLead):
+    """A semi-infinite lattice: cells `intra` (n, n), `inter` (n, n) between cells, `coupling` (2c, n) to the device."""
+
+    sites: IntArray
+    intra: ComplexArray
+    inter: ComplexArray
+    coupling: ComplexArray
+    share: float = 0.0
+    kT: float | None = None  # noqa: N815
+    name: str = "lead"
+    _known: _Kept = field(default_factory=lambda: _Kept(), repr=False)
+
+    def __post_init__(self) -> None:
+        hop = self.inter[0, 0].real if self.inter.size else 0.0
+        uniform = hop != 0.0 and np.allclose(self.inter, hop * np.eye(len(self.inter)), rtol=0, atol=1e-12 * abs(hop))
+        self._hop = float(hop) if uniform else None  # every orbital couples to its own image only: modes are known
+        self._levels, self._modes = np.linalg.eigh(self.intra)
+        self._through = self.coupling @ self._modes
+        self._edges: FloatArray | None = None
+
+    @property
+    def is_analytic(self) -> bool:
+        """Whether the modes are known in closed form (each orbital couples to its own image, all alike)."""
+        return self._hop is not None
+
+    def self_energy(self, energy: complex) -> ComplexArray:
+        """Coupling g coupling+, kept."""
+        return self._known.get(("sigma", energy), lambda: self._self_energy(energy))
+
+    def sources(self, energy: float) -> ComplexArray:
+        """Open modes, each with the root of its broadening; kept."""
+        return self._known.get(("sources", energy), lambda: self._sources(energy))
+
+    def _self_energy(self, energy: complex) -> ComplexArray:
+        if self._hop is not None:
+            surface = chain_surface(energy - self._levels, self._hop)
+            return (self._through * surface) @ self._through.conj().T
+        return self.coupling @ decimated_surface(energy, self.intra, self.inter) @ self.coupling.conj().T
+
+    def _sources(self, energy: float) -> ComplexArray:
+        if self._hop is not None:
+            broadening = -2.0 * chain_surface(complex(energy) - self._levels, self._hop).imag
+            is_open = broadening > 0.0
+            return self._through[:, is_open] * np.sqrt(broadening[is_open])
+        sigma = self.self_energy(energy)
+        widths, modes = np.linalg.eigh(1j * (sigma - sigma.conj().T))
+        is_open = widths > _CLOSED * np.ptp(self.reach)
+        return modes[:, is_open] * np.sqrt(widths[is_open])
+
+    @property
+    def edges(self) -> FloatArray:
+        """Band edges."""
+        if self._edges is None:
+            if self._hop is not None:
+                self._edges = np.unique(
+                    np.concatenate([self._levels - 2 * abs(self._hop), self._levels + 2 * abs(self._hop)])
+                )
+            else:
+                self._edges = band_edges(self.intra, self.inter)
+        return self._edges
+
+    @property
+    def reach(self) -> tuple[float, float]:
+        """Gershgorin bounds."""
+        centre = np.diag(self.intra).real
+        radius = np.abs(self.intra).sum(axis=1) - np.abs(centre) + 2.0 * np.abs(self.inter).sum(axis=1)
+        radius = radius + np.abs(self.coupling).sum(axis=0)
+        return float((centre - radius).min()), float((centre + radius).max())
+
+    @property
+    def strength(self) -> FloatArray:
+        """Row sums of the coupling, the larger of both spins."""
+        return np.abs(self.coupling).sum(axis=1).reshape(-1, 2).max(axis=1)
+
+
+@dataclass(eq=False)
+class WideBandContact(AttachedLead):
+    """Sigma = -i Gamma/2 at every energy, with blocks Gamma (c, 2, 2), energy, positive."""
+
+    sites: IntArray
+    broadening: ComplexArray
+    share: float = 0.0
+    kT: float | None = None  # noqa: N815
+    name: str = "bath"
+
+    def self_energy(self, energy: complex) -> ComplexArray:
+        """Site-diagonal."""
+        return spread_blocks(-0.5j * self.broadening)
+
+    def sources(self, energy: float) -> ComplexArray:
+        """Two columns a site, fewer if fully polarized."""
+        widths, modes = np.linalg.eigh(self.broadening)
+        roots = spread_blocks(modes * np.sqrt(np.maximum(widths, 0.0))[:, None, :])
+        return roots[:, np.abs(roots).max(axis=0) > 0.0]
+
+    @property
+    def edges(self) -> FloatArray:
+        """None."""
+        return np.empty(0)
+
+    @property
+    def reach(self) -> None:
+        """No bounds."""
+        return
+
+    @property
+    def strength(self) -> FloatArray:
+        """Half the larger broadening."""
+        return np.asarray(0.5 * np.linalg.eigvalsh(self.broadening)[:, -1], dtype=np.float64)
+
+
+def spread_blocks(blocks: ComplexArray) -> ComplexArray:
+    """Block-diagonal (2c, 2c) from site blocks (c, 2, 2)."""
+    count = len(blocks)
+    matrix = np.zeros((count, 2, count, 2), dtype=np.complex128)
+    matrix[np.arange(count), :, np.arange(count), :] = blocks
+    return matrix.reshape(2 * count, 2 * count)
+
+
+class Lead(ABC):
+    """What a user opens a device to; see the subclasses."""
+
+    name: str
+    share: float | None
+    kT: float | None  # noqa: N815
+
+    @abstractmethod
+    def attach(self, geometry: Geometry, hopping: HoppingLaw, share: float) -> AttachedLead:
+        """The lead on a device: `share` is what a lead without one of its own gets."""
+
+
+def _checked(share: float | None, kT: float | None, what: str) -> None:  # noqa: N803
+    if share is not None and not np.isfinite(share):
+        raise ModelError(f"share of {what} must be finite (its chemical potential is mu + share * bias), got {share}")
+    if kT is not None and not (np.isfinite(kT) and kT > 0.0):
+        raise ModelError(f"kT of {what} must be positive (an energy), got {kT}")
+
+
+class LatticeLead(Lead):
+    """A semi-infinite lattice with the hopping law of the device.
+
+    The lead repeats its cell along `period` for ever.  Without `cell` it repeats the outermost layers of the device.
+
+    Parameters
+    ----------
+    side : {"left", "right"}
+        The low or the high end of the device along its cell vector `axis`.
+    axis : int
+        Cell vector along which the lead runs; the device must be open in this direction.
+    layers : int
+        Device layers that make the lead's cell; more than one where hopping reaches beyond a layer.
+    exchange : (3,)
+        Exchange vector of the lead's electrons, H = -exchange . sigma, energy; a ferromagnet in any direction.
+    onsite : float
+        On-site energy of the lead's sites.
+    share : float, optional
+        Chemical potential mu + share * bias; by default 1/2 and -1/2 for the first and second lead.
+    kT : float, optional
+        Temperature of the lead, energy; default: the model's.
+    cell : (n, 3), optional
+        Positions of the lead's cell next to the device, length; then `period` (3,) leads away from the device.
+    period : (3,), optional
+        Translation of the lead.
+    name : str, optional
+
+    Raises
+    ------
+    ModelError
+        On a wrong option.  When attached, InvalidGeometryError if the lead does not match the device.
+    """
+
+    def __init__(
+        self,
+        side: Literal["left", "right"] = "left",
+        *,
+        axis: int = 0,
+        layers: int = 1,
+        exchange: ArrayLike = (0.0, 0.0, 0.0),
+        onsite: float = 0.0,
+        share: float | None = None,
+        kT: float | None = None,  # noqa: N803
+        cell: ArrayLike | None = None,
+        period: ArrayLike | None = None,
+        name: str | None = None,
+    ) -> None:
+        if side not in ("left", "right"):
+            raise ModelError(f"side of a lead must be 'left' or 'right', got {side!r}")
+        if axis not in (0, 1, 2) or layers < 1:
+            raise ModelError(f"a lead needs axis = 0, 1 or 2 and layers >= 1, got axis = {axis}, layers = {layers}")
+        if (cell is None) != (period is None):
+            raise ModelError("a lead of its own shape needs both cell (positions) and period (translation)")
+        self.side, self.axis, self.layers, self.name = side, axis, layers, name or side
+        self.exchange = np.asarray(exchange, dtype=np.float64)
+        if self.exchange.shape != (3,) or not np.isfinite(self.exchange).all():
+            raise ModelError(f"exchange of lead {self.name!r} must be three finite energies, got {exchange!r}")
+        if not np.isfinite(onsite):
+            raise ModelError(f"onsite of lead {self.name!r} must be finite, got {onsite}")
+        _checked(share, kT, f"lead {self.name!r}")
+        self.onsite, self.share, self.kT = float(onsite), share, kT
+        self.cell = None if cell is None else np.atleast_2d(np.asarray(cell, dtype=np.float64))
+        self.period = None if period is None else np.asarray(period, dtype=np.float64)
+
+    def attach(self, geometry: Geometry, hopping: HoppingLaw, share: float) -> LatticeContact:
+        """Cell and couplings of the lead at `geometry`."""
+        places, numbers, period = self._cell_at(geometry)
+        device, count = len(geometry), len(places)
+        cells = [places + k * period for k in range(_CELLS)]
+        joined = Geometry(
+            np.concatenate([geometry.positions, *cells]),
+            geometry.cell,
+            geometry.pbc,
+            np.concatenate([geometry.numbers, *([numbers] * _CELLS)]),
+        )
+        bonds, values, _ = hopping.amplitudes(joined)
+        matrix = np.zeros((device + _CELLS * count, _CELLS * count))
+        for i, j, value in zip(bonds.first, bonds.second, -values, strict=True):
+            for a, b in ((i, j), (j, i)):
+                if b >= device:  # a bond of a site with its own image counts twice, as it should
+                    matrix[a, b - device] += value
+        first, second = slice(0, count), slice(count, 2 * count)
+        self._check(matrix, device, count)
+        touched = np.flatnonzero(np.abs(matrix[:device, first]).max(axis=1))
+        spin = np.eye(2)
+        local = self.onsite * spin - np.einsum("a,aij->ij", self.exchange, PAULI)
+        intra = np.kron(matrix[device:][first, first], spin) + np.kron(np.eye(count), local)
+        return LatticeContact(
+            sites=touched,
+            intra=intra.astype(np.complex128),
+            inter=np.kron(matrix[device:][first, second], spin).astype(np.complex128),
+            coupling=np.kron(matrix[touched, first], spin).astype(np.complex128),
+            share=share if self.share is None else self.share,
+            kT=self.kT,
+            name=self.name,
+        )
+
+    def _check(self, matrix: FloatArray, device: int, count: int) -> None:
+        where = f"lead {self.name!r} does not match the device"
+        first, second, third = (slice(k * count, (k + 1) * count) for k in range(_CELLS))
+        if not matrix[:device, first].any():
+            raise InvalidGeometryError(
+                f"{where}: none of its {count} sites is within reach of the hopping from a device site; check cell, period, "
+                "side and axis"
+            )
+        if not matrix[device:][first, second].any():
+            raise InvalidGeometryError(f"{where}: its cells do not couple with each other; check its period {self.period}")
+        if matrix[:device, second].any() or matrix[device:][first, third].any():
+            raise InvalidGeometryError(
+                f"{where}: hopping reaches beyond one cell of {self.layers} layer(s); take a longer cell (more layers)"
+            )
+
+    def _cell_at(self, geometry: Geometry) -> tuple[FloatArray, IntArray, FloatArray]:
+        """Positions and species of the first cell, and the translation away from the device."""
+        if geometry.pbc[self.axis] and self.cell is None:
+            raise InvalidGeometryError(
+                f"lead {self.name!r} runs along cell vector {self.axis}, which is periodic: open that direction (pbc)"
+            )
+        if self.cell is not None:
+            assert self.period is not None
+            if self.cell.shape[1] != 3 or self.period.shape != (3,) or not np.linalg.norm(self.period) > 0.0:
+                raise InvalidGeometryError(
+                    f"lead {self.name!r} needs cell positions (n, 3) and a period (3,) that is not zero, got shapes "
+                    f"{self.cell.shape} and {self.period}"
+                )
+            return self.cell, np.full(len(self.cell), geometry.numbers[0]), self.period
+        return self._outer_layers(geometry)
+
+    def _outer_layers(self, geometry: Geometry) -> tuple[FloatArray, IntArray, FloatArray]:
+        vector = geometry.cell[self.axis]
+        if not np.linalg.norm(vector) > 0.0 or np.linalg.matrix_rank(geometry.cell) < 3:
+            raise InvalidGeometryError(
+                f"lead {self.name!r} is made from layers along cell vector {self.axis}, but the cell has no such vector "
+                "or no volume: set the cell, or give the lead's cell and period"
+            )
+        along = np.linalg.solve(geometry.cell.T, geometry.positions.T)[self.axis]
+        levels = np.unique(np.round(along, 6))
+        if len(levels) < self.layers + 1:
+            raise InvalidGeometryError(
+                f"lead {self.name!r} repeats {self.layers} layer(s) of the device, which has only {len(levels)} along cell "
+                f"vector {self.axis}: give the lead's cell and period"
+            )
+        levels = levels if self.side == "left" else levels[::-1]
+        depth = abs(levels[self.layers] - levels[0])
+        chosen = np.abs(along - levels[0]) < depth - 1e-5
+        sign = -1.0 if self.side == "left" else 1.0
+        return geometry.positions[chosen] + sign * depth * vector, geometry.numbers[chosen], sign * depth * vector
+
+
+class WideBandLead(Lead):
+    r"""A structureless electrode: Sigma = -i Gamma/2 (1 + P . sigma) on some sites, at every energy.
+
+    Parameters
+    ----------
+    broadening : float
+        Gamma, energy: the rate into the lead is Gamma/hbar.
+    sites : sequence of int, optional
+        Device sites; default: all of them (a bath).
+    polarization : (3,)
+        P, |P| <= 1: broadening of electrons along and against it is Gamma (1 +- |P|).
+    share, kT, name
+        As in :class:`LatticeLead`.
+
+    Raises
+    ------
+    ModelError
+        If the broadening is not positive or |P| > 1.
+    """
+
+    def __init__(
+        self,
+        broadening: float,
+        sites: Sequence[int] | IntArray | None = None,
+        *,
+        polarization: ArrayLike = (0.0, 0.0, 0.0),
+        share: float | None = None,
+        kT: float | None = None,  # noqa: N803
+        name: str = "wide-band",
+    ) -> None:
+        vector = np.asarray(polarization, dtype=np.float64)
+        if not (np.isfinite(broadening) and broadening > 0.0):
+            raise ModelError(f"broadening of lead {name!r} must be a positive energy, got {broadening}")
+        if vector.shape != (3,) or not np.linalg.norm(vector) <= 1.0 + 1e-12:
+            raise ModelError(f"polarization of lead {name!r} must be a vector of length at most 1, got {polarization!r}")
+        _checked(share, kT, f"lead {name!r}")
+        self.broadening, self.polarization, self.name = float(broadening), vector, name
+        self.sites = None if sites is None else np.asarray(sites, dtype=np.int64)
+        self.share, self.kT = share, kT
+
+    def attach(self, geometry: Geometry, hopping: HoppingLaw, share: float) -> WideBandContact:
+        """The lead on the sites of `geometry`."""
+        sites = np.arange(len(geometry)) if self.sites is None else self.sites
+        if not len(sites) or sites.min() < 0 or sites.max() >= len(geometry) or len(np.unique(sites)) < len(sites):
+            raise InvalidGeometryError(
+                f"lead {self.name!r} does not match the device: its sites must be different numbers from 0 to "
+                f"{len(geometry) - 1}, got {sites.tolist()}"
+            )
+        block = self.broadening * (np.eye(2) + np.einsum("a,aij->ij", self.polarization, PAULI))
+        return WideBandContact(
+            sites=sites,
+            broadening=np.repeat(block[None], len(sites), axis=0),
+            share=share if self.share is None else self.share,
+            kT=self.kT,
+            name=self.name,
+        )
+
+
+class Bath(WideBandLead):
+    """A weak wide band on every site (or on `sites`): it takes phase and heat out of the device, and fixes the occupation of
+    states no lead reaches.  Its chemical potential stays at mu unless a `share` is given."""
+
+    def __init__(
+        self,
+        broadening: float,
+        sites: Sequence[int] | IntArray | None = None,
+        *,
+        share: float = 0.0,
+        kT: float | None = None,  # noqa: N803
+        name: str = "bath",
+    ) -> None:
+        super().__init__(broadening, sites, share=share, kT=kT, name=name)
