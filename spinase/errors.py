@@ -59,5 +59,9 @@ class AccuracyWarning(UserWarning):
     """A result is less accurate than was asked for."""
 
 
+class AdiabaticityWarning(UserWarning):
+    """Spins turn faster than the electrons that are taken to follow them."""
+
+
 class CostWarning(UserWarning):
     """A calculation works, but another way is much cheaper."""

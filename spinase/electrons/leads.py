@@ -29,6 +29,7 @@ IntArray = NDArray[np.int64]
 
 _CLOSED = 1e-9  # decimation leaves closed channels with a broadening below this part of the band width
 _KEPT_BYTES = 256 * 1024**2
+_GAP = 0.1  # of the largest gap: smaller ones do not divide layers
 _CELLS = 3  # lead cells built to see which of them couple
 
 
@@ -219,6 +220,11 @@ class Lead(ABC):
     share: float | None
     kT: float | None  # noqa: N815
 
+    @property
+    @abstractmethod
+    def polarized(self) -> bool:
+        """Whether it distinguishes a direction of spin."""
+
     @abstractmethod
     def attach(self, geometry: Geometry, hopping: HoppingLaw, share: float) -> AttachedLead:
         """The lead on a device: `share` is what a lead without one of its own gets."""
@@ -234,7 +240,8 @@ def _checked(share: float | None, kT: float | None, what: str) -> None:  # noqa:
 class LatticeLead(Lead):
     """A semi-infinite lattice with the hopping law of the device.
 
-    The lead repeats its cell along `period` for ever.  Without `cell` it repeats the outermost layers of the device.
+    The lead repeats its cell along `period` for ever.  Without `cell` it repeats the outermost layers of the device, which
+    must be evenly spaced (if atoms move, the outermost layers of both ends should not).
 
     Parameters
     ----------
@@ -294,6 +301,11 @@ class LatticeLead(Lead):
         self.onsite, self.share, self.kT = float(onsite), share, kT
         self.cell = None if cell is None else np.atleast_2d(np.asarray(cell, dtype=np.float64))
         self.period = None if period is None else np.asarray(period, dtype=np.float64)
+
+    @property
+    def polarized(self) -> bool:
+        """Whether it is a ferromagnet."""
+        return bool(self.exchange.any())
 
     def attach(self, geometry: Geometry, hopping: HoppingLaw, share: float) -> LatticeContact:
         """Cell and couplings of the lead at `geometry`."""
@@ -361,23 +373,32 @@ class LatticeLead(Lead):
 
     def _outer_layers(self, geometry: Geometry) -> tuple[FloatArray, IntArray, FloatArray]:
         vector = geometry.cell[self.axis]
-        if not np.linalg.norm(vector) > 0.0 or np.linalg.matrix_rank(geometry.cell) < 3:
+        along = _heights(geometry, self.axis, self.name)
+        order = np.argsort(along, kind="stable")
+        gaps = np.diff(along[order])
+        layer = np.empty(len(along), dtype=np.int64)
+        layer[order] = np.concatenate([[0], np.cumsum(gaps > _GAP * gaps.max(initial=0.0))])
+        count = int(layer.max()) + 1
+        if count < self.layers + 1:
             raise InvalidGeometryError(
-                f"lead {self.name!r} is made from layers along cell vector {self.axis}, but the cell has no such vector "
-                "or no volume: set the cell, or give the lead's cell and period"
-            )
-        along = np.linalg.solve(geometry.cell.T, geometry.positions.T)[self.axis]
-        levels = np.unique(np.round(along, 6))
-        if len(levels) < self.layers + 1:
-            raise InvalidGeometryError(
-                f"lead {self.name!r} repeats {self.layers} layer(s) of the device, which has only {len(levels)} along cell "
+                f"lead {self.name!r} repeats {self.layers} layer(s) of the device, which has only {count} along cell "
                 f"vector {self.axis}: give the lead's cell and period"
             )
-        levels = levels if self.side == "left" else levels[::-1]
-        depth = abs(levels[self.layers] - levels[0])
-        chosen = np.abs(along - levels[0]) < depth - 1e-5
-        sign = -1.0 if self.side == "left" else 1.0
-        return geometry.positions[chosen] + sign * depth * vector, geometry.numbers[chosen], sign * depth * vector
+        # the outermost layers alone say how far layers are apart: what moves between them does not move the lead
+        depth = self.layers * (along[layer == count - 1].mean() - along[layer == 0].mean()) / (count - 1)
+        chosen = layer < self.layers if self.side == "left" else layer >= count - self.layers
+        period = (-depth if self.side == "left" else depth) * vector
+        return geometry.positions[chosen] + period, geometry.numbers[chosen], period
+
+
+def _heights(geometry: Geometry, axis: int, name: str) -> FloatArray:
+    """Fractional coordinates along cell vector `axis` (N,)."""
+    if not np.linalg.norm(geometry.cell[axis]) > 0.0 or np.linalg.matrix_rank(geometry.cell) < 3:
+        raise InvalidGeometryError(
+            f"lead {name!r} is made from layers along cell vector {axis}, but the cell has no such vector or no volume: set "
+            "the cell, or say where the lead is by positions or sites"
+        )
+    return np.asarray(np.linalg.solve(geometry.cell.T, geometry.positions.T)[axis])
 
 
 class WideBandLead(Lead):
@@ -387,8 +408,9 @@ class WideBandLead(Lead):
     ----------
     broadening : float
         Gamma, energy: the rate into the lead is Gamma/hbar.
-    sites : sequence of int, optional
-        Device sites; default: all of them (a bath).
+    sites : sequence of int, or {"left", "right"}, optional
+        Device sites, or the outermost layer along cell vector `axis`; default: all of them (a bath).
+    axis : int
     polarization : (3,)
         P, |P| <= 1: broadening of electrons along and against it is Gamma (1 +- |P|).
     share, kT, name
@@ -403,8 +425,9 @@ class WideBandLead(Lead):
     def __init__(
         self,
         broadening: float,
-        sites: Sequence[int] | IntArray | None = None,
+        sites: Sequence[int] | IntArray | str | None = None,
         *,
+        axis: int = 0,
         polarization: ArrayLike = (0.0, 0.0, 0.0),
         share: float | None = None,
         kT: float | None = None,  # noqa: N803
@@ -417,12 +440,32 @@ class WideBandLead(Lead):
             raise ModelError(f"polarization of lead {name!r} must be a vector of length at most 1, got {polarization!r}")
         _checked(share, kT, f"lead {name!r}")
         self.broadening, self.polarization, self.name = float(broadening), vector, name
-        self.sites = None if sites is None else np.asarray(sites, dtype=np.int64)
-        self.share, self.kT = share, kT
+        if isinstance(sites, str) and sites not in ("left", "right"):
+            raise ModelError(f"sites of lead {name!r} must be numbers, 'left' or 'right', got {sites!r}")
+        self.sites = sites if sites is None or isinstance(sites, str) else np.asarray(sites, dtype=np.int64)
+        self.axis, self.share, self.kT = axis, share, kT
+
+    @property
+    def polarized(self) -> bool:
+        """Whether both spins decay at different rates."""
+        return bool(self.polarization.any())
+
+    @property
+    def names_sites(self) -> bool:
+        """Whether its sites are given by number."""
+        return isinstance(self.sites, np.ndarray)
+
+    def _sites_of(self, geometry: Geometry) -> IntArray:
+        if self.sites is None:
+            return np.arange(len(geometry))
+        if isinstance(self.sites, str):
+            along = _heights(geometry, self.axis, self.name) * (1.0 if self.sites == "left" else -1.0)
+            return np.flatnonzero(along < along.min() + 1e-5)
+        return self.sites
 
     def attach(self, geometry: Geometry, hopping: HoppingLaw, share: float) -> WideBandContact:
         """The lead on the sites of `geometry`."""
-        sites = np.arange(len(geometry)) if self.sites is None else self.sites
+        sites = self._sites_of(geometry)
         if not len(sites) or sites.min() < 0 or sites.max() >= len(geometry) or len(np.unique(sites)) < len(sites):
             raise InvalidGeometryError(
                 f"lead {self.name!r} does not match the device: its sites must be different numbers from 0 to "

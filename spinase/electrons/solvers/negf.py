@@ -208,6 +208,21 @@ class NEGFSolver(Solver):
         columns = [a for a, lead in enumerate(self.leads) if len(lead.sites) < len(operator) or len(self.leads) == 2]
         return self.device.inject(operator, np.asarray(energies, dtype=np.float64), columns).transmission
 
+    def dwell_time(self, operator: SpinOperator) -> float:
+        """Mean time over hbar (1/energy) that an electron at the chemical potential stays in the device.
+
+        Electrons inside over electrons that enter per time, both per energy: sum_i Tr[G Gamma G+]_ii over the channels, for
+        the lead with the longer time.  0 if no channel is open; baths are not counted as leads.
+        """
+        self._prepare(operator)
+        energy = np.array([self.drive.chemical_potential])
+        few = [a for a, lead in enumerate(self.leads) if len(lead.sites) < len(operator)]
+        if not few:
+            return 1.0 / max(2.0 * float(lead.strength.max()) for lead in self.leads)
+        inside = self.device.inject(operator, energy, few).sites[0, :, :, 0].sum(axis=1)
+        channels = np.array([self.leads[a].sources(float(energy[0])).shape[1] for a in few])
+        return float(np.max(inside[few][channels > 0] / channels[channels > 0], initial=0.0))
+
     def _range(self, operator: SpinOperator, mu: float) -> float:
         """Largest distance of the spectrum of device and leads from mu, energy."""
         low, high = spectral_bounds(operator)
