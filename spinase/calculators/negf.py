@@ -275,6 +275,18 @@ class NEGFCalculator(ElectronCalculator):
         solver, operator = self._solver_for(atoms)
         return solver.transmission(operator, np.atleast_1d(np.asarray(energies, dtype=np.float64)))
 
+    def current_voltage(self, atoms: Atoms, biases: ArrayLike) -> FloatArray:
+        """Lead currents (K, A), electrons per time, at `biases` (K,), energy, for the spins as they are."""
+        before = self._drive.bias
+        currents = []
+        try:
+            for bias in np.atleast_1d(np.asarray(biases, dtype=np.float64)):
+                self._set_bias(float(bias))
+                currents.append(np.asarray(self.get_property("lead_currents", atoms)))
+        finally:
+            self._set_bias(before)
+        return np.array(currents)
+
     def adiabaticity(self, atoms: Atoms) -> Adiabaticity:
         """How fast spins turn against how long electrons stay."""
         torques = np.asarray(self.get_property("torques", atoms))
