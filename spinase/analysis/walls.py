@@ -42,7 +42,7 @@ class DomainWall:
 
 
 def layer_means(atoms: Atoms, values: FloatArray, axis: int = 0) -> tuple[FloatArray, FloatArray]:
-    """Coordinates (L,) of the layers of magnetic sites along Cartesian `axis`, length, and the means of `values` (N, ...)."""
+    """Coordinates (L,) of the layers of magnetic sites along Cartesian `axis`, length; means there of `values` (N, ...)."""
     magnetic = site_mask(atoms)
     along, kept = atoms.positions[magnetic, axis], values[magnetic]
     order = np.argsort(along, kind="stable")
