@@ -105,8 +105,8 @@ def torque(_: str | None) -> None:
             state = solver.solve(operator, bonds=False)
             error = np.abs(np.cross(operator.exchange, state.density.spin - tight.density.spin)).max()
             print(
-                f"  {name}, tolerance {tolerance:g}: {median['biased']:.3f} s ({median['equilibrium']:.3f} s in equilibrium), "
-                f"{state.energies} energies, torque error {error:.1e} t"
+                f"  {name}, tolerance {tolerance:g}: {median['biased']:.3f} s "
+                f"({median['equilibrium']:.3f} s in equilibrium), {state.energies} energies, torque error {error:.1e} t"
             )
             if error < 2e-4:
                 break

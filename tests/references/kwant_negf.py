@@ -1,7 +1,7 @@
 """kwant's transmissions and injected densities for an s-d strip between ferromagnetic leads, and its time.
 
-Run where kwant is installed (1.5.0 builds with numpy 1.26.4, scipy 1.15.3, cython 3.0.12, libopenblas-dev, libmumps-seq-dev and
-``--no-build-isolation``, in an environment of its own):
+Run where kwant is installed (1.5.0 builds with numpy 1.26.4, scipy 1.15.3, cython 3.0.12, libopenblas-dev,
+libmumps-seq-dev and ``--no-build-isolation``, in an environment of its own):
 
     python tests/references/kwant_negf.py numbers > tests/references/kwant_negf.json
     OMP_NUM_THREADS=1 python tests/references/kwant_negf.py time 60 20
@@ -81,7 +81,7 @@ def measure(length: int, width: int) -> None:
     import kwant
     from kwant.solvers import mumps
 
-    made, pauli = system(length, width)
+    made = system(length, width)[0]
     solver, spent, prepared = mumps.Solver(), [], []
     for energy in np.linspace(-0.7, -0.3, 9):
         began = time.perf_counter()
