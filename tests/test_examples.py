@@ -88,6 +88,9 @@ def test_input_files_run(source: Path, tmp_path: Path) -> None:
     if source.name == "wall.toml":
         check_the_wall_starts_with_the_voltage(run.observables)
         return
+    if source.name == "capacitor.toml":
+        check_a_metal_grows_from_the_left(run.observables)
+        return
     energy = run.observables["energy"]["per_site"].values
     if source.name == "hysteresis.toml":
         assert np.ptp(run.observables["magnetization"]["z"].values) > 1.9
@@ -127,6 +130,16 @@ def check_the_wall_starts_with_the_voltage(observables: dict) -> None:
     assert current[-1] > 0.15
     assert abs(place[1] - place[0]) < 0.05
     assert place[-1] < place[0] - 1.0
+
+
+def check_a_metal_grows_from_the_left(observables: dict) -> None:
+    """The ferromagnet begins at the left electrode and gets far into the device; more current flows then."""
+    phase, currents = observables["grown-phase"], observables["currents"]
+    assert (phase["fraction"].values[0], phase["interface"].values[0]) == (0.0, 0.0)
+    assert phase["fraction"].values[-1] > 0.5
+    assert phase["interface"].values[-1] > 5.0
+    assert phase["interface"].values[1:4].max() < phase["interface"].values[-4:].max()
+    assert currents["1_left"].values[-1] < 2.0 * currents["1_left"].values[0] < 0.0
 
 
 def check_antiferromagnetic_order(folder: Path) -> None:
