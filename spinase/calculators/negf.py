@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from spinase.atoms import get_moments, get_units
 from spinase.calculators.electrons import ElectronCalculator, SolvedElectrons
 from spinase.calculators.negf_options import Bias, BiasRamp, BiasRampConfig, NEGFConfig
+from spinase.contract import FieldFunction
 from spinase.electrons.currents import bond_currents, site_current_vectors
 from spinase.electrons.hamiltonian import FrozenHamiltonian
 from spinase.electrons.leads import LatticeContact, LatticeLead, Lead, WideBandLead
@@ -184,8 +185,7 @@ class NEGFCalculator(ElectronCalculator):
         self._drive = dataclasses.replace(self._drive, bias=bias)
         if isinstance(self._electron_solver, NEGFSolver):
             self._electron_solver.drive = self._drive
-        self._state = None
-        self.reset()
+        self._state, self.results = None, {}
 
     def _in_equilibrium(self, bias: float) -> bool:
         temperatures = {self._drive.kT if lead.kT is None else lead.kT for lead in self.leads}
@@ -229,11 +229,19 @@ class NEGFCalculator(ElectronCalculator):
         return (charge if name == "bond_currents" else spin) / self._hbar
 
     def _calculate(self, atoms: Atoms, names: list[str], system_changes: list[str]) -> None:
-        units = get_units(atoms)
-        self._hbar, self._gamma = units.hbar, units.gyromagnetic_ratio
+        self._take_units(atoms)
         super()._calculate(atoms, names, system_changes)
         if "forces" in names:
             self._require_fixed_contacts(atoms)
+
+    def field_function(self, atoms: Atoms, lengths: FloatArray | None = None) -> FieldFunction:
+        """B(spins) at the present positions and the present bias (see ``contract.FastFields``)."""
+        self._take_units(atoms)
+        return super().field_function(atoms, lengths)
+
+    def _take_units(self, atoms: Atoms) -> None:
+        units = get_units(atoms)
+        self._hbar, self._gamma = units.hbar, units.gyromagnetic_ratio
 
     def get_property(self, name: str, atoms: Atoms | None = None, allow_calculation: bool = True) -> Any:
         """As in ASE; energies of a driven device are refused with the reason."""
@@ -270,7 +278,7 @@ class NEGFCalculator(ElectronCalculator):
     def transmission(self, atoms: Atoms, energies: ArrayLike) -> FloatArray:
         """T(E) = Tr[Gamma_b G Gamma_a G+] at `energies` (K,): (K, A, A), from lead a (second axis) to lead b (third).
 
-        Both spins together; the diagonal is 0.
+        Both spins together; the diagonal is 0.  A bath on all sites only takes here: what it sends is left out.
         """
         solver, operator = self._solver_for(atoms)
         return solver.transmission(operator, np.atleast_1d(np.asarray(energies, dtype=np.float64)))

@@ -152,6 +152,43 @@ def test_a_bias_that_depends_on_time_follows_the_driver() -> None:
     assert max(asked) == 1.5
 
 
+def test_current_and_voltage() -> None:
+    atoms, calc = device(), NEGFCalculator(model(), ENDS, tolerance=1e-5)
+    before = calc.get_property("magnetic_forces", atoms)
+    biases = np.array([-0.3, 0.0, 0.3])
+    currents = calc.current_voltage(atoms, biases)
+    assert currents.shape == (3, 2)
+    expected = NEGFCalculator(model(), ENDS, bias=0.3, tolerance=1e-5).get_property("lead_currents", atoms)
+    np.testing.assert_array_equal(currents[2], expected)
+    assert currents[0, 0] < 0.0 == currents[1, 0] < currents[2, 0]
+    assert calc.bias == 0.0
+    np.testing.assert_array_equal(calc.get_property("magnetic_forces", atoms), before)
+
+
+def test_a_new_bias_keeps_the_leads() -> None:
+    atoms, calc = device(), NEGFCalculator(model(), ENDS, bias=lambda time: 0.1 * time, tolerance=1e-3)
+    calc.get_property("magnetic_forces", atoms)
+    solver = calc._electron_solver
+    calc.set_time(2.0)
+    calc.get_property("magnetic_forces", atoms)
+    assert calc._electron_solver is solver
+
+
+def test_the_fast_path_watches_in_the_units_of_the_atoms() -> None:
+    """In metal units a moment of 2 mu_B under hoppings of 0.4 eV is as fast as one of 1 in reduced units."""
+    atoms = device((12, 3), units="metal", moment=2.0)
+    in_metal = SDModel(ShellHopping([0.4]), 0.52, chemical_potential=-0.2, kT=0.02)
+    angles = []
+    for magnet, calc in (
+        (atoms, NEGFCalculator(in_metal, ENDS, bias=0.12, tolerance=1e-3)),
+        (device((12, 3)), NEGFCalculator(model(), ENDS, bias=0.3, tolerance=1e-3)),
+    ):
+        with pytest.warns(AdiabaticityWarning, match="radian") as caught:
+            calc.field_function(magnet)(magnet.spins)
+        angles.append(float(str(caught[0].message).split(" radian")[0].split()[-1]))
+    assert angles[0] == pytest.approx(angles[1], rel=0.05)
+
+
 def test_fast_spins_are_noticed_once() -> None:
     atoms, calc = device((12, 3)), NEGFCalculator(model(), ENDS, bias=0.3, tolerance=1e-3)
     with pytest.warns(AdiabaticityWarning, match="larger moments or a shorter device") as caught:

@@ -9,6 +9,7 @@ import pytest
 from open_systems import HOP, attach, of_atoms, paper, strip
 
 from spinase import SpinAtoms
+from spinase.atoms import geometry_of, get_spins
 from spinase.electrons import ExponentialHopping, FixedChemicalPotential, SDHamiltonian, ShellHopping
 from spinase.electrons.currents import bond_currents, inflow, site_current_vectors
 from spinase.electrons.layered import LayeredDevice
@@ -38,7 +39,11 @@ def graphs() -> dict[str, tuple]:
     law = ExponentialHopping(1.0, 1.0, 1.0, 2.2)
     geometry, operator = of_atoms(atoms, 1.1, law)
     far = np.argsort(atoms.positions[:, 0])
+    ring = SpinAtoms.lattice("square", (5, 4), units="reduced", rng=4)
+    around = geometry_of(ring)
+    twisted = SDHamiltonian(HOP, 1.1, flux=1.0).freeze(around).operator(get_spins(ring))
     return {
+        "flux": (twisted, attach(around, WideBandLead(0.8, [0, 1]), WideBandLead(0.5, [9, 14, 19]), probe)),
         "square": (square_operator, attach(square, FERRO, LatticeLead("right"), probe, Bath(0.01))),
         "triangular": (sheared_operator, attach(sheared, FERRO, LatticeLead("right"), probe)),
         "disordered, wide bands": (
@@ -48,7 +53,7 @@ def graphs() -> dict[str, tuple]:
     }
 
 
-@pytest.mark.parametrize("graph", ["square", "triangular", "disordered, wide bands"])
+@pytest.mark.parametrize("graph", ["square", "triangular", "flux", "disordered, wide bands"])
 def test_injected_densities_and_transmissions_are_those_of_the_dense_inverse(graph: str) -> None:
     operator, leads = graphs()[graph]
     device = LayeredDevice(len(operator), operator.bonds.first, operator.bonds.second, leads)
@@ -156,7 +161,7 @@ def test_zero_bias_is_the_middle_of_a_long_chain(shift: float) -> None:
     assert state.energies == 0
 
 
-@pytest.mark.parametrize("graph", ["square", "triangular", "disordered, wide bands"])
+@pytest.mark.parametrize("graph", ["square", "triangular", "flux", "disordered, wide bands"])
 def test_conservation_of_charge_and_balance_of_spin(graph: str) -> None:
     """What enters a site leaves it, torques are what spin currents bring, and three ways give the current of a lead."""
     operator, leads = graphs()[graph]
