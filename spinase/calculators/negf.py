@@ -17,9 +17,10 @@ from spinase.atoms import get_moments, get_units
 from spinase.calculators.electrons import ElectronCalculator, SolvedElectrons
 from spinase.calculators.negf_options import Bias, BiasRamp, BiasRampConfig, NEGFConfig
 from spinase.contract import FieldFunction
+from spinase.electrons.contacts import LatticeContact
 from spinase.electrons.currents import bond_currents, site_current_vectors
 from spinase.electrons.hamiltonian import FrozenHamiltonian
-from spinase.electrons.leads import LatticeContact, LatticeLead, Lead, WideBandLead
+from spinase.electrons.leads import LatticeLead, Lead, WideBandLead
 from spinase.electrons.model import SDModel
 from spinase.electrons.occupation import FixedChemicalPotential
 from spinase.electrons.operator import SpinOperator

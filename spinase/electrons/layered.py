@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from spinase.electrons.contacts import AttachedLead, LatticeContact, WideBandContact
 from spinase.electrons.elimination import adjacency, distance_levels
 from spinase.electrons.kernels.layers import Contacts, Layout, Sources, Values, bond_densities, site_densities, sweep
 from spinase.electrons.kernels.recursion import padded
 from spinase.electrons.kernels.simd import aligned
-from spinase.electrons.leads import AttachedLead, LatticeContact, WideBandContact
 from spinase.electrons.operator import SpinOperator
 from spinase.electrons.selected_inversion import site_blocks
 from spinase.electrons.threads import default_threads, map_threads

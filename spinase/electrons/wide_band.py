@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import digamma
 
-from spinase.electrons.leads import WideBandContact, spread_blocks
+from spinase.electrons.contacts import WideBandContact, spread_blocks
 from spinase.electrons.operator import ComplexArray, FloatArray, SpinOperator
 from spinase.electrons.selected_inversion import site_blocks
 

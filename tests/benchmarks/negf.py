@@ -19,7 +19,8 @@ from timing import header, interleaved
 from spinase import SpinAtoms
 from spinase.atoms import geometry_of, get_spins
 from spinase.electrons import Bath, LatticeLead, SDHamiltonian, ShellHopping
-from spinase.electrons.leads import AttachedLead, Lead
+from spinase.electrons.contacts import AttachedLead
+from spinase.electrons.leads import Lead
 from spinase.electrons.operator import SpinOperator
 from spinase.electrons.solvers.negf import Drive, NEGFSolver
 from spinase.electrons.wide_band import dense_matrix

@@ -9,8 +9,9 @@ import numpy as np
 from spinase import SpinAtoms
 from spinase.atoms import geometry_of, get_spins
 from spinase.electrons import SDHamiltonian, ShellHopping
+from spinase.electrons.contacts import AttachedLead
 from spinase.electrons.hopping import HoppingLaw
-from spinase.electrons.leads import AttachedLead, Lead
+from spinase.electrons.leads import Lead
 from spinase.electrons.operator import SpinOperator
 from spinase.electrons.wide_band import dense_matrix
 from spinase.geometry import Geometry

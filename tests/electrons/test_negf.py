@@ -11,9 +11,10 @@ from open_systems import HOP, attach, of_atoms, paper, strip
 from spinase import SpinAtoms
 from spinase.atoms import geometry_of, get_spins
 from spinase.electrons import ExponentialHopping, FixedChemicalPotential, SDHamiltonian, ShellHopping
+from spinase.electrons.contacts import WideBandContact
 from spinase.electrons.currents import bond_currents, inflow, site_current_vectors
 from spinase.electrons.layered import LayeredDevice
-from spinase.electrons.leads import Bath, LatticeLead, WideBandContact, WideBandLead
+from spinase.electrons.leads import Bath, LatticeLead, WideBandLead
 from spinase.electrons.operator import SpinOperator
 from spinase.electrons.solvers.negf import Drive, NEGFSolver
 from spinase.electrons.solvers.rational import RationalSolver
@@ -43,6 +44,10 @@ def graphs() -> dict[str, tuple]:
     around = geometry_of(ring)
     twisted = SDHamiltonian(HOP, 1.1, flux=1.0).freeze(around).operator(get_spins(ring))
     return {
+        "junction": (
+            square_operator,
+            attach(square, FERRO, LatticeLead("right"), LatticeLead(cell=[[3.0, 4.0, 0.0]], period=(0.0, 1.0, 0.0))),
+        ),
         "flux": (twisted, attach(around, WideBandLead(0.8, [0, 1]), WideBandLead(0.5, [9, 14, 19]), probe)),
         "square": (square_operator, attach(square, FERRO, LatticeLead("right"), probe, Bath(0.01))),
         "triangular": (sheared_operator, attach(sheared, FERRO, LatticeLead("right"), probe)),
@@ -53,7 +58,7 @@ def graphs() -> dict[str, tuple]:
     }
 
 
-@pytest.mark.parametrize("graph", ["square", "triangular", "flux", "disordered, wide bands"])
+@pytest.mark.parametrize("graph", ["square", "triangular", "junction", "flux", "disordered, wide bands"])
 def test_injected_densities_and_transmissions_are_those_of_the_dense_inverse(graph: str) -> None:
     operator, leads = graphs()[graph]
     device = LayeredDevice(len(operator), operator.bonds.first, operator.bonds.second, leads)
@@ -161,11 +166,11 @@ def test_zero_bias_is_the_middle_of_a_long_chain(shift: float) -> None:
     assert state.energies == 0
 
 
-@pytest.mark.parametrize("graph", ["square", "triangular", "flux", "disordered, wide bands"])
+@pytest.mark.parametrize("graph", ["square", "triangular", "junction", "flux", "disordered, wide bands"])
 def test_conservation_of_charge_and_balance_of_spin(graph: str) -> None:
     """What enters a site leaves it, torques are what spin currents bring, and three ways give the current of a lead."""
     operator, leads = graphs()[graph]
-    leads = leads[:2]
+    leads = leads if graph == "junction" else leads[:2]
     state = NEGFSolver(leads, Drive(-0.4, 0.05, 0.5, 1e-5)).solve(operator)
     charge, spin = bond_currents(operator, state.bond_blocks)
     into, spin_into = inflow(operator.bonds, charge, len(operator)), inflow(operator.bonds, spin, len(operator))

@@ -22,10 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 
+from spinase.electrons.contacts import AttachedLead, LatticeContact
 from spinase.electrons.elimination import adjacency, cheapest_tree
 from spinase.electrons.fermi_poles import FermiPoles, fermi_poles
 from spinase.electrons.layered import LayeredDevice
-from spinase.electrons.leads import AttachedLead, LatticeContact
 from spinase.electrons.occupation import fermi
 from spinase.electrons.operator import ComplexArray, Density, ElectronState, FloatArray, SpinOperator
 from spinase.electrons.quadrature import Integral, integrate
