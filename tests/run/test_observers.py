@@ -17,8 +17,9 @@ from spinase.errors import InputError, InvalidGeometryError, MissingMagneticForc
 from spinase.run import domain_observers, observers
 from spinase.styles import list_styles, load_style, options_of
 
-PLANAR = ["domain-wall", "grown-phase", "energy", "magnetization", "torque", "structure-factor", "correlation", "correlation-length", "chirality",
-          "topological-charge", "shell-correlation", "clusters", "energy-partition", "angular-momentum"]  # fmt: skip
+PLANAR = ["energy", "magnetization", "torque", "structure-factor", "correlation", "correlation-length", "chirality",
+          "topological-charge", "shell-correlation", "clusters", "energy-partition", "angular-momentum",
+          "domain-wall", "grown-phase"]  # fmt: skip
 TETRAHEDRAL = 4 / (3 * np.sqrt(3))
 
 
