@@ -15,7 +15,7 @@ from spinase.electrons.kernels.recursion import padded
 from spinase.electrons.kernels.simd import aligned
 from spinase.electrons.operator import SpinOperator
 from spinase.electrons.selected_inversion import site_blocks
-from spinase.electrons.threads import default_threads, map_threads
+from spinase.threads import default_threads, map_threads
 
 FloatArray = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
