@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 from numba import njit
 from numpy.typing import NDArray
 
+from spinase.learning.engine_products import product_invariants, product_slopes
+
 Array = NDArray[Any]
 Lanes = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 
@@ -164,7 +166,7 @@ def _add(
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
-def invariants(sums: Array, x: float, y: float, z: float, chirality: bool, lanes: Lanes, out: Array) -> None:
+def invariants(sums: Array, x: float, y: float, z: float, chirality: bool, products: bool, lanes: Lanes, out: Array) -> None:
     """Invariants of one site with the spin (x, y, z), in the order of the network's."""
     width = len(lanes[0])
     for c in range(width):
@@ -188,6 +190,8 @@ def invariants(sums: Array, x: float, y: float, z: float, chirality: bool, lanes
         place += width
     place += _mixed(sums, x, y, z, lanes[0], lanes[1], 1, 4, out[place:])
     place += _mixed(sums, x, y, z, lanes[0], lanes[2], 4, 9, out[place:])
+    if products:
+        product_invariants(sums, x, y, z, lanes, out[place:])
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
@@ -232,7 +236,16 @@ def _mixed(
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
 def invariant_slopes(
-    sums: Array, x: float, y: float, z: float, chirality: bool, lanes: Lanes, given: Array, slopes: Array, spin: Array
+    sums: Array,
+    x: float,
+    y: float,
+    z: float,
+    chirality: bool,
+    products: bool,
+    lanes: Lanes,
+    given: Array,
+    slopes: Array,
+    spin: Array,
 ) -> None:
     """Slopes (9, 4 C) by the sums from those by the invariants, and those by the spin (3, C)."""
     width = len(lanes[0])
@@ -257,6 +270,8 @@ def invariant_slopes(
         place += width
     place += _mixed_slopes(sums, x, y, z, lanes[0], lanes[1], 1, 4, given[place:], slopes, spin)
     place += _mixed_slopes(sums, x, y, z, lanes[0], lanes[2], 4, 9, given[place:], slopes, spin)
+    if products:
+        product_slopes(sums, x, y, z, lanes, given[place:], slopes, spin)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)

@@ -22,6 +22,7 @@ from spinase.learning.engine_kernels import (
 )
 
 Array = NDArray[Any]
+Kinds = tuple[bool, bool]  # chiralities, products
 _FAST = {"contract", "reassoc", "nsz", "arcp"}
 
 
@@ -50,7 +51,7 @@ def _onsite(
     begin: int,
     end: int,
     layer: Layer,
-    chirality: bool,
+    kinds: Kinds,
     lanes: Lanes,
     spins: Array,
     sums: Array,
@@ -63,7 +64,7 @@ def _onsite(
     n = end - begin
     for k in range(n):
         s = spins[begin + k]
-        invariants(sums[k], s[0], s[1], s[2], chirality, lanes, found[k])
+        invariants(sums[k], s[0], s[1], s[2], kinds[0], kinds[1], lanes, found[k])
     given = np.dot(found[:n], layer.collect)
     given += np.dot(features[begin:end], layer.own)
     given += layer.bias
@@ -94,7 +95,7 @@ def _back_to_neighbours(
     end: int,
     pairs: Neighbours,
     layer: Layer,
-    chirality: bool,
+    kinds: Kinds,
     lanes: Lanes,
     spins: Array,
     sums: Array,
@@ -110,7 +111,7 @@ def _back_to_neighbours(
     spin = np.empty((3, channels), sums.dtype)
     for k in range(end - begin):
         i = begin + k
-        invariant_slopes(sums[k], spins[i, 0], spins[i, 1], spins[i, 2], chirality, lanes, found[k], slopes, spin)
+        invariant_slopes(sums[k], spins[i, 0], spins[i, 1], spins[i, 2], kinds[0], kinds[1], lanes, found[k], slopes, spin)
         if len(by_vectors):
             for q in range(3 * channels):
                 slopes[0, channels + q] += by_vectors[i, q]
@@ -128,7 +129,7 @@ def forward(
     end: int,
     pairs: Neighbours,
     layer: Layer,
-    chirality: bool,
+    kinds: Kinds,
     lanes: Lanes,
     spins: Array,
     sent: Array,
@@ -145,7 +146,7 @@ def forward(
     for first in range(begin, end, CHUNK):
         last = min(end, first + CHUNK)
         _sums(first, last, pairs, layer, sent, lanes, terms, sums)
-        _onsite(first, last, layer, chirality, lanes, spins, sums, found, features, bends, out)
+        _onsite(first, last, layer, kinds, lanes, spins, sums, found, features, bends, out)
         for i in range(first, last):
             for q in range(3 * channels):
                 vectors[i, q] = sums[i - first, 0, channels + q]
@@ -157,7 +158,7 @@ def backward(
     end: int,
     pairs: Neighbours,
     layer: Layer,
-    chirality: bool,
+    kinds: Kinds,
     lanes: Lanes,
     spins: Array,
     sent: Array,
@@ -184,14 +185,14 @@ def backward(
         last = min(end, first + CHUNK)
         _sums(first, last, pairs, layer, sent, lanes, terms, sums)
         if not len(by_vectors):
-            _onsite(first, last, layer, chirality, lanes, spins, sums, found, features, bends, out)
+            _onsite(first, last, layer, kinds, lanes, spins, sums, found, features, bends, out)
         _onsite_slopes(first, last, layer, bends, given, found, before)
         _back_to_neighbours(
             first,
             last,
             pairs,
             layer,
-            chirality,
+            kinds,
             lanes,
             spins,
             sums,
