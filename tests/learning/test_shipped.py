@@ -1,0 +1,102 @@
+"""The models that come with the package: what their cards promise, and what they say of magnets they have not seen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from spinase import SpinAtoms
+from spinase.calculators import EDCalculator, HIPNNCalculator
+from spinase.cli import app
+from spinase.dynamics import LLGDynamics
+from spinase.electrons import SDModel
+from spinase.errors import ModelFileError
+from spinase.learning.model_file import load_model
+from spinase.learning.shipped import find_model, shipped_model, shipped_models
+from spinase.testing import Tolerances, check_calculator
+
+NAMES = ["disordered-sd", "disordered-sd-moving", "square-double-exchange", "triangular-tetrahedral"]
+
+
+def magnet(name: str, seed: int = 91) -> SpinAtoms:
+    """As the model knows them, with random spins."""
+    if name.startswith("disordered"):
+        return SpinAtoms.disordered(125, density=1.0, min_distance=0.75, rng=seed, units="reduced")
+    return SpinAtoms.lattice(name.split("-")[0], (10, 10), rng=seed, units="reduced")
+
+
+def teacher(name: str) -> EDCalculator:
+    return EDCalculator(SDModel.from_config(load_model(shipped_model(name))[1]["teacher"]))
+
+
+def r2(found: np.ndarray, true: np.ndarray) -> float:
+    return float(1.0 - np.sum((found - true) ** 2) / np.sum(true**2))
+
+
+def test_they_are_all_there() -> None:
+    assert shipped_models() == NAMES
+    shown = CliRunner().invoke(app, ["models"])
+    assert shown.exit_code == 0, shown.output
+    for name in NAMES:
+        assert name in shown.output
+    with pytest.raises(ModelFileError, match="did you mean 'disordered-sd'"):
+        HIPNNCalculator.shipped("disorderd-sd")
+    with pytest.raises(ModelFileError, match="no model file"):
+        HIPNNCalculator("elsewhere/disordered-sd")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_cards_say_who_taught_them_how_well_and_how_to_make_them_again(name: str) -> None:
+    path = shipped_model(name)
+    assert path.stat().st_size < 2_000_000
+    assert find_model(name) == path
+    _, card = load_model(path)
+    assert card.name == name
+    assert card["title"]
+    for command in card["made_by"].split("; "):
+        assert Path(command.split()[2]).exists() or not Path("training").exists()
+    assert card["errors"]["r2"] > 0.9
+    assert card["errors"]["rms_error"] < 0.3 * card["errors"]["rms_torque"]
+    assert card["data_hash"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_torques_of_a_new_magnet_are_the_teachers(name: str) -> None:
+    """Random spins in a box of another size, never seen; the exact solver is rebuilt from the card."""
+    atoms = magnet(name)
+    calc = HIPNNCalculator.shipped(name, engine=False)
+    torques = [one.get_property("torques", atoms) for one in (calc, teacher(name))]
+    assert r2(*torques) > 0.9
+    if name == "disordered-sd-moving":
+        forces = [one.get_property("forces", atoms) for one in (calc, teacher(name))]
+        assert r2(*forces) > 0.99
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_they_keep_the_contract(name: str) -> None:
+    """Every check of the conformance kit, in double precision, on a small magnet of their kind."""
+    if name.startswith("disordered"):
+        atoms = SpinAtoms.disordered(10, density=1.0, min_distance=0.75, rng=3, units="reduced")
+    else:
+        atoms = SpinAtoms.lattice(name.split("-")[0], (3, 3), rng=3, units="reduced")
+        atoms.positions = atoms.positions + 0.02 * np.random.default_rng(1).normal(size=atoms.positions.shape)
+    report = check_calculator(HIPNNCalculator.shipped(name, dtype="float64"), atoms, tolerances=Tolerances(gradient=1e-5))
+    for check in ("magnetic_forces", "forces", "conservative", "spin_rotation", "time_reversal", "supercell"):
+        assert report[check].status == "passed", report
+
+
+def test_a_short_quench_loses_energy_as_the_exact_one_does() -> None:
+    """The same spins under the model (by its name in an input table) and under its teacher."""
+    config = HIPNNCalculator.Config(model="disordered-sd")
+    found = []
+    for calc in (HIPNNCalculator.from_config(config), teacher("disordered-sd")):
+        atoms = magnet("disordered-sd", 5)
+        atoms.calc = calc
+        before = atoms.get_potential_energy()
+        LLGDynamics(atoms, 0.2, damping=1.0).run(15)
+        found.append((atoms.get_potential_energy() - before) / len(atoms))
+    assert found[1] < -0.02
+    assert found[0] == pytest.approx(found[1], rel=0.1)
