@@ -161,11 +161,9 @@ def models() -> None:
         networks, card = load_model(shipped_model(name))
         errors = card.notes.get("errors", {})
         typer.echo(f"{name}: {card.notes.get('title', '')}")
-        typer.echo(
-            f"  {len(networks)} network(s), range {card.network.cutoff:g} a layer, units {card.units}; on magnets it has not "
-            f"seen: torque R^2 {errors.get('r2', float('nan')):.4f}, rms error {errors.get('rms_error', float('nan')):.2g} of rms "
-            f"{errors.get('rms_torque', float('nan')):.2g}"
-        )
+        told = [errors.get(key, float("nan")) for key in ("r2", "rms_error", "rms_torque")]
+        typer.echo(f"  {len(networks)} network(s), range {card.network.cutoff:g} a layer, units {card.units}")
+        typer.echo("  unseen magnets: torque R^2 {:.4f}, rms error {:.2g} of rms {:.2g}".format(*told))
         typer.echo(f"  teacher: {json.dumps(card.notes.get('teacher'))}")
         typer.echo(f"  made by: {card.notes.get('made_by', '')}")
 

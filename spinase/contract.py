@@ -144,6 +144,13 @@ def begin_step(calc: Any) -> None:
         hook()
 
 
+def tell_time(calc: Any, time: float) -> None:
+    """Tell a calculator what time it is; one with a method ``set_time`` may be driven by a function of time."""
+    hook = getattr(calc, "set_time", None)
+    if hook is not None:
+        hook(time)
+
+
 def require_magnetic_forces(calc: Any) -> None:
     """Raise :class:`MissingMagneticForcesError` unless `calc` declares ``magnetic_forces``."""
     if "magnetic_forces" not in getattr(calc, "implemented_properties", ()):

@@ -67,5 +67,9 @@ class OutOfDomainWarning(AccuracyWarning):
     """A learned magnet is where its error bars exceed the bound."""
 
 
+class AdiabaticityWarning(UserWarning):
+    """Spins turn faster than the electrons that are taken to follow them."""
+
+
 class CostWarning(UserWarning):
     """A calculation works, but another way is much cheaper."""

@@ -63,6 +63,19 @@ def check_printed(name: str, printed: str) -> None:
         found, error, published = numbers(lines[2])
         assert error < 0.006
         assert abs(found - published) < 3 * error
+    if name.startswith("11"):
+        check_walls_follow_the_sign_of_the_bias(lines)
+
+
+def check_walls_follow_the_sign_of_the_bias(lines: list[str]) -> None:
+    """Opposite voltages give opposite currents and motions; a larger voltage gives more of both."""
+    bias, current, _, _, speed = np.array([numbers(line) for line in lines]).T
+    np.testing.assert_allclose(bias, -bias[::-1])
+    np.testing.assert_allclose(current, -current[::-1], atol=1e-3)
+    np.testing.assert_allclose(speed, -speed[::-1], rtol=0.05)
+    assert np.all(bias * current > 0.0)
+    assert np.all(bias * speed < 0.0)
+    assert speed[0] > 1.2 * speed[1] > 0.0
 
 
 @pytest.mark.parametrize("source", INPUTS, ids=lambda path: path.name)
@@ -72,6 +85,12 @@ def test_input_files_run(source: Path, tmp_path: Path) -> None:
     folder = tmp_path / f"{source.stem}_run"
     assert (folder / "summary.png").stat().st_size > 10_000
     run = read_run(folder / "run.h5")
+    if source.name == "wall.toml":
+        check_the_wall_starts_with_the_voltage(run.observables)
+        return
+    if source.name == "capacitor.toml":
+        check_a_metal_grows_from_the_left(run.observables)
+        return
     energy = run.observables["energy"]["per_site"].values
     if source.name == "hysteresis.toml":
         assert np.ptp(run.observables["magnetization"]["z"].values) > 1.9
@@ -99,6 +118,28 @@ def check_tetrahedral_order(folder: Path) -> None:
     np.testing.assert_allclose(np.linalg.norm(peaks, axis=1), 2 * np.pi / np.sqrt(3), rtol=1e-6)
     angles = np.unique(np.round(np.degrees(np.arctan2(peaks[:, 1], peaks[:, 0])) % 180.0))
     np.testing.assert_allclose(angles, [30, 90, 150])
+
+
+def check_the_wall_starts_with_the_voltage(observables: dict) -> None:
+    """No bias, no motion; then the wall runs against the electrons (the coupling is positive)."""
+    bias, current = observables["currents"]["bias"].values, observables["currents"]["1_left"].values
+    place = observables["domain-wall"]["position"].values
+    assert (bias[0], bias[-1]) == (0.0, 0.6)
+    assert abs(current[0]) < 1e-12
+    np.testing.assert_allclose(current, -observables["currents"]["2_right"].values, atol=1e-12)
+    assert current[-1] > 0.15
+    assert abs(place[1] - place[0]) < 0.05
+    assert place[-1] < place[0] - 1.0
+
+
+def check_a_metal_grows_from_the_left(observables: dict) -> None:
+    """The ferromagnet begins at the left electrode and gets far into the device; more current flows then."""
+    phase, currents = observables["grown-phase"], observables["currents"]
+    assert (phase["fraction"].values[0], phase["interface"].values[0]) == (0.0, 0.0)
+    assert phase["fraction"].values[-1] > 0.5
+    assert phase["interface"].values[-1] > 5.0
+    assert phase["interface"].values[1:4].max() < phase["interface"].values[-4:].max()
+    assert currents["1_left"].values[-1] < 2.0 * currents["1_left"].values[0] < 0.0
 
 
 def check_antiferromagnetic_order(folder: Path) -> None:

@@ -46,11 +46,14 @@ from spinase.analysis.structure_factor import (
 )
 from spinase.analysis.topology import scalar_chirality, topological_charge, topological_density
 from spinase.analysis.triangles import Triangles, triangles
+from spinase.analysis.walls import DomainWall, GrownPhase, domain_wall, grown_phase
 
 __all__ = [
     "Average",
     "Clusters",
+    "DomainWall",
     "DynamicStructureFactor",
+    "GrownPhase",
     "NeighbourShells",
     "PrimitiveLattice",
     "SpinCorrelation",
@@ -67,8 +70,10 @@ __all__ = [
     "commensurate_mesh",
     "commensurate_wavevectors",
     "correlation_length",
+    "domain_wall",
     "dynamic_structure_factor",
     "ferromagnetic_clusters",
+    "grown_phase",
     "magnetization",
     "magnon_dispersion",
     "neighbour_correlation",

@@ -27,12 +27,14 @@ if TYPE_CHECKING:
     from spinase.calculators.ed import EDCalculator
     from spinase.calculators.hipnn import HIPNNCalculator
     from spinase.calculators.kpm import KPMCalculator
+    from spinase.calculators.negf import NEGFCalculator
     from spinase.calculators.rational import RationalCalculator
 
 _LAZY = {
     "EDCalculator": "spinase.calculators.ed",
     "HIPNNCalculator": "spinase.calculators.hipnn",
     "KPMCalculator": "spinase.calculators.kpm",
+    "NEGFCalculator": "spinase.calculators.negf",
     "RationalCalculator": "spinase.calculators.rational",
 }
 
@@ -47,6 +49,7 @@ __all__ = [
     "HeisenbergCalculator",
     "KPMCalculator",
     "LandauCalculator",
+    "NEGFCalculator",
     "NeelCalculator",
     "PairPotentialCalculator",
     "RationalCalculator",

@@ -23,6 +23,7 @@ from spinase.contract import (
     check_units,
     field_function,
     is_conservative,
+    tell_time,
 )
 from spinase.errors import ModelError, UnitMismatchError
 
@@ -174,6 +175,13 @@ class SpinSumCalculator(Calculator):
         for calc in self.calculators:
             begin_step(calc)
         self.results = {}
+
+    def set_time(self, time: float) -> None:
+        """Tell the members what time it is; what those that care gave before is forgotten."""
+        for calc in self.calculators:
+            tell_time(calc, time)
+        if any(hasattr(calc, "set_time") for calc in self.calculators):
+            self.results = {}
 
     def for_supercell(self, repeat: tuple[int, int, int]) -> SpinSumCalculator | None:
         """The sum of the members' supercell calculators; None if a member has none."""

@@ -28,6 +28,7 @@ from spinase.contract import (
     field_function,
     probe_moments,
     require_magnetic_forces,
+    tell_time,
 )
 from spinase.dynamics.integrators import Integrator
 from spinase.dynamics.log import SpinLogger
@@ -202,6 +203,7 @@ class LLGDynamics(MolecularDynamics):
             self._sync()
         begin_step(self.atoms.calc)
         self._turn(self.dt)
+        self._tell_time(self.dt)
         self._dirty = True
         if not self._inside_run or self._observers_due(self.nsteps + 1):
             self._write_atoms()
@@ -218,6 +220,7 @@ class LLGDynamics(MolecularDynamics):
         assert fields is not None
 
         def rate(spins: FloatArray, fraction: float) -> FloatArray:
+            self._tell_time(start + fraction * timestep)
             total = fields(spins)
             if self.field is not None:
                 total = total + self.applied_field((start + fraction * timestep) / self.dt)
@@ -245,6 +248,7 @@ class LLGDynamics(MolecularDynamics):
         assert fields is not None
 
         def field(spins: FloatArray, fraction: float) -> FloatArray:
+            self._tell_time(start + fraction * timestep)
             return fields(spins) + self.applied_field((start + fraction * timestep) / self.dt)
 
         kT = self.bath_temperature()
@@ -253,6 +257,10 @@ class LLGDynamics(MolecularDynamics):
         if kT > 0.0 and self.rng is None:
             raise ModelError("a temperature needs a random generator: pass rng=numpy.random.default_rng(seed)")
         self._spins = motion.turn(self._spins, field, timestep, kT, self.rng)
+
+    def _tell_time(self, since: float) -> None:
+        """Tell a calculator that is driven by a function of time what time it is, `since` the last step."""
+        tell_time(self.atoms.calc, self.get_time() + since)
 
     def bath_temperature(self) -> float:
         """Temperature of the spin bath now, as an energy."""
@@ -307,6 +315,7 @@ class LLGDynamics(MolecularDynamics):
     def irun(self, steps: int = 50) -> Iterator[bool]:
         """Run as a generator, as ASE's drivers do; the calculator is probed before the first step."""
         self._check_calculator()
+        self._tell_time(0.0)
         if self.probe and self.nsteps == 0:
             probe_moments(self.atoms, calculator_of(self.atoms))
             self._announce_large_steps()

@@ -235,6 +235,7 @@ class SpinLatticeDynamics(LLGDynamics):
         self._drift(half)
         self._turn_spins()
         self._drift(half)
+        self._tell_time(self.dt)
         self._kick(half)
         if self.barostat is not None:
             self.barostat.push(self.atoms, half)

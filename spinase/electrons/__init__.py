@@ -9,21 +9,25 @@ from spinase.electrons.hopping import (
     ShellHopping,
     UserHopping,
 )
+from spinase.electrons.leads import Bath, LatticeLead, WideBandLead
 from spinase.electrons.model import SDModel
 from spinase.electrons.observables import density_of_states
 from spinase.electrons.occupation import FixedChemicalPotential, FixedFilling, Occupation
 
 __all__ = [
+    "Bath",
     "DistanceHopping",
     "ExponentialHopping",
     "FixedChemicalPotential",
     "FixedFilling",
     "HoppingLaw",
+    "LatticeLead",
     "Occupation",
     "PowerLawHopping",
     "SDHamiltonian",
     "SDModel",
     "ShellHopping",
     "UserHopping",
+    "WideBandLead",
     "density_of_states",
 ]

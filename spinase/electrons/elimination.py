@@ -178,12 +178,27 @@ def _far_end(graph: csr_array) -> int:
     return site
 
 
+def distance_levels(graph: csr_array, starts: Sequence[IntArray]) -> IntArray:
+    """Number of edges between each site and a set of sites (N,).
+
+    Parts of the graph that the first set of `starts` does not reach are measured from the next one, and so on, and from
+    their own far ends if no set reaches them.
+    """
+    level = np.full(graph.shape[0], -1, dtype=np.int64)
+    for start in starts:
+        front, distance = start[level[start] < 0], 0
+        while len(front):
+            level[front] = distance
+            near = np.unique(graph[front].indices).astype(np.int64)
+            front, distance = near[level[near] < 0], distance + 1
+    for part in _components(graph, np.flatnonzero(level < 0)):
+        level[part] = distance_levels(graph[part][:, part], [np.array([_far_end(graph[part][:, part])])])
+    return level
+
+
 def _levels(graph: csr_array, start: int) -> list[IntArray]:
     """Sites by distance from `start`, in a connected graph."""
-    order, before = breadth_first_order(graph, start)
-    level = np.zeros(graph.shape[0], dtype=np.int64)
-    for site in order[1:]:
-        level[site] = level[before[site]] + 1
+    level = distance_levels(graph, [np.array([start])])
     by_level = np.argsort(level, kind="stable")
     return np.split(by_level, np.flatnonzero(np.diff(level[by_level])) + 1)
 

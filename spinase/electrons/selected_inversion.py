@@ -13,19 +13,29 @@ Source: L. Lin et al., ACM Trans. Math. Softw. 37, 40 (2011).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spinase.electrons.elimination import EliminationTree
-from spinase.electrons.kernels.fronts import assemble, collect_bonds, collect_sites, gather, invert_small, scatter_add
+from spinase.electrons.kernels.fronts import (
+    assemble,
+    collect_bond_blocks,
+    collect_bonds,
+    collect_sites,
+    gather,
+    invert_small,
+    scatter_add,
+)
 from spinase.electrons.operator import SpinOperator
 from spinase.threads import default_threads, map_threads
 
 ComplexArray = NDArray[np.complexfloating]
 IntArray = NDArray[np.int64]
 
+_Kept = tuple[ComplexArray, ComplexArray, ComplexArray]
 _CHUNK_BYTES = 512 * 1024**2  # what is kept between the sweeps, for all poles that go together
 _SMALL = 32  # blocks up to this size are inverted by a kernel, larger ones by halves
 
@@ -39,7 +49,8 @@ class Inverse:
     sites : (K, N, 2, 2) complex
         Site blocks.
     bonds : (K, n_bonds, 2) complex
-        Sums over spin of the entries (first, second) and (second, first) of every bond; empty if not asked for.
+        Sums over spin of the entries (first, second) and (second, first) of every bond; empty if not asked for.  For open
+        systems (K, n_bonds, 2, 2, 2): the spin blocks themselves.
     log_determinants : (K,) complex
         sum_n ln(e_n - p_k) over the levels, with principal logarithms.
     """
@@ -64,6 +75,33 @@ class _Step:
     columns: IntArray
     parent: int
     places: IntArray  # border orbitals in the parent's front
+    extras: tuple[_Extra, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Extra:
+    """The part of a clique's self-energy that is added in one front."""
+
+    clique: int
+    orbitals: IntArray  # of the clique, those that are still there
+    places: IntArray  # in the front
+    new: NDArray[np.bool_]  # pairs of which one is eliminated here
+
+
+@dataclass(frozen=True, eq=False)
+class SelfEnergies:
+    """Retarded self-energies of an open system.
+
+    Attributes
+    ----------
+    local : (N, 2, 2) complex
+        Site blocks, the same at all energies.
+    dense : list of (K, 2c, 2c) complex
+        One for each clique, at the K energies.
+    """
+
+    local: ComplexArray
+    dense: list[ComplexArray]
 
 
 class SelectedInversion:
@@ -75,37 +113,58 @@ class SelectedInversion:
         It must cover the bonds.
     first, second : (n_bonds,) int
         Bonds of the operators to come.
+    cliques : sequence of (c,) int
+        Sets of sites on which dense self-energies will be added; the tree must cover all their pairs.
     """
 
-    def __init__(self, tree: EliminationTree, first: IntArray, second: IntArray) -> None:
+    def __init__(self, tree: EliminationTree, first: IntArray, second: IntArray, cliques: Sequence[IntArray] = ()) -> None:
         self.tree = tree
-        self._steps = _plan(tree, first, second)
+        self._steps = _plan(tree, first, second, cliques)
 
-    def solve(self, operator: SpinOperator, poles: ComplexArray, bonds: bool = True) -> Inverse:
-        """Entries of (H - p)^-1 on the pattern, for `poles` (K,) with nonzero imaginary part, in their precision."""
-        blocks = site_blocks(operator).astype(poles.dtype)
-        hopping = operator.hopping.astype(poles.dtype)
+    def solve(
+        self,
+        operator: SpinOperator,
+        poles: ComplexArray,
+        bonds: bool = True,
+        self_energies: SelfEnergies | None = None,
+    ) -> Inverse:
+        """Entries of (H + Sigma - p)^-1 on the pattern, for `poles` (K,) with nonzero imaginary part, in their precision.
+
+        With self-energies Im p > 0, and ``bonds`` of the result are 2x2 blocks (see :class:`Inverse`).
+        """
+        blocks = site_blocks(operator) + (0.0 if self_energies is None else self_energies.local)
+        blocks, hopping = blocks.astype(poles.dtype), operator.hopping.astype(poles.dtype)
+        dense = [] if self_energies is None else [sigma.astype(poles.dtype) for sigma in self_energies.dense]
+        entries = (len(hopping) if bonds else 0, 2, *(() if self_energies is None else (2, 2)))
         kept = self.tree.storage() * poles.itemsize
         threads = min(default_threads(), len(poles))
         rounds = int(np.ceil(len(poles) * kept / _CHUNK_BYTES))
 
-        def run(part: ComplexArray) -> Inverse:
-            return self._solve(blocks, hopping, part, bonds)
+        def run(part: IntArray) -> Inverse:
+            kept, logs = self._ascend(blocks, hopping, poles[part], [sigma[part] for sigma in dense])
+            bond_entries = np.empty((len(part), *entries), dtype=poles.dtype)
+            return Inverse(self._descend(kept, len(blocks), bond_entries), bond_entries, logs)
 
-        chunks = map_threads(run, np.array_split(poles, min(len(poles), threads * rounds)), threads)
+        chunks = map_threads(run, np.array_split(np.arange(len(poles)), min(len(poles), threads * rounds)), threads)
         return Inverse(
             sites=np.concatenate([chunk.sites for chunk in chunks]),
             bonds=np.concatenate([chunk.bonds for chunk in chunks]),
             log_determinants=np.concatenate([chunk.log_determinants for chunk in chunks]),
         )
 
-    def _solve(self, blocks: ComplexArray, hopping: ComplexArray, poles: ComplexArray, bonds: bool) -> Inverse:
-        kept: list[tuple[ComplexArray, ComplexArray, ComplexArray]] = []
+    def _ascend(
+        self, blocks: ComplexArray, hopping: ComplexArray, poles: ComplexArray, dense: list[ComplexArray]
+    ) -> tuple[list[_Kept], NDArray[np.complex128]]:
+        """Eliminate from the leaves up: what the way down needs, and the log determinants."""
+        kept: list[_Kept] = []
         logs = np.zeros(len(poles), dtype=np.complex128)
         pending: list[list[tuple[IntArray, ComplexArray]]] = [[] for _ in self._steps]
         for step in self._steps:
             front = np.zeros((len(poles), step.size, step.size), dtype=poles.dtype)
             assemble(front, poles, blocks[step.own], step.rows, step.columns, hopping[step.bonds])
+            for extra in step.extras:
+                part = dense[extra.clique][:, extra.orbitals[:, None], extra.orbitals]
+                scatter_add(front, part * extra.new, extra.places)
             for places, update in pending[len(kept)]:
                 scatter_add(front, update, places)
             pending[len(kept)].clear()
@@ -115,23 +174,21 @@ class SelectedInversion:
             if step.parent >= 0:
                 pending[step.parent].append((step.places, front[:, own:, own:] - lower @ right))
             kept.append((inverse, right, lower @ inverse))
-        sites, bond_entries = self._descend(kept, poles, len(blocks), len(hopping) if bonds else 0)
-        return Inverse(sites, bond_entries, logs)
+        return kept, logs
 
-    def _descend(
-        self, kept: list[tuple[ComplexArray, ComplexArray, ComplexArray]], poles: ComplexArray, sites: int, bonds: int
-    ) -> tuple[ComplexArray, ComplexArray]:
-        site_entries = np.empty((len(poles), sites, 2, 2), dtype=poles.dtype)
-        bond_entries = np.empty((len(poles), bonds, 2), dtype=poles.dtype)
+    def _descend(self, kept: list[_Kept], sites: int, bond_entries: ComplexArray) -> ComplexArray:
+        """Entries of the inverse from the root down: the site blocks; those of bonds are filled in."""
+        count, kind = len(bond_entries), bond_entries.dtype
+        site_entries = np.empty((count, sites, 2, 2), dtype=kind)
         fronts: dict[int, ComplexArray] = {}
         waiting = np.bincount([step.parent + 1 for step in self._steps], minlength=len(self._steps) + 1)[1:]
         for n in range(len(self._steps) - 1, -1, -1):
             step = self._steps[n]
             inverse, right, left = kept.pop()
             own = 2 * len(step.own)
-            front = np.empty((len(poles), step.size, step.size), dtype=poles.dtype)
+            front = np.empty((count, step.size, step.size), dtype=kind)
             if step.size > own:
-                corner = np.empty((len(poles), step.size - own, step.size - own), dtype=poles.dtype)
+                corner = np.empty((count, step.size - own, step.size - own), dtype=kind)
                 gather(fronts[step.parent], step.places, corner)
                 beside = right @ corner
                 front[:, :own, :own] = inverse + beside @ left
@@ -144,11 +201,12 @@ class SelectedInversion:
             else:
                 front[:] = inverse
             collect_sites(front, step.own, site_entries)
-            if bonds:
-                collect_bonds(front, step.bonds, step.rows, step.columns, bond_entries)
+            if bond_entries.shape[1]:
+                collect = collect_bonds if bond_entries.ndim == 3 else collect_bond_blocks
+                collect(front, step.bonds, step.rows, step.columns, bond_entries)
             if waiting[n]:
                 fronts[n] = front
-        return site_entries, bond_entries
+        return site_entries
 
 
 def invert(matrices: ComplexArray, logs: NDArray[np.complex128]) -> ComplexArray:
@@ -185,7 +243,25 @@ def site_blocks(operator: SpinOperator) -> NDArray[np.complex128]:
     return blocks
 
 
-def _plan(tree: EliminationTree, first: IntArray, second: IntArray) -> list[_Step]:
+def _extras(members: IntArray, own: int, home: IntArray, n: int, cliques: Sequence[IntArray]) -> tuple[_Extra, ...]:
+    """What the cliques add to front n with sites `members`, the first `own` of them its own."""
+    found = []
+    for k, clique in enumerate(cliques):
+        if not np.any(home[clique] == n):
+            continue
+        left = np.flatnonzero(home[clique] >= n)
+        where = {site: place for place, site in enumerate(members.tolist())}
+        local = np.array([where[site] for site in clique[left].tolist()], dtype=np.int64)
+        mine = np.repeat(local < own, 2)
+        found.append(_Extra(k, _orbitals(left), _orbitals(local), mine[:, None] | mine))
+    return tuple(found)
+
+
+def _orbitals(sites: IntArray) -> IntArray:
+    return np.stack([2 * sites, 2 * sites + 1], axis=1).ravel()
+
+
+def _plan(tree: EliminationTree, first: IntArray, second: IntArray, cliques: Sequence[IntArray]) -> list[_Step]:
     home = np.empty(tree.sites, dtype=np.int64)
     for n, node in enumerate(tree.nodes):
         home[node.own] = n
@@ -203,7 +279,7 @@ def _plan(tree: EliminationTree, first: IntArray, second: IntArray) -> list[_Ste
         if node.parent >= 0:
             above = tree.nodes[node.parent]
             local[np.concatenate([above.own, above.border])] = np.arange(len(above.own) + len(above.border))
-            sites = local[node.border]
-            places = np.stack([2 * sites, 2 * sites + 1], axis=1).ravel()
-        steps.append(_Step(node.own, 2 * len(members), bonds, rows, columns, node.parent, places))
+            places = _orbitals(local[node.border])
+        extras = _extras(members, len(node.own), home, n, cliques)
+        steps.append(_Step(node.own, 2 * len(members), bonds, rows, columns, node.parent, places, extras))
     return steps

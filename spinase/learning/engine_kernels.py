@@ -1,12 +1,12 @@
 """Compiled loops of the frozen engine: sums over the neighbours of a site, invariants, and the ways back.
 
-The sums of a site stay in the cache: they are made into invariants, and in the backward pass into slopes of the sums, before
-those of the next sites are formed.  They are rows (9, 4 C), one for each harmonic, in which components of what a neighbour
-sends (number, spin vector) and channels are one axis; rows of higher degrees are filled in part, as they have fewer channels.
-Filters come from tables in the distance.  Sums over neighbours are written in vector instructions, which may go beyond the
-end of a row: rows have room for that (:func:`row_width`), and filters are zero there.  ``lanes`` has a tuple for every degree
-whose length is the number of channels (0: not there), so that the compiler knows it.  Numbers in the code are of the arrays'
-own type: a plain 0.0 would make everything double precision.
+The sums of a site stay in the cache: they are made into invariants, and in the backward pass into slopes of the sums,
+before those of the next sites are formed.  They are rows (9, 4 C), one for each harmonic, in which components of what a
+neighbour sends (number, spin vector) and channels are one axis; rows of higher degrees are filled in part, as they have
+fewer channels.  Filters come from tables in the distance.  Sums over neighbours are written in vector instructions, which
+may go beyond the end of a row: rows have room for that (:func:`row_width`), and filters are zero there.  ``lanes`` has a
+tuple for every degree whose length is the number of channels (0: not there), so that the compiler knows it.  Numbers in
+the code are of the arrays' own type: a plain 0.0 would make everything double precision.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from numba import njit
 from numba.extending import register_jitable
 from numpy.typing import NDArray
 
+from spinase.learning.engine_products import product_invariants, product_slopes
 from spinase.simd import LANES, fma, load, scale, store
 
 Array = NDArray[Any]
@@ -247,7 +248,7 @@ def _project(
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
-def invariants(sums: Array, x: float, y: float, z: float, chirality: bool, lanes: Lanes, out: Array) -> None:
+def invariants(sums: Array, x: float, y: float, z: float, chirality: bool, products: bool, lanes: Lanes, out: Array) -> None:
     """Invariants of one site with the spin (x, y, z), in the order of the network's."""
     width = len(lanes[0])
     for c in range(width):
@@ -271,6 +272,8 @@ def invariants(sums: Array, x: float, y: float, z: float, chirality: bool, lanes
         place += width
     place += _mixed(sums, x, y, z, lanes[0], lanes[1], 1, 4, out[place:])
     place += _mixed(sums, x, y, z, lanes[0], lanes[2], 4, 9, out[place:])
+    if products:
+        product_invariants(sums, x, y, z, lanes, out[place:])
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
@@ -315,7 +318,16 @@ def _mixed(
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
 def invariant_slopes(
-    sums: Array, x: float, y: float, z: float, chirality: bool, lanes: Lanes, given: Array, slopes: Array, spin: Array
+    sums: Array,
+    x: float,
+    y: float,
+    z: float,
+    chirality: bool,
+    products: bool,
+    lanes: Lanes,
+    given: Array,
+    slopes: Array,
+    spin: Array,
 ) -> None:
     """Slopes (9, 4 C) by the sums from those by the invariants, and those by the spin (3, C)."""
     width = len(lanes[0])
@@ -340,6 +352,8 @@ def invariant_slopes(
         place += width
     place += _mixed_slopes(sums, x, y, z, lanes[0], lanes[1], 1, 4, given[place:], slopes, spin)
     place += _mixed_slopes(sums, x, y, z, lanes[0], lanes[2], 4, 9, given[place:], slopes, spin)
+    if products:
+        product_slopes(sums, x, y, z, lanes, given[place:], slopes, spin)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)

@@ -24,6 +24,7 @@ from spinase.learning.engine_kernels import (
 )
 
 Array = NDArray[Any]
+Kinds = tuple[bool, bool]  # chiralities, products
 _FAST = {"contract", "reassoc", "nsz", "arcp"}
 
 
@@ -44,7 +45,7 @@ def _onsite(
     begin: int,
     end: int,
     layer: Layer,
-    chirality: bool,
+    kinds: Kinds,
     lanes: Lanes,
     spins: Array,
     sums: Array,
@@ -57,7 +58,7 @@ def _onsite(
     n = end - begin
     for k in range(n):
         s = spins[begin + k]
-        invariants(sums[k], s[0], s[1], s[2], chirality, lanes, found[k])
+        invariants(sums[k], s[0], s[1], s[2], kinds[0], kinds[1], lanes, found[k])
     given = np.dot(found[:n], layer.collect)
     given += np.dot(features[begin:end], layer.own)
     given += layer.bias
@@ -88,7 +89,7 @@ def _back_to_neighbours(
     end: int,
     pairs: Neighbours,
     layer: Layer,
-    chirality: bool,
+    kinds: Kinds,
     lanes: Lanes,
     spins: Array,
     sums: Array,
@@ -105,7 +106,7 @@ def _back_to_neighbours(
     for k in range(end - begin):
         i = begin + k
         own = slopes[k]
-        invariant_slopes(sums[k], spins[i, 0], spins[i, 1], spins[i, 2], chirality, lanes, found[k], own, spin)
+        invariant_slopes(sums[k], spins[i, 0], spins[i, 1], spins[i, 2], kinds[0], kinds[1], lanes, found[k], own, spin)
         if len(by_vectors):
             for q in range(3 * channels):
                 own[0, channels + q] += by_vectors[i, q]
@@ -123,7 +124,7 @@ def forward(
     end: int,
     pairs: Neighbours,
     layer: Layer,
-    chirality: bool,
+    kinds: Kinds,
     lanes: Lanes,
     spins: Array,
     sent: Array,
@@ -140,7 +141,7 @@ def forward(
     for first in range(begin, end, CHUNK):
         last = min(end, first + CHUNK)
         sum_neighbours(first, last, pairs, layer, sent, lanes, held, sums)
-        _onsite(first, last, layer, chirality, lanes, spins, sums, found, features, bends, out)
+        _onsite(first, last, layer, kinds, lanes, spins, sums, found, features, bends, out)
         for i in range(first, last):
             for q in range(3 * channels):
                 vectors[i, q] = sums[i - first, 0, channels + q]
@@ -152,7 +153,7 @@ def backward(
     end: int,
     pairs: Neighbours,
     layer: Layer,
-    chirality: bool,
+    kinds: Kinds,
     lanes: Lanes,
     spins: Array,
     sent: Array,
@@ -178,14 +179,14 @@ def backward(
         last = min(end, first + CHUNK)
         sum_neighbours(first, last, pairs, layer, sent, lanes, held, sums)
         if not len(by_vectors):
-            _onsite(first, last, layer, chirality, lanes, spins, sums, found, features, bends, out)
+            _onsite(first, last, layer, kinds, lanes, spins, sums, found, features, bends, out)
         _onsite_slopes(first, last, layer, bends, given, found, before)
         _back_to_neighbours(
             first,
             last,
             pairs,
             layer,
-            chirality,
+            kinds,
             lanes,
             spins,
             sums,

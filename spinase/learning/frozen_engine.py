@@ -111,6 +111,7 @@ class FrozenEngine:
         channels = (*self.config.channels, 0, 0)[:3]
         self._lanes = tuple((0,) * count for count in channels)
         self._width = channels[0]
+        self._kinds = (self.config.chirality, self.config.products)
         self._embedding = _array(network.embedding.weight, dtype)
         parts = [cast(Interaction, part) for part in network.interactions]
         readouts = [cast(nn.Linear, part) for part in network.readouts]
@@ -223,7 +224,7 @@ class FrozenEngine:
         """Features and spin vectors after layer k."""
         graph, own = way.graph, way.own
         after, vectors = np.empty_like(kept.features), self._empty(len(own), 3 * self._width)
-        given = (graph.pairs, self._layers[k], self.config.chirality, self._lanes, own, kept.sent, kept.features)
+        given = (graph.pairs, self._layers[k], self._kinds, self._lanes, own, kept.sent, kept.features)
         way.each(lambda s: forward(s.begin, s.end, *given, kept.bends, after, vectors), graph.strips)
         return after, vectors
 
@@ -240,7 +241,7 @@ class FrozenEngine:
         """Slopes by what was sent to layer k, and the features after it, if it is the last one."""
         graph, own = way.graph, way.own
         after = np.empty_like(kept.features) if not len(by_vectors) else self._empty(0, 0)
-        ways = (graph.pairs, self._layers[k], self.config.chirality, self._lanes, own, kept.sent, kept.features)
+        ways = (graph.pairs, self._layers[k], self._kinds, self._lanes, own, kept.sent, kept.features)
         width = kept.sent.shape[1]
 
         def run(s: _Strip) -> Array:

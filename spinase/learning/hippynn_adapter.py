@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from spinase.errors import ModelError
 from spinase.geometry import Geometry
 from spinase.learning.graph import Graph, Pairs, joined, pairs_of
-from spinase.learning.network import MagneticHIPNN, energy_and_field
+from spinase.learning.network import MagneticHIPNN
 
 _KEPT_GEOMETRIES = 20_000
 
@@ -47,35 +47,42 @@ class PaddedMagnet(nn.Module):
     ----------
     network : MagneticHIPNN
         The network; its parameters are trained.
+    forces : bool
+        Also give forces on atoms (B, N, 3).
     """
 
-    def __init__(self, network: MagneticHIPNN) -> None:
+    def __init__(self, network: MagneticHIPNN, forces: bool = False) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.forces = network, forces
         self._kept: OrderedDict[bytes, Pairs] = OrderedDict()
         index = torch.full((max(network.config.species) + 1,), -1, dtype=torch.long)
         for k, number in enumerate(network.config.species):
             index[number] = k
         self._index = index
 
-    def forward(self, species: Tensor, positions: Tensor, cells: Tensor, spins: Tensor) -> tuple[Tensor, Tensor]:
-        """Energies and tangent fields; the graph of the fields is kept while training."""
+    def forward(self, species: Tensor, positions: Tensor, cells: Tensor, spins: Tensor) -> tuple[Tensor, ...]:
+        """Energies and tangent fields, and forces if they are asked for; their graph is kept while training."""
         real = species > 0
         dtype = self.network.embedding.weight.dtype
         boxes = [self._pairs(species[b], positions[b], cells[b], dtype) for b in range(len(species))]
         config = self.network.config
-        graph = Graph(joined(boxes), config.basis(), config.degree)
-        kinds = self._kinds(species[real])
+        together, kinds = joined(boxes), self._kinds(species[real])
         with torch.enable_grad():
             own = spins[real].to(dtype).detach().requires_grad_(True)
-            energies, field = energy_and_field(self.network, graph, kinds, own, create_graph=self.training)
-        unit = own.detach()
+            vectors = together.vectors.detach().requires_grad_(self.forces)
+            graph = Graph(Pairs(together.rows, vectors), config.basis(), config.degree)
+            energies = self.network(graph, kinds, own)
+            wanted = (own, vectors) if self.forces else (own,)
+            field, *pull = torch.autograd.grad(energies.sum(), wanted, create_graph=self.training, materialize_grads=True)
+        unit, field = own.detach(), -field
         field = field - unit * (field * unit).sum(1, keepdim=True)
         batch = real.nonzero()[:, 0]
         total = energies.new_zeros(len(species)).index_add(0, batch, energies)
-        padded = field.new_zeros((*species.shape, 3))
-        padded[real] = field
-        return total[:, None], padded
+        found = [field]
+        if self.forces:
+            rows = together.rows
+            found.append(torch.zeros_like(field).index_add(0, rows.first, pull[0]).index_add(0, rows.second, -pull[0]))
+        return total[:, None], *(_padded(values, real) for values in found)
 
     def _kinds(self, numbers: Tensor) -> Tensor:
         known = numbers < len(self._index)
@@ -100,18 +107,33 @@ class PaddedMagnet(nn.Module):
         return Pairs(found.rows.to(device), found.vectors.to(device))
 
 
+def _padded(values: Tensor, real: Tensor) -> Tensor:
+    padded = values.new_zeros((*real.shape, 3))
+    padded[real] = values
+    return padded
+
+
 class MagnetNode(AutoKw, MultiNode):
     """Energy and tangent field of a network; the module is :class:`PaddedMagnet`."""
 
     _input_names = "species", "positions", "cells", "spins"
-    _output_names = "energy", "field"
-    _output_index_states = IdxType.Molecules, IdxType.Molecules
+    _output_names: tuple[str, ...] = ("energy", "field")
+    _output_index_states: tuple[IdxType, ...] = (IdxType.Molecules, IdxType.Molecules)
+    _forces = False
     _main_output = "field"
     _auto_module_class = PaddedMagnet
 
     def __init__(self, name: str, parents: tuple[Any, ...], network: MagneticHIPNN, **options: Any) -> None:
-        self.module_kwargs = {"network": network}
+        self.module_kwargs = {"network": network, "forces": self._forces}
         super().__init__(name, parents, module="auto", **options)
+
+
+class MovingMagnetNode(MagnetNode):
+    """Energy, tangent field and forces on atoms."""
+
+    _output_names = ("energy", "field", "forces")
+    _output_index_states = (IdxType.Molecules, IdxType.Molecules, IdxType.Molecules)
+    _forces = True
 
 
 class _Scale(nn.Module):
@@ -130,10 +152,10 @@ class ScaledFieldNode(SingleNode):
         super().__init__(name, parents, module=_Scale(), **options)
 
 
-def magnet_graph(network: MagneticHIPNN) -> tuple[MagnetNode, ScaledFieldNode]:
+def magnet_graph(network: MagneticHIPNN, forces: bool = False) -> tuple[MagnetNode, ScaledFieldNode]:
     """Nodes of a network with inputs ``species``, ``positions``, ``cells``, ``spins`` and ``weights``.
 
-    Outputs: ``energy``, ``field`` (tangent) and ``scaled_field`` in the database.
+    Outputs: ``energy``, ``field`` (tangent), ``scaled_field``, and with `forces` also ``forces`` in the database.
     """
     inputs = (
         SpeciesNode(db_name="species"),
@@ -141,11 +163,13 @@ def magnet_graph(network: MagneticHIPNN) -> tuple[MagnetNode, ScaledFieldNode]:
         CellNode(db_name="cells"),
         SpinsNode(db_name="spins"),
     )
-    magnet = MagnetNode("magnet", inputs, network)
+    magnet = (MovingMagnetNode if forces else MagnetNode)("magnet", inputs, network)
+    if forces:
+        magnet.forces.db_name = "forces"
     magnet.energy.db_name = "energy"
     magnet.field.db_name = "field"
     scaled = ScaledFieldNode("scaled_field", (magnet.field, WeightsNode(db_name="weights")), db_name="scaled_field")
     return magnet, scaled
 
 
-__all__ = ["MagnetNode", "PaddedMagnet", "ScaledFieldNode", "SpinsNode", "WeightsNode", "magnet_graph"]
+__all__ = ["MagnetNode", "MovingMagnetNode", "PaddedMagnet", "ScaledFieldNode", "SpinsNode", "WeightsNode", "magnet_graph"]

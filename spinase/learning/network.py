@@ -41,6 +41,7 @@ class NetworkSize(BaseModel):
     atom_layers: int = Field(2, ge=0, description="on-site layers after each of them")
     vectors: bool = Field(True, description="spin vectors")
     quadrupoles: bool = Field(False, description="spin quadrupoles")
+    products: bool = Field(False, description="products of spin pairs in different directions, for lattices")
     chirality: bool = Field(True, description="squares of scalar chiralities")
     spin_orbit: bool = Field(False, description="spins and lattice rotate only together")
 
@@ -72,7 +73,10 @@ class NetworkConfig(NetworkSize):
         vectors, joint = self.vectors, self.vectors and self.spin_orbit
         first, *others = self.channels
         count = first * (1 + vectors * (2 + self.chirality) + 2 * self.quadrupoles)
-        return count + sum((1 + 4 * vectors + degree * joint) * part for degree, part in enumerate(others, 1))
+        count += sum((1 + 4 * vectors + degree * joint) * part for degree, part in enumerate(others, 1))
+        if self.products and vectors:
+            count += sum((2, 5)[degree] * part for degree, part in enumerate(others))
+        return count
 
 
 class MagneticHIPNN(nn.Module):
@@ -184,8 +188,31 @@ def _spin_invariants(sums: list[Tensor], spins: Tensor, config: NetworkConfig) -
         along = (both * own[:, None]).sum(2)
         found += [(both * both).sum((1, 2)), (along * along).sum(1), (along * lattice).sum(1)]
         found.append(((both * here).sum(2) * lattice).sum(1))
+    if config.products:
+        found += _products(sums, spins)
     if config.spin_orbit:
         found += _joint_invariants(sums, spins)
+    return found
+
+
+def _products(sums: list[Tensor], spins: Tensor) -> list[Tensor]:
+    """Scalar products of lattice tensors that are even in spins: u = s.T, w = M.T, and T.T and u u of degree 2."""
+    own, vectors = spins[:, None, :, None], sums[0][:, 0, 1:]
+    found: list[Tensor] = []
+    vector, along_vector = None, None
+    for part in sums[1:]:
+        both = part[:, :, 1:]
+        along = (both * own).sum(2)
+        onto = (both * vectors[:, None, :, : part.shape[3]]).sum(2)
+        found += [(along * onto).sum(1), (onto * onto).sum(1)]
+        if vector is None:
+            vector, along_vector = both, along
+            continue
+        assert along_vector is not None
+        channels = part.shape[3]
+        pairs = quadrupoles(vector[..., :channels].transpose(1, 2), dim=2).sum(1)
+        found += [(pairs * along).sum(1), (pairs * onto).sum(1)]
+        found.append((quadrupoles(along_vector[..., :channels], dim=1) * along).sum(1))
     return found
 
 

@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 import shutil
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, Literal
 
@@ -426,7 +429,7 @@ def _pool(workers: int, executor: Executor | None) -> Iterator[Executor | None]:
     if executor is not None or workers < 1:
         yield executor
         return
-    own = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+    own = ProcessPoolExecutor(workers, get_context("spawn"), leave_with_parent)
     try:
         yield own
     finally:
@@ -453,6 +456,19 @@ def _results(jobs: dict[Path, tuple[Any, ...]], pool: Executor | None) -> Iterat
     tasks: list[Future[None]] = [pool.submit(function, path, *rest) for path, (function, *rest) in jobs.items()]
     for task in as_completed(tasks):
         yield task.result()
+
+
+def leave_with_parent() -> None:
+    """Workers of a command that was killed end, too: otherwise they wait for tasks forever."""
+    parent = parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _attributes(config: LabelInput, text: str) -> dict[str, str]:

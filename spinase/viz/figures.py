@@ -85,6 +85,41 @@ def spin_map(ax: Axes, positions: FloatArray, spins: FloatArray, cell: FloatArra
     direction_key(ax)
 
 
+def current_map(ax: Axes, positions: FloatArray, currents: FloatArray, label: str | None = None) -> None:
+    """Currents as arrows over whatever is drawn already; the longest is as long as sites are apart.
+
+    Parameters
+    ----------
+    ax : Axes
+        Where to draw, usually after :func:`spin_map` or :func:`site_map`.
+    positions, currents : array (N, 3)
+        Sites (length) and current vectors, such as the result ``current_map`` of an NEGF calculator.
+    label : str, optional
+        Words for the longest arrow, with its value after them.
+    """
+    strength = np.linalg.norm(currents[:, :2], axis=1)
+    largest = float(strength.max(initial=0.0))
+    if largest == 0.0:
+        return
+    points, spacing = positions[:, :2], _spacing(positions[:, :2])
+    arrows = spacing * currents[:, :2] / largest
+    ax.quiver(
+        points[:, 0],
+        points[:, 1],
+        arrows[:, 0],
+        arrows[:, 1],
+        units="xy",
+        angles="xy",
+        scale_units="xy",
+        scale=1.0,
+        color="k",
+        pivot="mid",
+        width=0.1 * spacing,
+    )
+    if label is not None:
+        ax.set_title(f"{label} {largest:.2g}", fontsize="small")
+
+
 def site_map(
     ax: Axes, positions: FloatArray, values: FloatArray, cell: FloatArray | None, label: str, largest: float
 ) -> None:

@@ -25,6 +25,7 @@ from spinase.calculators import (
     KPMCalculator,
     LandauCalculator,
     NeelCalculator,
+    NEGFCalculator,
     PairPotentialCalculator,
     RationalCalculator,
     SlonczewskiCalculator,
@@ -34,7 +35,7 @@ from spinase.calculators import (
     ZhangLiCalculator,
 )
 from spinase.classical import BondTable
-from spinase.electrons import ExponentialHopping, SDModel, ShellHopping
+from spinase.electrons import Bath, ExponentialHopping, LatticeLead, SDModel, ShellHopping, WideBandLead
 from spinase.learning.model_file import ModelCard
 from spinase.learning.network import MagneticHIPNN, NetworkConfig
 from spinase.radial import Exponential
@@ -91,6 +92,22 @@ def kpm(hopping: Any, columns: str = "unit", **model: Any) -> KPMCalculator:
     warm = ed(hopping, **{"kT": 0.3, **model}).model
     by_hand = {"columns": "unit"} if columns == "unit" else {"columns": columns, "count": 8, "order": 60}
     return KPMCalculator(warm, 1e-9 if columns == "unit" else 100.0, dtype="float64", **by_hand)
+
+
+def strip() -> SpinAtoms:
+    """An open piece of the square lattice, with moments long enough to be slow beside electrons that pass."""
+    atoms = lattice("square", (4, 3))
+    atoms.pbc = False
+    atoms.moments = 50.0 * atoms.moments
+    return atoms
+
+
+def negf(hopping: Any, *leads: Any, bias: float = 0.0, **model: Any) -> NEGFCalculator:
+    """The same electrons in a device between leads."""
+    return NEGFCalculator(ed(hopping, chemical_potential=-0.7, **model).model, leads, bias, tolerance=1e-4)
+
+
+ENDS = (LatticeLead("left"), LatticeLead("right"))
 
 
 def tensors(odd: float = 0.2) -> BondTable:
@@ -156,6 +173,17 @@ CASES: dict[str, dict[str, Case]] = {
         "flux": (lambda: kpm(HOPPING, flux=1.0), lambda: cluster(8, 2), {"forces", "spin_rotation"}),
         "probing": (lambda: kpm(HOPPING, "probing"), cluster, {"forces", "stress", "conservative", "lattice_rotation"}),
         "random": (lambda: kpm(HOPPING, "random"), cluster, {"forces", "stress", "conservative", "lattice_rotation"}),
+    },
+    "negf": {
+        "in equilibrium": (lambda: negf(ShellHopping([1.0]), *ENDS), strip, {"magnetic_forces", "conservative"} | ROTATING),
+        "biased": (lambda: negf(ShellHopping([1.0]), *ENDS, bias=0.4), strip, {"permutation", "spin_rotation"}),
+        "bath, no boundaries": (lambda: negf(HOPPING, Bath(0.3)), droplet, {"forces", "conservative"} | ROTATING),
+        "bath, disordered": (lambda: negf(HOPPING, Bath(0.3)), cluster, {"forces", "stress", "conservative"}),
+        "polarized": (
+            lambda: negf(ShellHopping([1.0]), WideBandLead(0.8, "left", polarization=(0, 0.6, 0)), ENDS[1], bias=0.3),
+            strip,
+            {"permutation", "lattice_rotation"},
+        ),
     },
     "heisenberg": {
         "shells": (lambda: HeisenbergCalculator(shells=[-0.3, 0.1]), lattice, SPINS | ROTATING),

@@ -14,7 +14,12 @@ from spinase.learning.frozen_engine import EngineGraph, FrozenEngine, supports
 from spinase.learning.graph import Graph, pairs_from
 from spinase.learning.network import MagneticHIPNN, NetworkConfig, energy_and_field
 
-SIZES = [{}, {"layers": 3, "chirality": False}, {"channels": (7,), "layers": 1, "atom_layers": 0}]
+SIZES = [
+    {},
+    {"layers": 3, "chirality": False},
+    {"products": True},
+    {"channels": (7,), "layers": 1, "atom_layers": 0},
+]
 
 
 def network(**size: object) -> MagneticHIPNN:

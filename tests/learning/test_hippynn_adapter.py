@@ -10,8 +10,10 @@ import torch
 
 from spinase import SpinAtoms
 from spinase.atoms import geometry_of, get_spins
+from spinase.calculators import HIPNNCalculator
 from spinase.errors import ModelError
 from spinase.learning.graph import Graph, pairs_of
+from spinase.learning.model_file import ModelCard
 from spinase.learning.network import MagneticHIPNN, NetworkConfig, energy_and_field
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -55,6 +57,18 @@ def test_padded_batches_are_the_plain_core(sizes: tuple[int, ...]) -> None:
         assert energies[b, 0].item() == pytest.approx(energy, abs=1e-12)
         np.testing.assert_allclose(fields[b, : len(atoms)].numpy(), field, atol=1e-12)
         assert not fields[b, len(atoms) :].any()
+
+
+def test_forces_are_the_calculators(tmp_path: Path) -> None:
+    magnets = [SpinAtoms.disordered(n, rng=n, units="reduced") for n in (12, 9)]
+    net = network(1)
+    _, _, forces = adapter.PaddedMagnet(net, forces=True).eval()(*padded(magnets))
+    calc = HIPNNCalculator(([net], ModelCard("test", CONFIG, "reduced")), dtype="float64")
+    for b, atoms in enumerate(magnets):
+        expected = calc.get_property("forces", atoms)
+        assert np.abs(expected).max() > 1e-3
+        np.testing.assert_allclose(forces[b, : len(atoms)].detach().numpy(), expected, atol=1e-12)
+        assert not forces[b, len(atoms) :].any()
 
 
 def test_unknown_species_are_refused() -> None:

@@ -14,7 +14,8 @@ from spinase.learning.network import MagneticHIPNN, NetworkConfig, energy_and_fi
 from spinase.spin_algebra import random_rotation
 
 CHANNELS = [
-    {"quadrupoles": True},
+    {"quadrupoles": True, "products": True},
+    {"products": True, "channels": (5, 3)},
     {"channels": (5,)},
     {"channels": (5, 4)},
     {"quadrupoles": False, "chirality": False},

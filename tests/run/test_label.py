@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -210,3 +214,24 @@ style = "ferro"
     assert len(frames) == 10
     assert frames[1].get_potential_energy() == pytest.approx(parts[0].energies[1])
     np.testing.assert_allclose(frames[3].arrays["magnetic_forces"], parts[1].magnetic_forces[1], atol=1e-7)
+
+
+def test_workers_leave_when_the_command_is_killed(tmp_path: Path) -> None:
+    script = tmp_path / "pool.py"
+    script.write_text(
+        "import os, signal\n"
+        "from concurrent.futures import ProcessPoolExecutor\n"
+        "from multiprocessing import get_context\n"
+        "from spinase.run.label import leave_with_parent\n"
+        "if __name__ == '__main__':\n"
+        "    pool = ProcessPoolExecutor(1, get_context('spawn'), leave_with_parent)\n"
+        "    print(pool.submit(os.getpid).result(), flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == -signal.SIGKILL
+    worker = Path("/proc") / done.stdout.strip() / "stat"
+    end = time.monotonic() + 20.0
+    while worker.exists() and worker.read_text().split()[2] != "Z":
+        assert time.monotonic() < end, "the worker is still there"
+        time.sleep(0.1)

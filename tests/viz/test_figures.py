@@ -14,7 +14,7 @@ from matplotlib.quiver import Quiver
 
 from spinase import SpinAtoms
 from spinase.spin_algebra import random_spins
-from spinase.viz.figures import COLORS, direction_colors, profile, spin_map, structure_factor_map, time_series
+from spinase.viz.figures import COLORS, current_map, direction_colors, profile, spin_map, structure_factor_map, time_series
 
 
 def axes_of_figure() -> tuple[Figure, object]:
@@ -136,3 +136,20 @@ def test_series_and_profiles() -> None:
     assert [line.get_color() for line in drawn] == list(COLORS[:2])
     assert saved(figure)
     time_series(axes_of_figure()[1], times, times, "charge", "", "1/J")
+
+
+def test_currents_are_arrows_over_the_spins() -> None:
+    atoms = SpinAtoms.lattice("square", (4, 3), units="reduced", rng=1)
+    currents = np.zeros((12, 3))
+    currents[:, 0] = np.linspace(0.0, 0.5, 12)
+    figure, ax = axes_of_figure()
+    spin_map(ax, atoms.positions, atoms.spins)
+    before = sum(isinstance(part, Quiver) for part in ax.get_children())
+    current_map(ax, atoms.positions, currents, "current")
+    arrows = [part for part in ax.get_children() if isinstance(part, Quiver)]
+    assert len(arrows) == before + 1
+    assert np.abs(arrows[-1].U).max() == pytest.approx(1.0), "the longest arrow is as long as sites are apart"
+    assert ax.get_title() == "current 0.5"
+    assert saved(figure)
+    current_map(ax, atoms.positions, 0.0 * currents)
+    assert sum(isinstance(part, Quiver) for part in ax.get_children()) == before + 1

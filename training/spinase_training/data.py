@@ -24,7 +24,8 @@ class TrainingData:
     Attributes
     ----------
     arrays : dict
-        species, positions, cells, spins, weights, scaled_field and energy_per_site, by configuration.
+        species, positions, cells, spins, weights, scaled_field, energy and, where they are labelled, forces, by
+        configuration; energies and forces in units of `scale`.
     fields : (T, N, 3)
         Tangent fields -dE/ds, energy; zero where there is no site.
     realization : (T,)
@@ -60,7 +61,7 @@ def prepare(parts: list[Labels], floor: float) -> TrainingData:
         raise InputError("the label file is empty: nothing to train on")
     most, count = max(len(part.numbers) for part in parts), sum(len(part) for part in parts)
     species = np.zeros((count, most), dtype=np.int64)
-    positions, spins, fields = (np.zeros((count, most, 3)) for _ in range(3))
+    positions, spins, fields, forces = (np.zeros((count, most, 3)) for _ in range(4))
     cells, energies, sites = np.zeros((count, 3, 3)), np.zeros(count), np.zeros(count)
     realization, row = np.zeros(count, dtype=np.int64), 0
     for number, part in enumerate(parts):
@@ -72,6 +73,8 @@ def prepare(parts: list[Labels], floor: float) -> TrainingData:
         species[rows, :n], positions[rows, :n], spins[rows, :n] = part.numbers, part.positions, unit
         cells[rows] = np.where(part.pbc[:, None], part.cells, 0.0)
         energies[rows], sites[rows], realization[rows] = part.energies, n, number
+        if part.forces is not None:
+            forces[rows, :n] = part.forces
         row += len(part)
     square = np.sum(fields**2, axis=(1, 2)) / sites
     mean = float(square.mean())
@@ -89,6 +92,8 @@ def prepare(parts: list[Labels], floor: float) -> TrainingData:
         "scaled_field": (weights[:, :, None] * fields / scale).astype(np.float32),
         "energy": ((energies - shift * sites) / scale)[:, None].astype(np.float32),
     }
+    if all(part.forces is not None for part in parts):
+        arrays["forces"] = (forces / scale).astype(np.float32)
     known = tuple(int(z) for z in np.unique(species[species > 0]))
     return TrainingData(arrays, fields, realization, scale, shift, parts[0].units, known)
 

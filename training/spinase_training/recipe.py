@@ -17,6 +17,7 @@ class Recipe(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: str = Field(description="name of the model")
+    made_by: str = Field("", description="commands that make it again, for its card")
     labels: str = Field(description="label file (HDF5), relative to the recipe")
     seed: int = Field(0, ge=0, description="seed of weights, splits and batches")
     network: NetworkSize
@@ -25,7 +26,8 @@ class Recipe(BaseModel):
     learning_rate: float = Field(3e-3, gt=0, description="largest learning rate; it falls to zero as a cosine")
     warmup: int = Field(1, ge=0, description="epochs in which the learning rate rises from a tenth")
     floor: float = Field(0.2, gt=0, description="least mean-square field in the weights, in units of its mean over the data")
-    energy_weight: float = Field(0.0, ge=0, description="weight of the energies per site against the fields")
+    energy_weight: float = Field(0.0, ge=0, description="weight of the relative error of energies against that of fields")
+    force_weight: float = Field(0.0, ge=0, description="weight of the relative error of forces against that of fields")
     validation: float = Field(0.1, gt=0, lt=0.5, description="part of the realizations to validate on")
     test: float = Field(0.1, gt=0, lt=0.5, description="part of the realizations never seen in training")
     ensemble: int = Field(1, ge=1, description="networks, from different weights and batches")

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from hippynn.databases import Database
 from hippynn.experiment import SetupParams, assemble_for_training, setup_training, train_model
@@ -108,14 +109,11 @@ def _train_member(task: Task, member: int) -> tuple[MagneticHIPNN, list[dict[str
     network = MagneticHIPNN(task.config)
     if task.start is not None:
         network.load_state_dict(task.start[member].state_dict())
-    magnet, scaled = magnet_graph(network)
-    field_error, energy_error = loss.MSELoss.of_node(scaled), loss.MSELoss.of_node(magnet.energy)
-    total = field_error + recipe.energy_weight * energy_error if recipe.energy_weight else field_error
-    modules, info = assemble_for_training(total, {"field": field_error, "loss": total})
+    modules, info = assemble_for_training(*_losses(task, network))
     optimizer = torch.optim.Adam(modules[0].parameters(), lr=recipe.learning_rate)
     parameters = SetupParams(
         device="cpu",
-        stopping_key="field",
+        stopping_key="loss",
         optimizer=optimizer,
         learning_rate=recipe.learning_rate,
         scheduler=torch.optim.lr_scheduler.LambdaLR(optimizer, _Schedule(recipe.epochs, recipe.warmup)),
@@ -141,8 +139,34 @@ def _train_member(task: Task, member: int) -> tuple[MagneticHIPNN, list[dict[str
                 quiet=True,
             )
     modules[0].load_state_dict(metrics.best_model)
-    history = [{split: values["field"] for split, values in epoch.items()} for epoch in metrics.epoch_metric_values]
+    history = [{split: values["loss"] for split, values in epoch.items()} for epoch in metrics.epoch_metric_values]
     return network.eval(), history
+
+
+def _losses(task: Task, network: MagneticHIPNN) -> tuple[Any, dict[str, Any]]:
+    """What is made small, and its parts by name: weighted fields, and energies and forces relative to how they vary.
+
+    Raises
+    ------
+    InputError
+        If the recipe weighs forces or energies that are not labelled.
+    """
+    recipe, arrays = task.recipe, task.data.arrays
+    magnet, scaled = magnet_graph(network, forces=recipe.force_weight > 0)
+    total = loss.MSELoss.of_node(scaled)
+    parts = {"field": total}
+    for name, weight in (("energy", recipe.energy_weight), ("forces", recipe.force_weight)):
+        if not weight:
+            continue
+        if name not in arrays or not np.isfinite(np.asarray(arrays[name], dtype=float)).all():
+            raise InputError(
+                f"the recipe weighs {name} by {weight}, but {recipe.labels} has none: label them, or leave it out"
+            )
+        parts[name] = loss.MSELoss.of_node(getattr(magnet, name)) * float(
+            1.0 / np.var(np.asarray(arrays[name], dtype=float))
+        )
+        total = total + weight * parts[name]
+    return total, {**parts, "loss": total}
 
 
 def _database(task: Task, info: dict[str, Any]) -> Database:
@@ -192,10 +216,10 @@ class _Keeper:
         os.replace(temporary, self.path)
         rate = self.controller.optimizer.param_groups[0]["lr"]
         with open(self.log, "a", encoding="utf-8") as file:
-            shown = "  ".join(f"{name} {float(values[name]['field']):.6f}" for name in ("train", "valid"))
-            file.write(
-                f"network {self.member} epoch {epoch + 1:5d}  {shown}  next rate {rate:.3e}{'  best' if better else ''}\n"
-            )
+            shown = "  ".join(f"{name} {float(values[name]['loss']):.6f}" for name in ("train", "valid"))
+            parts = "  ".join(f"{part} {float(value):.5f}" for part, value in values["valid"].items() if part != "loss")
+            mark = "  best" if better else ""
+            file.write(f"network {self.member} epoch {epoch + 1:5d}  {shown}  ({parts})  next rate {rate:.3e}{mark}\n")
 
     def restore(self) -> None:
         """Take up the checkpoint, if there is one."""
@@ -240,6 +264,8 @@ def _card(
     trained = [labels[number] for number in sorted({int(n) for n in data.realization[task.parts["train"]]})]
     bars = [field_errors((networks, card), labels[number]) for number in unseen]
     notes = {
+        "title": attributes.get("title", ""),
+        "made_by": recipe.made_by,
         "teacher": teacher,
         "data_hash": attributes.get("hash", ""),
         "label_input": attributes.get("input", ""),

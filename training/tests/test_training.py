@@ -108,6 +108,26 @@ def test_exchange_fields_are_learned(labels: Path, tmp_path: Path, monkeypatch: 
     assert isinstance(again.exception, InputError)
 
 
+def test_forces_and_energies_are_learned(labels: Path, tmp_path: Path) -> None:
+    """With their weights they come out better than without; weights on what is not labelled are refused."""
+    source = labels.parent / "moving.toml"
+    source.write_text(LABELS.replace("random = 3", "random = 3\nforces = true\ndisplacement = 0.05"))
+    moving, found = label_file(source, options=LabelOptions(labels.parent / "moving.h5")), []
+    for weight in (0.0, 1.0):
+        path = recipe(labels, epochs="20")
+        path.write_text(f"force_weight = {weight}\nenergy_weight = {weight}\n" + path.read_text())
+        path.write_text(path.read_text().replace("labels.h5", moving.name))
+        model = train_recipe(*read_recipe(path), path.parent, tmp_path / f"run{weight}")
+        part = read_labels(moving)[0][0]
+        calc = HIPNNCalculator(model)
+        wrong = [calc.get_property("forces", part.atoms(k)) - part.forces[k] for k in range(len(part))]
+        found.append(np.mean(np.square(wrong)) / np.mean(np.square(part.forces)))
+    assert found[1] < min(0.6, 0.2 * found[0])
+    path.write_text(path.read_text().replace(moving.name, "labels.h5"))
+    with pytest.raises(InputError, match="weighs forces by 1.0"):
+        train_recipe(*read_recipe(path), path.parent, tmp_path / "refused")
+
+
 def test_a_cut_training_ends_with_the_same_weights(labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = recipe(labels, epochs="4", ensemble="1")
     given, text = read_recipe(path)

@@ -74,6 +74,18 @@ def collect_bonds(front: AnyArray, bonds: IntArray, rows: IntArray, columns: Int
             result[k, bonds[n], 1] = front[k, j, i] + front[k, j + 1, i + 1]
 
 
+@njit(cache=True, nogil=True)
+def collect_bond_blocks(front: AnyArray, bonds: IntArray, rows: IntArray, columns: IntArray, result: AnyArray) -> None:
+    """result[:, bond] = (G_ij, G_ji), 2x2 blocks, for the bonds between local sites."""
+    for k in range(len(front)):
+        for n in range(len(bonds)):
+            i, j = 2 * rows[n], 2 * columns[n]
+            for a in range(2):
+                for b in range(2):
+                    result[k, bonds[n], 0, a, b] = front[k, i + a, j + b]
+                    result[k, bonds[n], 1, a, b] = front[k, j + a, i + b]
+
+
 @njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "nsz"})
 def invert_small(matrices: AnyArray, inverses: AnyArray, logs: AnyArray) -> None:
     """Inverses (K, n, n) by Gauss-Jordan without pivoting; the sum of the logarithms of the pivots is added to logs (K,).

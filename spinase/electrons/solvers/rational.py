@@ -207,7 +207,7 @@ class RationalSolver(Solver):
             entropy=entropy,
             chemical_potential=mu,
             electrons=found.electrons,
-            density=_density(found, kT, operator.bonds),
+            density=pole_density(found.poles, kT, found.inverse, operator.bonds),
             levels=np.empty(0),
             weights=np.empty(0),
         )
@@ -228,12 +228,14 @@ def operator_trace(operator: SpinOperator) -> float:
     return float(2.0 * operator.onsite.sum() + 4.0 * operator.hopping[loops].real.sum())
 
 
-def _density(found: _Solution, kT: float, pattern: Bonds) -> Density:  # noqa: N803
-    weights = -kT * found.poles.weights
-    blocks = np.tensordot(weights, found.inverse.sites.astype(np.complex128), 1)
+def pole_density(poles: FermiPoles, kT: float, inverse: Inverse, pattern: Bonds) -> Density:  # noqa: N803
+    """1/2 - Herm sum_k w_k kT (H - p_k)^-1 on the pattern."""
+    weights = -kT * poles.weights
+    blocks = np.tensordot(weights, inverse.sites.astype(np.complex128), 1)
     blocks = 0.5 * (blocks + blocks.conj().transpose(0, 2, 1)) + 0.5 * np.eye(2)
     up, down, flip = blocks[:, 0, 0].real, blocks[:, 1, 1].real, blocks[:, 1, 0]
-    pairs = np.tensordot(weights, found.inverse.bonds.astype(np.complex128), 1)
+    pairs = np.tensordot(weights, inverse.bonds.astype(np.complex128), 1)
+    pairs = np.trace(pairs, axis1=2, axis2=3) if pairs.ndim == 4 else pairs  # spin blocks of open systems
     bond = (0.5 * (pairs[:, 0] + pairs[:, 1].conj())).astype(np.complex128)
     if len(bond):
         bond[pattern.first == pattern.second] += 1.0  # a site's own image: the 1/2 of both spins

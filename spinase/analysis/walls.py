@@ -1,0 +1,159 @@
+"""Domain walls and interfaces between phases across a device: where they are, how wide, how far a phase has grown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import least_squares
+
+from spinase.analysis.domains import NeighbourShells, neighbour_correlation, neighbour_shells
+from spinase.analysis.reciprocal import site_mask
+from spinase.atoms import get_spins
+from spinase.errors import InvalidGeometryError
+from spinase.spin_algebra import normalized
+
+FloatArray = NDArray[np.float64]
+
+_SAME = 1e-3  # of the mean distance of layers: sites this close along the axis are in one layer
+
+
+@dataclass(frozen=True)
+class DomainWall:
+    """A wall m(x) = amplitude tanh((x - position)/width) + offset of the component along the easy direction.
+
+    Attributes
+    ----------
+    position, width : float
+        Length; nan if there is no wall.
+    angle : float
+        Direction of the spins in the wall about the easy direction, radian; nan if there is no wall.
+    amplitude, offset : float
+        Half the difference and the mean of both domains.
+    """
+
+    position: float
+    width: float
+    angle: float
+    amplitude: float
+    offset: float
+
+
+def layer_means(atoms: Atoms, values: FloatArray, axis: int = 0) -> tuple[FloatArray, FloatArray]:
+    """Coordinates (L,) of the layers of magnetic sites along Cartesian `axis`, length; means there of `values` (N, ...)."""
+    magnetic = site_mask(atoms)
+    along, kept = atoms.positions[magnetic, axis], values[magnetic]
+    order = np.argsort(along, kind="stable")
+    steps = np.diff(along[order])
+    new = steps > _SAME * max(float(steps.max(initial=0.0)), np.finfo(float).tiny)
+    layer = np.empty(len(along), dtype=np.int64)
+    layer[order] = np.concatenate([[0], np.cumsum(new)])
+    count = np.bincount(layer)
+    sums = np.zeros((len(count), *kept.shape[1:]))
+    np.add.at(sums, layer, kept)
+    means = sums / count.reshape(-1, *([1] * (kept.ndim - 1)))
+    return np.bincount(layer, along) / count, means
+
+
+def domain_wall(atoms: Atoms, axis: int = 0, easy: ArrayLike = (0.0, 0.0, 1.0)) -> DomainWall:
+    """The wall between two domains along Cartesian `axis`, fitted to the mean spins of the layers.
+
+    Parameters
+    ----------
+    atoms : Atoms
+    axis : int
+    easy : (3,)
+        Direction along which the domains point.
+
+    Raises
+    ------
+    InvalidGeometryError
+        With fewer than four layers.
+    """
+    direction = normalized(np.asarray(easy, dtype=np.float64)[None])[0]
+    places, spins = layer_means(atoms, get_spins(atoms), axis)
+    if len(places) < 4:
+        raise InvalidGeometryError(f"a domain wall needs at least 4 layers along axis {axis}, there are {len(places)}")
+    profile = spins @ direction
+    middle = 0.5 * (profile[0] + profile[-1])
+    crossing = np.flatnonzero((profile[:-1] - middle) * (profile[1:] - middle) < 0.0)
+    if not len(crossing) or profile[0] * profile[-1] >= 0.0:
+        nan = float("nan")
+        return DomainWall(nan, nan, nan, 0.0, float(profile.mean()))
+    k = int(crossing[len(crossing) // 2])
+    start = places[k] + (middle - profile[k]) / (profile[k + 1] - profile[k]) * (places[k + 1] - places[k])
+    spacing = float(np.mean(np.diff(places)))
+
+    def misfit(values: FloatArray) -> FloatArray:
+        return values[2] * np.tanh((places - values[0]) / values[1]) + values[3] - profile
+
+    guess = [start, 2.0 * spacing, 0.5 * (profile[-1] - profile[0]), middle]
+    position, width, amplitude, offset = least_squares(misfit, guess, x_scale=[spacing, spacing, 1.0, 1.0]).x
+    across = _angle(spins, direction, np.cosh(np.clip((places - position) / width, -30, 30)) ** -2)
+    sign = np.sign(width)
+    return DomainWall(float(position), float(sign * width), across, float(sign * amplitude), float(offset))
+
+
+def _angle(spins: FloatArray, easy: FloatArray, weights: FloatArray) -> float:
+    """Azimuth of the weighted mean spin about `easy`, from the Cartesian axis that is most across it."""
+    helper = np.eye(3)[int(np.argmin(np.abs(easy)))]
+    first = normalized((helper - (helper @ easy) * easy)[None])[0]
+    mean = weights @ spins
+    return float(np.arctan2(mean @ np.cross(easy, first), mean @ first))
+
+
+@dataclass(frozen=True)
+class GrownPhase:
+    """How far a ferromagnetic phase has grown.
+
+    Attributes
+    ----------
+    fraction : float
+        Share of the magnetic sites that belong to it.
+    interface : float
+        Distance from the first layer to where half a layer belongs to it, length: 0 if the first layer does not.
+    """
+
+    fraction: float
+    interface: float
+
+
+def grown_phase(
+    atoms: Atoms, axis: int = 0, side: str = "left", threshold: float = 0.5, shells: NeighbourShells | None = None
+) -> GrownPhase:
+    """The ferromagnetic phase that grows from one end: sites whose mean s_i.s_j with the neighbours exceeds `threshold`.
+
+    Parameters
+    ----------
+    atoms : Atoms
+    axis : int
+        Cartesian axis.
+    side : {"left", "right"}
+        End from which the interface is measured.
+    threshold : float
+    shells : NeighbourShells, optional
+        Prepared neighbours; default: nearest ones.
+
+    Raises
+    ------
+    InvalidGeometryError
+        On a wrong side, or without neighbours.
+    """
+    if side not in ("left", "right"):
+        raise InvalidGeometryError(f"side must be 'left' or 'right', got {side!r}")
+    known = neighbour_shells(atoms) if shells is None else shells
+    inside = (neighbour_correlation(get_spins(atoms), known) > threshold).astype(np.float64)
+    places, share = layer_means(atoms, inside, axis)
+    fraction = float(inside[known.magnetic].mean())
+    if side == "right":
+        places, share = -places[::-1], share[::-1]
+    below = np.flatnonzero(share < 0.5)
+    if not len(below):
+        return GrownPhase(fraction, float(places[-1] - places[0]))
+    k = int(below[0])
+    if k == 0:
+        return GrownPhase(fraction, 0.0)
+    step = (share[k - 1] - 0.5) / (share[k - 1] - share[k])
+    return GrownPhase(fraction, float(places[k - 1] + step * (places[k] - places[k - 1]) - places[0]))

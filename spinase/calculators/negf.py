@@ -1,0 +1,362 @@
+"""Driven magnets: an s-d device between leads, from non-equilibrium Green's functions, as an ASE calculator."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.constraints import FixAtoms
+from numpy.typing import ArrayLike, NDArray
+
+from spinase.atoms import get_moments, get_units
+from spinase.calculators.electrons import ElectronCalculator, SolvedElectrons
+from spinase.calculators.negf_options import Bias, BiasRamp, BiasRampConfig, NEGFConfig
+from spinase.contract import FieldFunction
+from spinase.electrons.contacts import LatticeContact
+from spinase.electrons.currents import bond_currents, site_current_vectors
+from spinase.electrons.hamiltonian import FrozenHamiltonian
+from spinase.electrons.leads import LatticeLead, Lead, WideBandLead
+from spinase.electrons.model import SDModel
+from spinase.electrons.occupation import FixedChemicalPotential
+from spinase.electrons.operator import SpinOperator
+from spinase.electrons.solvers.base import Solver
+from spinase.electrons.solvers.negf import Drive, NEGFSolver, TransportState
+from spinase.errors import AdiabaticityWarning, ModelError
+from spinase.geometry import Bonds, Geometry
+
+FloatArray = NDArray[np.float64]
+
+_TURN = 1.0  # radian that a spin may turn while an electron is in the device
+
+
+@dataclass(frozen=True, eq=False)
+class BondCurrents:
+    """Currents on the bonds of a device, from ``bonds.second`` to ``bonds.first``.
+
+    Attributes
+    ----------
+    bonds : Bonds
+    charge : (n_bonds,)
+        Electrons per time.
+    spin : (n_bonds, 3)
+        Spin per time, in units of hbar/2.
+    """
+
+    bonds: Bonds
+    charge: FloatArray
+    spin: FloatArray
+
+
+@dataclass(frozen=True)
+class Adiabaticity:
+    """How far electrons follow the spins.
+
+    Attributes
+    ----------
+    dwell_time : float
+        Mean time an electron at the chemical potential stays in the device, time.
+    turning_rate : float
+        Fastest precession of a spin, radian/time.
+    """
+
+    dwell_time: float
+    turning_rate: float
+
+    @property
+    def angle(self) -> float:
+        """Radian that the fastest spin turns while an electron is in the device; electrons follow if it is small."""
+        return self.dwell_time * self.turning_rate
+
+
+class NEGFCalculator(ElectronCalculator):
+    """Fields of electrons that flow through a device, with leads and baths at their own chemical potentials.
+
+    Lead a is at mu + share_a * bias.  Under a bias (or with leads of different temperatures) the calculator is driven:
+    ``conservative`` is False, and energies are refused.  In equilibrium it is conservative, and ``energy`` and
+    ``free_energy`` are both the grand potential of device and leads less that of the leads alone.
+
+    Results beside those of :class:`~spinase.calculators.electrons.ElectronCalculator` (no entropy, no stress):
+
+    ``lead_currents`` (A,)
+        Electrons per time that enter the device from each lead.
+    ``bond_currents`` (n_bonds,), ``bond_spin_currents`` (n_bonds, 3)
+        Electrons, and spin in units of hbar/2, per time; see :meth:`currents` for the bonds.
+    ``current_map`` (N, 3)
+        Mean current of electrons at each site as a vector, per time.
+    ``transfer_torques`` (A, N, 3)
+        Torques of the electrons that are there because lead a differs from the reference lead, energy.
+
+    Parameters
+    ----------
+    model : SDModel
+        Hopping, coupling, chemical potential, kT > 0.
+    leads : sequence of Lead
+        :class:`LatticeLead`, :class:`WideBandLead`, :class:`Bath`.  Leads without a ``share`` get 1/2 (the first) and -1/2
+        (the second); from three such leads on, every one needs its own.
+    bias : float or function of time
+        V, energy.  A function is asked at the driver's time (electrons follow at once).
+    tolerance : float
+        Largest error of a component of the density, and of currents times hbar (energy).
+    max_energies : int
+        Largest number of energies in the bias window; ConvergenceError if they do not suffice.
+    units : str, optional
+        Unit system the model's energies are in; default: whatever the atoms are in.
+
+    Raises
+    ------
+    ModelError
+        For a fixed filling, kT = 0, no leads, or a bias across fewer than two leads.  When solving, for forces on sites
+        that couple to a lattice lead and are not fixed.
+    InvalidGeometryError
+        When solving, if a lead does not match the device.
+    ConvergenceError
+        When solving, if the tolerance is not reached.
+    """
+
+    citation = "arXiv:2112.12124; M. Brandbyge et al., Phys. Rev. B 65, 165401 (2002)"
+    Config = NEGFConfig
+
+    def __init__(
+        self,
+        model: SDModel,
+        leads: Sequence[Lead],
+        bias: Bias = 0.0,
+        tolerance: float = 1e-5,
+        max_energies: int = 2000,
+        *,
+        units: str | None = None,
+    ) -> None:
+        if not isinstance(model.occupation, FixedChemicalPotential):
+            raise ModelError(
+                "an open device has a chemical potential, not a filling: give the model chemical_potential=..., no filling"
+            )
+        self.leads = tuple(leads)
+        self._shares = _shares(self.leads)
+        self._bias_law = bias
+        start = float(bias(0.0)) if callable(bias) else float(bias)
+        self._drive = Drive(model.occupation.chemical_potential, model.occupation.kT, start, tolerance, max_energies)
+        if not self.leads:
+            NEGFSolver([], self._drive)
+        _require_two(self._shares, self.leads, bias)
+        super().__init__(model, _Unattached(), units=units)
+        self._hbar, self._gamma = 1.0, 1.0
+        self._dwell: float | None = None
+        self._warned = False
+        self.conservative = not callable(bias) and self._in_equilibrium(start)
+        broken = {"permutation"} if any(isinstance(lead, WideBandLead) and lead.names_sites for lead in leads) else set()
+        if any(lead.polarized for lead in leads):
+            broken |= {"spin_rotation", "joint_rotation", "time_reversal"}
+        if not self.conservative:  # time reversal turns the currents round, too
+            broken |= {"time_reversal"}
+        self.symmetries = self.symmetries - broken
+        gone = {"entropy"} | ({"stress"} if any(isinstance(lead, LatticeLead) for lead in leads) else set())
+        gone |= set() if self.conservative else {"energy", "free_energy"}
+        own = ["lead_currents", "bond_currents", "bond_spin_currents", "current_map", "transfer_torques"]
+        self.implemented_properties = [name for name in type(self).implemented_properties if name not in gone] + own
+
+    @classmethod
+    def from_config(cls, config: NEGFConfig) -> NEGFCalculator:
+        """Calculator from the table of an input file."""
+        table = config.model_dump(exclude={"leads", "bias", "tolerance", "max_energies"})
+        bias = config.bias
+        law = BiasRamp(bias.start, bias.stop, bias.duration) if isinstance(bias, BiasRampConfig) else bias
+        leads = [lead.build() for lead in config.leads]
+        return cls(SDModel.from_config(table), leads, law, config.tolerance, config.max_energies)
+
+    # -- bias ---------------------------------------------------------------------------------------------------------
+
+    @property
+    def bias(self) -> float:
+        """The bias now, energy."""
+        return self._drive.bias
+
+    def set_time(self, time: float) -> None:
+        """Take the bias at `time`; results of another bias are forgotten.  Drivers call this."""
+        if callable(self._bias_law):
+            self._set_bias(float(self._bias_law(time)))
+
+    def _set_bias(self, bias: float) -> None:
+        if bias == self._drive.bias:
+            return
+        self._drive = dataclasses.replace(self._drive, bias=bias)
+        if isinstance(self._electron_solver, NEGFSolver):
+            self._electron_solver.drive = self._drive
+        self._state, self.results = None, {}
+
+    def _in_equilibrium(self, bias: float) -> bool:
+        temperatures = {self._drive.kT if lead.kT is None else lead.kT for lead in self.leads}
+        return len(temperatures) == 1 and (bias == 0.0 or len(set(self._shares)) == 1)
+
+    # -- the three steps ----------------------------------------------------------------------------------------------
+
+    def freeze(self, geometry: Geometry) -> FrozenHamiltonian:
+        """Bonds and hoppings; the leads are attached."""
+        hopping = self._model.hamiltonian.hopping
+        if self._model.hamiltonian.flux and any(isinstance(lead, LatticeLead) for lead in self.leads):
+            raise ModelError("a flux through the cell does not continue into lattice leads: use wide-band leads, or no flux")
+        attached = [lead.attach(geometry, hopping, share) for lead, share in zip(self.leads, self._shares, strict=True)]
+        self._electron_solver = NEGFSolver(attached, self._drive)
+        self._dwell = None
+        return super().freeze(geometry)
+
+    def derive(
+        self, name: str, frozen: FrozenHamiltonian, state: SolvedElectrons, spins: FloatArray, lengths: FloatArray
+    ) -> Any:
+        """One result from the electrons' state."""
+        if name in ("bond_currents", "bond_spin_currents", "current_map"):
+            return self._current_result(name, frozen, state)
+        if name in ("lead_currents", "transfer_torques"):
+            found = state.electrons(bonds=False)
+            assert isinstance(found, TransportState)
+            if name == "lead_currents":
+                return found.lead_currents / self._hbar
+            return np.cross(spins, frozen.coupling[:, None] * found.lead_spin)
+        result = super().derive(name, frozen, state, spins, lengths)
+        if name == "magnetic_forces":
+            self._watch(frozen, spins, result)
+        return result
+
+    def _current_result(self, name: str, frozen: FrozenHamiltonian, state: SolvedElectrons) -> FloatArray:
+        found = state.electrons(bonds=True)
+        assert isinstance(found, TransportState)
+        charge, spin = bond_currents(frozen.operator(state.spins), found.bond_blocks)
+        if name == "current_map":
+            return site_current_vectors(frozen.bonds, charge, len(frozen.onsite)) / self._hbar
+        return (charge if name == "bond_currents" else spin) / self._hbar
+
+    def _calculate(self, atoms: Atoms, names: list[str], system_changes: list[str]) -> None:
+        self._take_units(atoms)
+        super()._calculate(atoms, names, system_changes)
+        if "forces" in names:
+            self._require_fixed_contacts(atoms)
+
+    def field_function(self, atoms: Atoms, lengths: FloatArray | None = None) -> FieldFunction:
+        """B(spins) at the present positions and the present bias (see ``contract.FastFields``)."""
+        self._take_units(atoms)
+        return super().field_function(atoms, lengths)
+
+    def _take_units(self, atoms: Atoms) -> None:
+        units = get_units(atoms)
+        self._hbar, self._gamma = units.hbar, units.gyromagnetic_ratio
+
+    def get_property(self, name: str, atoms: Atoms | None = None, allow_calculation: bool = True) -> Any:
+        """As in ASE; energies of a driven device are refused with the reason."""
+        if name in ("energy", "free_energy"):
+            self._refuse_energy_if_driven()
+        return super().get_property(name, atoms, allow_calculation)
+
+    def _require_fixed_contacts(self, atoms: Atoms) -> None:
+        assert self._frozen is not None
+        assert isinstance(self._electron_solver, NEGFSolver)
+        touched = [lead.sites for lead in self._electron_solver.leads if isinstance(lead, LatticeContact)]
+        if not self._frozen.moves or not touched:
+            return
+        fixed = [c.get_indices() for c in atoms.constraints if isinstance(c, FixAtoms)]
+        loose = np.setdiff1d(np.concatenate(touched), np.concatenate([np.empty(0, dtype=int), *fixed]))
+        if len(loose):
+            raise ModelError(
+                f"site {loose[0]} (of {len(loose)}) couples to a lattice lead, whose part of its force is not known: hold "
+                "such sites with ase.constraints.FixAtoms"
+            )
+
+    def for_supercell(self, repeat: tuple[int, int, int]) -> None:
+        """None: a larger device is another device."""
+        return
+
+    # -- what only open devices have ----------------------------------------------------------------------------------
+
+    def currents(self, atoms: Atoms) -> BondCurrents:
+        """Charge and spin currents on every bond."""
+        charge, spin = (np.asarray(self.get_property(name, atoms)) for name in ("bond_currents", "bond_spin_currents"))
+        assert self._frozen is not None
+        return BondCurrents(self._frozen.bonds, charge, spin)
+
+    def transmission(self, atoms: Atoms, energies: ArrayLike) -> FloatArray:
+        """T(E) = Tr[Gamma_b G Gamma_a G+] at `energies` (K,): (K, A, A), from lead a (second axis) to lead b (third).
+
+        Both spins together; the diagonal is 0.  A bath on all sites only takes here: what it sends is left out.
+        """
+        solver, operator = self._solver_for(atoms)
+        return solver.transmission(operator, np.atleast_1d(np.asarray(energies, dtype=np.float64)))
+
+    def current_voltage(self, atoms: Atoms, biases: ArrayLike) -> FloatArray:
+        """Lead currents (K, A), electrons per time, at `biases` (K,), energy, for the spins as they are."""
+        before = self._drive.bias
+        currents = []
+        try:
+            for bias in np.atleast_1d(np.asarray(biases, dtype=np.float64)):
+                self._set_bias(float(bias))
+                currents.append(np.asarray(self.get_property("lead_currents", atoms)))
+        finally:
+            self._set_bias(before)
+        return np.array(currents)
+
+    def adiabaticity(self, atoms: Atoms) -> Adiabaticity:
+        """How fast spins turn against how long electrons stay."""
+        torques = np.asarray(self.get_property("torques", atoms))
+        lengths = np.linalg.norm(get_moments(atoms), axis=1)
+        solver, operator = self._solver_for(atoms)
+        rate = np.linalg.norm(torques, axis=1) / np.where(lengths > 0.0, lengths, np.inf)
+        dwell = self._hbar * solver.dwell_time(operator)
+        return Adiabaticity(dwell, self._gamma * float(rate.max(initial=0.0)))
+
+    def _solver_for(self, atoms: Atoms) -> tuple[NEGFSolver, SpinOperator]:
+        self.get_property("magnetic_forces", atoms)
+        assert self._frozen is not None
+        assert isinstance(self._state, SolvedElectrons)
+        assert isinstance(self._electron_solver, NEGFSolver)
+        return self._electron_solver, self._frozen.operator(self._state.spins)
+
+    def _watch(self, frozen: FrozenHamiltonian, spins: FloatArray, fields: FloatArray) -> None:
+        """Warn once if spins turn while electrons pass."""
+        if self._warned or self.conservative:
+            return
+        assert isinstance(self._electron_solver, NEGFSolver)
+        if self._dwell is None:
+            self._dwell = self._hbar * self._electron_solver.dwell_time(frozen.operator(spins))
+        rate = self._gamma * float(np.linalg.norm(np.cross(spins, fields), axis=1).max(initial=0.0))
+        if rate * self._dwell > _TURN:
+            self._warned = True
+            warnings.warn(
+                f"spins turn by up to {rate * self._dwell:.2g} radian while an electron is in the device (it stays for "
+                f"{self._dwell:.3g}, the fastest spin turns at {rate:.3g} per time): electrons that follow at once are an "
+                "approximation here; larger moments or a shorter device make it better",
+                AdiabaticityWarning,
+                stacklevel=2,
+            )
+
+
+class _Unattached(Solver):
+    """Stands for the solver until the leads are attached to a geometry."""
+
+    def solve(self, operator: SpinOperator, bonds: bool = True) -> TransportState:
+        """Never asked."""
+        raise ModelError("the leads are attached when the first result is asked for")
+
+
+def _shares(leads: Sequence[Lead]) -> list[float]:
+    """Share of the bias of each lead."""
+    free = [k for k, lead in enumerate(leads) if lead.share is None]
+    if len(free) > 2:
+        raise ModelError(
+            f"{len(free)} leads have no share of the bias: with more than two of them give every one (its chemical "
+            "potential is mu + share * bias)"
+        )
+    given = dict(zip(free, (0.5, -0.5), strict=False))
+    return [given[k] if lead.share is None else lead.share for k, lead in enumerate(leads)]
+
+
+def _require_two(shares: Sequence[float], leads: Sequence[Lead], bias: Bias) -> None:
+    if (callable(bias) or bias != 0.0) and len(set(shares)) < 2:
+        raise ModelError(
+            f"a bias acts between leads with different shares, but {', '.join(repr(lead.name) for lead in leads)} "
+            f"{'has' if len(leads) == 1 else 'have'} only {shares[0]:g}: add a lead, or change a share"
+        )
+
+
+__all__ = ["Adiabaticity", "BiasRamp", "BondCurrents", "NEGFCalculator", "NEGFConfig"]

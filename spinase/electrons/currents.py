@@ -1,0 +1,57 @@
+r"""Currents of electrons and of their spin along bonds, from the one-particle density matrix.
+
+.. math:: \hbar I_{j\to i} = 2\,\mathrm{Im}[h_{ij}\,\mathrm{Tr}\,\rho_{ij}^\dagger],\qquad
+          \hbar I^a_{j\to i} = 2\,\mathrm{Im}[h_{ij}\,\mathrm{Tr}\,\sigma_a\rho_{ij}^\dagger]
+
+In a steady state the electrons that enter a site leave it, and the spin that enters is the torque on its moment,
+T_i = sum_j hbar I_{j->i}/2 (where no lead or bath is attached): the flow of angular momentum in units of hbar/2.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from spinase.electrons.operator import ComplexArray, FloatArray, SpinOperator
+from spinase.geometry import Bonds
+from spinase.spin_algebra import PAULI
+
+
+def bond_currents(operator: SpinOperator, blocks: ComplexArray) -> tuple[FloatArray, FloatArray]:
+    """Flow from the second to the first site of every bond, times hbar.
+
+    Parameters
+    ----------
+    operator : SpinOperator
+    blocks : (n_bonds, 2, 2) complex
+        rho_{first, second}.
+
+    Returns
+    -------
+    charge : (n_bonds,)
+        Electrons, energy.
+    spin : (n_bonds, 3)
+        Tr[sigma ...], in units of hbar/2, energy.
+    """
+    charge = 2.0 * (operator.hopping * np.trace(blocks, axis1=1, axis2=2).conj()).imag
+    spin = 2.0 * (operator.hopping[:, None] * np.einsum("xab,nab->nx", PAULI, blocks.conj())).imag
+    return charge, spin
+
+
+def inflow(bonds: Bonds, currents: FloatArray, sites: int) -> FloatArray:
+    """What the bonds bring to every site: currents (n_bonds, ...) -> (N, ...)."""
+    total = np.zeros((sites, *currents.shape[1:]))
+    np.add.at(total, bonds.first, currents)
+    np.subtract.at(total, bonds.second, currents)
+    return total
+
+
+def site_current_vectors(bonds: Bonds, currents: FloatArray, sites: int) -> FloatArray:
+    """Mean of the currents (n_bonds,) along the bonds at each site as a vector (N, 3), times the bonds' unit vectors.
+
+    Each bond counts half at either end, so that a uniform current in a chain gives itself at every inner site.
+    """
+    flow = -currents[:, None] * bonds.vectors / bonds.distances[:, None]  # the current runs from second to first
+    total = np.zeros((sites, 3))
+    np.add.at(total, bonds.first, 0.5 * flow)
+    np.add.at(total, bonds.second, 0.5 * flow)
+    return total

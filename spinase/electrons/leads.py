@@ -1,0 +1,309 @@
+"""What a device is open to: lattice leads, structureless electrodes and baths, as users write them.
+
+Attached to a geometry each becomes a self-energy on some sites (see :mod:`spinase.electrons.contacts`).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from spinase.electrons.contacts import AttachedLead, LatticeContact, WideBandContact
+from spinase.electrons.hopping import HoppingLaw
+from spinase.errors import InvalidGeometryError, ModelError
+from spinase.geometry import Geometry
+from spinase.spin_algebra import PAULI
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+_GAP = 0.1  # of the largest gap: smaller ones do not divide layers
+_CELLS = 3  # lead cells built to see which of them couple
+
+
+class Lead(ABC):
+    """What a user opens a device to; see the subclasses."""
+
+    name: str
+    share: float | None
+    kT: float | None  # noqa: N815
+
+    @property
+    @abstractmethod
+    def polarized(self) -> bool:
+        """Whether it distinguishes a direction of spin."""
+
+    @abstractmethod
+    def attach(self, geometry: Geometry, hopping: HoppingLaw, share: float) -> AttachedLead:
+        """The lead on a device: `share` is what a lead without one of its own gets."""
+
+
+def _checked(share: float | None, kT: float | None, what: str) -> None:  # noqa: N803
+    if share is not None and not np.isfinite(share):
+        raise ModelError(f"share of {what} must be finite (its chemical potential is mu + share * bias), got {share}")
+    if kT is not None and not (np.isfinite(kT) and kT > 0.0):
+        raise ModelError(f"kT of {what} must be positive (an energy), got {kT}")
+
+
+class LatticeLead(Lead):
+    """A semi-infinite lattice with the hopping law of the device.
+
+    The lead repeats its cell along `period` for ever.  Without `cell` it repeats the outermost layers of the device, which
+    must be evenly spaced (if atoms move, the outermost layers of both ends should not).
+
+    Parameters
+    ----------
+    side : {"left", "right"}
+        The low or the high end of the device along its cell vector `axis`.
+    axis : int
+        Cell vector along which the lead runs; the device must be open in this direction.
+    layers : int
+        Device layers that make the lead's cell; more than one where hopping reaches beyond a layer.
+    exchange : (3,)
+        Exchange vector of the lead's electrons, H = -exchange . sigma, energy; a ferromagnet in any direction.
+    onsite : float
+        On-site energy of the lead's sites.
+    share : float, optional
+        Chemical potential mu + share * bias; by default 1/2 and -1/2 for the first and second lead.
+    kT : float, optional
+        Temperature of the lead, energy; default: the model's.
+    cell : (n, 3), optional
+        Positions of the lead's cell next to the device, length; then `period` (3,) leads away from the device.
+    period : (3,), optional
+        Translation of the lead.
+    name : str, optional
+
+    Raises
+    ------
+    ModelError
+        On a wrong option.  When attached, InvalidGeometryError if the lead does not match the device.
+    """
+
+    def __init__(
+        self,
+        side: Literal["left", "right"] = "left",
+        *,
+        axis: int = 0,
+        layers: int = 1,
+        exchange: ArrayLike = (0.0, 0.0, 0.0),
+        onsite: float = 0.0,
+        share: float | None = None,
+        kT: float | None = None,  # noqa: N803
+        cell: ArrayLike | None = None,
+        period: ArrayLike | None = None,
+        name: str | None = None,
+    ) -> None:
+        if side not in ("left", "right"):
+            raise ModelError(f"side of a lead must be 'left' or 'right', got {side!r}")
+        if axis not in (0, 1, 2) or layers < 1:
+            raise ModelError(f"a lead needs axis = 0, 1 or 2 and layers >= 1, got axis = {axis}, layers = {layers}")
+        if (cell is None) != (period is None):
+            raise ModelError("a lead of its own shape needs both cell (positions) and period (translation)")
+        self.side, self.axis, self.layers, self.name = side, axis, layers, name or side
+        self.exchange = np.asarray(exchange, dtype=np.float64)
+        if self.exchange.shape != (3,) or not np.isfinite(self.exchange).all():
+            raise ModelError(f"exchange of lead {self.name!r} must be three finite energies, got {exchange!r}")
+        if not np.isfinite(onsite):
+            raise ModelError(f"onsite of lead {self.name!r} must be finite, got {onsite}")
+        _checked(share, kT, f"lead {self.name!r}")
+        self.onsite, self.share, self.kT = float(onsite), share, kT
+        self.cell = None if cell is None else np.atleast_2d(np.asarray(cell, dtype=np.float64))
+        self.period = None if period is None else np.asarray(period, dtype=np.float64)
+
+    @property
+    def polarized(self) -> bool:
+        """Whether it is a ferromagnet."""
+        return bool(self.exchange.any())
+
+    def attach(self, geometry: Geometry, hopping: HoppingLaw, share: float) -> LatticeContact:
+        """Cell and couplings of the lead at `geometry`."""
+        places, numbers, period = self._cell_at(geometry)
+        device, count = len(geometry), len(places)
+        cells = [places + k * period for k in range(_CELLS)]
+        joined = Geometry(
+            np.concatenate([geometry.positions, *cells]),
+            geometry.cell,
+            geometry.pbc,
+            np.concatenate([geometry.numbers, *([numbers] * _CELLS)]),
+        )
+        bonds, values, _ = hopping.amplitudes(joined)
+        matrix = np.zeros((device + _CELLS * count, _CELLS * count))
+        for i, j, value in zip(bonds.first, bonds.second, -values, strict=True):
+            for a, b in ((i, j), (j, i)):
+                if b >= device:  # a bond of a site with its own image counts twice, as it should
+                    matrix[a, b - device] += value
+        first, second = slice(0, count), slice(count, 2 * count)
+        self._check(matrix, device, count)
+        touched = np.flatnonzero(np.abs(matrix[:device, first]).max(axis=1))
+        spin = np.eye(2)
+        local = self.onsite * spin - np.einsum("a,aij->ij", self.exchange, PAULI)
+        intra = np.kron(matrix[device:][first, first], spin) + np.kron(np.eye(count), local)
+        return LatticeContact(
+            sites=touched,
+            intra=intra.astype(np.complex128),
+            inter=np.kron(matrix[device:][first, second], spin).astype(np.complex128),
+            coupling=np.kron(matrix[touched, first], spin).astype(np.complex128),
+            share=share if self.share is None else self.share,
+            kT=self.kT,
+            name=self.name,
+        )
+
+    def _check(self, matrix: FloatArray, device: int, count: int) -> None:
+        where = f"lead {self.name!r} does not match the device"
+        first, second, third = (slice(k * count, (k + 1) * count) for k in range(_CELLS))
+        if not matrix[:device, first].any():
+            raise InvalidGeometryError(
+                f"{where}: none of its {count} sites is within reach of the hopping from a device site; check cell, period, "
+                "side and axis"
+            )
+        if not matrix[device:][first, second].any():
+            raise InvalidGeometryError(f"{where}: its cells do not couple with each other; check its period {self.period}")
+        if matrix[:device, second].any() or matrix[device:][first, third].any():
+            raise InvalidGeometryError(
+                f"{where}: hopping reaches beyond one cell of {self.layers} layer(s); take a longer cell (more layers)"
+            )
+
+    def _cell_at(self, geometry: Geometry) -> tuple[FloatArray, IntArray, FloatArray]:
+        """Positions and species of the first cell, and the translation away from the device."""
+        if geometry.pbc[self.axis] and self.cell is None:
+            raise InvalidGeometryError(
+                f"lead {self.name!r} runs along cell vector {self.axis}, which is periodic: open that direction (pbc)"
+            )
+        if self.cell is not None:
+            assert self.period is not None
+            if self.cell.shape[1] != 3 or self.period.shape != (3,) or not np.linalg.norm(self.period) > 0.0:
+                raise InvalidGeometryError(
+                    f"lead {self.name!r} needs cell positions (n, 3) and a period (3,) that is not zero, got shapes "
+                    f"{self.cell.shape} and {self.period}"
+                )
+            return self.cell, np.full(len(self.cell), geometry.numbers[0]), self.period
+        return self._outer_layers(geometry)
+
+    def _outer_layers(self, geometry: Geometry) -> tuple[FloatArray, IntArray, FloatArray]:
+        vector = geometry.cell[self.axis]
+        along = _heights(geometry, self.axis, self.name)
+        order = np.argsort(along, kind="stable")
+        gaps = np.diff(along[order])
+        layer = np.empty(len(along), dtype=np.int64)
+        layer[order] = np.concatenate([[0], np.cumsum(gaps > _GAP * gaps.max(initial=0.0))])
+        count = int(layer.max()) + 1
+        if count < self.layers + 1:
+            raise InvalidGeometryError(
+                f"lead {self.name!r} repeats {self.layers} layer(s) of the device, which has only {count} along cell "
+                f"vector {self.axis}: give the lead's cell and period"
+            )
+        # the outermost layers alone say how far layers are apart: what moves between them does not move the lead
+        depth = self.layers * (along[layer == count - 1].mean() - along[layer == 0].mean()) / (count - 1)
+        chosen = layer < self.layers if self.side == "left" else layer >= count - self.layers
+        period = (-depth if self.side == "left" else depth) * vector
+        return geometry.positions[chosen] + period, geometry.numbers[chosen], period
+
+
+def _heights(geometry: Geometry, axis: int, name: str) -> FloatArray:
+    """Fractional coordinates along cell vector `axis` (N,)."""
+    if not np.linalg.norm(geometry.cell[axis]) > 0.0 or np.linalg.matrix_rank(geometry.cell) < 3:
+        raise InvalidGeometryError(
+            f"lead {name!r} is made from layers along cell vector {axis}, but the cell has no such vector or no volume: set "
+            "the cell, or say where the lead is by positions or sites"
+        )
+    return np.asarray(np.linalg.solve(geometry.cell.T, geometry.positions.T)[axis])
+
+
+class WideBandLead(Lead):
+    r"""A structureless electrode: Sigma = -i Gamma/2 (1 + P . sigma) on some sites, at every energy.
+
+    Parameters
+    ----------
+    broadening : float
+        Gamma, energy: the rate into the lead is Gamma/hbar.
+    sites : sequence of int, or {"left", "right"}, optional
+        Device sites, or the outermost layer along cell vector `axis`; default: all of them (a bath).
+    axis : int
+    polarization : (3,)
+        P, |P| <= 1: broadening of electrons along and against it is Gamma (1 +- |P|).
+    share, kT, name
+        As in :class:`LatticeLead`.
+
+    Raises
+    ------
+    ModelError
+        If the broadening is not positive or |P| > 1.
+    """
+
+    def __init__(
+        self,
+        broadening: float,
+        sites: Sequence[int] | IntArray | str | None = None,
+        *,
+        axis: int = 0,
+        polarization: ArrayLike = (0.0, 0.0, 0.0),
+        share: float | None = None,
+        kT: float | None = None,  # noqa: N803
+        name: str = "wide-band",
+    ) -> None:
+        vector = np.asarray(polarization, dtype=np.float64)
+        if not (np.isfinite(broadening) and broadening > 0.0):
+            raise ModelError(f"broadening of lead {name!r} must be a positive energy, got {broadening}")
+        if vector.shape != (3,) or not np.linalg.norm(vector) <= 1.0 + 1e-12:
+            raise ModelError(f"polarization of lead {name!r} must be a vector of length at most 1, got {polarization!r}")
+        _checked(share, kT, f"lead {name!r}")
+        self.broadening, self.polarization, self.name = float(broadening), vector, name
+        if isinstance(sites, str) and sites not in ("left", "right"):
+            raise ModelError(f"sites of lead {name!r} must be numbers, 'left' or 'right', got {sites!r}")
+        self.sites = sites if sites is None or isinstance(sites, str) else np.asarray(sites, dtype=np.int64)
+        self.axis, self.share, self.kT = axis, share, kT
+
+    @property
+    def polarized(self) -> bool:
+        """Whether both spins decay at different rates."""
+        return bool(self.polarization.any())
+
+    @property
+    def names_sites(self) -> bool:
+        """Whether its sites are given by number."""
+        return isinstance(self.sites, np.ndarray)
+
+    def _sites_of(self, geometry: Geometry) -> IntArray:
+        if self.sites is None:
+            return np.arange(len(geometry))
+        if isinstance(self.sites, str):
+            along = _heights(geometry, self.axis, self.name) * (1.0 if self.sites == "left" else -1.0)
+            return np.flatnonzero(along < along.min() + 1e-5)
+        return self.sites
+
+    def attach(self, geometry: Geometry, hopping: HoppingLaw, share: float) -> WideBandContact:
+        """The lead on the sites of `geometry`."""
+        sites = self._sites_of(geometry)
+        if not len(sites) or sites.min() < 0 or sites.max() >= len(geometry) or len(np.unique(sites)) < len(sites):
+            raise InvalidGeometryError(
+                f"lead {self.name!r} does not match the device: its sites must be different numbers from 0 to "
+                f"{len(geometry) - 1}, got {sites.tolist()}"
+            )
+        block = self.broadening * (np.eye(2) + np.einsum("a,aij->ij", self.polarization, PAULI))
+        return WideBandContact(
+            sites=sites,
+            broadening=np.repeat(block[None], len(sites), axis=0),
+            share=share if self.share is None else self.share,
+            kT=self.kT,
+            name=self.name,
+        )
+
+
+class Bath(WideBandLead):
+    """A weak wide band on every site (or on `sites`): it takes phase and heat out of the device, and fixes the occupation of
+    states no lead reaches.  Its chemical potential stays at mu unless a `share` is given."""
+
+    def __init__(
+        self,
+        broadening: float,
+        sites: Sequence[int] | IntArray | None = None,
+        *,
+        share: float = 0.0,
+        kT: float | None = None,  # noqa: N803
+        name: str = "bath",
+    ) -> None:
+        super().__init__(broadening, sites, share=share, kT=kT, name=name)

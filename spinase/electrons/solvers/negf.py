@@ -1,0 +1,344 @@
+r"""Open and driven magnets: electrons of a device between leads, from non-equilibrium Green's functions.
+
+.. math:: \rho = \rho_{eq}(\mu_r, T_r) + \sum_a \int\frac{dE}{2\pi}\, G\,\Gamma_a\,G^\dagger\,[f_a(E) - f_r(E)]
+
+with G the retarded Green's function of device and leads, Gamma_a the broadening by lead a, f_a its Fermi function, and r a
+reference lead or bath.  The first part is smooth and comes from the poles of the rational solver, the second from real
+energies in the bias window.  Currents (electrons into the device) are those of Landauer and Buettiker:
+
+.. math:: \hbar I_a = \int\frac{dE}{2\pi} \sum_b [T_{ba} f_a - T_{ab} f_b],\qquad
+          T_{ba} = \mathrm{Tr}[\Gamma_b G\Gamma_a G^\dagger].
+
+Sources: Y. Meir, N. S. Wingreen, Phys. Rev. Lett. 68, 2512 (1992); S. Datta, Electronic Transport in Mesoscopic Systems
+(Cambridge, 1995); M. Brandbyge et al., Phys. Rev. B 65, 165401 (2002); arXiv:2112.12124.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse.csgraph import connected_components
+
+from spinase.electrons.contacts import AttachedLead, LatticeContact
+from spinase.electrons.elimination import adjacency, cheapest_tree
+from spinase.electrons.fermi_poles import FermiPoles, fermi_poles
+from spinase.electrons.layered import LayeredDevice
+from spinase.electrons.occupation import fermi
+from spinase.electrons.operator import ComplexArray, Density, ElectronState, FloatArray, SpinOperator
+from spinase.electrons.quadrature import Integral, integrate
+from spinase.electrons.selected_inversion import Inverse, SelectedInversion, SelfEnergies
+from spinase.electrons.solvers.base import Solver
+from spinase.electrons.solvers.rational import operator_trace, pole_density, spectral_bounds
+from spinase.errors import ModelError
+
+IntArray = NDArray[np.int64]
+
+LEAST_TOLERANCE = 1e-10
+_MARGIN = 1.02  # of the spectral bounds
+_EQUAL = 1e-14  # chemical potentials and temperatures this close are the same
+_INTERVALS = 4  # first intervals of the bias window
+_POLE_SHARE = 0.3  # of the tolerance, for the equilibrium part
+_TAILS = 0.1  # what the tails of wide bands leave, over Gamma (distance of the levels)/R^2 (measured: 0.04)
+_TAIL = 0.1  # of the tolerance: Fermi functions are cut where their difference is below this
+
+
+@dataclass(frozen=True)
+class Drive:
+    """What the leads are held at, and how accurately electrons are to be known.
+
+    Attributes
+    ----------
+    chemical_potential, kT : float
+        mu and temperature where a lead has none of its own, energy; kT > 0.
+    bias : float
+        V as an energy: lead a is at mu + share_a * bias.
+    tolerance : float
+        Largest error of a component of the density (electrons, spin) and of a current (times hbar, energy).
+    max_energies : int
+        Largest number of energies in the bias window.
+    """
+
+    chemical_potential: float
+    kT: float  # noqa: N815
+    bias: float = 0.0
+    tolerance: float = 1e-5
+    max_energies: int = 2000
+
+    def __post_init__(self) -> None:
+        for name in ("chemical_potential", "bias"):
+            if not np.isfinite(getattr(self, name)):
+                raise ModelError(f"{name} must be finite, got {getattr(self, name)}")
+        if not (np.isfinite(self.kT) and self.kT > 0.0):
+            raise ModelError(f"Green's functions of open systems need kT > 0 (an energy), got {self.kT}")
+        if not LEAST_TOLERANCE <= self.tolerance <= 0.1:
+            raise ModelError(f"tolerance must be between {LEAST_TOLERANCE:g} and 0.1, got {self.tolerance:g}")
+        if self.max_energies < 1:
+            raise ModelError(f"max_energies must be positive, got {self.max_energies}")
+
+
+@dataclass(frozen=True, eq=False)
+class TransportState(ElectronState):
+    """Electrons of an open device.
+
+    Attributes
+    ----------
+    equilibrium_spin : (N, 3)
+        Tr[sigma rho_ii] of the part at the reference lead's Fermi function.
+    lead_spin : (A, N, 3)
+        The rest, by the lead it comes from.
+    bond_blocks : (n_bonds, 2, 2) complex
+        rho_{first, second}; empty unless bonds were asked for.
+    lead_currents : (A,)
+        hbar times the electrons that enter from each lead per time, energy.
+    transmitted : (A, A)
+        int dE/2pi T_ba (f_a - f_r), a the first index, energy.
+    energies : int
+        Points in the bias window.
+    error : float
+        Estimated error of their integral.
+    """
+
+    equilibrium_spin: FloatArray
+    lead_spin: FloatArray
+    bond_blocks: ComplexArray
+    lead_currents: FloatArray
+    transmitted: FloatArray
+    energies: int
+    error: float
+
+
+class NEGFSolver(Solver):
+    """Green's functions of a device with leads; cost linear in its length, and independent of that of the leads.
+
+    Parameters
+    ----------
+    leads : sequence of AttachedLead
+        At least one.
+    drive : Drive
+        Chemical potential, temperature, bias, tolerance.
+
+    Raises
+    ------
+    ModelError
+        Without leads, or for a bias with less than two of them.  When solving, if a part of a biased device touches no
+        lead; ConvergenceError if the tolerance is not reached.
+    """
+
+    def __init__(self, leads: Sequence[AttachedLead], drive: Drive) -> None:
+        if not leads:
+            raise ModelError(
+                "a device without leads or bath is isolated: it has no Green's function of an open system, and a bias has "
+                "nothing to act on; add leads or a bath, or use 'ed', 'rational' or 'kpm'"
+            )
+        self.leads, self.drive = list(leads), drive
+        self._device: LayeredDevice | None = None
+        self._plan: SelectedInversion | None = None
+        self._unreached: IntArray = np.empty(0, dtype=np.int64)
+
+    # -- what the leads are held at -----------------------------------------------------------------------------------
+
+    def levels(self) -> tuple[FloatArray, FloatArray]:
+        """Chemical potentials and temperatures of the leads (A,), energy."""
+        mu = np.array([self.drive.chemical_potential + lead.share * self.drive.bias for lead in self.leads])
+        return mu, np.array([self.drive.kT if lead.kT is None else lead.kT for lead in self.leads])
+
+    @property
+    def in_equilibrium(self) -> bool:
+        """Whether all leads have one chemical potential and one temperature."""
+        return not self._driven(0)
+
+    def _driven(self, reference: int) -> list[int]:
+        """Leads that differ from the reference."""
+        mu, kT = self.levels()
+        apart = (np.abs(mu - mu[reference]) > _EQUAL) | (np.abs(kT - kT[reference]) > _EQUAL)
+        return np.flatnonzero(apart).tolist()
+
+    def reference(self) -> int:
+        """The lead whose Fermi function all others are compared with: the one that leaves fewest columns to others."""
+        width = np.array([len(lead.sites) for lead in self.leads])
+        columns = [int(width[self._driven(r)].sum()) for r in range(len(self.leads))]
+        return len(columns) - 1 - int(np.argmin(columns[::-1]))
+
+    # -- solving ------------------------------------------------------------------------------------------------------
+
+    def solve(self, operator: SpinOperator, bonds: bool = True) -> TransportState:
+        """Density on the operator's pattern (with its spin blocks on the bonds), currents; energies in equilibrium only."""
+        self._prepare(operator)
+        reference = self.reference()
+        driven = self._driven(reference)
+        if driven and len(self._unreached):
+            raise ModelError(
+                f"site {self._unreached[0]} belongs to a part of {len(self._unreached)} site(s) that touches no lead: under "
+                "a bias its occupation is undefined; connect it, or add a weak Bath"
+            )
+        mu, kT = (float(values[reference]) for values in self.levels())
+        poles = fermi_poles(self._range(operator, mu) / kT, max(LEAST_TOLERANCE, _POLE_SHARE * self.drive.tolerance))
+        inverse = self._equilibrium(operator, np.asarray(mu + 1j * kT * poles.heights), bonds)
+        density = pole_density(poles, kT, inverse, operator.bonds)
+        blocks = _pole_blocks(poles, kT, inverse, operator) if bonds else np.empty((0, 2, 2), dtype=np.complex128)
+        found = self._window(operator, reference, driven, bonds) if driven else None
+        return self._state(operator, (density, blocks), found, self._potential(operator, poles, inverse, mu, kT))
+
+    def _prepare(self, operator: SpinOperator) -> None:
+        if self._device is not None:
+            return
+        first, second, sites = operator.bonds.first, operator.bonds.second, len(operator)
+        cliques = [lead.sites for lead in self.leads if isinstance(lead, LatticeContact)]
+        pairs = [np.array(np.triu_indices(len(clique), 1)) for clique in cliques]
+        joined = [np.stack([first, second]), *(clique[pair] for clique, pair in zip(cliques, pairs, strict=True))]
+        rows, columns = np.concatenate(joined, axis=1)
+        self._device = LayeredDevice(sites, first, second, self.leads)
+        self._plan = SelectedInversion(cheapest_tree(sites, rows, columns), first, second, cliques)
+        part = connected_components(adjacency(sites, rows, columns), directed=False)[1]
+        reached = np.unique(part[np.concatenate([lead.sites for lead in self.leads])])
+        self._unreached = np.flatnonzero(~np.isin(part, reached))
+
+    @property
+    def device(self) -> LayeredDevice:
+        """The layers of the device; there after the first solution."""
+        assert self._device is not None
+        return self._device
+
+    def transmission(self, operator: SpinOperator, energies: FloatArray) -> FloatArray:
+        """Tr[Gamma_b G Gamma_a G+] at energies (K,): (K, A, A), from lead a (second axis) to b (third), diagonal 0."""
+        self._prepare(operator)
+        columns = [a for a, lead in enumerate(self.leads) if len(lead.sites) < len(operator) or len(self.leads) == 2]
+        return self.device.inject(operator, np.asarray(energies, dtype=np.float64), columns).transmission
+
+    def dwell_time(self, operator: SpinOperator) -> float:
+        """Mean time over hbar (1/energy) that an electron at the chemical potential stays in the device.
+
+        Electrons inside over electrons that enter per time, both per energy: sum_i Tr[G Gamma G+]_ii over the channels, for
+        the lead with the longer time.  0 if no channel is open; baths are not counted as leads.
+        """
+        self._prepare(operator)
+        energy = np.array([self.drive.chemical_potential])
+        few = [a for a, lead in enumerate(self.leads) if len(lead.sites) < len(operator)]
+        if not few:
+            return 1.0 / max(2.0 * float(lead.strength.max()) for lead in self.leads)
+        inside = self.device.inject(operator, energy, few).sites[0, :, :, 0].sum(axis=1)
+        channels = np.array([self.leads[a].sources(float(energy[0])).shape[1] for a in few])
+        return float(np.max(inside[few][channels > 0] / channels[channels > 0], initial=0.0))
+
+    def _range(self, operator: SpinOperator, mu: float) -> float:
+        """Largest distance of the spectrum of device and leads from mu, energy."""
+        low, high = spectral_bounds(operator)
+        extra = max(float(lead.strength.max()) for lead in self.leads)
+        low, high = low - extra, high + extra
+        wide = 0.0
+        for lead in self.leads:
+            if lead.reach is not None:
+                low, high = min(low, lead.reach[0]), max(high, lead.reach[1])
+            else:
+                wide += 2.0 * float(lead.strength.max())
+        reach = max(high - mu, mu - low)
+        # Lorentzian tails: those of both sides cancel but for a part ~ Gamma (distance of the levels)/R^2
+        return _MARGIN * max(reach, np.sqrt(_TAILS * wide * reach / self.drive.tolerance))
+
+    def _equilibrium(self, operator: SpinOperator, poles: ComplexArray, bonds: bool) -> Inverse:
+        assert self._plan is not None
+        dense = [
+            np.array([lead.self_energy(complex(pole)) for pole in poles])
+            for lead in self.leads
+            if isinstance(lead, LatticeContact)
+        ]
+        return self._plan.solve(operator, poles, bonds, SelfEnergies(self.device.local, dense))
+
+    def _window(self, operator: SpinOperator, reference: int, driven: list[int], bonds: bool) -> tuple[Integral, bool]:
+        """Integral over the bias window of densities, transmissions and bonds, flat."""
+        mu, kT = self.levels()
+        device = self.device
+
+        def weights(energies: FloatArray) -> FloatArray:
+            here = np.stack([fermi(energies, m, t) for m, t in zip(mu, kT, strict=True)], axis=1)
+            return (here - here[:, [reference]]) / (2.0 * np.pi)
+
+        def function(energies: FloatArray) -> FloatArray:
+            found, factors = device.inject(operator, energies, driven, bonds), weights(energies)
+            count = len(energies)
+            sites = (found.sites * factors[:, :, None, None]).reshape(count, -1)
+            passed = (found.transmission * factors[:, :, None]).reshape(count, -1)
+            pairs = np.einsum("kanij,ka->knij", found.bonds, factors).reshape(count, -1)
+            return np.concatenate([sites, passed, pairs.real, pairs.imag], axis=1)
+
+        tail = np.log(1.0 / (_TAIL * self.drive.tolerance))
+        used = [reference, *driven]
+        low, high = float((mu - tail * kT)[used].min()), float((mu + tail * kT)[used].max())
+        reaches = [self.leads[a].reach for a in driven]
+        bounded = [reach for reach in reaches if reach is not None]
+        if len(bounded) == len(reaches):
+            low, high = max(low, min(r[0] for r in bounded)), min(high, max(r[1] for r in bounded))
+        if high <= low:
+            empty = np.zeros(len(self.leads) * (4 * len(operator) + len(self.leads)) + 8 * len(operator.bonds) * bonds)
+            return Integral(empty, 0.0, 0), bonds
+        marks = np.concatenate([lead.edges for lead in self.leads])
+        breaks = np.linspace(low, high, _INTERVALS + 1)
+        return integrate(function, breaks, self.drive.tolerance, marks, self.drive.max_energies), bonds
+
+    def _potential(
+        self,
+        operator: SpinOperator,
+        poles: FermiPoles,
+        inverse: Inverse,
+        mu: float,
+        kT: float,  # noqa: N803
+    ) -> float:
+        """Omega of device and leads less that of the leads alone, energy; nan out of equilibrium."""
+        if not self.in_equilibrium:
+            return float("nan")
+        states = 2.0 * len(operator)
+        squares = 2.0 * (inverse.log_determinants.real - states * np.log(kT))
+        excess = 0.5 * (operator_trace(operator) - mu * states)
+        return excess - kT * (poles.offset * states + 0.5 * float(poles.weights @ squares))
+
+    def _state(
+        self,
+        operator: SpinOperator,
+        equilibrium: tuple[Density, ComplexArray],
+        found: tuple[Integral, bool] | None,
+        potential: float,
+    ) -> TransportState:
+        count, leads = len(operator), len(self.leads)
+        density, blocks = equilibrium
+        sites, passed = np.zeros((leads, count, 4)), np.zeros((leads, leads))
+        if found is not None:
+            value = found[0].value
+            sites = value[: 4 * leads * count].reshape(leads, count, 4)
+            passed = value[4 * leads * count :][: leads**2].reshape(leads, leads)
+            if found[1]:
+                pairs = value[4 * leads * count + leads**2 :].reshape(2, -1, 2, 2)
+                blocks = blocks + pairs[0] + 1j * pairs[1]
+        total = sites.sum(axis=0)
+        bond = np.trace(blocks, axis1=1, axis2=2) if len(blocks) else density.bond
+        charge = density.charge + total[:, 0]
+        return TransportState(
+            energy=potential,
+            free_energy=potential,
+            entropy=float("nan"),
+            chemical_potential=self.drive.chemical_potential,
+            electrons=float(charge.sum()),
+            density=Density(charge, density.spin + total[:, 1:], bond),
+            levels=np.empty(0),
+            weights=np.empty(0),
+            equilibrium_spin=density.spin,
+            lead_spin=sites[..., 1:],
+            bond_blocks=blocks,
+            lead_currents=passed.sum(axis=1) - passed.sum(axis=0),
+            transmitted=passed,
+            energies=0 if found is None else found[0].points,
+            error=0.0 if found is None else found[0].error,
+        )
+
+
+def _pole_blocks(poles: FermiPoles, kT: float, inverse: Inverse, operator: SpinOperator) -> ComplexArray:  # noqa: N803
+    """Spin blocks of the bonds, as in :func:`~spinase.electrons.solvers.rational.pole_density`."""
+    pairs = np.tensordot(-kT * poles.weights, inverse.bonds, 1)
+    blocks = 0.5 * (pairs[:, 0] + pairs[:, 1].conj().swapaxes(1, 2))
+    blocks[operator.bonds.first == operator.bonds.second] += 0.5 * np.eye(2)
+    return blocks.astype(np.complex128)
+
+
+__all__ = ["LEAST_TOLERANCE", "Drive", "NEGFSolver", "TransportState"]
