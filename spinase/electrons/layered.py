@@ -12,9 +12,9 @@ from spinase.electrons.contacts import AttachedLead, LatticeContact, WideBandCon
 from spinase.electrons.elimination import adjacency, distance_levels
 from spinase.electrons.kernels.layers import Contacts, Layout, Sources, Values, bond_densities, site_densities, sweep
 from spinase.electrons.kernels.recursion import padded
-from spinase.electrons.kernels.simd import aligned
 from spinase.electrons.operator import SpinOperator
 from spinase.electrons.selected_inversion import site_blocks
+from spinase.simd import aligned
 from spinase.threads import default_threads, map_threads
 
 FloatArray = NDArray[np.float64]

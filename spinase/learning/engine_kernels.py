@@ -1,20 +1,25 @@
 """Compiled loops of the frozen engine: sums over the neighbours of a site, invariants, and the ways back.
 
-The sums of a site stay in the first-level cache: they are made into invariants, and in the backward pass into slopes of the
-sums, before those of the next one are formed.  They are rows (9, 4 C), one for each harmonic, in which components of what a
+The sums of a site stay in the cache: they are made into invariants, and in the backward pass into slopes of the sums,
+before those of the next sites are formed.  They are rows (9, 4 C), one for each harmonic, in which components of what a
 neighbour sends (number, spin vector) and channels are one axis; rows of higher degrees are filled in part, as they have
-fewer channels.  Filters come from tables in the distance.  ``lanes`` has a tuple for every degree whose length is the
-number of channels (0: not there), so that the compiler knows it.
+fewer channels.  Filters come from tables in the distance.  Sums over neighbours are written in vector instructions, which
+may go beyond the end of a row: rows have room for that (:func:`row_width`), and filters are zero there.  ``lanes`` has a
+tuple for every degree whose length is the number of channels (0: not there), so that the compiler knows it.  Numbers in
+the code are of the arrays' own type: a plain 0.0 would make everything double precision.
 """
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
 from numba import njit
+from numba.extending import register_jitable
 from numpy.typing import NDArray
 
 from spinase.learning.engine_products import product_invariants, product_slopes
+from spinase.simd import LANES, fma, load, scale, store
 
 Array = NDArray[Any]
 Lanes = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
@@ -41,13 +46,11 @@ class Neighbours(NamedTuple):
 class Layer(NamedTuple):
     """Weights of a layer, transposed for products from the left.
 
-    `table_0`, `table_1`, `table_2` (knots, 2, C): filters by degree and their steps to the next knot; `own` (F, F),
+    `table` (knots + 1, ...): filters by degree, those of each filled up with zeros to whole vectors; `own` (F, F),
     `collect` (invariants, F), `bias` (F,), `atoms` (A, F, F), `atom_biases` (A, F), and their transposes with a final _t.
     """
 
-    table_0: Array
-    table_1: Array
-    table_2: Array
+    table: Array
     own: Array
     own_t: Array
     collect: Array
@@ -56,6 +59,13 @@ class Layer(NamedTuple):
     atoms: Array
     atoms_t: Array
     atom_biases: Array
+
+
+class Scratch(NamedTuple):
+    """Room for what four neighbours send, times their filters, of all degrees: `terms` (4, ...), `filters` of one pair."""
+
+    terms: Array
+    filters: Array
 
 
 class Sender(NamedTuple):
@@ -75,94 +85,166 @@ class Sender(NamedTuple):
     passed_t: Array
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
-def sum_neighbours(pairs: Neighbours, i: int, layer: Layer, sent: Array, lanes: Lanes, terms: Array, out: Array) -> None:
-    """Sums (9, 4 C) of site i; `terms` (4, 4 C) is scratch, finite."""
-    _sum(pairs, i, layer.table_0, sent, lanes[0], lanes[0], 0, 1, terms, out)
-    if len(lanes[1]):
-        _sum(pairs, i, layer.table_1, sent, lanes[0], lanes[1], 1, 4, terms, out)
-    if len(lanes[2]):
-        _sum(pairs, i, layer.table_2, sent, lanes[0], lanes[2], 4, 9, terms, out)
+@register_jitable  # type: ignore[untyped-decorator]
+def whole(count: int) -> int:
+    """`count` up to the next multiple of the length of a vector."""
+    return (count + LANES - 1) // LANES * LANES
+
+
+@register_jitable  # type: ignore[untyped-decorator]
+def row_width(channels: int) -> int:
+    """Length of a row of four components of so many channels, with room for a last vector that is too long."""
+    return whole(3 * channels + whole(channels))
+
+
+@register_jitable  # type: ignore[untyped-decorator]
+def cleared(shape: tuple[int, ...], size: int, like: Array) -> Array:
+    """Zeros of a shape with `size` elements, from the beginning of a cache line: vectors across two cost twice as much."""
+    raw = np.zeros(size + LANES, like.dtype)
+    start = (-raw.ctypes.data % 64) // raw.itemsize
+    return raw[start : start + size].reshape(shape)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
-def _sum(
-    pairs: Neighbours,
-    i: int,
-    table: Array,
+def scratch(lanes: Lanes, like: Array) -> Scratch:
+    """Zeros."""
+    channels = len(lanes[0]) + len(lanes[1]) + len(lanes[2])
+    filters = whole(len(lanes[0])) + whole(len(lanes[1])) + whole(len(lanes[2]))
+    width = whole(4 * channels) + 2 * LANES
+    return Scratch(cleared((4, width), 4 * width, like), cleared((filters,), filters, like))
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+def sum_room(channels: int, like: Array) -> Array:
+    """Zeros for the sums of a chunk, (CHUNK, 9, row_width)."""
+    width = row_width(channels)
+    return cleared((CHUNK, HARMONICS, width), CHUNK * HARMONICS * width, like)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+def _filters(pairs: Neighbours, p: int, table: Array, out: Array) -> None:
+    """Filters of a pair, between two knots."""
+    size, t = len(out), pairs.fractions[p]
+    at = pairs.knots[p] * size
+    for c in range(0, size, LANES):
+        low = load(table, at + c)
+        store(out, c, fma(t, load(table, at + size + c), fma(-t, low, low)))
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+def sum_neighbours(
+    begin: int, end: int, pairs: Neighbours, layer: Layer, sent: Array, lanes: Lanes, held: Scratch, sums: Array
+) -> None:
+    """Sums (9, row_width) of the sites begin..end."""
+    terms, filters, starts = held.terms, held.filters, pairs.starts
+    wide, wide_1 = whole(len(lanes[0])), whole(len(lanes[1]))
+    size, size_1, size_2 = 4 * len(lanes[0]), 4 * len(lanes[1]), 4 * len(lanes[2])
+    for i in range(begin, end):  # inside, because every call costs as much as two neighbours
+        sums[i - begin] = sums.dtype.type(0.0)
+        for p in range(starts[i], starts[i + 1], 4):  # four neighbours at once: a sum is read and written once for them
+            here = min(4, starts[i + 1] - p)
+            for k in range(here):
+                _filters(pairs, p + k, layer.table, filters)
+                j = pairs.second[p + k]
+                _terms(filters, 0, sent, j, lanes[0], lanes[0], terms, k, 0)
+                _terms(filters, wide, sent, j, lanes[0], lanes[1], terms, k, size)
+                _terms(filters, wide + wide_1, sent, j, lanes[0], lanes[2], terms, k, size + size_1)
+            _accumulate(pairs.harmonics, p, here, 0, 1, terms, 0, size, i - begin, sums)
+            if size_1:
+                _accumulate(pairs.harmonics, p, here, 1, 4, terms, size, size_1, i - begin, sums)
+            if size_2:
+                _accumulate(pairs.harmonics, p, here, 4, 9, terms, size + size_1, size_2, i - begin, sums)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+def _terms(
+    filters: Array,
+    begin: int,
     sent: Array,
+    j: int,
     all_lanes: tuple[int, ...],
     lanes: tuple[int, ...],
+    terms: Array,
+    k: int,
+    place: int,
+) -> None:
+    """Filter times what neighbour j sends, for one degree; what is written too far is overwritten by what follows."""
+    channels, at, to = len(lanes), j * sent.shape[1], k * terms.shape[1] + place
+    for component in range(4):
+        for c in range(0, channels, LANES):
+            row = load(sent, at + component * len(all_lanes) + c)
+            store(terms, to + component * channels + c, scale(load(filters, begin + c), row))
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+def _accumulate(
+    harmonics: Array,
+    p: int,
+    here: int,
     first: int,
     last: int,
     terms: Array,
-    out: Array,
+    place: int,
+    size: int,
+    site: int,
+    sums: Array,
 ) -> None:
-    """The harmonics first..last, of one degree."""
-    width, channels, end = len(all_lanes), len(lanes), pairs.starts[i + 1]
-    none = 0.0 * terms[0, 0]
+    """Add the terms of up to four neighbours to the harmonics first..last."""
+    none, step = harmonics.dtype.type(0.0), terms.shape[1]
     for m in range(first, last):
-        for q in range(4 * channels):
-            out[m, q] = none
-    for p in range(pairs.starts[i], end, 4):  # four neighbours at once, so that sums stay in registers
-        here = min(4, end - p)
-        for k in range(here):
-            j, row, t = pairs.second[p + k], pairs.knots[p + k], pairs.fractions[p + k]
-            for c in range(channels):
-                w = table[row, 0, c] + t * table[row, 1, c]
-                terms[k, c] = w * sent[j, c]
-                terms[k, channels + c] = w * sent[j, width + c]
-                terms[k, 2 * channels + c] = w * sent[j, 2 * width + c]
-                terms[k, 3 * channels + c] = w * sent[j, 3 * width + c]
-        for m in range(first, last):
-            y0 = pairs.harmonics[p, m]
-            y1 = pairs.harmonics[p + 1, m] if here > 1 else none
-            y2 = pairs.harmonics[p + 2, m] if here > 2 else none
-            y3 = pairs.harmonics[p + 3, m] if here > 3 else none
-            for q in range(4 * channels):
-                out[m, q] += (y0 * terms[0, q] + y1 * terms[1, q]) + (y2 * terms[2, q] + y3 * terms[3, q])
+        y0 = harmonics[p, m]
+        y1 = harmonics[p + 1, m] if here > 1 else none
+        y2 = harmonics[p + 2, m] if here > 2 else none
+        y3 = harmonics[p + 3, m] if here > 3 else none
+        for q in range(0, size, LANES):
+            at, to = place + q, (site * HARMONICS + m) * sums.shape[2] + q
+            row = fma(y1, load(terms, at + step), fma(y0, load(terms, at), load(sums, to)))
+            store(sums, to, fma(y3, load(terms, at + 3 * step), fma(y2, load(terms, at + 2 * step), row)))
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
-def spread(pairs: Neighbours, i: int, layer: Layer, slopes: Array, lanes: Lanes, part: Array, out: Array) -> None:
-    """Add the slopes by what the neighbours of site i send to the strip's `out`."""
-    for p in range(pairs.starts[i], pairs.starts[i + 1]):
-        for q in range(4 * len(lanes[0])):
-            part[q] = slopes[0, q]
-        _add(pairs, p, layer.table_0, lanes[0], lanes[0], part, out)
-        if len(lanes[1]):
-            y0, y1, y2 = pairs.harmonics[p, 1], pairs.harmonics[p, 2], pairs.harmonics[p, 3]
-            for q in range(4 * len(lanes[1])):
-                part[q] = y0 * slopes[1, q] + y1 * slopes[2, q] + y2 * slopes[3, q]
-            _add(pairs, p, layer.table_1, lanes[0], lanes[1], part, out)
-        if len(lanes[2]):
-            y0, y1, y2 = pairs.harmonics[p, 4], pairs.harmonics[p, 5], pairs.harmonics[p, 6]
-            y3, y4 = pairs.harmonics[p, 7], pairs.harmonics[p, 8]
-            for q in range(4 * len(lanes[2])):
-                part[q] = (y0 * slopes[4, q] + y1 * slopes[5, q]) + (
-                    y2 * slopes[6, q] + y3 * slopes[7, q] + y4 * slopes[8, q]
-                )
-            _add(pairs, p, layer.table_2, lanes[0], lanes[2], part, out)
-
-
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
-def _add(
-    pairs: Neighbours,
-    p: int,
-    table: Array,
-    all_lanes: tuple[int, ...],
-    lanes: tuple[int, ...],
-    part: Array,
-    out: Array,
+def spread(
+    begin: int, end: int, pairs: Neighbours, layer: Layer, slopes: Array, lanes: Lanes, held: Scratch, out: Array
 ) -> None:
-    width, channels = len(all_lanes), len(lanes)
-    j, row, t = pairs.local[p], pairs.knots[p], pairs.fractions[p]
-    for c in range(channels):
-        w = table[row, 0, c] + t * table[row, 1, c]
-        out[j, c] += w * part[c]
-        out[j, width + c] += w * part[channels + c]
-        out[j, 2 * width + c] += w * part[2 * channels + c]
-        out[j, 3 * width + c] += w * part[3 * channels + c]
+    """Add slopes by what the neighbours of the sites begin..end send to the strip's `out`.
+
+    `slopes` (sites, 9, row_width): by the sums; their rows end in zeros.
+    """
+    part, filters, starts = held.terms, held.filters, pairs.starts
+    size_1, size_2, stride = 4 * len(lanes[1]), 4 * len(lanes[2]), out.shape[1]
+    wide, wide_1 = whole(len(lanes[0])), whole(len(lanes[1]))
+    for i in range(begin, end):
+        own = (i - begin) * HARMONICS * stride
+        for p in range(starts[i], starts[i + 1]):
+            if size_2:
+                _project(pairs.harmonics, p, 4, 9, slopes, own, size_2, part, size_1)
+            if size_1:
+                _project(pairs.harmonics, p, 1, 4, slopes, own, size_1, part, 0)
+            _filters(pairs, p, layer.table, filters)
+            for component in range(4):
+                for c in range(0, len(lanes[0]), LANES):
+                    from_0 = component * len(lanes[0]) + c
+                    to = pairs.local[p] * stride + from_0
+                    row = fma(load(filters, c), load(slopes, own + from_0), load(out, to))
+                    if c < len(lanes[1]):
+                        row = fma(load(filters, wide + c), load(part, component * len(lanes[1]) + c), row)
+                    if c < len(lanes[2]):
+                        from_2 = size_1 + component * len(lanes[2]) + c
+                        row = fma(load(filters, wide + wide_1 + c), load(part, from_2), row)
+                    store(out, to, row)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+def _project(
+    harmonics: Array, p: int, first: int, last: int, slopes: Array, own: int, size: int, out: Array, place: int
+) -> None:
+    """Slopes times the harmonics first..last of a pair; those of its site begin at `own`."""
+    stride = slopes.shape[2]
+    for q in range(0, size, LANES):
+        row = scale(harmonics[p, first], load(slopes, own + first * stride + q))
+        for m in range(first + 1, last):
+            row = fma(harmonics[p, m], load(slopes, own + m * stride + q), row)
+        store(out, place + q, row)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
@@ -256,7 +338,7 @@ def invariant_slopes(
     place += _lattice_slopes(sums, lanes[2], 4, 9, given[place:], slopes)
     own, square = given[place:], given[place + width :]
     for c in range(width):
-        first, second = own[c], 2.0 * square[c]
+        first, second = own[c], square[c] + square[c]
         a, b, d = sums[0, width + c], sums[0, 2 * width + c], sums[0, 3 * width + c]
         slopes[0, width + c] = first * x + second * a
         slopes[0, 2 * width + c] = first * y + second * b
@@ -279,7 +361,7 @@ def _lattice_slopes(sums: Array, lanes: tuple[int, ...], first: int, last: int, 
     channels = len(lanes)
     for m in range(first, last):
         for c in range(channels):
-            slopes[m, c] = 2.0 * given[c] * sums[m, c]
+            slopes[m, c] = (given[c] + given[c]) * sums[m, c]
     return channels
 
 
@@ -292,7 +374,7 @@ def _volume_slopes(
         e = c - 1 if c else width - 1
         a, b, d = sums[0, width + c], sums[0, 2 * width + c], sums[0, 3 * width + c]
         f, g, h = sums[0, width + e], sums[0, 2 * width + e], sums[0, 3 * width + e]
-        rate = 2.0 * given[c] * (x * (b * h - d * g) + y * (d * f - a * h) + z * (a * g - b * f))
+        rate = (given[c] + given[c]) * (x * (b * h - d * g) + y * (d * f - a * h) + z * (a * g - b * f))
         slopes[0, width + c] += rate * (g * z - h * y)
         slopes[0, 2 * width + c] += rate * (h * x - f * z)
         slopes[0, 3 * width + c] += rate * (f * y - g * x)
@@ -323,7 +405,8 @@ def _mixed_slopes(
         for c in range(channels):
             lattice, a, b, d = sums[m, c], sums[m, channels + c], sums[m, 2 * channels + c], sums[m, 3 * channels + c]
             f, g, h = sums[0, width + c], sums[0, 2 * width + c], sums[0, 3 * width + c]
-            g0, g1, g2, g3 = 2.0 * given[c], 2.0 * given[channels + c], given[2 * channels + c], given[3 * channels + c]
+            g0, g1 = given[c] + given[c], given[channels + c] + given[channels + c]
+            g2, g3 = given[2 * channels + c], given[3 * channels + c]
             along = a * x + b * y + d * z
             by_along, by_onto = g1 * along + g2 * lattice, g3 * lattice
             slopes[m, c] += g2 * along + g3 * (a * f + b * g + d * h)

@@ -10,15 +10,17 @@ from numpy.typing import NDArray
 
 from spinase.learning.engine_kernels import (
     CHUNK,
-    HARMONICS,
     Lanes,
     Layer,
     Neighbours,
+    Scratch,
     Sender,
     invariant_slopes,
     invariants,
+    scratch,
     spread,
     sum_neighbours,
+    sum_room,
 )
 
 Array = NDArray[Any]
@@ -36,14 +38,6 @@ def _silu(inputs: Array, out: Array, slopes: Array) -> None:
             gate = one / (one + np.exp(-x))
             out[i, f] = x * gate
             slopes[i, f] = gate * (one + x * (one - gate))
-
-
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
-def _sums(
-    begin: int, end: int, pairs: Neighbours, layer: Layer, sent: Array, lanes: Lanes, terms: Array, sums: Array
-) -> None:
-    for i in range(begin, end):
-        sum_neighbours(pairs, i, layer, sent, lanes, terms, sums[i - begin])
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
@@ -102,7 +96,7 @@ def _back_to_neighbours(
     found: Array,
     by_vectors: Array,
     slopes: Array,
-    part: Array,
+    held: Scratch,
     by_sent: Array,
     field: Array,
 ) -> None:
@@ -111,16 +105,17 @@ def _back_to_neighbours(
     spin = np.empty((3, channels), sums.dtype)
     for k in range(end - begin):
         i = begin + k
-        invariant_slopes(sums[k], spins[i, 0], spins[i, 1], spins[i, 2], kinds[0], kinds[1], lanes, found[k], slopes, spin)
+        own = slopes[k]
+        invariant_slopes(sums[k], spins[i, 0], spins[i, 1], spins[i, 2], kinds[0], kinds[1], lanes, found[k], own, spin)
         if len(by_vectors):
             for q in range(3 * channels):
-                slopes[0, channels + q] += by_vectors[i, q]
+                own[0, channels + q] += by_vectors[i, q]
         for a in range(3):
             total = spin[a, 0]
             for c in range(1, channels):
                 total += spin[a, c]
             field[i, a] -= total
-        spread(pairs, i, layer, slopes, lanes, part, by_sent)
+    spread(begin, end, pairs, layer, slopes, lanes, held, by_sent)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
@@ -140,12 +135,12 @@ def forward(
 ) -> None:
     """A layer that others follow: features after it, slopes of its activations, and its spin vectors M (N, 3 C)."""
     channels = len(lanes[0])
-    terms = np.zeros((4, 4 * channels), sent.dtype)
-    sums = np.empty((CHUNK, HARMONICS, 4 * channels), sent.dtype)
+    held = scratch(lanes, sent)
+    sums = sum_room(channels, sent)
     found = np.empty((CHUNK, layer.collect.shape[0]), sent.dtype)
     for first in range(begin, end, CHUNK):
         last = min(end, first + CHUNK)
-        _sums(first, last, pairs, layer, sent, lanes, terms, sums)
+        sum_neighbours(first, last, pairs, layer, sent, lanes, held, sums)
         _onsite(first, last, layer, kinds, lanes, spins, sums, found, features, bends, out)
         for i in range(first, last):
             for q in range(3 * channels):
@@ -176,14 +171,13 @@ def backward(
     The last layer has no `by_vectors` (length 0): it is done forwards first, while its sums are at hand.
     """
     channels = len(lanes[0])
-    terms = np.zeros((4, 4 * channels), sent.dtype)
-    sums = np.empty((CHUNK, HARMONICS, 4 * channels), sent.dtype)
-    slopes = np.empty((HARMONICS, 4 * channels), sent.dtype)
-    part = np.empty(4 * channels, sent.dtype)
+    held = scratch(lanes, sent)
+    sums = sum_room(channels, sent)
+    slopes = sum_room(channels, sent)
     found = np.empty((CHUNK, layer.collect.shape[0]), sent.dtype)
     for first in range(begin, end, CHUNK):
         last = min(end, first + CHUNK)
-        _sums(first, last, pairs, layer, sent, lanes, terms, sums)
+        sum_neighbours(first, last, pairs, layer, sent, lanes, held, sums)
         if not len(by_vectors):
             _onsite(first, last, layer, kinds, lanes, spins, sums, found, features, bends, out)
         _onsite_slopes(first, last, layer, bends, given, found, before)
@@ -199,7 +193,7 @@ def backward(
             found,
             by_vectors,
             slopes,
-            part,
+            held,
             by_sent,
             field,
         )
@@ -259,7 +253,7 @@ def send_slopes(
     by_factors = np.zeros_like(factors)
     for i in range(begin, end):
         for a in range(3):
-            total = 0.0 * spins[i, a]
+            total = spins.dtype.type(0.0)
             for c in range(channels):
                 slope = by_sent[i, (1 + a) * channels + c]
                 total += factors[i - begin, c] * slope
@@ -270,13 +264,13 @@ def send_slopes(
     before[begin:end] += np.dot(by_factors, sender.spin_t)
     before[begin:end] += np.dot(np.ascontiguousarray(by_sent[begin:end, :channels]), sender.number_t)
     mixed = np.dot(vectors[begin:end].reshape(-1, channels), sender.passed)
-    by_opened = np.zeros_like(factors)
+    by_opened, one = np.zeros_like(factors), factors.dtype.type(1.0)
     for i in range(begin, end):
         for a in range(3):
             row = 3 * (i - begin) + a
             for c in range(channels):
                 slope = by_sent[i, (1 + a) * channels + c]
-                by_opened[i - begin, c] += slope * mixed[row, c] * (1.0 - gates[i, c] * gates[i, c])
+                by_opened[i - begin, c] += slope * mixed[row, c] * (one - gates[i, c] * gates[i, c])
                 mixed[row, c] = slope * gates[i, c]
     before[begin:end] += np.dot(by_opened, sender.gate_t)
     by_vectors[begin:end] = np.dot(mixed, sender.passed_t).reshape(end - begin, -1)

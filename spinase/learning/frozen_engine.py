@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from spinase.geometry import Bonds
-from spinase.learning.engine_kernels import Layer, Neighbours, Sender
+from spinase.learning.engine_kernels import Layer, Neighbours, Sender, row_width
 from spinase.learning.engine_layers import add_stretch, backward, forward, send, send_slopes
 from spinase.learning.graph import quadrupoles
 from spinase.learning.network import Interaction, MagneticHIPNN, NetworkConfig
+from spinase.simd import LANES, aligned
 from spinase.threads import default_threads, thread_map
 
 Array = NDArray[Any]
@@ -123,11 +124,8 @@ class FrozenEngine:
         config = self.config
         distances = torch.linspace(_shortest(config), config.cutoff, _KNOTS + 1, dtype=torch.float64)
         radial = config.basis()(distances)
-        tables = []
-        for weights in [*part.filters, *[radial.new_zeros((config.radial, 0))] * 3][:3]:
-            values = radial @ weights.detach().double()
-            steps = torch.cat([values[1:] - values[:-1], torch.zeros_like(values[:1])])
-            tables.append(torch.stack([values, steps], dim=1))
+        filters = [radial @ weights.detach().double() for weights in part.filters]
+        table = torch.cat([nn.functional.pad(values, (0, -values.shape[1] % LANES)) for values in filters], dim=1)
         own, collect = part.own.weight, part.collect.weight
         dense = [cast(nn.Linear, layer) for layer in part.atoms]
         atoms = [layer.weight for layer in dense]
@@ -135,7 +133,7 @@ class FrozenEngine:
         stacked = torch.stack(atoms) if atoms else empty
         biases = torch.stack([layer.bias for layer in dense]) if atoms else own.new_zeros((0, len(own)))
         arrays = (
-            *tables,
+            table,
             own.T,
             own,
             collect.T,
@@ -208,11 +206,16 @@ class FrozenEngine:
     def _empty(self, *shape: int) -> Array:
         return np.empty(shape, self.dtype)
 
+    def _rows(self, sites: int) -> Array:
+        """Zeros, a row for each site."""
+        width = row_width(self._width)
+        return cast(Array, aligned(sites * width, self.dtype).reshape(sites, width))
+
     def _sent(self, k: int, way: _Pass, features: Array, vectors: Array) -> _Kept:
         """What neighbours of layer k are sent."""
         own, sites = way.own, len(way.own)
         gates = self._empty(sites if len(vectors) else 0, self._width)
-        sent = self._empty(sites, 4 * self._width)
+        sent = self._rows(sites)
         sender = self._senders[k]
         way.each(lambda s: send(s.begin, s.end, sender, self._lanes, features, own, vectors, gates, sent), way.graph.strips)
         return _Kept(features, vectors, sent, gates, self._empty(self.config.atom_layers + 1, sites, features.shape[1]))
@@ -242,12 +245,12 @@ class FrozenEngine:
         width = kept.sent.shape[1]
 
         def run(s: _Strip) -> Array:
-            stretch = np.zeros((len(s.places), width), self.dtype)
+            stretch = self._rows(len(s.places))
             backward(s.begin, s.end, *ways, kept.bends, after, given, by_vectors, before, stretch, field)
             return stretch
 
         stretches = way.each(run, graph.strips)
-        by_sent = np.zeros_like(kept.sent)
+        by_sent = self._rows(len(own))
         threads = min(self.threads, len(graph.strips)) or 1
         columns = np.linspace(0, width, threads + 1).astype(int)
 

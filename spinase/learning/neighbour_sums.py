@@ -186,7 +186,7 @@ _FAST = {"contract", "reassoc", "nsz", "arcp"}
 def _sum(starts: Array, second: Array, w: Array, y: Array, u: Array, out: Array) -> None:
     components, channels = u.shape[1:]
     size = components * channels
-    terms = np.zeros((4, size), u.dtype)
+    terms, none = np.zeros((4, size), u.dtype), u.dtype.type(0.0)  # a plain 0.0 would make everything double precision
     for i in range(len(starts) - 1):
         out[i] = 0.0
         for p in range(starts[i], starts[i + 1], 4):  # four neighbours at once, so that sums stay in registers
@@ -198,9 +198,9 @@ def _sum(starts: Array, second: Array, w: Array, y: Array, u: Array, out: Array)
                         terms[k, mu * channels + c] = w[p + k, c] * u[j, mu, c]
             for m in range(y.shape[1]):
                 y0 = y[p, m]
-                y1 = y[p + 1, m] if here > 1 else 0.0 * y0
-                y2 = y[p + 2, m] if here > 2 else 0.0 * y0
-                y3 = y[p + 3, m] if here > 3 else 0.0 * y0
+                y1 = y[p + 1, m] if here > 1 else none
+                y2 = y[p + 2, m] if here > 2 else none
+                y3 = y[p + 3, m] if here > 3 else none
                 for q in range(size):
                     out[i, m, q] += (y0 * terms[0, q] + y1 * terms[1, q]) + (y2 * terms[2, q] + y3 * terms[3, q])
 
@@ -263,7 +263,7 @@ def _of_harmonics(starts: Array, second: Array, w: Array, u: Array, g: Array, ou
                 for c in range(channels):
                     terms[mu * channels + c] = w[p, c] * u[j, mu, c]
             for m in range(out.shape[1]):
-                total = 0.0 * terms[0]
+                total = terms.dtype.type(0.0)
                 for q in range(terms.size):
                     total += terms[q] * g[i, m, q]
                 out[p, m] = total

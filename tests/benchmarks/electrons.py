@@ -25,7 +25,6 @@ from spinase.electrons import FixedFilling, SDModel, ShellHopping
 from spinase.electrons.chebyshev import find_band
 from spinase.electrons.columns import random_columns
 from spinase.electrons.kernels.chebyshev import forward
-from spinase.electrons.kernels.simd import LANES, aligned, fma, load, store, total
 from spinase.electrons.operator import SpinOperator
 from spinase.electrons.selected_inversion import site_blocks
 from spinase.electrons.solvers.base import Solver
@@ -34,6 +33,7 @@ from spinase.electrons.solvers.dense import DenseSolver
 from spinase.electrons.solvers.kpm import KPMOptions, KPMSolver
 from spinase.electrons.solvers.rational import RationalSolver
 from spinase.electrons.solvers.refreshed import RefreshedSolver
+from spinase.simd import LANES, aligned, fma, load, store, total
 
 KT = 0.05
 

@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from spinase.electrons.kernels.simd import LANES, fma, load, prefetch, scale, store, total
+from spinase.simd import LANES, fma, load, prefetch, scale, store, total
 
 Array = NDArray[Any]
 

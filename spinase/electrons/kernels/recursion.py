@@ -2,7 +2,7 @@
 
 A complex block of n rows is stored in a flat float64 array as n rows of real parts and n rows of imaginary parts, each
 row `stride` numbers long (a multiple of LANES).  Offsets are in numbers.  Everything runs on rows of LANES numbers that stay
-in registers (see :mod:`spinase.electrons.kernels.simd`), so that blocks of some ten orbitals run near the machine's peak.
+in registers (see :mod:`spinase.simd`), so that blocks of some ten orbitals run near the machine's peak.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 from numba import njit
 from numpy.typing import NDArray
 
-from spinase.electrons.kernels.simd import LANES, fma, load, scale, store
+from spinase.simd import LANES, fma, load, scale, store
 
 Array = NDArray[Any]
 

@@ -27,8 +27,8 @@ from spinase.electrons.kernels.chebyshev import (
     forward,
     square,
 )
-from spinase.electrons.kernels.simd import LANES, aligned
 from spinase.electrons.operator import ComplexArray, SpinOperator
+from spinase.simd import LANES, aligned
 from spinase.threads import map_threads
 
 FloatArray = NDArray[np.float64]
