@@ -1,4 +1,4 @@
-"""Atoms and spins of a disordered s-d magnet move together, the electrons learned or exact: the word after the name says which.
+"""Atoms and spins of a disordered s-d magnet move together, the electrons learned or exact: one word says which.
 
     python examples/14_learned_spin_lattice.py model
     python examples/14_learned_spin_lattice.py exact
@@ -35,7 +35,7 @@ if WHO not in ELECTRONS:
 def magnet() -> SpinAtoms:
     """Atoms that repel each other, bound by the electrons (reduced units: t, hbar/t, the mean distance)."""
     atoms = SpinAtoms.disordered(SITES, density=1.0, min_distance=0.75, rng=1, units="reduced")
-    atoms.set_masses(np.full(SITES, 20.0))
+    atoms.set_masses(np.full(SITES, 200.0))
     repulsion = PairPotentialCalculator(Exponential(0.15, 8.0, 1.0, 2.0, 0.5))
     atoms.calc = SpinSumCalculator([ELECTRONS[WHO](), repulsion])
     set_maxwell_boltzmann(atoms, KT, np.random.default_rng(2))
@@ -62,8 +62,8 @@ for timestep in (0.1, 0.05):
     print(f"  time step {timestep:5.3f}: {worst:.2e}")
 
 print("kT of the lattice and of the spins, with a bath on the lattice only")
-bath = LatticeLangevin(KT, 0.1)
-dynamics = SpinLatticeDynamics(atoms, 0.1, thermostat=bath, rng=np.random.default_rng(4))
+bath = LatticeLangevin(KT, 0.05)
+dynamics = SpinLatticeDynamics(atoms, 0.2, thermostat=bath, rng=np.random.default_rng(4))
 for _ in range(4):
     lattice, spins = [], []
     for _ in range(STEPS // 12):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -58,6 +59,7 @@ class FrozenNetworks:
     dtype: torch.dtype
     device: torch.device
     passing: bool
+    _copies: tuple[int, FrozenNetworks] | None = field(default=None, init=False)
 
     @cached_property
     def pairs(self) -> Pairs:
@@ -78,6 +80,24 @@ class FrozenNetworks:
     def engine_graph(self) -> EngineGraph:
         """For the compiled engine."""
         return EngineGraph(self.bonds, self.positions, self.config)
+
+    def repeated(self, count: int) -> FrozenNetworks:
+        """Copies that do not feel each other; the last such request is remembered."""
+        if self._copies is None or self._copies[0] != count:
+            sites, bonds = len(self.species), self.bonds
+            shift = np.repeat(np.arange(count) * sites, len(bonds))
+            copies = Bonds(
+                np.tile(bonds.first, count) + shift,
+                np.tile(bonds.second, count) + shift,
+                np.tile(bonds.shifts, (count, 1)),
+                np.tile(bonds.vectors, (count, 1)),
+                np.tile(bonds.distances, count),
+            )
+            apart = (np.ptp(self.positions, axis=0).max(initial=0.0) + self.config.cutoff) * np.eye(3)[0]
+            places = np.concatenate([self.positions + k * apart for k in range(count)])
+            other = dataclasses.replace(self, bonds=copies, positions=places, species=np.tile(self.species, count))
+            self._copies = (count, other)
+        return self._copies[1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -301,6 +321,57 @@ class HIPNNCalculator(SpinCalculator[FrozenNetworks, EnsembleState]):
         pull = torch.from_numpy(tension).to(self.device)
         forces = pull.new_zeros(spins.shape).index_add(0, rows.first, pull).index_add(0, rows.second, -pull)
         return forces.cpu().numpy(), tension.T @ frozen.pairs.vectors.cpu().numpy().astype(np.float64)
+
+    def replicas(self, atoms: Atoms, moments: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Energies and fields of many spin configurations on the same atoms, in one pass where compiled loops do it.
+
+        Parameters
+        ----------
+        atoms : Atoms
+            Sites; their own moments do not matter.
+        moments : (R, N, 3) ndarray
+            Moments of every replica, mu_B or |m|.
+
+        Returns
+        -------
+        energies : (R,) ndarray
+            Energy of every replica.
+        magnetic_forces : (R, N, 3) ndarray
+            B = -dE/dm, energy/moment.
+
+        Raises
+        ------
+        ModelError
+            If the moments have another shape.
+        """
+        moments = np.asarray(moments, dtype=np.float64)
+        if moments.ndim != 3 or moments.shape[1:] != (len(atoms), 3):
+            raise ModelError(f"moments of replicas have the shape (replicas, {len(atoms)}, 3), got {moments.shape}")
+        split = [split_moments(one) for one in moments]
+        spins, lengths = (np.array([part[k] for part in split]).reshape(moments.shape[:2] + (-1,)) for k in (0, 1))
+        self.field_function(atoms)
+        frozen = self._frozen
+        assert frozen is not None
+        frozen.passing = False
+        if self._engines is None:
+            states = [self.solve(frozen, *pair) for pair in split]
+            energies = np.array([state.energies.mean() for state in states])
+            gradients = np.array([state.gradients.mean(axis=0) for state in states])
+        else:
+            energies, gradients = self._solve_replicas(self._engines, frozen, spins)
+        fields = [per_moment(one * (length > 0.0), length[:, 0]) for one, length in zip(gradients, lengths, strict=True)]
+        return energies, np.array(fields).reshape(moments.shape)
+
+    def _solve_replicas(
+        self, engines: Sequence[FrozenEngine], frozen: FrozenNetworks, spins: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Mean energies (R,) and -dE/ds (R, N, 3): the replicas are one large magnet that falls apart."""
+        count, sites = spins.shape[:2]
+        many = frozen.repeated(count)
+        found = [engine(many.engine_graph, many.species, spins.reshape(-1, 3)) for engine in engines]
+        energies = np.mean([one.reshape(count, sites).sum(axis=1) for one, _ in found], axis=0)
+        gradients = np.mean([field for _, field in found], axis=0).reshape(spins.shape)
+        return self.card.energy_scale * energies + self.card.energy_shift * sites, self.card.energy_scale * gradients
 
     def spread(self, atoms: Atoms) -> FloatArray:
         """Standard deviation of the networks' tangent fields at every site, (N,), energy/moment; zero for one network."""

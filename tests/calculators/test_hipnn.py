@@ -115,3 +115,27 @@ def test_the_engine_and_torch_agree_and_follow_moving_atoms() -> None:
             atoms.positions = atoms.positions + 0.02 * rng.normal(size=atoms.positions.shape)
         else:
             atoms.spins = SpinAtoms.disordered(20, rng=step).spins
+
+
+@pytest.mark.parametrize("engine", [True, False])
+def test_replicas_are_the_magnets_one_by_one(engine: bool) -> None:
+    calc = HIPNNCalculator((networks(2), card(energy_scale=2.0, energy_shift=0.5)), engine=engine)
+    atoms, rng = magnet(), np.random.default_rng(3)
+    moments = rng.normal(size=(3, 20, 3))
+    moments[1, 4] = 0.0
+    energies, fields = calc.replicas(atoms, moments)
+    for k in range(3):
+        atoms.moments = moments[k]
+        assert energies[k] == pytest.approx(calc.get_property("energy", atoms), rel=1e-5)
+        np.testing.assert_allclose(fields[k], calc.get_property("magnetic_forces", atoms), atol=1e-5)
+    with pytest.raises(ModelError, match=r"\(replicas, 20, 3\)"):
+        calc.replicas(atoms, moments[0])
+
+
+@pytest.mark.gpu
+def test_a_gpu_gives_the_same_fields() -> None:
+    atoms = magnet()
+    on_gpu = HIPNNCalculator((networks(), card()), device="cuda", dtype="float64")
+    on_cpu = HIPNNCalculator((networks(), card()), dtype="float64")
+    for name in ("energy", "magnetic_forces", "forces", "stress"):
+        np.testing.assert_allclose(on_gpu.get_property(name, atoms), on_cpu.get_property(name, atoms), atol=1e-10)
