@@ -23,7 +23,7 @@ from spinase.radial import Exponential
 NAME, KT = "disordered-sd-moving", 0.03
 WHO = sys.argv[1] if len(sys.argv) > 1 else "model"
 SITES = int(sys.argv[2]) if len(sys.argv) > 2 else 64
-STEPS = int(sys.argv[3]) if len(sys.argv) > 3 else 240
+STEPS = int(sys.argv[3]) if len(sys.argv) > 3 else 160
 ELECTRONS = {
     "model": lambda: HIPNNCalculator.shipped(NAME),
     "exact": lambda: EDCalculator(SDModel.from_config(load_model(shipped_model(NAME))[1]["teacher"])),

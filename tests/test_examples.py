@@ -63,6 +63,9 @@ def check_printed(name: str, printed: str) -> None:
         found, error, published = numbers(lines[2])
         assert error < 0.006
         assert abs(found - published) < 3 * error
+    if name.startswith("14"):
+        coarse, fine = (numbers(line)[1] for line in lines[1:3])
+        assert 3.0 < coarse / fine < 5.5  # second order
     if name.startswith("11"):
         check_walls_follow_the_sign_of_the_bias(lines)
 
