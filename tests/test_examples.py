@@ -68,6 +68,13 @@ def check_printed(name: str, printed: str) -> None:
         assert 3.0 < coarse / fine < 5.5  # second order
     if name.startswith("11"):
         check_walls_follow_the_sign_of_the_bias(lines)
+    if name.startswith("13"):
+        compared = [line for line in lines if line.startswith("t =")]
+        assert len(compared) == 4
+        assert all(numbers(line)[-2] < numbers(line)[-1] for line in compared), "model and exact within the scatter"
+        assert min(numbers(compared[-1])[2:4]) > 0.25  # order has come, in both
+        (fall, error), (exact, exact_error) = (numbers(line)[-2:] for line in lines[-2:])
+        assert abs(fall - exact) < error + exact_error < 0.2 * exact
 
 
 def check_walls_follow_the_sign_of_the_bias(lines: list[str]) -> None:
@@ -108,7 +115,7 @@ def test_input_files_run(source: Path, tmp_path: Path) -> None:
 
 
 def check_tetrahedral_order(folder: Path) -> None:
-    """The main job: energy falls to the tetrahedral one, chirality grows to its, S(q) has three peaks."""
+    """The first input file: energy falls to the tetrahedral one, chirality grows to its, S(q) has three peaks."""
     run = read_run(folder / "run.h5")
     observables = run.observables
     assert observables["energy"]["per_site"].values[-1] == pytest.approx(-2.6238, abs=1e-3)
