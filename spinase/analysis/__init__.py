@@ -14,6 +14,7 @@ from spinase.analysis.domains import (
 )
 from spinase.analysis.magnetism import (
     TorqueNorms,
+    configurational_spin_temperature,
     magnetization,
     spin_temperature,
     staggered_magnetization,
@@ -69,6 +70,7 @@ __all__ = [
     "chirality_structure_factor",
     "commensurate_mesh",
     "commensurate_wavevectors",
+    "configurational_spin_temperature",
     "correlation_length",
     "domain_wall",
     "dynamic_structure_factor",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -68,3 +69,54 @@ def spin_temperature(moments: ArrayLike, magnetic_forces: ArrayLike) -> float:
     if alignment == 0.0:
         raise InvalidMomentsError("sum m.B is zero, so there is no spin temperature (no field acts along the moments)")
     return float(np.sum(np.cross(vectors, fields) ** 2)) / (2.0 * alignment)
+
+
+def configurational_spin_temperature(
+    fields: Callable[[FloatArray], FloatArray],
+    moments: ArrayLike,
+    rng: np.random.Generator,
+    samples: int = 4,
+    angle: float = 0.02,
+) -> float:
+    """kT_s = sum |m x B|^2 / <d^2 E>, energy: the spin temperature of any energy, not only one linear in each spin.
+
+    d^2 E is the second derivative of the energy along rotations of all spins by independent normal angles about their
+    two tangent directions; its mean is the Laplacian on the spheres, which is 2 sum m.B for pair models.
+
+    Parameters
+    ----------
+    fields : callable
+        B (N, 3) of moments (N, 3) of the same lengths, energy/moment.
+    moments : (N, 3) array_like
+        Moments, |m| or mu_B.
+    rng : numpy Generator
+        For the rotations.
+    samples : int
+        Rotations to average over.
+    angle : float
+        Their size, radian; 0.1 for single precision.
+
+    Raises
+    ------
+    InvalidMomentsError
+        If the mean second derivative is not positive: far from equilibrium there is no temperature.
+
+    Source: H. H. Rugh, Phys. Rev. Lett. 78, 772 (1997), as <|grad E|^2> = kT <Laplacian E>.
+    """
+    vectors = np.asarray(moments, dtype=np.float64)
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    units = vectors / np.where(lengths > 0.0, lengths, 1.0)
+    curvature = 0.0
+    for _ in range(samples):
+        turn = angle * np.cross(units, rng.normal(size=vectors.shape))
+        for sign in (1.0, -1.0):
+            angles = np.linalg.norm(turn, axis=1, keepdims=True)
+            towards = sign * turn / np.where(angles > 0.0, angles, 1.0)
+            moved = lengths * (np.cos(angles) * units + np.sin(angles) * towards)
+            velocity = lengths * angles * (np.cos(angles) * towards - np.sin(angles) * units)
+            curvature -= float(np.sum(np.asarray(fields(moved)) * velocity)) / (2.0 * samples * angle**2)
+    if curvature <= 0.0:
+        raise InvalidMomentsError(
+            f"the energy curves downwards along random rotations ({curvature:.3g}): there is no spin temperature"
+        )
+    return float(np.sum(np.cross(vectors, np.asarray(fields(vectors))) ** 2)) / curvature

@@ -7,6 +7,7 @@ import pytest
 
 from spinase import SpinAtoms
 from spinase.analysis import (
+    configurational_spin_temperature,
     correlation_length,
     magnetization,
     spin_correlation,
@@ -14,7 +15,9 @@ from spinase.analysis import (
     structure_factor,
     torque_norms,
 )
-from spinase.errors import InvalidGeometryError
+from spinase.calculators import HeisenbergCalculator, UniaxialAnisotropyCalculator
+from spinase.dynamics import LLGDynamics
+from spinase.errors import InvalidGeometryError, InvalidMomentsError
 
 
 def test_structure_factor_is_the_fast_fourier_transform_on_a_lattice() -> None:
@@ -88,3 +91,25 @@ def test_magnetization_torques_and_temperature() -> None:
     sine = np.sqrt(1 - cosine**2)
     moments = np.stack([sine, 0 * sine, cosine], axis=1)
     assert spin_temperature(moments, np.tile([0, 0, x], (len(moments), 1))) == pytest.approx(1.0, rel=0.01)
+
+
+def test_the_configurational_temperature_is_that_of_any_energy() -> None:
+    """Spins of a pair model and of an anisotropy (quadratic in each spin) in a bath; only the new one knows the second."""
+    rng = np.random.default_rng(1)
+    atoms = SpinAtoms.lattice("square", (12, 12), rng=1, units="reduced")
+    cases = (HeisenbergCalculator(shells=[1.0]), 0.4, True), (UniaxialAnisotropyCalculator(1.0), 0.3, False)
+    for calc, expected, pair in cases:
+        atoms.calc = calc
+        dynamics = LLGDynamics(atoms, 0.05, damping=1.0, kT=expected, rng=rng)
+        dynamics.run(300)
+        fields, torque, curvature, plain = calc.field_function(atoms), 0.0, 0.0, []
+        for _ in range(40):
+            dynamics.run(10)
+            here = float(np.sum(np.cross(atoms.moments, fields(atoms.moments)) ** 2))
+            torque += here
+            curvature += here / configurational_spin_temperature(fields, atoms.moments, rng)
+            plain.append(spin_temperature(atoms.moments, fields(atoms.moments)))
+        assert torque / curvature == pytest.approx(expected, rel=0.06)
+        assert (np.mean(plain) == pytest.approx(expected, rel=0.06)) == pair
+    with pytest.raises(InvalidMomentsError, match="curves downwards"):
+        configurational_spin_temperature(lambda m: np.tile([0.0, 0.0, -1.0], (len(m), 1)), [[0.0, 0.0, 1.0]], rng)
