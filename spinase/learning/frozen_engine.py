@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -81,6 +82,23 @@ class EngineGraph:
         local, self.strips = _strips(starts, second)
         vectors = np.concatenate([bonds.vectors, -bonds.vectors])[order]
         self.pairs = Neighbours(starts, second, local, *_places(vectors, config, np.dtype(dtype)))
+        self._free: dict[tuple[Any, ...], list[Array]] = {}
+
+    def take(self, dtype: Any, *shape: int) -> Array:
+        """An array with anything in it, one that was given back where there is one.
+
+        The system takes longer to come up with fresh memory than the sums take to fill it.
+        """
+        free = self._free.setdefault((dtype, shape), [])
+        try:
+            return free.pop()
+        except IndexError:
+            return cast(Array, aligned(int(np.prod(shape)), dtype).reshape(shape))
+
+    def give_back(self, *arrays: Array) -> None:
+        """Let others have the arrays."""
+        for array in arrays:
+            self._free.setdefault((array.dtype, array.shape), []).append(array)
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,31 +217,27 @@ class FrozenEngine:
             by_sent, after = self._backward(k, way, layers[k], given, by_vectors, before, field)
             if k == len(self._layers) - 1:
                 energies += after @ self._readouts[-1]
+            given, used = before, by_vectors
             by_vectors = self._sent_slopes(k, way, layers[k], by_sent, before, field)
-            given = before
+            graph.give_back(used, by_sent, layers[k].sent, layers[k].gates, layers[k].bends, layers[k].vectors)
         return energies, field
 
     def _empty(self, *shape: int) -> Array:
         return np.empty(shape, self.dtype)
 
-    def _rows(self, sites: int) -> Array:
-        """Zeros, a row for each site."""
-        width = row_width(self._width)
-        return cast(Array, aligned(sites * width, self.dtype).reshape(sites, width))
-
     def _sent(self, k: int, way: _Pass, features: Array, vectors: Array) -> _Kept:
         """What neighbours of layer k are sent."""
         own, sites = way.own, len(way.own)
-        gates = self._empty(sites if len(vectors) else 0, self._width)
-        sent = self._rows(sites)
-        sender = self._senders[k]
+        take, sender = partial(way.graph.take, self.dtype), self._senders[k]
+        gates = take(sites if len(vectors) else 0, self._width)
+        sent = take(sites, row_width(self._width))
         way.each(lambda s: send(s.begin, s.end, sender, self._lanes, features, own, vectors, gates, sent), way.graph.strips)
-        return _Kept(features, vectors, sent, gates, self._empty(self.config.atom_layers + 1, sites, features.shape[1]))
+        return _Kept(features, vectors, sent, gates, take(self.config.atom_layers + 1, sites, features.shape[1]))
 
     def _forward(self, k: int, way: _Pass, kept: _Kept) -> tuple[Array, Array]:
         """Features and spin vectors after layer k."""
         graph, own = way.graph, way.own
-        after, vectors = np.empty_like(kept.features), self._empty(len(own), 3 * self._width)
+        after, vectors = np.empty_like(kept.features), graph.take(self.dtype, len(own), 3 * self._width)
         given = (graph.pairs, self._layers[k], self._kinds, self._lanes, own, kept.sent, kept.features)
         way.each(lambda s: forward(s.begin, s.end, *given, kept.bends, after, vectors), graph.strips)
         return after, vectors
@@ -245,25 +259,28 @@ class FrozenEngine:
         width = kept.sent.shape[1]
 
         def run(s: _Strip) -> Array:
-            stretch = self._rows(len(s.places))
+            stretch = graph.take(self.dtype, len(s.places), width)
+            stretch[:] = 0.0
             backward(s.begin, s.end, *ways, kept.bends, after, given, by_vectors, before, stretch, field)
             return stretch
 
         stretches = way.each(run, graph.strips)
-        by_sent = self._rows(len(own))
+        by_sent = graph.take(self.dtype, len(own), width)
         threads = min(self.threads, len(graph.strips)) or 1
         columns = np.linspace(0, width, threads + 1).astype(int)
 
         def add(part: int) -> None:
+            by_sent[:, columns[part] : columns[part + 1]] = 0.0
             for strip, stretch in zip(graph.strips, stretches, strict=True):
                 add_stretch(strip.places, stretch, columns[part], columns[part + 1], by_sent)
 
         way.each(add, range(threads))
+        graph.give_back(*stretches)
         return by_sent, after
 
     def _sent_slopes(self, k: int, way: _Pass, kept: _Kept, by_sent: Array, before: Array, field: Array) -> Array:
         """Slopes by the spin vectors of the layer before; those by features and spins are added."""
-        by_vectors, sender = np.empty_like(kept.vectors), self._senders[k]
+        by_vectors, sender = way.graph.take(self.dtype, *kept.vectors.shape), self._senders[k]
         ways = (sender, self._lanes, kept.features, way.own, kept.vectors, kept.gates, by_sent, before, by_vectors, field)
         way.each(lambda s: send_slopes(s.begin, s.end, *ways), way.graph.strips)
         return by_vectors

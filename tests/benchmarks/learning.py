@@ -3,9 +3,9 @@
 ``OMP_NUM_THREADS=1 python tests/benchmarks/learning.py [part ...]``; parts: dense, lattice, kpm, size, million, quench,
 local (default: all but dense and million).  The model is the shipped ``disordered-sd``, the teacher is built from its card;
 a field of the model is energies and fields of frozen atoms in single precision.  Ratios are medians of interleaved runs in
-one process on one thread (``size``: also on two; start ``million`` with ``OMP_NUM_THREADS=2``), of wall time and of
-process CPU time, as machines are shared.
-Baselines: the bare ``scipy.linalg.eigh`` of the teacher's matrix, our rational solver, our KPM at the model's torque error.
+one process on one thread (``size``: also on two; start ``million`` with ``OMP_NUM_THREADS=2``), of wall time and of process
+CPU time, as machines are shared.  Baselines: the bare ``scipy.linalg.eigh`` of the teacher's matrix, our rational solver,
+our KPM at the model's torque error.
 """
 
 from __future__ import annotations
