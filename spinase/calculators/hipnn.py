@@ -28,7 +28,8 @@ from spinase.learning.frozen_engine import EngineGraph, FrozenEngine, supports
 from spinase.learning.graph import Graph, Pairs, pairs_from
 from spinase.learning.hippynn_files import networks_from_hippynn
 from spinase.learning.model_file import ModelCard, load_model
-from spinase.learning.network import MagneticHIPNN, NetworkConfig, energy_and_field
+from spinase.learning.network import MagneticHIPNN, NetworkConfig, energy_and_field, mixed
+from spinase.learning.reservoir import Mixer
 from spinase.learning.shipped import find_model, shipped_model
 
 FloatArray = NDArray[np.float64]
@@ -42,6 +43,8 @@ class HIPNNConfig(OptionTable):
     model: str = Field(description="model file, from the current directory, or name of a model that comes with spinase")
     device: str = Field("cpu", description="torch device: cpu, cuda, ...")
     dtype: Literal["float32", "float64"] = Field("float32", description="precision of the network")
+    filling: float | None = Field(None, ge=0, le=1, description="electrons per spin-orbital, for models that know them [1]")
+    chemical_potential: float | None = Field(None, description="chemical potential, instead of the filling [energy]")
 
 
 @dataclass(eq=False)
@@ -104,12 +107,14 @@ class FrozenNetworks:
 class EnsembleState:
     """Energies (members,) and H = -dE/ds (members, N, 3) of every network, in the model's units.
 
-    `tension` (P, 3), if it came along: dE/d(pair vector) of the mean energy.
+    `tension` (P, 3), if it came along: dE/d(pair vector) of the mean energy; `potentials` (members,): chemical potentials,
+    where the networks know electrons.
     """
 
     energies: FloatArray
     gradients: FloatArray
     tension: FloatArray | None = None
+    potentials: FloatArray | None = None
 
 
 class HIPNNCalculator(SpinCalculator[FrozenNetworks, EnsembleState]):
@@ -118,6 +123,10 @@ class HIPNNCalculator(SpinCalculator[FrozenNetworks, EnsembleState]):
     While atoms stay, everything that depends on them is kept, and single precision on the CPU uses compiled loops
     (:mod:`spinase.learning.frozen_engine`, the accuracy of its filters is 1e-6); while atoms move, and for double precision
     and other devices, torch does the work.
+
+    Models of electrons (``orders`` > 0 in their network) know how energies depend on the chemical potential, see
+    :mod:`spinase.learning.reservoir`: at a fixed filling they find it for every configuration (result
+    ``chemical_potential``), and their energy is the free energy F; at a fixed chemical potential it is Omega.
 
     Parameters
     ----------
@@ -129,13 +138,18 @@ class HIPNNCalculator(SpinCalculator[FrozenNetworks, EnsembleState]):
         ``"float32"`` or ``"float64"``.
     engine : bool
         Use compiled loops where they do; else plain torch always.
+    filling : float, optional
+        Electrons per spin-orbital, for models of electrons; default: that of their teacher.
+    chemical_potential : float, optional
+        A fixed chemical potential instead, energy.
 
     Raises
     ------
     ModelFileError
         If the file is missing, damaged, of another version or convention.
     ModelError
-        On an unknown dtype or device.
+        On an unknown dtype or device, or electrons that the model does not know; later, if no chemical potential that the
+        model knows gives the filling.
     """
 
     Config = HIPNNConfig
@@ -147,6 +161,8 @@ class HIPNNCalculator(SpinCalculator[FrozenNetworks, EnsembleState]):
         device: str = "cpu",
         dtype: Literal["float32", "float64"] = "float32",
         engine: bool = True,
+        filling: float | None = None,
+        chemical_potential: float | None = None,
     ) -> None:
         super().__init__()
         if dtype not in ("float32", "float64"):
@@ -167,13 +183,22 @@ class HIPNNCalculator(SpinCalculator[FrozenNetworks, EnsembleState]):
         self.conservative = self.card.conservative
         if self.card.network.spin_orbit:
             self.symmetries = self.symmetries - {"spin_rotation", "lattice_rotation"}
+        self._reservoir = self.card.reservoir(filling, chemical_potential)
+        if self._reservoir is not None:
+            self.implemented_properties = [*self.implemented_properties, "chemical_potential"]
         self._neighbours = NeighbourCache()
         self._before: FloatArray | None = None
 
     @classmethod
     def from_config(cls, config: HIPNNConfig) -> HIPNNCalculator:
         """Calculator from the table of an input file."""
-        return cls(config.model, config.device, config.dtype)
+        return cls(
+            config.model,
+            config.device,
+            config.dtype,
+            filling=config.filling,
+            chemical_potential=config.chemical_potential,
+        )
 
     @classmethod
     def shipped(cls, name: str, **options: Any) -> HIPNNCalculator:
@@ -259,48 +284,64 @@ class HIPNNCalculator(SpinCalculator[FrozenNetworks, EnsembleState]):
         if self._engines is not None:
             return self._solve_fast(frozen, spins)
         variable = self._tensor(spins)
-        energies, gradients = [], []
-        for network in self.networks:
-            energy, gradient = energy_and_field(network, frozen.graph, frozen.kinds, variable)
+        energies, gradients, mixers = [], [], self._mixers()
+        for network, mixer in zip(self.networks, mixers, strict=True):
+            energy, gradient = energy_and_field(network, frozen.graph, frozen.kinds, variable, mix=mixer)
             energies.append(float(energy.detach().to(torch.float64).sum()))
             gradients.append(gradient.detach().cpu().numpy().astype(np.float64))
-        return self._state_of(energies, gradients)
+        return self._state_of(energies, gradients, mixers)
+
+    def _mixers(self, magnets: int = 1) -> list[Mixer | None]:
+        """For one evaluation of every network; None for networks that know no electrons."""
+        return [None if self._reservoir is None else self._reservoir.mixer(magnets) for _ in self.networks]
 
     def _state_of(
-        self, energies: list[float], gradients: list[FloatArray], tension: FloatArray | None = None
+        self,
+        energies: list[float],
+        gradients: list[FloatArray],
+        mixers: Sequence[Mixer | None],
+        tension: FloatArray | None = None,
     ) -> EnsembleState:
         """In the model's units."""
         scale = self.card.energy_scale
-        shift = self.card.energy_shift * len(gradients[0])
+        total = scale * np.array(energies) + self.card.energy_shift * len(gradients[0])
         tension = None if tension is None else scale * tension
-        return EnsembleState(scale * np.array(energies) + shift, scale * np.array(gradients), tension)
+        known = [mixer for mixer in mixers if mixer is not None]
+        potentials = np.array([mixer.potentials[0] for mixer in known]) if known else None
+        if known:
+            total += [mixer.work[0] for mixer in known]
+        return EnsembleState(total, scale * np.array(gradients), tension, potentials)
 
     def _solve_fast(self, frozen: FrozenNetworks, spins: FloatArray) -> EnsembleState:
         """In compiled loops."""
         assert self._engines is not None
-        found = [engine(frozen.engine_graph, frozen.species, spins) for engine in self._engines]
-        return self._state_of([float(energies.sum()) for energies, _ in found], [field for _, field in found])
+        mixers, graph, species = self._mixers(), frozen.engine_graph, frozen.species
+        found = [engine(graph, species, spins, mixer) for engine, mixer in zip(self._engines, mixers, strict=True)]
+        return self._state_of([float(energies.sum()) for energies, _ in found], [field for _, field in found], mixers)
 
     def _solve_passing(self, frozen: FrozenNetworks, spins: FloatArray) -> EnsembleState:
         """With the derivatives by the pairs, in one pass."""
         vectors = frozen.pairs.vectors.detach().requires_grad_(True)
         variable = self._tensor(spins).requires_grad_(True)
         graph = Graph(Pairs(frozen.pairs.rows, vectors), self.card.network.basis(), self.card.network.degree)
-        energies, gradients, tension = [], [], np.zeros(tuple(vectors.shape))
-        for network in self.networks:
-            energy = network(graph, frozen.kinds, variable).to(torch.float64).sum()
+        energies, gradients, tension, mixers = [], [], np.zeros(tuple(vectors.shape)), self._mixers()
+        for network, mixer in zip(self.networks, mixers, strict=True):
+            energy = mixed(network(graph, frozen.kinds, variable), mixer).to(torch.float64).sum()
             by_spins, by_vectors = torch.autograd.grad(
                 energy, (variable, vectors), retain_graph=True, materialize_grads=True
             )
             energies.append(float(energy.detach()))
             gradients.append(-by_spins.cpu().numpy().astype(np.float64))
             tension += by_vectors.cpu().numpy() / len(self.networks)
-        return self._state_of(energies, gradients, tension)
+        return self._state_of(energies, gradients, mixers, tension)
 
     def derive(self, name: str, frozen: FrozenNetworks, state: EnsembleState, spins: FloatArray, lengths: FloatArray) -> Any:
         """One result of the ensemble's mean."""
         if name in ("energy", "free_energy"):
             return float(state.energies.mean())
+        if name == "chemical_potential":
+            assert state.potentials is not None
+            return float(state.potentials.mean())
         if name == "magnetic_forces":
             return per_moment(state.gradients.mean(axis=0) * (lengths > 0.0)[:, None], lengths)
         forces, virial = self._lattice(frozen, state, spins)
@@ -367,11 +408,15 @@ class HIPNNCalculator(SpinCalculator[FrozenNetworks, EnsembleState]):
     ) -> tuple[FloatArray, FloatArray]:
         """Mean energies (R,) and -dE/ds (R, N, 3): the replicas are one large magnet that falls apart."""
         count, sites = spins.shape[:2]
-        many = frozen.repeated(count)
-        found = [engine(many.engine_graph, many.species, spins.reshape(-1, 3)) for engine in engines]
+        many, mixers, scale = frozen.repeated(count), self._mixers(count), self.card.energy_scale
+        together = spins.reshape(-1, 3)
+        found = [engine(many.engine_graph, many.species, together, m) for engine, m in zip(engines, mixers, strict=True)]
         energies = np.mean([one.reshape(count, sites).sum(axis=1) for one, _ in found], axis=0)
         gradients = np.mean([field for _, field in found], axis=0).reshape(spins.shape)
-        return self.card.energy_scale * energies + self.card.energy_shift * sites, self.card.energy_scale * gradients
+        energies = scale * energies + self.card.energy_shift * sites
+        if self._reservoir is not None:
+            energies += np.mean([mixer.work for mixer in mixers if mixer is not None], axis=0)
+        return energies, scale * gradients
 
     def spread(self, atoms: Atoms) -> FloatArray:
         """Standard deviation of the networks' tangent fields at every site, (N,), energy/moment; zero for one network."""

@@ -22,6 +22,7 @@ from spinase.errors import CheckpointError
 FloatArray = NDArray[np.float64]
 FORMAT = "spinase-labels-1"
 _NEEDED = ("positions", "cells", "moments", "energies", "magnetic_forces")
+_OPTIONAL = ("forces", "electrons", "potentials")
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +45,8 @@ class Labels:
         Energy/length.
     kinds : list of str
         How each configuration was made: random, quench, ...
+    electrons, potentials : (T,) or None
+        Number of electrons, and their chemical potential, energy; for calculators that know them.
     units : str
         Unit system.
     """
@@ -58,6 +61,8 @@ class Labels:
     forces: FloatArray | None
     kinds: list[str]
     units: str
+    electrons: FloatArray | None = None
+    potentials: FloatArray | None = None
 
     def __len__(self) -> int:
         return len(self.energies)
@@ -167,19 +172,22 @@ def _arrays(labels: Labels) -> dict[str, NDArray[Any]]:
         "units": np.array(labels.units),
         **{name: getattr(labels, name) for name in _NEEDED},
     }
-    return arrays if labels.forces is None else {**arrays, "forces": labels.forces}
+    return arrays | {name: array for name in _OPTIONAL if (array := getattr(labels, name)) is not None}
 
 
 def _labels(arrays: Mapping[str, Any]) -> Labels:
     kinds = [kind.decode() if isinstance(kind, bytes) else str(kind) for kind in arrays["kinds"]]
     units = arrays["units"][()] if isinstance(arrays["units"], np.ndarray) else arrays["units"]
+    optional: dict[str, Any] = {
+        name: np.asarray(arrays[name], dtype=np.float64) if name in arrays else None for name in _OPTIONAL
+    }
     return Labels(
         numbers=np.asarray(arrays["numbers"], dtype=np.int64),
         pbc=np.asarray(arrays["pbc"], dtype=bool),
-        forces=np.asarray(arrays["forces"]) if "forces" in arrays else None,
         kinds=kinds,
         units=units.decode() if isinstance(units, bytes) else str(units),
         **{name: np.asarray(arrays[name], dtype=np.float64) for name in _NEEDED},
+        **optional,
     )
 
 

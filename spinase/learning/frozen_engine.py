@@ -17,11 +17,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from spinase.errors import ModelError
 from spinase.geometry import Bonds
 from spinase.learning.engine_kernels import Layer, Neighbours, Sender, row_width
 from spinase.learning.engine_layers import add_stretch, backward, forward, send, send_slopes
 from spinase.learning.graph import quadrupoles
-from spinase.learning.network import Interaction, MagneticHIPNN, NetworkConfig
+from spinase.learning.network import Interaction, MagneticHIPNN, Mix, NetworkConfig
 from spinase.simd import LANES, aligned
 from spinase.threads import default_threads, thread_map
 
@@ -135,8 +136,8 @@ class FrozenEngine:
         readouts = [cast(nn.Linear, part) for part in network.readouts]
         self._layers = [self._layer(part) for part in parts]
         self._senders = [self._sender(part) for part in parts]
-        self._readouts = [_array(part.weight, dtype)[0] for part in readouts]
-        self._constant = sum(float(part.bias.detach().double()) for part in readouts)
+        self._readouts = [_array(part.weight, dtype) for part in readouts]
+        self._constant = np.sum([part.bias.detach().double().numpy() for part in readouts], axis=0)
 
     def _layer(self, part: Interaction) -> Layer:
         config = self.config
@@ -173,7 +174,7 @@ class FrozenEngine:
         return Sender(*number, *spin, *gate, bias, *passed)
 
     def __call__(
-        self, graph: EngineGraph, species: NDArray[np.int64], spins: NDArray[np.float64]
+        self, graph: EngineGraph, species: NDArray[np.int64], spins: NDArray[np.float64], mix: Mix | None = None
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Energies of the sites, and the field of their sum.
 
@@ -185,6 +186,8 @@ class FrozenEngine:
             Indices into the network's species.
         spins : (N, 3) ndarray
             Free spin vectors; zero rows are non-magnetic sites.
+        mix : callable, optional
+            For a network with electrons, as :func:`spinase.learning.network.mixed` says.
 
         Returns
         -------
@@ -193,34 +196,48 @@ class FrozenEngine:
         fields : (N, 3) ndarray
             H = -dE/ds.
         """
+        if mix is None and len(self._constant) > 1:
+            raise ModelError("this network needs electrons: a filling or a chemical potential")
         with thread_map(min(self.threads, len(graph.strips)) or 1) as each:
-            energies, field = self._evaluate(
-                _Pass(graph, each, np.ascontiguousarray(spins[graph.order], self.dtype)), species
-            )
-        return energies[graph.back].astype(np.float64) + self._constant, field[graph.back].astype(np.float64)
+            way = _Pass(graph, each, np.ascontiguousarray(spins[graph.order], self.dtype))
+            energies, field = self._evaluate(way, species, mix)
+        return energies[graph.back], field[graph.back].astype(np.float64)
 
-    def _evaluate(self, way: _Pass, species: NDArray[np.int64]) -> tuple[Array, Array]:
-        """Energies and fields in the graph's order."""
+    def _evaluate(self, way: _Pass, species: NDArray[np.int64], mix: Mix | None) -> tuple[NDArray[np.float64], Array]:
+        """Energies and fields in the graph's order.
+
+        Where parts of the energy are mixed, the last layer is done before the way back begins; otherwise on the way back.
+        """
         graph, own = way.graph, way.own
         features = self._embedding[species[graph.order]]
-        energies, field = features @ self._readouts[0], np.zeros_like(own)
+        parts, field = features @ self._readouts[0].T, np.zeros_like(own)
         vectors, layers = self._empty(0, 0), []
         for k, readout in enumerate(self._readouts[1:]):
             kept = self._sent(k, way, features, vectors)
             layers.append(kept)
-            if k < len(self._layers) - 1:
+            if k < len(self._layers) - 1 or mix is not None:
                 features, vectors = self._forward(k, way, kept)
-                energies += features @ readout
-        given, by_vectors = np.tile(self._readouts[-1], (len(own), 1)), self._empty(0, 0)
+                parts += features @ readout.T
+        if mix is not None:
+            graph.give_back(vectors)
+        weights, by_vectors = self._weights(graph, parts, mix), self._empty(0, 0)
+        shares = weights.astype(self.dtype)
+        given = shares @ self._readouts[-1]
         for k in reversed(range(len(self._layers))):
-            before = np.tile(self._readouts[k], (len(own), 1))
+            before = shares @ self._readouts[k]
             by_sent, after = self._backward(k, way, layers[k], given, by_vectors, before, field)
-            if k == len(self._layers) - 1:
-                energies += after @ self._readouts[-1]
+            if k == len(self._layers) - 1 and mix is None:
+                parts += after @ self._readouts[-1].T
             given, used = before, by_vectors
             by_vectors = self._sent_slopes(k, way, layers[k], by_sent, before, field)
             graph.give_back(used, by_sent, layers[k].sent, layers[k].gates, layers[k].bends, layers[k].vectors)
-        return energies, field
+        return np.einsum("ik,ik->i", weights, parts + self._constant), field
+
+    def _weights(self, graph: EngineGraph, parts: Array, mix: Mix | None) -> NDArray[np.float64]:
+        """Of every part of the energy in the sum, (N, parts)."""
+        if mix is None:
+            return np.ones((len(parts), 1))
+        return mix((parts + self._constant)[graph.back])[graph.order]
 
     def _empty(self, *shape: int) -> Array:
         return np.empty(shape, self.dtype)

@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from spinase.errors import ModelError
 from spinase.geometry import Geometry
 from spinase.learning.graph import Graph, Pairs, joined, pairs_of
-from spinase.learning.network import MagneticHIPNN
+from spinase.learning.network import MagneticHIPNN, mixed
+from spinase.learning.reservoir import polynomials
 
 _KEPT_GEOMETRIES = 20_000
 
@@ -40,8 +41,18 @@ class WeightsNode(InputNode):
     input_type_str = "Weights"
 
 
+class PotentialsNode(InputNode):
+    """Chemical potentials in the window of a network with electrons, from -1 to 1, (B, 1)."""
+
+    _index_state = IdxType.Molecules
+    input_type_str = "Potentials"
+
+
 class PaddedMagnet(nn.Module):
     """A network on padded batches: energies (B, 1) and tangent fields (B, N, 3) in the network's own units.
+
+    For a network with electrons the energies are grand potentials Omega at the given chemical potentials x, and the last
+    output is -dOmega/dx per site (B, 1).
 
     Parameters
     ----------
@@ -60,7 +71,9 @@ class PaddedMagnet(nn.Module):
             index[number] = k
         self._index = index
 
-    def forward(self, species: Tensor, positions: Tensor, cells: Tensor, spins: Tensor) -> tuple[Tensor, ...]:
+    def forward(
+        self, species: Tensor, positions: Tensor, cells: Tensor, spins: Tensor, potentials: Tensor | None = None
+    ) -> tuple[Tensor, ...]:
         """Energies and tangent fields, and forces if they are asked for; their graph is kept while training."""
         real = species > 0
         dtype = self.network.embedding.weight.dtype
@@ -71,18 +84,25 @@ class PaddedMagnet(nn.Module):
             own = spins[real].to(dtype).detach().requires_grad_(True)
             vectors = together.vectors.detach().requires_grad_(self.forces)
             graph = Graph(Pairs(together.rows, vectors), config.basis(), config.degree)
-            energies = self.network(graph, kinds, own)
-            wanted = (own, vectors) if self.forces else (own,)
+            batch = real.nonzero()[:, 0]
+            parts = self.network(graph, kinds, own)
+            wanted, x = (own, vectors) if self.forces else (own,), None
+            if potentials is None:
+                energies = mixed(parts, None)
+            else:
+                x = potentials[:, 0].to(dtype).detach().requires_grad_(True)
+                energies = (parts * polynomials(x, config.orders)[batch]).sum(1)
+                wanted = (*wanted, x)
             field, *pull = torch.autograd.grad(energies.sum(), wanted, create_graph=self.training, materialize_grads=True)
         unit, field = own.detach(), -field
         field = field - unit * (field * unit).sum(1, keepdim=True)
-        batch = real.nonzero()[:, 0]
         total = energies.new_zeros(len(species)).index_add(0, batch, energies)
         found = [field]
         if self.forces:
             rows = together.rows
             found.append(torch.zeros_like(field).index_add(0, rows.first, pull[0]).index_add(0, rows.second, -pull[0]))
-        return total[:, None], *(_padded(values, real) for values in found)
+        given = [] if x is None else [-pull[-1][:, None] / real.sum(1, keepdim=True)]
+        return total[:, None], *(_padded(values, real) for values in found), *given
 
     def _kinds(self, numbers: Tensor) -> Tensor:
         known = numbers < len(self._index)
@@ -114,9 +134,9 @@ def _padded(values: Tensor, real: Tensor) -> Tensor:
 
 
 class MagnetNode(AutoKw, MultiNode):
-    """Energy and tangent field of a network; the module is :class:`PaddedMagnet`."""
+    """Energy and tangent field of a network, and electrons if it knows them; the module is :class:`PaddedMagnet`."""
 
-    _input_names = "species", "positions", "cells", "spins"
+    _input_names: tuple[str, ...] = ("species", "positions", "cells", "spins")
     _output_names: tuple[str, ...] = ("energy", "field")
     _output_index_states: tuple[IdxType, ...] = (IdxType.Molecules, IdxType.Molecules)
     _forces = False
@@ -125,6 +145,9 @@ class MagnetNode(AutoKw, MultiNode):
 
     def __init__(self, name: str, parents: tuple[Any, ...], network: MagneticHIPNN, **options: Any) -> None:
         self.module_kwargs = {"network": network, "forces": self._forces}
+        if network.config.orders:
+            self._input_names, self._output_names = (*self._input_names, "potentials"), (*self._output_names, "electrons")
+        self._output_index_states = (IdxType.Molecules,) * len(self._output_names)
         super().__init__(name, parents, module="auto", **options)
 
 
@@ -155,17 +178,22 @@ class ScaledFieldNode(SingleNode):
 def magnet_graph(network: MagneticHIPNN, forces: bool = False) -> tuple[MagnetNode, ScaledFieldNode]:
     """Nodes of a network with inputs ``species``, ``positions``, ``cells``, ``spins`` and ``weights``.
 
-    Outputs: ``energy``, ``field`` (tangent), ``scaled_field``, and with `forces` also ``forces`` in the database.
+    Outputs: ``energy``, ``field`` (tangent), ``scaled_field``, and with `forces` also ``forces`` in the database; for a
+    network with electrons also the input ``potentials`` and the output ``electrons``.
     """
-    inputs = (
+    inputs: tuple[Any, ...] = (
         SpeciesNode(db_name="species"),
         PositionsNode(db_name="positions"),
         CellNode(db_name="cells"),
         SpinsNode(db_name="spins"),
     )
+    if network.config.orders:
+        inputs = (*inputs, PotentialsNode(db_name="potentials"))
     magnet = (MovingMagnetNode if forces else MagnetNode)("magnet", inputs, network)
     if forces:
         magnet.forces.db_name = "forces"
+    if network.config.orders:
+        magnet.electrons.db_name = "electrons"
     magnet.energy.db_name = "energy"
     magnet.field.db_name = "field"
     scaled = ScaledFieldNode("scaled_field", (magnet.field, WeightsNode(db_name="weights")), db_name="scaled_field")

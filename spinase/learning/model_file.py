@@ -18,8 +18,9 @@ import numpy as np
 import torch
 from pydantic import ValidationError
 
-from spinase.errors import ModelFileError
+from spinase.errors import ModelError, ModelFileError
 from spinase.learning.network import MagneticHIPNN, NetworkConfig
+from spinase.learning.reservoir import Reservoir
 
 FORMAT = "spinase-model-1"
 CONVENTION = "E(unit spins along the moment), B = -dE/dm"
@@ -68,6 +69,25 @@ class ModelCard:
             known = ", ".join(sorted(self.notes)) or "nothing"
             raise ModelFileError(f"the card of {self.name!r} does not say {name!r}; its notes: {known}")
         return self.notes[name]
+
+    def reservoir(self, filling: float | None = None, potential: float | None = None) -> Reservoir | None:
+        """Electrons of a model that knows them (its teacher's filling unless another, or a potential, is given), or None.
+
+        Raises
+        ------
+        ModelError
+            If the model knows no electrons but some are given, or does not know these.
+        """
+        window = self.network.potentials
+        if window is None:
+            if filling is not None or potential is not None:
+                raise ModelError(
+                    f"the model {self.name!r} knows nothing of electrons: leave filling and chemical_potential out"
+                )
+            return None
+        if filling is None and potential is None:
+            filling = float(self["filling"])
+        return Reservoir(window, self.energy_scale).at(filling, potential)
 
     def to_json(self) -> str:
         """The card as text."""

@@ -18,11 +18,19 @@ the neighbour's spin), and the chiral product (L.s)(tr T) - s.T.L are seen as we
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from torch import Tensor, nn
 
+from spinase.errors import ModelError
 from spinase.learning.graph import Graph, RadialBasis, quadrupoles
+
+Mix = Callable[[NDArray[Any]], NDArray[Any]]
 
 
 class NetworkSize(BaseModel):
@@ -44,6 +52,7 @@ class NetworkSize(BaseModel):
     products: bool = Field(False, description="products of spin pairs in different directions, for lattices")
     chirality: bool = Field(True, description="squares of scalar chiralities")
     spin_orbit: bool = Field(False, description="spins and lattice rotate only together")
+    orders: int = Field(0, ge=0, le=12, description="degree of energies as polynomials of the chemical potential; 0: none")
 
 
 class NetworkConfig(NetworkSize):
@@ -51,6 +60,9 @@ class NetworkConfig(NetworkSize):
 
     species: tuple[int, ...] = Field(description="atomic numbers it knows")
     neighbours: float = Field(12.0, gt=0, description="usual number of neighbours, a scale of the sums")
+    potentials: tuple[float, float] | None = Field(
+        None, description="chemical potentials it knows, with orders > 0 [energy]"
+    )
 
     @field_validator("channels")
     @classmethod
@@ -58,6 +70,14 @@ class NetworkConfig(NetworkSize):
         if min(channels) < 1 or list(channels) != sorted(channels, reverse=True):
             raise ValueError(f"channels must be positive and not rise with the degree, got {channels}")
         return channels
+
+    @model_validator(mode="after")
+    def _window(self) -> NetworkConfig:
+        if (self.orders > 0) != (self.potentials is not None):
+            raise ValueError(f"orders = {self.orders} and potentials = {self.potentials} do not go together")
+        if self.potentials is not None and not self.potentials[0] < self.potentials[1]:
+            raise ValueError(f"potentials must be a range (low, high), got {self.potentials}")
+        return self
 
     @property
     def degree(self) -> int:
@@ -93,17 +113,20 @@ class MagneticHIPNN(nn.Module):
         self.config = config
         self.embedding = nn.Embedding(len(config.species), config.width)
         self.interactions = nn.ModuleList(Interaction(config, k > 0) for k in range(config.layers))
-        self.readouts = nn.ModuleList(nn.Linear(config.width, 1) for _ in range(config.layers + 1))
+        self.readouts = nn.ModuleList(nn.Linear(config.width, config.orders + 1) for _ in range(config.layers + 1))
 
     def forward(self, graph: Graph, species: Tensor, spins: Tensor) -> Tensor:
-        """Energies (N,) for species indices (N,) and free spin vectors (N, 3); zero rows are non-magnetic sites."""
+        """Energies (N, orders + 1) for species indices (N,) and free spin vectors (N, 3); zero rows are non-magnetic sites.
+
+        Without electrons there is one; with them, they are the parts of :mod:`spinase.learning.reservoir`.
+        """
         features = self.embedding(species)
         energy = self.readouts[0](features)
         collected: Tensor | None = None
         for interaction, readout in zip(self.interactions, self.readouts[1:], strict=True):
             features, collected = interaction(graph, features, spins, collected)
             energy = energy + readout(features)
-        return energy[:, 0]
+        return energy
 
 
 class Interaction(nn.Module):
@@ -238,11 +261,24 @@ def _polarized(spins: Tensor) -> Tensor:
     return 0.5 * both.transpose(1, 2)
 
 
+def mixed(parts: Tensor, mix: Mix | None) -> Tensor:
+    """Energies (N,) from their parts (N, orders + 1).
+
+    `mix`: weights (N, orders + 1) from values of the parts; None where there is one part.
+    """
+    if mix is None:
+        if parts.shape[1] != 1:
+            raise ModelError("this network needs electrons: a filling or a chemical potential")
+        return parts[:, 0]
+    weights = mix(parts.detach().cpu().numpy().astype(np.float64))
+    return (parts * torch.from_numpy(weights).to(parts)).sum(1)
+
+
 def energy_and_field(
-    network: MagneticHIPNN, graph: Graph, species: Tensor, spins: Tensor, create_graph: bool = False
+    network: MagneticHIPNN, graph: Graph, species: Tensor, spins: Tensor, create_graph: bool = False, mix: Mix | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Energies of the sites (N,) and H = -dE/ds (N, 3), by automatic differentiation."""
+    """Energies of the sites (N,) and H = -dE/ds (N, 3), by automatic differentiation; `mix` as in :func:`mixed`."""
     variable = spins if spins.requires_grad else spins.detach().requires_grad_(True)
-    energies = network(graph, species, variable)
+    energies = mixed(network(graph, species, variable), mix)
     (gradient,) = torch.autograd.grad(energies.sum(), variable, create_graph=create_graph, materialize_grads=True)
     return energies, -gradient

@@ -123,12 +123,20 @@ class LabelInput(BaseModel):
     texture: list[TextureTable] = Field([], description="one configuration of each texture in each realization")
     displacement: float = Field(0.0, ge=0, description="size of random displacements of the sites, for each label [length]")
     forces: bool = Field(False, description="label forces on atoms, too")
+    fillings: tuple[float, float] | None = Field(
+        None, description="draw the teacher's filling anew for every label, from this range, for networks with electrons"
+    )
     select: SelectTable | None = Field(None, description="which of the configurations are labelled; default: all")
 
     @model_validator(mode="after")
     def _something(self) -> LabelInput:
         if not (self.random or self.quench or self.thermal or self.texture):
             raise ValueError("nothing to label: ask for random, quench, thermal or texture configurations")
+        if self.fillings is not None:
+            if not 0.0 <= self.fillings[0] < self.fillings[1] <= 1.0:
+                raise ValueError(f"fillings must be a range between 0 and 1, got {list(self.fillings)}")
+            if "filling" not in self.calculator:
+                raise ValueError("fillings are drawn for a teacher with a filling: give [calculator] its usual one")
         return self
 
 
@@ -225,9 +233,9 @@ def explore_realization(target: Path, config: LabelInput, folder: Path, number: 
 def make_labels(config: LabelInput, folder: Path, number: int) -> Labels:
     """Configurations of one realization with their labels; relative files are looked for in `folder`."""
     atoms, kinds = _magnet(config, folder, number)
-    collected = _Collection(config.forces)
+    collected, asked = _Collection(config.forces), _Questions(config, number)
     for kind in kinds:
-        collected.add(kind, atoms)
+        collected.add(kind, asked.about(atoms))
     return collected.labels(atoms)
 
 
@@ -251,22 +259,43 @@ def make_candidates(config: LabelInput, folder: Path, number: int) -> Candidates
 def label_chosen(config: LabelInput, folder: Path, number: int, candidates: Candidates, chosen: Sequence[int]) -> Labels:
     """Labels of the chosen candidates of one realization."""
     atoms, _ = _magnet(config, folder, number)
-    collected = _Collection(config.forces)
+    collected, asked = _Collection(config.forces), _Questions(config, number)
     for index in chosen:
         with_configuration(atoms, candidates, index)
-        collected.add(candidates.kinds[index], atoms)
+        collected.add(candidates.kinds[index], asked.about(atoms))
     return collected.labels(atoms)
 
 
 def _magnet(config: LabelInput, folder: Path, number: int) -> tuple[SpinAtoms, Iterator[str]]:
     """Atoms of one realization with the teacher, and an iterator that puts one configuration after the other on them."""
-    streams = np.random.SeedSequence(config.seed).spawn(config.realizations)[number].spawn(3)
-    sites, spins, shaking = (np.random.default_rng(stream) for stream in streams)
+    sites, spins, shaking, _ = _streams(config, number)
     if names_a_script(config.model_dump()):
         make_importable(folder)
     atoms = build_atoms(config.atoms, config.units, folder, sites)
     atoms.calc = build_calculator(config.calculator, "[calculator]")
     return atoms, _displaced(config, atoms, spins, shaking)
+
+
+def _streams(config: LabelInput, number: int) -> list[np.random.Generator]:
+    """Random numbers of one realization: of its sites, its spins, their displacements and their teacher."""
+    streams = np.random.SeedSequence(config.seed).spawn(config.realizations)[number].spawn(4)
+    return [np.random.default_rng(stream) for stream in streams]
+
+
+class _Questions:
+    """Configurations of one realization with the teacher that is asked about them: fillings may differ."""
+
+    def __init__(self, config: LabelInput, number: int) -> None:
+        self._config, self._rng = config, _streams(config, number)[3]
+
+    def about(self, atoms: SpinAtoms) -> SpinAtoms:
+        """The atoms with their teacher, or a copy with one at a filling of its own."""
+        if self._config.fillings is None:
+            return atoms
+        asked = atoms.copy()
+        table = {**self._config.calculator, "filling": self._rng.uniform(*self._config.fillings)}
+        asked.calc = build_calculator(table, "[calculator]")
+        return asked
 
 
 def _displaced(
@@ -362,6 +391,9 @@ class _Collection:
         }
         if self.forces:
             row["forces"] = np.array(calc.get_property("forces", atoms))
+        if {"chemical_potential", "electron_density"} <= set(getattr(calc, "implemented_properties", ())):
+            row["potentials"] = calc.get_property("chemical_potential", atoms)
+            row["electrons"] = np.sum(calc.get_property("electron_density", atoms))
         self.rows.append(row)
         self.kinds.append(kind)
 

@@ -14,6 +14,7 @@ from spinase.learning.network import NetworkConfig
 from spinase_training.recipe import Recipe
 
 FloatArray = NDArray[np.float64]
+_MARGIN = 0.05  # of the window of chemical potentials, at either end
 LEARNED = "learned"  # kind of configurations that active learning added
 
 
@@ -25,7 +26,8 @@ class TrainingData:
     ----------
     arrays : dict
         species, positions, cells, spins, weights, scaled_field, energy and, where they are labelled, forces, by
-        configuration; energies and forces in units of `scale`.
+        configuration; energies and forces in units of `scale`.  For networks with electrons also potentials, from -1 to 1 in
+        the window, and electrons per site in units of `scale` / half the window; energies are grand potentials then.
     fields : (T, N, 3)
         Tangent fields -dE/ds, energy; zero where there is no site.
     realization : (T,)
@@ -38,6 +40,8 @@ class TrainingData:
         Unit system.
     species : tuple of int
         Atomic numbers.
+    window : (float, float) or None
+        Chemical potentials of networks with electrons, energy.
     """
 
     arrays: dict[str, NDArray[np.generic]]
@@ -47,15 +51,16 @@ class TrainingData:
     shift: float
     units: str
     species: tuple[int, ...]
+    window: tuple[float, float] | None = None
 
 
-def prepare(parts: list[Labels], floor: float) -> TrainingData:
-    """Arrays for training; `floor` is the recipe's.
+def prepare(parts: list[Labels], floor: float, electrons: bool = False) -> TrainingData:
+    """Arrays for training; `floor` is the recipe's, `electrons` whether its network knows them.
 
     Raises
     ------
     InputError
-        If there are no configurations, or no field turns a spin.
+        If there are no configurations, no field turns a spin, or electrons are wanted but not labelled.
     """
     if not parts or not sum(len(part) for part in parts):
         raise InputError("the label file is empty: nothing to train on")
@@ -76,6 +81,9 @@ def prepare(parts: list[Labels], floor: float) -> TrainingData:
         if part.forces is not None:
             forces[rows, :n] = part.forces
         row += len(part)
+    found = _electrons(parts) if electrons else None
+    if found is not None:
+        energies -= found.potentials * found.numbers  # grand potentials
     square = np.sum(fields**2, axis=(1, 2)) / sites
     mean = float(square.mean())
     if mean == 0.0:
@@ -94,16 +102,58 @@ def prepare(parts: list[Labels], floor: float) -> TrainingData:
     }
     if all(part.forces is not None for part in parts):
         arrays["forces"] = (forces / scale).astype(np.float32)
+    if found is not None:
+        arrays["potentials"] = ((found.potentials - found.middle) / found.half)[:, None].astype(np.float32)
+        arrays["electrons"] = (found.numbers / sites * found.half / scale)[:, None].astype(np.float32)
     known = tuple(int(z) for z in np.unique(species[species > 0]))
-    return TrainingData(arrays, fields, realization, scale, shift, parts[0].units, known)
+    window = None if found is None else (found.middle - found.half, found.middle + found.half)
+    return TrainingData(arrays, fields, realization, scale, shift, parts[0].units, known, window)
 
 
-def network_config(recipe: Recipe, parts: list[Labels], species: tuple[int, ...]) -> NetworkConfig:
-    """Size of the network with what the data tell: species and neighbours."""
+@dataclass(frozen=True, eq=False)
+class _Electrons:
+    """Chemical potentials (T,) and numbers of electrons (T,), and the window that holds the former."""
+
+    potentials: FloatArray
+    numbers: FloatArray
+    middle: float
+    half: float
+
+
+def _electrons(parts: list[Labels]) -> _Electrons:
+    """Of all configurations.
+
+    Raises
+    ------
+    InputError
+        If some have none, or all have the same.
+    """
+    pairs = [(part.potentials, part.electrons, len(part.numbers)) for part in parts]
+    if any(mu is None or number is None for mu, number, _ in pairs):
+        raise InputError(
+            "the network knows electrons (orders > 0), but the labels do not tell chemical potentials and numbers of "
+            "electrons: label with a teacher that does, and draw its filling ('fillings' in the input of spinase label)"
+        )
+    density = np.concatenate([np.asarray(number) / sites for _, number, sites in pairs])
+    if np.ptp(density) < 1e-6:
+        raise InputError(
+            "the network knows electrons (orders > 0), but all labels have the same filling: draw it ('fillings' in the "
+            "input of spinase label)"
+        )
+    potentials, numbers = (np.concatenate([np.asarray(pair[k]) for pair in pairs]) for k in (0, 1))
+    half = 0.5 * (1.0 + 2.0 * _MARGIN) * float(np.ptp(potentials))
+    return _Electrons(potentials, numbers, 0.5 * float(potentials.min() + potentials.max()), half)
+
+
+def network_config(
+    recipe: Recipe, parts: list[Labels], species: tuple[int, ...], window: tuple[float, float] | None = None
+) -> NetworkConfig:
+    """Size of the network with what the data tell: species, neighbours, and chemical potentials if it knows electrons."""
     part = parts[0]
     geometry = Geometry(part.positions[0], part.cells[0], part.pbc, part.numbers)
     neighbours = 2.0 * len(find_bonds(geometry, recipe.network.cutoff)) / max(len(part.numbers), 1)
-    return NetworkConfig(species=species, neighbours=max(neighbours, 1.0), **recipe.network.model_dump())
+    size = recipe.network.model_dump()
+    return NetworkConfig(species=species, neighbours=max(neighbours, 1.0), potentials=window, **size)
 
 
 def learned_realizations(parts: list[Labels]) -> frozenset[int]:

@@ -27,6 +27,9 @@ class Recipe(BaseModel):
     warmup: int = Field(1, ge=0, description="epochs in which the learning rate rises from a tenth")
     floor: float = Field(0.2, gt=0, description="least mean-square field in the weights, in units of its mean over the data")
     energy_weight: float = Field(0.0, ge=0, description="weight of the relative error of energies against that of fields")
+    electron_weight: float = Field(
+        0.1, ge=0, description="weight of the relative error of electron numbers, for networks with orders > 0"
+    )
     force_weight: float = Field(0.0, ge=0, description="weight of the relative error of forces against that of fields")
     validation: float = Field(0.1, gt=0, lt=0.5, description="part of the realizations to validate on")
     test: float = Field(0.1, gt=0, lt=0.5, description="part of the realizations never seen in training")

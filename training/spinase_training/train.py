@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -69,8 +69,8 @@ def train_recipe(
     """
     folder = folder.resolve()  # hippynn works in a folder of its own
     labels, attributes = read_labels(home / recipe.labels)
-    data = prepare(labels, recipe.floor)
-    config = network_config(recipe, labels, data.species)
+    data = prepare(labels, recipe.floor, recipe.network.orders > 0)
+    config = network_config(recipe, labels, data.species, data.window)
     parts = split(data.realization, recipe, learned_realizations(labels))
     task = Task(recipe, data, config, parts, folder, None if start is None else _weights(start, config, recipe.ensemble))
     _prepare_folder(folder, text, restart)
@@ -107,6 +107,9 @@ def _train_member(task: Task, member: int) -> tuple[MagneticHIPNN, list[dict[str
     recipe = task.recipe
     torch.manual_seed(1000 * recipe.seed + member)
     network = MagneticHIPNN(task.config)
+    if task.config.orders:
+        with torch.no_grad():
+            cast(torch.nn.Linear, network.readouts[0]).bias[1] = -float(np.mean(np.asarray(task.data.arrays["electrons"])))
     if task.start is not None:
         network.load_state_dict(task.start[member].state_dict())
     modules, info = assemble_for_training(*_losses(task, network))
@@ -155,7 +158,8 @@ def _losses(task: Task, network: MagneticHIPNN) -> tuple[Any, dict[str, Any]]:
     magnet, scaled = magnet_graph(network, forces=recipe.force_weight > 0)
     total = loss.MSELoss.of_node(scaled)
     parts = {"field": total}
-    for name, weight in (("energy", recipe.energy_weight), ("forces", recipe.force_weight)):
+    electrons = recipe.electron_weight if network.config.orders else 0.0
+    for name, weight in (("energy", recipe.energy_weight), ("forces", recipe.force_weight), ("electrons", electrons)):
         if not weight:
             continue
         if name not in arrays or not np.isfinite(np.asarray(arrays[name], dtype=float)).all():
@@ -253,20 +257,24 @@ def _card(
 ) -> ModelCard:
     """What the model file says of itself, with its errors on the realizations it has never seen."""
     recipe, data = task.recipe, task.data
-    card = ModelCard(recipe.name, task.config, data.units, energy_scale=data.scale, energy_shift=data.shift)
+    teacher = json.loads(attributes["teacher"]) if "teacher" in attributes else None
+    filling = {"filling": None if teacher is None else teacher.get("filling")}
+    card = ModelCard(
+        recipe.name, task.config, data.units, energy_scale=data.scale, energy_shift=data.shift, notes={**filling}
+    )
     seen = sorted({int(number) for number in data.realization[task.parts["train"]]})[:_SHIFT_REALIZATIONS]
     offset = energy_offset([predict((networks, card), labels[number]) for number in seen])
     card = replace(card, energy_shift=data.shift + offset)  # fields leave a constant open
     unseen = sorted({int(number) for number in data.realization[task.parts["test"]]})
     found = [predict((networks, card), labels[number]) for number in unseen]
     parity(found, task.folder / "parity.png")
-    teacher = json.loads(attributes["teacher"]) if "teacher" in attributes else None
     trained = [labels[number] for number in sorted({int(n) for n in data.realization[task.parts["train"]]})]
     bars = [field_errors((networks, card), labels[number]) for number in unseen]
     notes = {
         "title": attributes.get("title", ""),
         "made_by": recipe.made_by,
         "teacher": teacher,
+        **filling,
         "data_hash": attributes.get("hash", ""),
         "label_input": attributes.get("input", ""),
         "recipe": text,

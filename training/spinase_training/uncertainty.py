@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from spinase.calculators.hipnn import HIPNNCalculator
 from spinase.errors import InputError
 from spinase.geometry import Geometry
 from spinase.io.labels import Labels
 from spinase.learning.calibration import Calibration, calibrate, needed_realizations
 from spinase.learning.domain import shortest_distances
 from spinase.learning.model_file import load_model, save_model
+from spinase_training.validation import asked
 
 FloatArray = NDArray[np.float64]
 FLOOR = 0.05  # added to the spread, in units of the model's energy scale (the rms tangent field of its training)
@@ -34,10 +34,8 @@ class FieldErrors:
 
 def field_errors(model: Any, labels: Labels) -> FieldErrors:
     """Ask an ensemble (file, or networks with their card) about the configurations of one realization."""
-    calc = HIPNNCalculator(model)
     errors, spreads = [], []
-    for k in range(len(labels)):
-        atoms = labels.atoms(k)
+    for k, (atoms, calc) in enumerate(asked(model, labels)):
         lengths = np.linalg.norm(labels.moments[k], axis=1)
         missing = labels.magnetic_forces[k] - calc.get_property("magnetic_forces", atoms)
         errors.append(np.linalg.norm(np.cross(labels.moments[k], missing), axis=1)[lengths > 0.0])

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spinase.atoms import SpinAtoms
 from spinase.calculators.hipnn import HIPNNCalculator
 from spinase.io.labels import Labels
+from spinase.learning.model_file import load_model
+from spinase.learning.shipped import find_model
 
 FloatArray = NDArray[np.float64]
 
@@ -46,10 +50,8 @@ class Prediction:
 
 def predict(model: Any, labels: Labels) -> Prediction:
     """Ask a model (file, or networks with their card) about the configurations of one realization."""
-    calc = HIPNNCalculator(model)
     fields, energies, forces = [], [], []
-    for k in range(len(labels)):
-        atoms = labels.atoms(k)
+    for atoms, calc in asked(model, labels):
         fields.append(calc.get_property("magnetic_forces", atoms))
         energies.append(calc.get_property("energy", atoms) if calc.conservative else np.nan)
         if labels.forces is not None:
@@ -66,6 +68,20 @@ def predict(model: Any, labels: Labels) -> Prediction:
         forces=labels.forces,
         predicted_forces=None if labels.forces is None else np.array(forces),
     )
+
+
+def asked(model: Any, labels: Labels) -> Iterator[tuple[SpinAtoms, HIPNNCalculator]]:
+    """Configurations of a realization with a calculator of a model: at their own filling if the model knows electrons."""
+    networks = load_model(find_model(model)) if isinstance(model, str | Path) else model
+    orbitals, known = 2.0 * len(labels.numbers), networks[1].network.orders > 0 and labels.electrons is not None
+    calc = None
+    for index in range(len(labels)):
+        filling = None
+        if known:
+            assert labels.electrons is not None
+            calc, filling = None, float(labels.electrons[index] / orbitals)
+        calc = calc or HIPNNCalculator(networks, filling=filling)
+        yield labels.atoms(index), calc
 
 
 def _across(vectors: FloatArray, moments: FloatArray) -> FloatArray:

@@ -190,3 +190,61 @@ def test_the_core_lists_the_commands() -> None:
     names = {point.name for point in entry_points(group="spinase.commands")}
     assert {"train", "validate"} <= names
     assert core is not app
+
+
+ELECTRONS = """
+realizations = 16
+random = 4
+fillings = [0.3, 0.4]
+[atoms]
+lattice = "square"
+size = [4, 4]
+[calculator]
+style = "ed"
+hopping = { style = "shell", amplitudes = [1.0] }
+coupling = 2.0
+filling = 0.35
+kT = 0.5
+"""
+
+
+def test_a_network_learns_electrons(tmp_path: Path) -> None:
+    """Fillings are drawn for the labels; the model finds the chemical potential of magnets it has never seen."""
+    (tmp_path / "magnet.toml").write_text(ELECTRONS)
+    path = label_file(tmp_path / "magnet.toml", options=LabelOptions(tmp_path / "labels.h5"))
+    parts, _ = read_labels(path)
+    electrons = np.concatenate([part.electrons for part in parts]) / 32
+    assert 0.3 < electrons.min() < electrons.max() < 0.4
+    assert electrons.std() == pytest.approx(0.1 / np.sqrt(12), rel=0.2)
+    text = RECIPE.replace("epochs = 25", "epochs = 20").replace("layers = 1\n", "layers = 1\norders = 2\n", 1)
+    (tmp_path / "recipe.toml").write_text(text.replace("cutoff = 1.8", "cutoff = 1.5"))
+    found = train_recipe(*read_recipe(tmp_path / "recipe.toml"), tmp_path, tmp_path / "run")
+    networks, card = load_model(found)
+    potentials = np.concatenate([part.potentials for part in parts])
+    assert card.network.potentials[0] < potentials.min() < potentials.max() < card.network.potentials[1]
+    assert HIPNNCalculator(found)._reservoir.filling == 0.35
+    rows = np.array_split(potentials, len(parts))
+    errors = []
+    for part, mu in zip(parts, rows, strict=True):
+        for k in range(len(part)):
+            calc = HIPNNCalculator((networks, card), filling=part.electrons[k] / 32)
+            errors.append(calc.get_property("chemical_potential", part.atoms(k)) - mu[k])
+    assert np.std(errors) < 0.4 * np.std(potentials)
+    assert card["errors"]["properties"]["energy_per_site"]["rms_error"] < 0.5 * np.ptp(potentials) * 0.1
+
+
+def test_electrons_that_were_not_labelled_are_asked_for(tmp_path: Path, labels: Path) -> None:
+    parts, _ = read_labels(labels)
+    with pytest.raises(InputError, match="do not tell chemical potentials"):
+        prepare(parts, 0.1, electrons=True)
+    same = ELECTRONS.replace("fillings = [0.3, 0.4]\n", "").replace("realizations = 16", "realizations = 2")
+    (tmp_path / "magnet.toml").write_text(same)
+    path = label_file(tmp_path / "magnet.toml", options=LabelOptions(tmp_path / "labels.h5"))
+    with pytest.raises(InputError, match="all labels have the same filling"):
+        prepare(read_labels(path)[0], 0.1, electrons=True)
+    (tmp_path / "wrong.toml").write_text(ELECTRONS.replace("[0.3, 0.4]", "[0.4, 0.3]"))
+    with pytest.raises(InputError, match="fillings must be a range"):
+        label_file(tmp_path / "wrong.toml")
+    (tmp_path / "wrong.toml").write_text(ELECTRONS.replace("filling = 0.35", "chemical_potential = -1.0"))
+    with pytest.raises(InputError, match="fillings are drawn for a teacher with a filling"):
+        label_file(tmp_path / "wrong.toml")
