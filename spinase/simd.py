@@ -7,13 +7,14 @@ with offsets in elements and no checks: whoever calls :func:`load` and :func:`st
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.datamodel import PrimitiveModel
-from numba.extending import intrinsic, register_model
+from numba.extending import intrinsic, overload, register_jitable, register_model
 
 _LINE = 64  # bytes of a cache line
 
@@ -105,6 +106,159 @@ def scale(typing: Any, factor: Any, row: Any) -> Any:
         return builder.fmul(left, arguments[1])
 
     return row(first, row), code
+
+
+def _operand(context: Any, builder: Any, kind: Any, value: Any, row: Row) -> Any:
+    """A row as it is, a number in every lane."""
+    return value if isinstance(kind, Row) else _broadcast(builder, context.cast(builder, value, kind, row.dtype))
+
+
+def _operation(name: str) -> Any:
+    """An intrinsic for two operands, one of them a row, the other a row or a number; sums of products may be fused."""
+
+    @intrinsic
+    def calculate(typing: Any, left: Any, right: Any) -> Any:
+        row = left if isinstance(left, Row) else right
+
+        def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            pairs = zip(signature.args, arguments, strict=True)
+            operands = [_operand(context, builder, kind, value, row) for kind, value in pairs]
+            return getattr(builder, name)(*operands, flags=("contract",))
+
+        return row(left, right), code
+
+    return calculate
+
+
+def _overloaded(operator_: Any, name: str) -> None:
+    calculate = _operation(name)
+
+    def _of_rows(left, right):  # type: ignore[no-untyped-def]  # numba wants the same signature in both
+        if isinstance(left, Row) or isinstance(right, Row):
+            return lambda left, right: calculate(left, right)
+        return None
+
+    overload(operator_)(_of_rows)
+
+
+for _python, _name in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul"), (operator.truediv, "fdiv")):
+    _overloaded(_python, _name)
+
+
+@intrinsic
+def filled(typing: Any, like: Any, value: Any) -> Any:
+    """A row of the type of an array, with one number in all lanes."""
+    row = Row(like.dtype)
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return _operand(context, builder, signature.args[1], arguments[1], row)
+
+    return row(like, value), code
+
+
+@intrinsic
+def chosen(typing: Any, count: Any, row: Any, other: Any) -> Any:
+    """`row` in the first `count` lanes, `other` in the rest."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        word = ir.VectorType(ir.IntType(64), LANES)
+        places = ir.Constant(word, list(range(LANES)))
+        mask = builder.icmp_signed("<", places, _broadcast(builder, arguments[0]))
+        return builder.select(mask, arguments[1], arguments[2])
+
+    return row(types.int64, row, row), code
+
+
+@intrinsic
+def first(typing: Any, row: Any) -> Any:
+    """The number in the first lane."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.extract_element(arguments[0], ir.Constant(ir.IntType(32), 0))
+
+    return row.dtype(row), code
+
+
+@intrinsic
+def with_first(typing: Any, row: Any, value: Any) -> Any:
+    """The row with another number in its first lane."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        number = context.cast(builder, arguments[1], signature.args[1], row.dtype)
+        return builder.insert_element(arguments[0], number, ir.Constant(ir.IntType(32), 0))
+
+    return row(row, value), code
+
+
+@intrinsic
+def nearest(typing: Any, row: Any) -> Any:
+    """Whole numbers next to those of a row."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = arguments[0].type
+        name = f"llvm.nearbyint.v{LANES}f{32 if isinstance(kind.element, ir.FloatType) else 64}"
+        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind]), name)
+        return builder.call(function, [arguments[0]])
+
+    return row(row), code
+
+
+@intrinsic
+def power_of_two(typing: Any, row: Any) -> Any:
+    """2**n for a row of whole numbers in the range of the type's normal numbers."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        bits, bias, mantissa = (32, 127, 23) if row.dtype == types.float32 else (64, 1023, 52)
+        word = ir.VectorType(ir.IntType(bits), LANES)
+        whole = builder.fptosi(arguments[0], word)
+        exponent = builder.add(whole, ir.Constant(word, [bias] * LANES))
+        shifted = builder.shl(exponent, ir.Constant(word, [mantissa] * LANES))
+        return builder.bitcast(shifted, arguments[0].type)
+
+    return row(row), code
+
+
+@intrinsic
+def clipped(typing: Any, row: Any, bound: Any) -> Any:
+    """The row between -bound and bound."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        value, high = arguments[0], _operand(context, builder, signature.args[1], arguments[1], row)
+        low = builder.fneg(high)
+        value = builder.select(builder.fcmp_ordered("<", value, high), value, high)
+        return builder.select(builder.fcmp_ordered(">", value, low), value, low)
+
+    return row(row, bound), code
+
+
+@register_jitable  # type: ignore[untyped-decorator]
+def exp(row: Any) -> Any:
+    """exp of a row, to 2e-7 of its value; between exp(-80) and exp(80)."""
+    x = clipped(row, 80.0)
+    n = nearest(x * 1.4426950408889634)
+    r = (x - n * 0.693359375) + n * 2.12194440054690583e-4  # ln 2 in two parts, the first of few digits
+    p = r * 1.9875691500e-4 + 1.3981999507e-3
+    p = p * r + 8.3334519073e-3
+    p = p * r + 4.1665795894e-2
+    p = p * r + 1.6666665459e-1
+    p = p * r + 5.0000001201e-1
+    return (p * r * r + r + 1.0) * power_of_two(n)
+
+
+@register_jitable  # type: ignore[untyped-decorator]
+def put(array: Any, offset: int, row: Any, count: int) -> None:
+    """Write the first `count` numbers of a row (all, if it has fewer); what follows is read, and stays."""
+    if count < LANES:
+        store(array, offset, chosen(count, row, load(array, offset)))
+    else:
+        store(array, offset, row)
+
+
+@register_jitable  # type: ignore[untyped-decorator]
+def take(array: Any, offset: int, count: int) -> Any:
+    """The row from element `offset` on, zero from `count` numbers on."""
+    row = load(array, offset)
+    return chosen(count, row, filled(array, 0.0)) if count < LANES else row
 
 
 @intrinsic

@@ -1,4 +1,4 @@
-"""Compiled loops of the frozen engine: sums over the neighbours of a site, invariants, and the ways back.
+"""Compiled loops of the frozen engine: sums over the neighbours of a site, and the way back.
 
 The sums of a site stay in the cache: they are made into invariants, and in the backward pass into slopes of the sums,
 before those of the next sites are formed.  They are rows (9, 4 C), one for each harmonic, in which components of what a
@@ -13,13 +13,12 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numpy as np
 from numba import njit
 from numba.extending import register_jitable
 from numpy.typing import NDArray
 
-from spinase.learning.engine_products import product_invariants, product_slopes
-from spinase.simd import LANES, fma, load, scale, store
+from spinase.learning.engine_invariants import KEPT_ROWS
+from spinase.simd import LANES, aligned, fma, load, scale, store
 
 Array = NDArray[Any]
 Lanes = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
@@ -61,11 +60,19 @@ class Layer(NamedTuple):
     atom_biases: Array
 
 
-class Scratch(NamedTuple):
-    """Room for what four neighbours send, times their filters, of all degrees: `terms` (4, ...), `filters` of one pair."""
+class Room(NamedTuple):
+    """What one thread works in; arrays begin as zeros, on cache lines (vectors across two of them cost twice as much).
+
+    `terms` (4, ...): what four neighbours send, times their filters, of all degrees; `filters` of one pair; `sums` and
+    `slopes` (CHUNK, 9, row_width), whose rows end in zeros; `kept` of the invariants; `found` (CHUNK + 1, invariants).
+    """
 
     terms: Array
     filters: Array
+    sums: Array
+    slopes: Array
+    kept: Array
+    found: Array
 
 
 class Sender(NamedTuple):
@@ -97,28 +104,15 @@ def row_width(channels: int) -> int:
     return whole(3 * channels + whole(channels))
 
 
-@register_jitable  # type: ignore[untyped-decorator]
-def cleared(shape: tuple[int, ...], size: int, like: Array) -> Array:
-    """Zeros of a shape with `size` elements, from the beginning of a cache line: vectors across two cost twice as much."""
-    raw = np.zeros(size + LANES, like.dtype)
-    start = (-raw.ctypes.data % 64) // raw.itemsize
-    return raw[start : start + size].reshape(shape)
-
-
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
-def scratch(lanes: Lanes, like: Array) -> Scratch:
-    """Zeros."""
-    channels = len(lanes[0]) + len(lanes[1]) + len(lanes[2])
-    filters = whole(len(lanes[0])) + whole(len(lanes[1])) + whole(len(lanes[2]))
-    width = whole(4 * channels) + 2 * LANES
-    return Scratch(cleared((4, width), 4 * width, like), cleared((filters,), filters, like))
-
-
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
-def sum_room(channels: int, like: Array) -> Array:
-    """Zeros for the sums of a chunk, (CHUNK, 9, row_width)."""
-    width = row_width(channels)
-    return cleared((CHUNK, HARMONICS, width), CHUNK * HARMONICS * width, like)
+def room(lanes: Lanes, invariants: int, dtype: Any) -> Room:
+    """Room for layers with so many channels and invariants."""
+    channels = [len(part) for part in lanes]
+    width, terms = row_width(channels[0]), whole(4 * sum(channels)) + 2 * LANES
+    sums = CHUNK * HARMONICS * width
+    sizes = (4 * terms, sum(whole(count) for count in channels), sums, sums, KEPT_ROWS * LANES, (CHUNK + 1) * invariants)
+    arrays = [aligned(size, dtype) for size in sizes]
+    shapes = ((4, terms), sizes[1], (CHUNK, HARMONICS, width), (CHUNK, HARMONICS, width), sizes[4], (CHUNK + 1, invariants))
+    return Room(*(array.reshape(shape) for array, shape in zip(arrays, shapes, strict=True)))
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
@@ -132,11 +126,9 @@ def _filters(pairs: Neighbours, p: int, table: Array, out: Array) -> None:
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
-def sum_neighbours(
-    begin: int, end: int, pairs: Neighbours, layer: Layer, sent: Array, lanes: Lanes, held: Scratch, sums: Array
-) -> None:
+def sum_neighbours(begin: int, end: int, pairs: Neighbours, layer: Layer, sent: Array, lanes: Lanes, held: Room) -> None:
     """Sums (9, row_width) of the sites begin..end."""
-    terms, filters, starts = held.terms, held.filters, pairs.starts
+    terms, filters, sums, starts = held.terms, held.filters, held.sums, pairs.starts
     wide, wide_1 = whole(len(lanes[0])), whole(len(lanes[1]))
     size, size_1, size_2 = 4 * len(lanes[0]), 4 * len(lanes[1]), 4 * len(lanes[2])
     for i in range(begin, end):  # inside, because every call costs as much as two neighbours
@@ -203,14 +195,9 @@ def _accumulate(
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
-def spread(
-    begin: int, end: int, pairs: Neighbours, layer: Layer, slopes: Array, lanes: Lanes, held: Scratch, out: Array
-) -> None:
-    """Add slopes by what the neighbours of the sites begin..end send to the strip's `out`.
-
-    `slopes` (sites, 9, row_width): by the sums; their rows end in zeros.
-    """
-    part, filters, starts = held.terms, held.filters, pairs.starts
+def spread(begin: int, end: int, pairs: Neighbours, layer: Layer, lanes: Lanes, held: Room, out: Array) -> None:
+    """Add slopes by what the neighbours of the sites begin..end send, from those by the sums, to the strip's `out`."""
+    part, filters, slopes, starts = held.terms, held.filters, held.slopes, pairs.starts
     size_1, size_2, stride = 4 * len(lanes[1]), 4 * len(lanes[2]), out.shape[1]
     wide, wide_1 = whole(len(lanes[0])), whole(len(lanes[1]))
     for i in range(begin, end):
@@ -245,178 +232,3 @@ def _project(
         for m in range(first + 1, last):
             row = fma(harmonics[p, m], load(slopes, own + m * stride + q), row)
         store(out, place + q, row)
-
-
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
-def invariants(sums: Array, x: float, y: float, z: float, chirality: bool, products: bool, lanes: Lanes, out: Array) -> None:
-    """Invariants of one site with the spin (x, y, z), in the order of the network's."""
-    width = len(lanes[0])
-    for c in range(width):
-        out[c] = sums[0, c]
-    place = width
-    place += _lattice(sums, lanes[1], 1, 4, out[place:])
-    place += _lattice(sums, lanes[2], 4, 9, out[place:])
-    own, square, third = out[place:], out[place + width :], out[place + 2 * width :]
-    for c in range(width):
-        a, b, d = sums[0, width + c], sums[0, 2 * width + c], sums[0, 3 * width + c]
-        own[c] = x * a + y * b + z * d
-        square[c] = a * a + b * b + d * d
-    place += 2 * width
-    if chirality:
-        for c in range(width):
-            e = c - 1 if c else width - 1
-            a, b, d = sums[0, width + c], sums[0, 2 * width + c], sums[0, 3 * width + c]
-            f, g, h = sums[0, width + e], sums[0, 2 * width + e], sums[0, 3 * width + e]
-            volume = x * (b * h - d * g) + y * (d * f - a * h) + z * (a * g - b * f)
-            third[c] = volume * volume
-        place += width
-    place += _mixed(sums, x, y, z, lanes[0], lanes[1], 1, 4, out[place:])
-    place += _mixed(sums, x, y, z, lanes[0], lanes[2], 4, 9, out[place:])
-    if products:
-        product_invariants(sums, x, y, z, lanes, out[place:])
-
-
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
-def _lattice(sums: Array, lanes: tuple[int, ...], first: int, last: int, out: Array) -> int:
-    """L.L of one degree."""
-    channels = len(lanes)
-    for c in range(channels):
-        out[c] = sums[first, c] * sums[first, c]
-    for m in range(first + 1, last):
-        for c in range(channels):
-            out[c] += sums[m, c] * sums[m, c]
-    return channels
-
-
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
-def _mixed(
-    sums: Array,
-    x: float,
-    y: float,
-    z: float,
-    all_lanes: tuple[int, ...],
-    lanes: tuple[int, ...],
-    first: int,
-    last: int,
-    out: Array,
-) -> int:
-    """T.T, (s.T).(s.T), (s.T).L and L.(T.M) of one degree."""
-    width, channels = len(all_lanes), len(lanes)
-    for q in range(4 * channels):
-        out[q] = 0.0
-    for m in range(first, last):
-        for c in range(channels):
-            lattice, a, b, d = sums[m, c], sums[m, channels + c], sums[m, 2 * channels + c], sums[m, 3 * channels + c]
-            along = a * x + b * y + d * z
-            onto = a * sums[0, width + c] + b * sums[0, 2 * width + c] + d * sums[0, 3 * width + c]
-            out[c] += a * a + b * b + d * d
-            out[channels + c] += along * along
-            out[2 * channels + c] += along * lattice
-            out[3 * channels + c] += onto * lattice
-    return 4 * channels
-
-
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
-def invariant_slopes(
-    sums: Array,
-    x: float,
-    y: float,
-    z: float,
-    chirality: bool,
-    products: bool,
-    lanes: Lanes,
-    given: Array,
-    slopes: Array,
-    spin: Array,
-) -> None:
-    """Slopes (9, 4 C) by the sums from those by the invariants, and those by the spin (3, C)."""
-    width = len(lanes[0])
-    for c in range(width):
-        slopes[0, c] = given[c]
-    place = width
-    place += _lattice_slopes(sums, lanes[1], 1, 4, given[place:], slopes)
-    place += _lattice_slopes(sums, lanes[2], 4, 9, given[place:], slopes)
-    own, square = given[place:], given[place + width :]
-    for c in range(width):
-        first, second = own[c], square[c] + square[c]
-        a, b, d = sums[0, width + c], sums[0, 2 * width + c], sums[0, 3 * width + c]
-        slopes[0, width + c] = first * x + second * a
-        slopes[0, 2 * width + c] = first * y + second * b
-        slopes[0, 3 * width + c] = first * z + second * d
-        spin[0, c] = first * a
-        spin[1, c] = first * b
-        spin[2, c] = first * d
-    place += 2 * width
-    if chirality:
-        _volume_slopes(sums, x, y, z, lanes[0], given[place:], slopes, spin)
-        place += width
-    place += _mixed_slopes(sums, x, y, z, lanes[0], lanes[1], 1, 4, given[place:], slopes, spin)
-    place += _mixed_slopes(sums, x, y, z, lanes[0], lanes[2], 4, 9, given[place:], slopes, spin)
-    if products:
-        product_slopes(sums, x, y, z, lanes, given[place:], slopes, spin)
-
-
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
-def _lattice_slopes(sums: Array, lanes: tuple[int, ...], first: int, last: int, given: Array, slopes: Array) -> int:
-    channels = len(lanes)
-    for m in range(first, last):
-        for c in range(channels):
-            slopes[m, c] = (given[c] + given[c]) * sums[m, c]
-    return channels
-
-
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
-def _volume_slopes(
-    sums: Array, x: float, y: float, z: float, lanes: tuple[int, ...], given: Array, slopes: Array, spin: Array
-) -> None:
-    width = len(lanes)
-    for c in range(width):
-        e = c - 1 if c else width - 1
-        a, b, d = sums[0, width + c], sums[0, 2 * width + c], sums[0, 3 * width + c]
-        f, g, h = sums[0, width + e], sums[0, 2 * width + e], sums[0, 3 * width + e]
-        rate = (given[c] + given[c]) * (x * (b * h - d * g) + y * (d * f - a * h) + z * (a * g - b * f))
-        slopes[0, width + c] += rate * (g * z - h * y)
-        slopes[0, 2 * width + c] += rate * (h * x - f * z)
-        slopes[0, 3 * width + c] += rate * (f * y - g * x)
-        slopes[0, width + e] += rate * (y * d - z * b)
-        slopes[0, 2 * width + e] += rate * (z * a - x * d)
-        slopes[0, 3 * width + e] += rate * (x * b - y * a)
-        spin[0, c] += rate * (b * h - d * g)
-        spin[1, c] += rate * (d * f - a * h)
-        spin[2, c] += rate * (a * g - b * f)
-
-
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
-def _mixed_slopes(
-    sums: Array,
-    x: float,
-    y: float,
-    z: float,
-    all_lanes: tuple[int, ...],
-    lanes: tuple[int, ...],
-    first: int,
-    last: int,
-    given: Array,
-    slopes: Array,
-    spin: Array,
-) -> int:
-    width, channels = len(all_lanes), len(lanes)
-    for m in range(first, last):
-        for c in range(channels):
-            lattice, a, b, d = sums[m, c], sums[m, channels + c], sums[m, 2 * channels + c], sums[m, 3 * channels + c]
-            f, g, h = sums[0, width + c], sums[0, 2 * width + c], sums[0, 3 * width + c]
-            g0, g1 = given[c] + given[c], given[channels + c] + given[channels + c]
-            g2, g3 = given[2 * channels + c], given[3 * channels + c]
-            along = a * x + b * y + d * z
-            by_along, by_onto = g1 * along + g2 * lattice, g3 * lattice
-            slopes[m, c] += g2 * along + g3 * (a * f + b * g + d * h)
-            slopes[m, channels + c] = g0 * a + by_along * x + by_onto * f
-            slopes[m, 2 * channels + c] = g0 * b + by_along * y + by_onto * g
-            slopes[m, 3 * channels + c] = g0 * d + by_along * z + by_onto * h
-            slopes[0, width + c] += by_onto * a
-            slopes[0, 2 * width + c] += by_onto * b
-            slopes[0, 3 * width + c] += by_onto * d
-            spin[0, c] += by_along * a
-            spin[1, c] += by_along * b
-            spin[2, c] += by_along * d
-    return 4 * channels

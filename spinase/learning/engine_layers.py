@@ -8,20 +8,19 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from spinase.learning.engine_invariants import Spot, invariant_slopes, invariants
 from spinase.learning.engine_kernels import (
     CHUNK,
+    HARMONICS,
     Lanes,
     Layer,
     Neighbours,
-    Scratch,
+    Room,
     Sender,
-    invariant_slopes,
-    invariants,
-    scratch,
     spread,
     sum_neighbours,
-    sum_room,
 )
+from spinase.simd import LANES, exp, load, store
 
 Array = NDArray[Any]
 Kinds = tuple[bool, bool]  # chiralities, products
@@ -29,15 +28,30 @@ _FAST = {"contract", "reassoc", "nsz", "arcp"}
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
-def _silu(inputs: Array, out: Array, slopes: Array) -> None:
-    """out = silu(inputs), with its slopes."""
-    one = inputs.dtype.type(1.0)
-    for i in range(inputs.shape[0]):
-        for f in range(inputs.shape[1]):
-            x = inputs[i, f]
-            gate = one / (one + np.exp(-x))
-            out[i, f] = x * gate
-            slopes[i, f] = gate * (one + x * (one - gate))
+def _silu(inputs: Array, out: Array, begin: int, slopes: Array, slope: int) -> None:
+    """silu(inputs) into the flat `out` from element `begin` on, its slopes into the flat `slopes` from `slope` on."""
+    flat = inputs.reshape(-1)
+    vectors, one = len(flat) // LANES * LANES, inputs.dtype.type(1.0)
+    for c in range(0, vectors, LANES):
+        x = load(flat, c)
+        gate = 1.0 / (1.0 + exp(0.0 - x))
+        store(out, begin + c, x * gate)
+        store(slopes, slope + c, gate * (1.0 + x * (1.0 - gate)))
+    for c in range(vectors, len(flat)):
+        number = one / (one + np.exp(-flat[c]))
+        out[begin + c] = flat[c] * number
+        slopes[slope + c] = number * (one + flat[c] * (one - number))
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+def _tanh(values: Array) -> None:
+    """In place."""
+    flat = values.reshape(-1)
+    vectors = len(flat) // LANES * LANES
+    for c in range(0, vectors, LANES):
+        store(flat, c, 1.0 - 2.0 / (exp(load(flat, c) * 2.0) + 1.0))
+    for c in range(vectors, len(flat)):
+        flat[c] = np.tanh(flat[c])
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
@@ -48,27 +62,28 @@ def _onsite(
     kinds: Kinds,
     lanes: Lanes,
     spins: Array,
-    sums: Array,
-    found: Array,
+    held: Room,
     features: Array,
     bends: Array,
     out: Array,
 ) -> None:
     """Features after the layer, and the slopes of its activations (atom layers + 1, N, F)."""
-    n = end - begin
+    sums, found, kept = held.sums, held.found, held.kept
+    n, stride = end - begin, sums.shape[2]
     for k in range(n):
         s = spins[begin + k]
-        invariants(sums[k], s[0], s[1], s[2], kinds[0], kinds[1], lanes, found[k])
+        spot = Spot(sums, k * HARMONICS * stride, stride, s[0], s[1], s[2])
+        invariants(spot, kinds[0], kinds[1], lanes, kept, found, k * found.shape[1])
+    sites, width = features.shape
     given = np.dot(found[:n], layer.collect)
     given += np.dot(features[begin:end], layer.own)
     given += layer.bias
-    values = out[begin:end]
-    _silu(given, values, bends[0, begin:end])
+    values, flat, added = out[begin:end], bends.reshape(-1), np.empty_like(given)
+    _silu(given, values.reshape(-1), 0, flat, begin * width)
     for a in range(len(layer.atoms)):
         np.dot(values, layer.atoms[a], given)
         given += layer.atom_biases[a]
-        added = np.empty_like(given)
-        _silu(given, added, bends[a + 1, begin:end])
+        _silu(given, added.reshape(-1), 0, flat, ((a + 1) * sites + begin) * width)
         values += added
 
 
@@ -92,30 +107,25 @@ def _back_to_neighbours(
     kinds: Kinds,
     lanes: Lanes,
     spins: Array,
-    sums: Array,
-    found: Array,
+    held: Room,
     by_vectors: Array,
-    slopes: Array,
-    held: Scratch,
     by_sent: Array,
     field: Array,
 ) -> None:
     """Through the invariants and the sums: slopes by what neighbours send, and -slopes by the own spins."""
-    channels = len(lanes[0])
-    spin = np.empty((3, channels), sums.dtype)
+    sums, slopes, found, kept = held.sums, held.slopes, held.found, held.kept
+    channels, stride = len(lanes[0]), sums.shape[2]
     for k in range(end - begin):
-        i = begin + k
-        own = slopes[k]
-        invariant_slopes(sums[k], spins[i, 0], spins[i, 1], spins[i, 2], kinds[0], kinds[1], lanes, found[k], own, spin)
+        i, at = begin + k, k * HARMONICS * stride
+        spot = Spot(sums, at, stride, spins[i, 0], spins[i, 1], spins[i, 2])
+        by_spin = invariant_slopes(spot, kinds[0], kinds[1], lanes, kept, found, k * found.shape[1], slopes, at)
         if len(by_vectors):
             for q in range(3 * channels):
-                own[0, channels + q] += by_vectors[i, q]
-        for a in range(3):
-            total = spin[a, 0]
-            for c in range(1, channels):
-                total += spin[a, c]
-            field[i, a] -= total
-    spread(begin, end, pairs, layer, slopes, lanes, held, by_sent)
+                slopes[k, 0, channels + q] += by_vectors[i, q]
+        field[i, 0] -= by_spin[0]
+        field[i, 1] -= by_spin[1]
+        field[i, 2] -= by_spin[2]
+    spread(begin, end, pairs, layer, lanes, held, by_sent)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
@@ -126,6 +136,7 @@ def forward(
     layer: Layer,
     kinds: Kinds,
     lanes: Lanes,
+    held: Room,
     spins: Array,
     sent: Array,
     features: Array,
@@ -134,14 +145,11 @@ def forward(
     vectors: Array,
 ) -> None:
     """A layer that others follow: features after it, slopes of its activations, and its spin vectors M (N, 3 C)."""
-    channels = len(lanes[0])
-    held = scratch(lanes, sent)
-    sums = sum_room(channels, sent)
-    found = np.empty((CHUNK, layer.collect.shape[0]), sent.dtype)
+    channels, sums = len(lanes[0]), held.sums
     for first in range(begin, end, CHUNK):
         last = min(end, first + CHUNK)
-        sum_neighbours(first, last, pairs, layer, sent, lanes, held, sums)
-        _onsite(first, last, layer, kinds, lanes, spins, sums, found, features, bends, out)
+        sum_neighbours(first, last, pairs, layer, sent, lanes, held)
+        _onsite(first, last, layer, kinds, lanes, spins, held, features, bends, out)
         for i in range(first, last):
             for q in range(3 * channels):
                 vectors[i, q] = sums[i - first, 0, channels + q]
@@ -155,6 +163,7 @@ def backward(
     layer: Layer,
     kinds: Kinds,
     lanes: Lanes,
+    held: Room,
     spins: Array,
     sent: Array,
     features: Array,
@@ -170,33 +179,13 @@ def backward(
 
     The last layer has no `by_vectors` (length 0): it is done forwards first, while its sums are at hand.
     """
-    channels = len(lanes[0])
-    held = scratch(lanes, sent)
-    sums = sum_room(channels, sent)
-    slopes = sum_room(channels, sent)
-    found = np.empty((CHUNK, layer.collect.shape[0]), sent.dtype)
     for first in range(begin, end, CHUNK):
         last = min(end, first + CHUNK)
-        sum_neighbours(first, last, pairs, layer, sent, lanes, held, sums)
+        sum_neighbours(first, last, pairs, layer, sent, lanes, held)
         if not len(by_vectors):
-            _onsite(first, last, layer, kinds, lanes, spins, sums, found, features, bends, out)
-        _onsite_slopes(first, last, layer, bends, given, found, before)
-        _back_to_neighbours(
-            first,
-            last,
-            pairs,
-            layer,
-            kinds,
-            lanes,
-            spins,
-            sums,
-            found,
-            by_vectors,
-            slopes,
-            held,
-            by_sent,
-            field,
-        )
+            _onsite(first, last, layer, kinds, lanes, spins, held, features, bends, out)
+        _onsite_slopes(first, last, layer, bends, given, held.found, before)
+        _back_to_neighbours(first, last, pairs, layer, kinds, lanes, spins, held, by_vectors, by_sent, field)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
@@ -223,10 +212,12 @@ def send(
     if not len(vectors):
         return
     opened = np.dot(features[begin:end], sender.gate)
+    opened += sender.gate_bias
+    _tanh(opened)
     mixed = np.dot(vectors[begin:end].reshape(-1, channels), sender.passed)
     for i in range(begin, end):
         for c in range(channels):
-            gate = np.tanh(opened[i - begin, c] + sender.gate_bias[c])
+            gate = opened[i - begin, c]
             gates[i, c] = gate
             for a in range(3):
                 sent[i, (1 + a) * channels + c] += gate * mixed[3 * (i - begin) + a, c]

@@ -7,7 +7,8 @@ own, and the stretches are added up in order, so that any number of threads give
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 
 from spinase.errors import ModelError
 from spinase.geometry import Bonds
-from spinase.learning.engine_kernels import Layer, Neighbours, Sender, row_width
+from spinase.learning.engine_kernels import Lanes, Layer, Neighbours, Room, Sender, room, row_width
 from spinase.learning.engine_layers import add_stretch, backward, forward, send, send_slopes
 from spinase.learning.graph import quadrupoles
 from spinase.learning.network import Interaction, MagneticHIPNN, Mix, NetworkConfig
@@ -84,6 +85,7 @@ class EngineGraph:
         vectors = np.concatenate([bonds.vectors, -bonds.vectors])[order]
         self.pairs = Neighbours(starts, second, local, *_places(vectors, config, np.dtype(dtype)))
         self._free: dict[tuple[Any, ...], list[Array]] = {}
+        self.rooms: list[Room] = []
 
     def take(self, dtype: Any, *shape: int) -> Array:
         """An array with anything in it, one that was given back where there is one.
@@ -128,7 +130,7 @@ class FrozenEngine:
         self.config, self.dtype = network.config, np.dtype(dtype)
         self.threads = threads or default_threads()
         channels = (*self.config.channels, 0, 0)[:3]
-        self._lanes = tuple((0,) * count for count in channels)
+        self._lanes: Lanes = ((0,) * channels[0], (0,) * channels[1], (0,) * channels[2])
         self._width = channels[0]
         self._kinds = (self.config.chirality, self.config.products)
         self._embedding = _array(network.embedding.weight, dtype)
@@ -239,6 +241,16 @@ class FrozenEngine:
             return np.ones((len(parts), 1))
         return mix((parts + self._constant)[graph.back])[graph.order]
 
+    @contextmanager
+    def _room(self, graph: EngineGraph) -> Iterator[Room]:
+        """One that no other thread works in."""
+        try:
+            held = graph.rooms.pop()
+        except IndexError:
+            held = room(self._lanes, self.config.invariants(), self.dtype)
+        yield held
+        graph.rooms.append(held)
+
     def _empty(self, *shape: int) -> Array:
         return np.empty(shape, self.dtype)
 
@@ -255,8 +267,13 @@ class FrozenEngine:
         """Features and spin vectors after layer k."""
         graph, own = way.graph, way.own
         after, vectors = np.empty_like(kept.features), graph.take(self.dtype, len(own), 3 * self._width)
-        given = (graph.pairs, self._layers[k], self._kinds, self._lanes, own, kept.sent, kept.features)
-        way.each(lambda s: forward(s.begin, s.end, *given, kept.bends, after, vectors), graph.strips)
+        given = (own, kept.sent, kept.features, kept.bends, after, vectors)
+
+        def run(s: _Strip) -> None:
+            with self._room(graph) as held:
+                forward(s.begin, s.end, graph.pairs, self._layers[k], self._kinds, self._lanes, held, *given)
+
+        way.each(run, graph.strips)
         return after, vectors
 
     def _backward(
@@ -272,13 +289,15 @@ class FrozenEngine:
         """Slopes by what was sent to layer k, and the features after it, if it is the last one."""
         graph, own = way.graph, way.own
         after = np.empty_like(kept.features) if not len(by_vectors) else self._empty(0, 0)
-        ways = (graph.pairs, self._layers[k], self._kinds, self._lanes, own, kept.sent, kept.features)
+        ways = (graph.pairs, self._layers[k], self._kinds, self._lanes)
+        own_ways = (own, kept.sent, kept.features, kept.bends, after, given, by_vectors, before)
         width = kept.sent.shape[1]
 
         def run(s: _Strip) -> Array:
             stretch = graph.take(self.dtype, len(s.places), width)
             stretch[:] = 0.0
-            backward(s.begin, s.end, *ways, kept.bends, after, given, by_vectors, before, stretch, field)
+            with self._room(graph) as held:
+                backward(s.begin, s.end, *ways, held, *own_ways, stretch, field)
             return stretch
 
         stretches = way.each(run, graph.strips)

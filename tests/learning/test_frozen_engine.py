@@ -85,7 +85,7 @@ def test_threads_and_strips_change_nothing(monkeypatch: pytest.MonkeyPatch) -> N
 def test_lonely_sites_and_unsupported_channels() -> None:
     atoms = SpinAtoms.lattice("chain", (3,), a=5.0, periodic=False, rng=1)
     (energies, _), (fast, fields) = both(network(), atoms)
-    np.testing.assert_allclose(fast, energies, rtol=1e-12)
+    np.testing.assert_allclose(fast, energies, rtol=1e-8)
     assert not fields.any()
     assert supports(network().config)
     for lacking in ({"vectors": False}, {"quadrupoles": True}, {"spin_orbit": True}):
