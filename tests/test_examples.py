@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -23,7 +24,11 @@ SHORTER = {  # what takes a minute is started here and shown in the documentatio
 
 
 def call(*command: str, cwd: Path) -> str:
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=600, check=False)
+    one_thread = {
+        **os.environ,
+        "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
+    }  # small matrices gain from no more
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=1500, check=False, env=one_thread)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
