@@ -68,8 +68,8 @@ rng = np.random.default_rng(5)
 dynamics = SpinLatticeDynamics(atoms, 0.2, thermostat=bath, integrator="sib", rng=np.random.default_rng(4))
 for _ in range(4):
     lattice, spins = [], []
-    for _ in range(STEPS // 8):
-        dynamics.run(4)
+    for _ in range(STEPS // 3):
+        dynamics.run(10)
         lattice.append(2.0 * atoms.get_kinetic_energy() / (3.0 * SITES))
-        spins.append(configurational_spin_temperature(atoms.calc.field_function(atoms), atoms.moments, rng, 4, 0.1))
+        spins.append(configurational_spin_temperature(atoms.calc.field_function(atoms), atoms.moments, rng, 6, 0.1))
     print(f"  time {dynamics.get_time():6.1f}: lattice {np.mean(lattice):.4f}, spins {np.mean(spins):.4f}")

@@ -71,6 +71,10 @@ def check_printed(name: str, printed: str) -> None:
     if name.startswith("14"):
         coarse, fine = (numbers(line)[1] for line in lines[1:3])
         assert 3.0 < coarse / fine < 5.5  # second order
+        early, late = numbers(lines[4])[1:], numbers(lines[7])[1:]
+        assert early[1] > 2 * 0.03  # the spins began hot, the bath is at 0.03
+        assert late[0] == pytest.approx(0.03, rel=0.3)
+        assert late[1] == pytest.approx(late[0], rel=0.35)
     if name.startswith("11"):
         check_walls_follow_the_sign_of_the_bias(lines)
     if name.startswith("13"):
