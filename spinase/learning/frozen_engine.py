@@ -24,6 +24,7 @@ from spinase.learning.engine_kernels import Lanes, Layer, Neighbours, Room, Send
 from spinase.learning.engine_layers import add_stretch, backward, forward, send, send_slopes
 from spinase.learning.graph import quadrupoles
 from spinase.learning.network import Interaction, MagneticHIPNN, Mix, NetworkConfig
+from spinase.learning.pair_law import PairLaw
 from spinase.simd import LANES, aligned
 from spinase.threads import default_threads, thread_map
 
@@ -84,6 +85,8 @@ class EngineGraph:
         local, self.strips = _strips(starts, second)
         vectors = np.concatenate([bonds.vectors, -bonds.vectors])[order]
         self.pairs = Neighbours(starts, second, local, *_places(vectors, config, np.dtype(dtype)))
+        self.distances = np.linalg.norm(vectors, axis=1)
+        self.couplings: dict[PairLaw, tuple[NDArray[np.int64], Array, Any]] = {}
         self._free: dict[tuple[Any, ...], list[Array]] = {}
         self.rooms: list[Room] = []
 
@@ -139,6 +142,7 @@ class FrozenEngine:
         self._layers = [self._layer(part) for part in parts]
         self._senders = [self._sender(part) for part in parts]
         self._readouts = [_array(part.weight, dtype) for part in readouts]
+        self._law: PairLaw | None = network.pair_law if self.config.pairs else None
         self._constant = np.sum([part.bias.detach().double().numpy() for part in readouts], axis=0)
 
     def _layer(self, part: Interaction) -> Layer:
@@ -203,7 +207,20 @@ class FrozenEngine:
         with thread_map(min(self.threads, len(graph.strips)) or 1) as each:
             way = _Pass(graph, each, np.ascontiguousarray(spins[graph.order], self.dtype))
             energies, field = self._evaluate(way, species, mix)
+        if self._law is not None:
+            bare, couplings = self._couplings(self._law, graph, species)
+            slopes = couplings @ way.own
+            energies += bare + 0.5 * np.sum(slopes * way.own, axis=1)
+            field -= slopes
         return energies[graph.back], field[graph.back].astype(np.float64)
+
+    def _couplings(self, law: PairLaw, graph: EngineGraph, species: NDArray[np.int64]) -> Any:
+        """Of the law of pairs, in the graph's order; kept while the species stay."""
+        kept = graph.couplings.get(law)
+        if kept is None or not np.array_equal(kept[0], species):
+            bare, matrix = law.frozen(graph.pairs.starts, graph.pairs.second, graph.distances, species[graph.order])
+            kept = graph.couplings[law] = (species.copy(), bare, matrix.astype(self.dtype))
+        return kept[1:]
 
     def _evaluate(self, way: _Pass, species: NDArray[np.int64], mix: Mix | None) -> tuple[NDArray[np.float64], Array]:
         """Energies and fields in the graph's order.

@@ -108,9 +108,9 @@ class Graph:
 
     def __init__(self, pairs: Pairs, basis: RadialBasis, degree: int = 2, compiled: bool = True) -> None:
         self.pairs, self.compiled = pairs, compiled
-        distances = pairs.vectors.norm(dim=1)
-        self.radial = basis(distances)
-        directions = pairs.vectors / distances[:, None]
+        self.distances = pairs.vectors.norm(dim=1)
+        self.radial = basis(self.distances)
+        directions = pairs.vectors / self.distances[:, None]
         self.harmonics = [torch.ones_like(directions[:, :1]), directions]
         if degree > 1:
             self.harmonics.append(quadrupoles(directions))

@@ -13,7 +13,8 @@ with radial filters w(r) and the harmonics 1, r/r, Q(r/r) of the direction, chan
 and makes of them numbers that do not change when all spins, or the lattice, are rotated or mirrored, or time is reversed:
 A, s.M, M.M, L.L, D.D, T.T, C.C, (s.T).(s.T), (s.C).(s.C), L.(s.T), D.(s.C), L.(T.M), D.(C.M), (s.(M x M'))^2, s.B.s, B.B,
 with ' the next channel.  With `spin_orbit`, only joint rotations of spins and lattice count: s.D.s, s.C.. (the trace over
-the neighbour's spin), and the chiral product (L.s)(tr T) - s.T.L are seen as well.
+the neighbour's spin), and the chiral product (L.s)(tr T) - s.T.L are seen as well.  With `pairs`, a plain law of pairs
+(:mod:`spinase.learning.pair_law`) is added.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from torch import Tensor, nn
 
 from spinase.errors import ModelError
 from spinase.learning.graph import Graph, RadialBasis, quadrupoles
+from spinase.learning.pair_law import PairLaw
 
 Mix = Callable[[NDArray[Any]], NDArray[Any]]
 
@@ -52,6 +54,9 @@ class NetworkSize(BaseModel):
     products: bool = Field(False, description="products of spin pairs in different directions, for lattices")
     chirality: bool = Field(True, description="squares of scalar chiralities")
     spin_orbit: bool = Field(False, description="spins and lattice rotate only together")
+    pairs: int = Field(
+        0, ge=0, description="radial functions of a law of pairs under the network, for moving atoms; 0: none"
+    )
     orders: int = Field(0, ge=0, le=12, description="degree of energies as polynomials of the chemical potential; 0: none")
 
 
@@ -113,6 +118,8 @@ class MagneticHIPNN(nn.Module):
         self.config = config
         self.embedding = nn.Embedding(len(config.species), config.width)
         self.interactions = nn.ModuleList(Interaction(config, k > 0) for k in range(config.layers))
+        if config.pairs:
+            self.pair_law = PairLaw(len(config.species), config.pairs, config.inner, config.cutoff)
         self.readouts = nn.ModuleList(nn.Linear(config.width, config.orders + 1) for _ in range(config.layers + 1))
 
     def forward(self, graph: Graph, species: Tensor, spins: Tensor) -> Tensor:
@@ -126,6 +133,9 @@ class MagneticHIPNN(nn.Module):
         for interaction, readout in zip(self.interactions, self.readouts[1:], strict=True):
             features, collected = interaction(graph, features, spins, collected)
             energy = energy + readout(features)
+        if self.config.pairs:
+            bare, *others = energy.unbind(1)
+            energy = torch.stack([bare + self.pair_law(graph, species, spins), *others], dim=1)
         return energy
 
 

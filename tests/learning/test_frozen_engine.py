@@ -18,6 +18,7 @@ SIZES = [
     {},
     {"layers": 3, "chirality": False},
     {"products": True},
+    {"pairs": 5},
     {"channels": (7,), "layers": 1, "atom_layers": 0},
 ]
 
@@ -25,7 +26,11 @@ SIZES = [
 def network(**size: object) -> MagneticHIPNN:
     torch.manual_seed(3)
     config = NetworkConfig(species=(26, 27), cutoff=2.0, inner=0.7, width=9, **{"channels": (8, 4, 2), **size})
-    return MagneticHIPNN(config).double()
+    net = MagneticHIPNN(config).double()
+    if config.pairs:
+        with torch.no_grad():
+            net.pair_law.laws.normal_()
+    return net
 
 
 def both(

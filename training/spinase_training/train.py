@@ -24,6 +24,7 @@ from spinase.learning.model_file import ModelCard, load_model, save_model
 from spinase.learning.network import MagneticHIPNN, NetworkConfig
 from spinase_training.data import TrainingData, learned_realizations, network_config, prepare, split
 from spinase_training.figures import curves, parity
+from spinase_training.pair_fit import fit_pairs
 from spinase_training.recipe import Recipe
 from spinase_training.uncertainty import FLOOR, calibration_table, field_errors, trained_distances
 from spinase_training.validation import energy_offset, errors, predict
@@ -110,6 +111,10 @@ def _train_member(task: Task, member: int) -> tuple[MagneticHIPNN, list[dict[str
     if task.config.orders:
         with torch.no_grad():
             cast(torch.nn.Linear, network.readouts[0]).bias[1] = -float(np.mean(np.asarray(task.data.arrays["electrons"])))
+    if task.config.pairs and task.start is None:
+        left = fit_pairs(network, task.data, task.parts["train"], recipe.force_weight)
+        with open(task.folder / LOG, "a", encoding="utf-8") as file:
+            file.write(f"network {member}: the law of pairs leaves {left:.4f} of fields and forces unexplained\n")
     if task.start is not None:
         network.load_state_dict(task.start[member].state_dict())
     modules, info = assemble_for_training(*_losses(task, network))

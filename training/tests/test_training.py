@@ -11,6 +11,7 @@ import pytest
 import torch
 from spinase_training.commands import train, validate
 from spinase_training.data import prepare, split
+from spinase_training.pair_fit import fit_pairs
 from spinase_training.recipe import read_recipe
 from spinase_training.train import train_recipe
 from typer import Typer
@@ -21,6 +22,7 @@ from spinase.cli import app as core
 from spinase.errors import InputError
 from spinase.io import read_labels
 from spinase.learning.model_file import load_model
+from spinase.learning.network import MagneticHIPNN, NetworkConfig
 from spinase.run.label import LabelOptions, label_file
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -248,3 +250,21 @@ def test_electrons_that_were_not_labelled_are_asked_for(tmp_path: Path, labels: 
     (tmp_path / "wrong.toml").write_text(ELECTRONS.replace("filling = 0.35", "chemical_potential = -1.0"))
     with pytest.raises(InputError, match="fillings are drawn for a teacher with a filling"):
         label_file(tmp_path / "wrong.toml")
+
+
+def test_the_law_of_pairs_is_fitted_before_the_training(tmp_path: Path) -> None:
+    """Exchange that depends on the distance is a law of pairs: it leaves next to nothing of fields and forces."""
+    text = LABELS.replace("random = 3", "random = 3\nforces = true\ndisplacement = 0.05").replace("sites = 12", "sites = 40")
+    text = text.replace("decay = 2.0", "decay = 5.0")  # next to nothing is cut off
+    (tmp_path / "magnet.toml").write_text(text.replace("realizations = 14", "realizations = 6"))
+    parts, _ = read_labels(label_file(tmp_path / "magnet.toml", options=LabelOptions(tmp_path / "labels.h5")))
+    data = prepare(parts, 0.1)
+    torch.manual_seed(0)
+    network = MagneticHIPNN(NetworkConfig(species=(26,), cutoff=1.8, inner=0.7, width=8, layers=1, channels=(8,), pairs=16))
+    seen = np.arange(20)
+    assert fit_pairs(network, data, seen, force_weight=1.0) < 0.01
+    distances = torch.linspace(0.8, 1.5, 8)
+    found = network.pair_law.values(distances, torch.zeros(8, dtype=int), torch.zeros(8, dtype=int)).detach() * data.scale
+    exchange = torch.exp(-5.0 * (distances - 1.0))
+    assert float(found[:, 0].abs().max()) < 0.05
+    assert float((found[:, 1] + exchange).abs().max()) < 0.1 * float(exchange.max())
