@@ -220,13 +220,13 @@ def power_of_two(typing: Any, row: Any) -> Any:
 
 @intrinsic
 def clipped(typing: Any, row: Any, bound: Any) -> Any:
-    """The row between -bound and bound."""
+    """The row between -bound and bound; what is no number stays so."""
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         value, high = arguments[0], _operand(context, builder, signature.args[1], arguments[1], row)
         low = builder.fneg(high)
-        value = builder.select(builder.fcmp_ordered("<", value, high), value, high)
-        return builder.select(builder.fcmp_ordered(">", value, low), value, low)
+        value = builder.select(builder.fcmp_unordered("<", value, high), value, high)
+        return builder.select(builder.fcmp_unordered(">", value, low), value, low)
 
     return row(row, bound), code
 

@@ -86,7 +86,10 @@ class ModelCard:
                 )
             return None
         if filling is None and potential is None:
-            filling = float(self["filling"])
+            usual = self.notes.get("filling")
+            if usual is None:
+                raise ModelError(f"the card of {self.name!r} tells no filling: give filling= or chemical_potential=")
+            filling = float(usual)
         return Reservoir(window, self.energy_scale).at(filling, potential)
 
     def to_json(self) -> str:

@@ -134,6 +134,8 @@ def test_what_it_refuses() -> None:
         HIPNNCalculator((networks, card), filling=1.2)
     with pytest.raises(ModelError, match=r"gives a filling of 0.9 \(the ends of this window give 0\..*\): use a filling"):
         HIPNNCalculator((networks, card), filling=0.9).get_property("energy", magnet())
+    with pytest.raises(ModelError, match="tells no filling: give filling= or chemical_potential="):
+        HIPNNCalculator(model(filling=None))
     plain = NetworkConfig(**{**CONFIG.model_dump(), "orders": 0, "potentials": None})
     with pytest.raises(ModelError, match="knows nothing of electrons"):
         HIPNNCalculator(([MagneticHIPNN(plain)], ModelCard("plain", plain, "reduced")), filling=0.4)
