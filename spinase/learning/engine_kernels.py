@@ -24,7 +24,7 @@ Array = NDArray[Any]
 Lanes = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 
 _FAST = {"contract", "reassoc", "nsz", "arcp"}
-CHUNK = 32  # sites whose sums are kept at once
+CHUNK = 64  # sites whose sums are kept at once
 HARMONICS = 9
 
 
