@@ -17,20 +17,21 @@ from spinase.atoms import get_moments, get_units
 from spinase.calculators.electrons import ElectronCalculator, SolvedElectrons
 from spinase.calculators.negf_options import Bias, BiasRamp, BiasRampConfig, NEGFConfig
 from spinase.contract import FieldFunction
-from spinase.electrons.contacts import LatticeContact
 from spinase.electrons.currents import bond_currents, site_current_vectors
 from spinase.electrons.hamiltonian import FrozenHamiltonian
-from spinase.electrons.leads import LatticeLead, Lead, WideBandLead
+from spinase.electrons.leads import LatticeLead, Lead, WideBandLead, attach_all
 from spinase.electrons.model import SDModel
 from spinase.electrons.occupation import FixedChemicalPotential
 from spinase.electrons.operator import SpinOperator
 from spinase.electrons.solvers.base import Solver
 from spinase.electrons.solvers.negf import Drive, NEGFSolver, TransportState
-from spinase.errors import AdiabaticityWarning, ModelError
+from spinase.errors import AccuracyWarning, AdiabaticityWarning, ModelError
 from spinase.geometry import Bonds, Geometry
 
 FloatArray = NDArray[np.float64]
 
+_AUDIT_EVERY = 100  # solutions between two looks for levels that the energies miss, which cost as much as two or three
+_MISSED = 2.0  # times the tolerance
 _TURN = 1.0  # radian that a spin may turn while an electron is in the device
 
 
@@ -110,12 +111,20 @@ class NEGFCalculator(ElectronCalculator):
     Raises
     ------
     ModelError
-        For a fixed filling, kT = 0, no leads, or a bias across fewer than two leads.  When solving, for forces on sites
-        that couple to a lattice lead and are not fixed.
+        For a fixed filling, kT = 0, no leads, or a bias across fewer than two leads.  When solving, for forces while sites
+        that a lead depends on are not fixed (those a lattice lead couples to or is made from, the end where a wide band is).
     InvalidGeometryError
         When solving, if a lead does not match the device.
     ConvergenceError
         When solving, if the tolerance is not reached.
+
+    Warns
+    -----
+    AdiabaticityWarning
+        Once, if spins turn by more than a radian while an electron is in the device.
+    AccuracyWarning
+        Once, if levels were missed that are sharper than the energies resolve: an adaptive rule cannot see them, a sum rule
+        does, which is looked at with the first and then with every hundredth solution (see ``NEGFSolver.missed``).
     """
 
     citation = "arXiv:2112.12124; M. Brandbyge et al., Phys. Rev. B 65, 165401 (2002)"
@@ -135,10 +144,10 @@ class NEGFCalculator(ElectronCalculator):
             raise ModelError(
                 "an open device has a chemical potential, not a filling: give the model chemical_potential=..., no filling"
             )
-        self.leads = tuple(leads)
+        self.leads = _checked_leads(leads)
         self._shares = _shares(self.leads)
         self._bias_law = bias
-        start = float(bias(0.0)) if callable(bias) else float(bias)
+        start = _number(bias(0.0) if callable(bias) else bias)
         self._drive = Drive(model.occupation.chemical_potential, model.occupation.kT, start, tolerance, max_energies)
         if not self.leads:
             NEGFSolver([], self._drive)
@@ -147,6 +156,8 @@ class NEGFCalculator(ElectronCalculator):
         self._hbar, self._gamma = 1.0, 1.0
         self._dwell: float | None = None
         self._warned = False
+        self._audited: SolvedElectrons | None = None
+        self._solutions, self._missed = 0, False
         self.conservative = not callable(bias) and self._in_equilibrium(start)
         broken = {"permutation"} if any(isinstance(lead, WideBandLead) and lead.names_sites for lead in leads) else set()
         if any(lead.polarized for lead in leads):
@@ -178,7 +189,7 @@ class NEGFCalculator(ElectronCalculator):
     def set_time(self, time: float) -> None:
         """Take the bias at `time`; results of another bias are forgotten.  Drivers call this."""
         if callable(self._bias_law):
-            self._set_bias(float(self._bias_law(time)))
+            self._set_bias(_number(self._bias_law(time)))
 
     def _set_bias(self, bias: float) -> None:
         if bias == self._drive.bias:
@@ -199,8 +210,7 @@ class NEGFCalculator(ElectronCalculator):
         hopping = self._model.hamiltonian.hopping
         if self._model.hamiltonian.flux and any(isinstance(lead, LatticeLead) for lead in self.leads):
             raise ModelError("a flux through the cell does not continue into lattice leads: use wide-band leads, or no flux")
-        attached = [lead.attach(geometry, hopping, share) for lead, share in zip(self.leads, self._shares, strict=True)]
-        self._electron_solver = NEGFSolver(attached, self._drive)
+        self._electron_solver = NEGFSolver(attach_all(self.leads, geometry, hopping, self._shares), self._drive)
         self._dwell = None
         return super().freeze(geometry)
 
@@ -213,11 +223,13 @@ class NEGFCalculator(ElectronCalculator):
         if name in ("lead_currents", "transfer_torques"):
             found = state.electrons(bonds=False)
             assert isinstance(found, TransportState)
+            self._audit(frozen, state)
             if name == "lead_currents":
                 return found.lead_currents / self._hbar
             return np.cross(spins, frozen.coupling[:, None] * found.lead_spin)
         result = super().derive(name, frozen, state, spins, lengths)
         if name == "magnetic_forces":
+            self._audit(frozen, state)
             self._watch(frozen, spins, result)
         return result
 
@@ -253,16 +265,17 @@ class NEGFCalculator(ElectronCalculator):
     def _require_fixed_contacts(self, atoms: Atoms) -> None:
         assert self._frozen is not None
         assert isinstance(self._electron_solver, NEGFSolver)
-        touched = [lead.sites for lead in self._electron_solver.leads if isinstance(lead, LatticeContact)]
-        if not self._frozen.moves or not touched:
+        if not self._frozen.moves:
             return
         fixed = [c.get_indices() for c in atoms.constraints if isinstance(c, FixAtoms)]
-        loose = np.setdiff1d(np.concatenate(touched), np.concatenate([np.empty(0, dtype=int), *fixed]))
-        if len(loose):
-            raise ModelError(
-                f"site {loose[0]} (of {len(loose)}) couples to a lattice lead, whose part of its force is not known: hold "
-                "such sites with ase.constraints.FixAtoms"
-            )
+        for lead in self._electron_solver.leads:
+            loose = np.setdiff1d(lead.held, np.concatenate([np.empty(0, dtype=int), *fixed]))
+            if len(loose):
+                raise ModelError(
+                    f"lead {lead.name!r} depends on the position of site {loose[0]} (of {len(loose)}), and its part of the "
+                    "force there is not known: hold such sites with ase.constraints.FixAtoms (a wide band may be given the "
+                    "numbers of its sites instead of an end)"
+                )
 
     def for_supercell(self, repeat: tuple[int, int, int]) -> None:
         """None: a larger device is another device."""
@@ -281,8 +294,11 @@ class NEGFCalculator(ElectronCalculator):
 
         Both spins together; the diagonal is 0.  A bath on all sites only takes here: what it sends is left out.
         """
+        asked = np.atleast_1d(np.asarray(energies, dtype=np.float64))
+        if asked.ndim != 1 or not np.isfinite(asked).all():
+            raise ModelError(f"energies of a transmission must be finite numbers (K,), got {energies!r}")
         solver, operator = self._solver_for(atoms)
-        return solver.transmission(operator, np.atleast_1d(np.asarray(energies, dtype=np.float64)))
+        return solver.transmission(operator, asked)
 
     def current_voltage(self, atoms: Atoms, biases: ArrayLike) -> FloatArray:
         """Lead currents (K, A), electrons per time, at `biases` (K,), energy, for the spins as they are."""
@@ -312,6 +328,29 @@ class NEGFCalculator(ElectronCalculator):
         assert isinstance(self._electron_solver, NEGFSolver)
         return self._electron_solver, self._frozen.operator(self._state.spins)
 
+    def _audit(self, frozen: FrozenHamiltonian, state: SolvedElectrons) -> None:
+        """Look at the first and then at every hundredth solution for levels that its energies miss; warn once."""
+        if self.conservative or self._missed or state is self._audited:
+            return
+        found = state.electrons(bonds=False)
+        assert isinstance(found, TransportState)
+        if not len(found.nodes):
+            return
+        self._audited, self._solutions = state, self._solutions + 1
+        if self._solutions % _AUDIT_EVERY != 1:
+            return
+        assert isinstance(self._electron_solver, NEGFSolver)
+        missed = self._electron_solver.missed(frozen.operator(state.spins), found)
+        if missed > _MISSED * self._drive.tolerance:
+            self._missed = True
+            warnings.warn(
+                f"levels sharper than the energies of the bias window resolve, or that no lead reaches, may have cost up to "
+                f"{missed:.2g} electrons on a site (tolerance {self._drive.tolerance:g}): add a weak Bath, which broadens "
+                "them, or ask for a smaller tolerance",
+                AccuracyWarning,
+                stacklevel=2,
+            )
+
     def _watch(self, frozen: FrozenHamiltonian, spins: FloatArray, fields: FloatArray) -> None:
         """Warn once if spins turn while electrons pass."""
         if self._warned or self.conservative:
@@ -337,6 +376,20 @@ class _Unattached(Solver):
     def solve(self, operator: SpinOperator, bonds: bool = True) -> TransportState:
         """Never asked."""
         raise ModelError("the leads are attached when the first result is asked for")
+
+
+def _checked_leads(leads: Sequence[Lead]) -> tuple[Lead, ...]:
+    found = (leads,) if isinstance(leads, Lead) else tuple(leads or ())
+    for lead in found:
+        if not isinstance(lead, Lead):
+            raise ModelError(f"leads must be LatticeLead, WideBandLead or Bath objects, got {lead!r}")
+    return found
+
+
+def _number(bias: object) -> float:
+    if not isinstance(bias, int | float | np.number) or not np.isfinite(float(bias)):
+        raise ModelError(f"bias must be a finite energy, or a function of time that gives one, got {bias!r}")
+    return float(bias)
 
 
 def _shares(leads: Sequence[Lead]) -> list[float]:

@@ -38,12 +38,18 @@ class AttachedLead(ABC):
     kT : float or None
         Its temperature, energy; None: that of the model.
     name : str
+    held : (h,) int
+        Device sites whose positions it depends on: forces on them are not known.
+    places : (n, 3)
+        Where its first cell is, length; empty if it takes no room.
     """
 
     sites: IntArray
     share: float
     kT: float | None  # noqa: N815
     name: str
+    held: IntArray
+    places: FloatArray
 
     @abstractmethod
     def self_energy(self, energy: complex) -> ComplexArray:
@@ -97,6 +103,8 @@ class LatticeContact(AttachedLead):
     share: float = 0.0
     kT: float | None = None  # noqa: N815
     name: str = "lead"
+    held: IntArray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    places: FloatArray = field(default_factory=lambda: np.empty((0, 3)))
     _known: _Kept = field(default_factory=lambda: _Kept(), repr=False)
 
     def __post_init__(self) -> None:
@@ -171,6 +179,8 @@ class WideBandContact(AttachedLead):
     share: float = 0.0
     kT: float | None = None  # noqa: N815
     name: str = "bath"
+    held: IntArray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    places: FloatArray = field(default_factory=lambda: np.empty((0, 3)))
 
     def self_energy(self, energy: complex) -> ComplexArray:
         """Site-diagonal."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from itertools import combinations
 from typing import Literal
 
 import numpy as np
@@ -22,6 +23,7 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 _GAP = 0.1  # of the largest gap: smaller ones do not divide layers
+_APART = 1e-6  # of the size: sites of two leads this close are in one place
 _CELLS = 3  # lead cells built to see which of them couple
 
 
@@ -52,8 +54,8 @@ def _checked(share: float | None, kT: float | None, what: str) -> None:  # noqa:
 class LatticeLead(Lead):
     """A semi-infinite lattice with the hopping law of the device.
 
-    The lead repeats its cell along `period` for ever.  Without `cell` it repeats the outermost layers of the device, which
-    must be evenly spaced (if atoms move, the outermost layers of both ends should not).
+    The lead repeats its cell along `period` for ever.  Without `cell` it repeats the `layers` outermost layers of the device
+    at this end, by the distance at which the next layer follows; what lies further in has no influence on the lead.
 
     Parameters
     ----------
@@ -113,6 +115,17 @@ class LatticeLead(Lead):
         self.onsite, self.share, self.kT = float(onsite), share, kT
         self.cell = None if cell is None else np.atleast_2d(np.asarray(cell, dtype=np.float64))
         self.period = None if period is None else np.asarray(period, dtype=np.float64)
+        self._check_shape()
+
+    def _check_shape(self) -> None:
+        if self.cell is None or self.period is None:
+            return
+        finite = np.isfinite(self.cell).all() and np.isfinite(self.period).all()
+        if self.cell.shape[1:] != (3,) or self.period.shape != (3,) or not finite or not self.period.any():
+            raise ModelError(
+                f"lead {self.name!r} needs finite cell positions (n, 3) and a period (3,) that is not zero, got shape "
+                f"{self.cell.shape} and period {self.period.tolist()}"
+            )
 
     @property
     def polarized(self) -> bool:
@@ -121,7 +134,7 @@ class LatticeLead(Lead):
 
     def attach(self, geometry: Geometry, hopping: HoppingLaw, share: float) -> LatticeContact:
         """Cell and couplings of the lead at `geometry`."""
-        places, numbers, period = self._cell_at(geometry)
+        places, numbers, period, made_from = self._cell_at(geometry)
         device, count = len(geometry), len(places)
         cells = [places + k * period for k in range(_CELLS)]
         joined = Geometry(
@@ -150,6 +163,8 @@ class LatticeLead(Lead):
             share=share if self.share is None else self.share,
             kT=self.kT,
             name=self.name,
+            held=np.union1d(touched, made_from),
+            places=places,
         )
 
     def _check(self, matrix: FloatArray, device: int, count: int) -> None:
@@ -167,40 +182,29 @@ class LatticeLead(Lead):
                 f"{where}: hopping reaches beyond one cell of {self.layers} layer(s); take a longer cell (more layers)"
             )
 
-    def _cell_at(self, geometry: Geometry) -> tuple[FloatArray, IntArray, FloatArray]:
-        """Positions and species of the first cell, and the translation away from the device."""
+    def _cell_at(self, geometry: Geometry) -> tuple[FloatArray, IntArray, FloatArray, IntArray]:
+        """Positions and species of the first cell, the translation away from the device, the sites it was made from."""
         if geometry.pbc[self.axis] and self.cell is None:
             raise InvalidGeometryError(
                 f"lead {self.name!r} runs along cell vector {self.axis}, which is periodic: open that direction (pbc)"
             )
         if self.cell is not None:
             assert self.period is not None
-            if self.cell.shape[1] != 3 or self.period.shape != (3,) or not np.linalg.norm(self.period) > 0.0:
-                raise InvalidGeometryError(
-                    f"lead {self.name!r} needs cell positions (n, 3) and a period (3,) that is not zero, got shapes "
-                    f"{self.cell.shape} and {self.period}"
-                )
-            return self.cell, np.full(len(self.cell), geometry.numbers[0]), self.period
+            return self.cell, np.full(len(self.cell), geometry.numbers[0]), self.period, np.empty(0, dtype=np.int64)
         return self._outer_layers(geometry)
 
-    def _outer_layers(self, geometry: Geometry) -> tuple[FloatArray, IntArray, FloatArray]:
-        vector = geometry.cell[self.axis]
-        along = _heights(geometry, self.axis, self.name)
-        order = np.argsort(along, kind="stable")
-        gaps = np.diff(along[order])
-        layer = np.empty(len(along), dtype=np.int64)
-        layer[order] = np.concatenate([[0], np.cumsum(gaps > _GAP * gaps.max(initial=0.0))])
+    def _outer_layers(self, geometry: Geometry) -> tuple[FloatArray, IntArray, FloatArray, IntArray]:
+        layer = _layers_from(geometry, self.axis, self.side, self.name)
         count = int(layer.max()) + 1
         if count < self.layers + 1:
             raise InvalidGeometryError(
                 f"lead {self.name!r} repeats {self.layers} layer(s) of the device, which has only {count} along cell "
                 f"vector {self.axis}: give the lead's cell and period"
             )
-        # the outermost layers alone say how far layers are apart: what moves between them does not move the lead
-        depth = self.layers * (along[layer == count - 1].mean() - along[layer == 0].mean()) / (count - 1)
-        chosen = layer < self.layers if self.side == "left" else layer >= count - self.layers
-        period = (-depth if self.side == "left" else depth) * vector
-        return geometry.positions[chosen] + period, geometry.numbers[chosen], period
+        along = _heights(geometry, self.axis, self.name)
+        period = (along[layer == 0].mean() - along[layer == self.layers].mean()) * geometry.cell[self.axis]
+        chosen = layer < self.layers
+        return geometry.positions[chosen] + period, geometry.numbers[chosen], period, np.flatnonzero(layer <= self.layers)
 
 
 def _heights(geometry: Geometry, axis: int, name: str) -> FloatArray:
@@ -211,6 +215,16 @@ def _heights(geometry: Geometry, axis: int, name: str) -> FloatArray:
             "the cell, or say where the lead is by positions or sites"
         )
     return np.asarray(np.linalg.solve(geometry.cell.T, geometry.positions.T)[axis])
+
+
+def _layers_from(geometry: Geometry, axis: int, side: str, name: str) -> IntArray:
+    """Number of the layer of each site (N,), counted from an end of the device along cell vector `axis`."""
+    along = _heights(geometry, axis, name) * (1.0 if side == "left" else -1.0)
+    order = np.argsort(along, kind="stable")
+    gaps = np.diff(along[order])
+    layer = np.empty(len(along), dtype=np.int64)
+    layer[order] = np.concatenate([[0], np.cumsum(gaps > _GAP * gaps.max(initial=0.0))])
+    return layer
 
 
 class WideBandLead(Lead):
@@ -254,7 +268,13 @@ class WideBandLead(Lead):
         self.broadening, self.polarization, self.name = float(broadening), vector, name
         if isinstance(sites, str) and sites not in ("left", "right"):
             raise ModelError(f"sites of lead {name!r} must be numbers, 'left' or 'right', got {sites!r}")
-        self.sites = sites if sites is None or isinstance(sites, str) else np.asarray(sites, dtype=np.int64)
+        if sites is None or isinstance(sites, str):
+            self.sites: IntArray | str | None = sites
+        else:
+            numbers = np.atleast_1d(np.asarray(sites))
+            if len(numbers) and not np.issubdtype(numbers.dtype, np.integer):
+                raise ModelError(f"sites of lead {name!r} must be whole numbers, got {sites!r}")
+            self.sites = numbers.astype(np.int64)
         self.axis, self.share, self.kT = axis, share, kT
 
     @property
@@ -271,8 +291,7 @@ class WideBandLead(Lead):
         if self.sites is None:
             return np.arange(len(geometry))
         if isinstance(self.sites, str):
-            along = _heights(geometry, self.axis, self.name) * (1.0 if self.sites == "left" else -1.0)
-            return np.flatnonzero(along < along.min() + 1e-5)
+            return np.flatnonzero(_layers_from(geometry, self.axis, self.sites, self.name) == 0)
         return self.sites
 
     def attach(self, geometry: Geometry, hopping: HoppingLaw, share: float) -> WideBandContact:
@@ -290,12 +309,17 @@ class WideBandLead(Lead):
             share=share if self.share is None else self.share,
             kT=self.kT,
             name=self.name,
+            held=sites if isinstance(self.sites, str) else np.empty(0, dtype=np.int64),
         )
 
 
 class Bath(WideBandLead):
     """A weak wide band on every site (or on `sites`): it takes phase and heat out of the device, and fixes the occupation of
-    states no lead reaches.  Its chemical potential stays at mu unless a `share` is given."""
+    states no lead reaches.
+
+    Its chemical potential does not float: it stays at mu unless a `share` is given, and the bath takes or gives the
+    electrons this needs.  Charge is conserved by leads and bath together (their currents sum to zero), not along the device.
+    """
 
     def __init__(
         self,
@@ -307,3 +331,18 @@ class Bath(WideBandLead):
         name: str = "bath",
     ) -> None:
         super().__init__(broadening, sites, share=share, kT=kT, name=name)
+
+
+def attach_all(
+    leads: Sequence[Lead], geometry: Geometry, hopping: HoppingLaw, shares: Sequence[float]
+) -> list[AttachedLead]:
+    """The leads on a device; InvalidGeometryError if two of them are in one place."""
+    attached = [lead.attach(geometry, hopping, share) for lead, share in zip(leads, shares, strict=True)]
+    for one, other in combinations([lead for lead in attached if len(lead.places)], 2):
+        apart = np.linalg.norm(one.places[:, None] - other.places, axis=2)
+        if apart.min() < _APART * max(1.0, float(apart.max())):
+            raise InvalidGeometryError(
+                f"leads {one.name!r} and {other.name!r} do not match the device: both have a site at "
+                f"{one.places[int(apart.min(axis=1).argmin())]}; put one of them at another side"
+            )
+    return attached

@@ -21,17 +21,21 @@ FloatArray = NDArray[np.float64]
 Integrand = Callable[[FloatArray], FloatArray]
 
 _FIRST, _LAST = 8, 32  # orders of the smallest and the largest rule
+FIRST_POINTS = _FIRST - 1
+"""Points of the smallest rule."""
 _FAST = 0.25  # decrease of the difference per doubling above which a larger rule is not worth it
 _NARROW = 0.05  # an interval is not cut closer than this part of its length to an end
 
 
 @dataclass(frozen=True, eq=False)
 class Integral:
-    """Integral (D,), its estimated error (largest component), and the number of points it took."""
+    """Integral (D,), its estimated error (largest component), the number of points it took, and those of its rule (K,)."""
 
     value: FloatArray
     error: float
     points: int
+    nodes: FloatArray
+    weights: FloatArray
 
 
 @dataclass(eq=False)
@@ -147,7 +151,9 @@ def integrate(
         reached = _error(intervals)
         intervals, open_ = _refine(intervals, tolerance, marks)
     total = np.sum([interval.integral(interval.order) for interval in intervals], axis=0)
-    return Integral(total, _error(intervals), points)
+    nodes = np.concatenate([interval.nodes(interval.order) for interval in intervals])
+    weights = np.concatenate([0.5 * (interval.high - interval.low) * _weights(interval.order) for interval in intervals])
+    return Integral(total, _error(intervals), points, nodes, weights)
 
 
 def _error(intervals: list[_Interval]) -> float:

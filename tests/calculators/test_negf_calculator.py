@@ -13,7 +13,14 @@ from spinase.calculators import HeisenbergCalculator, NEGFCalculator, RationalCa
 from spinase.contract import NotConservativeError
 from spinase.dynamics import LLGDynamics
 from spinase.electrons import Bath, ExponentialHopping, LatticeLead, SDModel, ShellHopping, WideBandLead
-from spinase.errors import AdiabaticityWarning, ConvergenceError, InputError, InvalidGeometryError, ModelError
+from spinase.errors import (
+    AccuracyWarning,
+    AdiabaticityWarning,
+    ConvergenceError,
+    InputError,
+    InvalidGeometryError,
+    ModelError,
+)
 from spinase.run.build import build_calculator
 from spinase.units import METAL
 
@@ -215,29 +222,59 @@ def test_the_dwell_time_of_a_clean_chain_is_its_length_over_the_speed() -> None:
     assert calc.adiabaticity(atoms).dwell_time == pytest.approx(30 / speed, rel=1e-9)
 
 
-def test_forces_need_the_contacts_fixed() -> None:
-    law = ExponentialHopping(1.0, 1.0, 1.0, 1.3)
-    atoms, calc = device(), NEGFCalculator(model(hopping=law), ENDS, bias=0.2, tolerance=1e-4)
-    with pytest.raises(ModelError, match=r"site 0 \(of 6\) couples to a lattice lead"):
+LAW = ExponentialHopping(1.0, 1.0, 1.0, 1.3)
+
+
+def test_forces_need_fixed_what_leads_are_made_from() -> None:
+    atoms, calc = device(), NEGFCalculator(model(hopping=LAW), ENDS, bias=0.2, tolerance=1e-4)
+    with pytest.raises(ModelError, match=r"lead 'left' depends on the position of site 0 \(of 6\)"):
         calc.get_property("forces", atoms)
     atoms.set_constraint(FixAtoms([0, 1, 2, 15, 16, 17]))
+    with pytest.raises(ModelError, match=r"'left' depends on the position of site 3 \(of 3\)"):
+        calc.get_property("forces", atoms)
+    at_end = NEGFCalculator(model(hopping=LAW), [WideBandLead(0.3, "left")], tolerance=1e-4)
+    with pytest.raises(ModelError, match="a wide band may be given the numbers"):
+        at_end.get_property("forces", device())
+    atoms.set_constraint(FixAtoms([0, 1, 2, 3, 4, 5, 12, 13, 14, 15, 16, 17]))
     atoms.calc = calc
     assert np.abs(atoms.get_forces()).max() > 1e-3
-    assert not atoms.get_forces()[:3].any()
+    assert not atoms.get_forces()[:6].any()
 
 
-def test_forces_in_equilibrium_are_derivatives_also_beside_a_lattice_lead() -> None:
-    law = ExponentialHopping(1.0, 1.0, 1.0, 1.3)
-    atoms, calc = device(), NEGFCalculator(model(hopping=law), ENDS, tolerance=1e-6)
-    atoms.set_constraint(FixAtoms([0, 1, 2, 15, 16, 17]))
+@pytest.mark.parametrize(
+    ("leads", "fixed", "site"),
+    [
+        (ENDS, [*range(6), *range(18, 24)], 7),
+        ((LatticeLead("left", layers=2), LatticeLead("right", layers=2)), [*range(9), *range(15, 24)], 10),
+        ((LatticeLead("left"), WideBandLead(0.5, [21, 22, 23])), [*range(6)], 22),
+        ((WideBandLead(0.3, [0, 1, 2]), Bath(0.05)), [], 1),
+    ],
+)
+def test_forces_in_equilibrium_are_derivatives_also_beside_leads(leads: tuple, fixed: list[int], site: int) -> None:
+    atoms, calc = device((8, 3)), NEGFCalculator(model(hopping=LAW), leads, tolerance=1e-5)
+    atoms.set_constraint(FixAtoms(fixed))
     forces = calc.get_property("forces", atoms)
-    energies = []
-    for step in (1e-3, -1e-3):
-        moved = atoms.copy()
-        moved.positions[7, 1] += step
-        energies.append(calc.get_property("free_energy", moved))
-    assert -(energies[0] - energies[1]) / 2e-3 == pytest.approx(forces[7, 1], abs=1e-5)
-    assert abs(forces[7, 1]) > 1e-2
+    for axis in (0, 1):
+        energies = []
+        for step in (1e-4, -1e-4):
+            moved = atoms.copy()
+            moved.positions[site, axis] += step
+            energies.append(calc.get_property("free_energy", moved))
+        assert -(energies[0] - energies[1]) / 2e-4 == pytest.approx(forces[site, axis], abs=1e-5)
+    assert np.abs(forces[site]).max() > 1e-2
+
+
+def test_levels_that_the_energies_miss_are_noticed_once() -> None:
+    atoms = device((4, 3))
+    weak = (WideBandLead(1e-3, [0]), WideBandLead(1.7e-3, [11]))
+    calc = NEGFCalculator(model(kT=0.02), weak, bias=0.5, tolerance=1e-3)
+    with pytest.warns(AccuracyWarning, match=r"electrons on a site .* add a weak Bath"):
+        calc.get_property("lead_currents", atoms)
+    bath = NEGFCalculator(model(kT=0.02), (*weak, Bath(0.02)), bias=0.5, tolerance=1e-3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", AccuracyWarning)
+        calc.get_property("magnetic_forces", atoms)
+        bath.get_property("magnetic_forces", atoms)
 
 
 def test_leads_are_attached_anew_when_the_geometry_changes() -> None:
@@ -256,6 +293,10 @@ def test_bad_input_is_refused_and_nothing_is_lost() -> None:
         (lambda: NEGFCalculator(model(), [Bath(0.1)], bias=0.3), "only 0: add a lead"),
         (lambda: NEGFCalculator(model(), [LatticeLead("left")], bias=0.3), "'left' has only 0.5"),
         (lambda: NEGFCalculator(model(), [*ENDS, WideBandLead(0.1, [3])]), "3 leads have no share"),
+        (lambda: NEGFCalculator(model(), ["left"]), "must be LatticeLead, WideBandLead or Bath objects, got 'left'"),
+        (lambda: NEGFCalculator(model(), ENDS, bias="0.3"), "bias must be a finite energy, or a function"),
+        (lambda: NEGFCalculator(model(), ENDS, bias=lambda time: None), "function of time that gives one, got None"),
+        (lambda: NEGFCalculator(model(), ENDS).transmission(device(), [0.0, np.nan]), "must be finite numbers"),
     ):
         with pytest.raises(ModelError, match=message):
             make()
@@ -267,6 +308,10 @@ def test_bad_input_is_refused_and_nothing_is_lost() -> None:
     np.testing.assert_array_equal(atoms.spins, before)
     with pytest.raises(ModelError, match="flux"):
         NEGFCalculator(model(flux=1.0), ENDS).get_property("magnetic_forces", atoms)
+    with pytest.raises(InvalidGeometryError, match="both have a site at"):
+        NEGFCalculator(model(), (LatticeLead("left"), LatticeLead("left", name="too"))).get_property(
+            "magnetic_forces", atoms
+        )
     atoms.pbc = [True, False, False]
     with pytest.raises(InvalidGeometryError, match="periodic"):
         NEGFCalculator(model(), ENDS).get_property("magnetic_forces", atoms)

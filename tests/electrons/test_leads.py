@@ -115,6 +115,19 @@ def test_a_lead_of_its_own_shape() -> None:
     np.testing.assert_allclose(given.self_energy(0.2), made.self_energy(0.2), atol=1e-14)
 
 
+def test_what_lies_further_in_does_not_move_a_lead() -> None:
+    atoms, geometry, _ = strip((6, 3))
+    atoms.positions[[6, 7, 10], 0] += [0.3, -0.2, 0.4]
+    law = ExponentialHopping(1.0, 1.0, 1.0, 1.35)
+    for side, held in (("left", np.arange(6)), ("right", np.arange(12, 18))):
+        one, other = (LatticeLead(side).attach(where, law, 0.0) for where in (geometry, geometry_of(atoms)))
+        np.testing.assert_array_equal(one.self_energy(0.2), other.self_energy(0.2))
+        np.testing.assert_array_equal(one.held, held)
+    (end,) = attach(geometry, WideBandLead(0.3, "right"))
+    np.testing.assert_array_equal(end.sites, [15, 16, 17])
+    np.testing.assert_array_equal(end.held, end.sites)
+
+
 def test_leads_that_do_not_match_are_refused() -> None:
     _, geometry, _ = strip((3, 4))
     cell = geometry.positions[:4]
@@ -145,6 +158,10 @@ def test_wrong_options_are_refused() -> None:
         (lambda: LatticeLead("top"), "'left' or 'right'"),
         (lambda: LatticeLead(layers=0), "layers >= 1"),
         (lambda: LatticeLead(cell=[[0, 0, 0]]), "both cell"),
+        (lambda: LatticeLead(cell=[[0, 0]], period=(1, 0, 0)), r"cell positions \(n, 3\)"),
+        (lambda: LatticeLead(cell=[[0, 0, np.nan]], period=(1, 0, 0)), "needs finite cell"),
+        (lambda: LatticeLead(cell=[[0, 0, 0]], period=(0, 0, 0)), "that is not zero"),
+        (lambda: WideBandLead(0.1, [0.5]), "must be whole numbers"),
         (lambda: LatticeLead(exchange=(1.0, np.nan, 0)), "three finite energies"),
         (lambda: LatticeLead(onsite=np.inf), "onsite of lead"),
         (lambda: LatticeLead(kT=-0.1), "kT of lead 'left' must be positive"),

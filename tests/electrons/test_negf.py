@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -196,6 +197,57 @@ def test_baths_and_probes_take_their_share() -> None:
     only_bath = np.setdiff1d(np.arange(len(operator)), np.concatenate(bath_and_leads))
     assert 1e-6 < np.abs(into[only_bath]).max() < 0.01 * np.abs(state.density.charge).max()
     assert into.sum() == pytest.approx(0.0, abs=1e-14)
+
+
+def test_three_leads_of_different_temperatures_as_in_textbooks() -> None:
+    """rho = -i int dE/2pi G<, G< = i G (sum_a Gamma_a f_a) G+, by brute force; non-collinear leads."""
+    _, geometry, operator = strip((3, 2), coupling=0.6)
+    top = LatticeLead(cell=[[1.0, 2.0, 0.0]], period=(0.0, 1.0, 0.0), exchange=(0.0, 0.5, 0.0), kT=0.06)
+    leads = attach(geometry, FERRO, LatticeLead("right", exchange=(-0.4, 0.5, 0.1), onsite=-0.1, kT=0.2), top)
+    solver = NEGFSolver(leads, Drive(-0.4, 0.1, 0.8, 1e-7))
+    ends = np.unique(np.concatenate([*(lead.edges for lead in leads), np.linspace(-5.0, 3.5, 81)]))
+    nodes, weights = np.polynomial.legendre.leggauss(16)
+    rho = np.zeros((12, 12), dtype=complex)
+    for low, high in pairwise(ends):
+        points = 0.5 * (low + high) + 0.25 * (high - low) * (3.0 * nodes - nodes**3)  # roots at the ends become smooth
+        for energy, weight in zip(points, 0.75 * (high - low) * weights * (1.0 - nodes**2), strict=True):
+            green, widths = paper(operator, leads, energy)
+            fermis = [0.5 - 0.5 * np.tanh(0.5 * (energy - m) / t) for m, t in zip(*solver.levels(), strict=True)]
+            inside = sum(f * width for f, width in zip(fermis, widths, strict=True))
+            rho += weight / (2.0 * np.pi) * green @ inside @ green.conj().T
+    state, sites, blocks = solver.solve(operator), np.arange(6), rho.reshape(6, 2, 6, 2)
+    parts = site_parts(blocks[sites, :, sites, :])
+    np.testing.assert_allclose(state.density.charge, parts[:, 0], atol=1e-6)
+    np.testing.assert_allclose(state.density.spin, parts[:, 1:], atol=1e-6)
+    pairs = blocks[operator.bonds.first, :, operator.bonds.second, :]
+    np.testing.assert_allclose(state.bond_blocks, pairs, atol=1e-6)
+    assert np.abs(state.lead_currents).min() > 1e-2
+
+
+@pytest.mark.parametrize(("broadening", "tolerance"), [(1e-3, 1e-3), (1e-2, 1e-3), (0.3, 1e-4)])
+def test_levels_too_sharp_for_the_energies_are_counted(broadening: float, tolerance: float) -> None:
+    """An adaptive rule does not see them; what is missed by the sum rule is the true error, more or less."""
+    _, geometry, operator = strip((4, 3))
+    leads = attach(geometry, WideBandLead(broadening, [0]), WideBandLead(1.7 * broadening, [11]))
+    solver = NEGFSolver(leads, Drive(-0.4, 0.02, 0.5, tolerance))
+    state = solver.solve(operator, bonds=False)
+    exact = wide_band_density_matrix(operator, leads, *solver.levels()).reshape(12, 2, 12, 2)
+    error = np.abs(state.density.charge - np.einsum("iaia->i", exact).real).max()
+    assert 0.3 * error < solver.missed(operator, state) < max(3.0 * error, tolerance)
+    assert (error > 5.0 * tolerance) == (broadening < 0.1)
+    assert NEGFSolver(leads, Drive(-0.4, 0.02)).missed(operator, state) == 0.0
+
+
+@pytest.mark.parametrize("seed", [0, 1, 3])
+def test_a_bath_lets_no_level_hide(seed: int) -> None:
+    """Without first intervals of the bath's width: errors of 8e-3, 2e-3, 5e-3."""
+    _, geometry, operator = strip((4, 3), seed=seed)
+    leads = attach(geometry, WideBandLead(1e-3, [0]), WideBandLead(1.7e-3, [11]), Bath(5e-3))
+    solver = NEGFSolver(leads, Drive(-0.4, 0.02, 0.5, 1e-3))
+    state = solver.solve(operator, bonds=False)
+    exact = wide_band_density_matrix(operator, leads, *solver.levels()).reshape(12, 2, 12, 2)
+    assert np.abs(state.density.charge - np.einsum("iaia->i", exact).real).max() < 1e-3
+    assert np.abs(state.lead_charge).max() > 1e-3
 
 
 def test_a_mirrored_device_with_opposite_bias_is_the_mirror_image() -> None:

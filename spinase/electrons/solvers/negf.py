@@ -28,7 +28,7 @@ from spinase.electrons.fermi_poles import FermiPoles, fermi_poles
 from spinase.electrons.layered import LayeredDevice
 from spinase.electrons.occupation import fermi
 from spinase.electrons.operator import ComplexArray, Density, ElectronState, FloatArray, SpinOperator
-from spinase.electrons.quadrature import Integral, integrate
+from spinase.electrons.quadrature import FIRST_POINTS, Integral, integrate
 from spinase.electrons.selected_inversion import Inverse, SelectedInversion, SelfEnergies
 from spinase.electrons.solvers.base import Solver
 from spinase.electrons.solvers.rational import operator_trace, pole_density, spectral_bounds
@@ -39,9 +39,14 @@ IntArray = NDArray[np.int64]
 LEAST_TOLERANCE = 1e-10
 _MARGIN = 1.02  # of the spectral bounds
 _EQUAL = 1e-14  # chemical potentials and temperatures this close are the same
-_INTERVALS = 4  # first intervals of the bias window
+_INTERVALS = 4  # first intervals of the bias window, at least
+# length of a first interval over the broadening of all states at which no level stayed unseen, at a tolerance of 1e-2 ...
+_WIDTHS, _NARROWEST = 16.0, 4.0
+_SLOPE = 0.3  # ... and its power of the tolerance (measured: 8 at 1e-3)
 _POLE_SHARE = 0.3  # of the tolerance, for the equilibrium part
 _TAILS = 0.1  # what the tails of wide bands leave, over Gamma (distance of the levels)/R^2 (measured: 0.04)
+_REAL = 1e-9  # imaginary part of energies on the real axis, energy
+_AT_ONCE = 64  # energies whose spectra are made together
 _TAIL = 0.1  # of the tolerance: Fermi functions are cut where their difference is below this
 
 
@@ -87,8 +92,8 @@ class TransportState(ElectronState):
     ----------
     equilibrium_spin : (N, 3)
         Tr[sigma rho_ii] of the part at the reference lead's Fermi function.
-    lead_spin : (A, N, 3)
-        The rest, by the lead it comes from.
+    lead_charge, lead_spin : (A, N), (A, N, 3)
+        The rest of Tr rho_ii and Tr[sigma rho_ii], by the lead it comes from.
     bond_blocks : (n_bonds, 2, 2) complex
         rho_{first, second}; empty unless bonds were asked for.
     lead_currents : (A,)
@@ -99,15 +104,20 @@ class TransportState(ElectronState):
         Points in the bias window.
     error : float
         Estimated error of their integral.
+    nodes, node_weights : (K,)
+        The rule it was made by: real energies, and their weights, energy.
     """
 
     equilibrium_spin: FloatArray
+    lead_charge: FloatArray
     lead_spin: FloatArray
     bond_blocks: ComplexArray
     lead_currents: FloatArray
     transmitted: FloatArray
     energies: int
     error: float
+    nodes: FloatArray
+    node_weights: FloatArray
 
 
 class NEGFSolver(Solver):
@@ -175,7 +185,7 @@ class NEGFSolver(Solver):
                 "a bias its occupation is undefined; connect it, or add a weak Bath"
             )
         mu, kT = (float(values[reference]) for values in self.levels())
-        poles = fermi_poles(self._range(operator, mu) / kT, max(LEAST_TOLERANCE, _POLE_SHARE * self.drive.tolerance))
+        poles = self._poles(operator, mu, kT)
         inverse = self._equilibrium(operator, np.asarray(mu + 1j * kT * poles.heights), bonds)
         density = pole_density(poles, kT, inverse, operator.bonds)
         blocks = _pole_blocks(poles, kT, inverse, operator) if bonds else np.empty((0, 2, 2), dtype=np.complex128)
@@ -223,6 +233,57 @@ class NEGFSolver(Solver):
         channels = np.array([self.leads[a].sources(float(energy[0])).shape[1] for a in few])
         return float(np.max(inside[few][channels > 0] / channels[channels > 0], initial=0.0))
 
+    def missed(self, operator: SpinOperator, state: TransportState) -> float:
+        """Electrons on a site that levels too sharp for the energies of `state` may have cost, the largest of all sites.
+
+        Filled by lead a instead of the reference r, all levels of device and leads together take up what is known exactly:
+
+            rho_eq(mu_a) - rho_eq(mu_r) = int dE/2pi A (f_a - f_r),        A = i (G - G+).
+
+        What the rule of `state` misses of that integral, times the share of lead a in what it finds, is the answer.  Levels
+        that no lead reaches (bound states) count as well.  Takes a few times as long as the solution.  0 in equilibrium, and
+        where part of the window is left out because no driven lead has states there.
+        """
+        reference = self.reference()
+        mu, kT = self.levels()
+        worst, spectra = 0.0, None
+        for a in self._driven(reference):
+            pair = [a, reference]
+            tails = (self._tail - 1.0) * kT[pair]
+            if not (len(state.nodes) and self._covers(state.nodes, mu[pair] - tails, mu[pair] + tails)):
+                continue  # energies are left out where no driven lead has states: the sum rule does not hold without them
+            spectra = self._spectra(operator, state.nodes) if spectra is None else spectra
+            factors = fermi(state.nodes, mu[a], kT[a]) - fermi(state.nodes, mu[reference], kT[reference])
+            found = (state.node_weights * factors) @ spectra / (2.0 * np.pi)
+            ends = [self._charges(operator, mu[lead], kT[lead]) for lead in pair]
+            share = np.clip(state.lead_charge[a] / np.where(found == 0.0, np.inf, found), 0.0, 1.0)
+            worst = max(worst, float(np.max(np.abs(ends[0] - ends[1] - found) * share)))
+        return worst
+
+    @staticmethod
+    def _covers(nodes: FloatArray, low: FloatArray, high: FloatArray) -> bool:
+        return bool(nodes.min() <= low.min() and nodes.max() >= high.max())
+
+    @property
+    def _tail(self) -> float:
+        """Where Fermi functions are cut, from the chemical potential, kT."""
+        return float(np.log(1.0 / (_TAIL * self.drive.tolerance)))
+
+    def _spectra(self, operator: SpinOperator, energies: FloatArray) -> FloatArray:
+        """Tr i (G - G+) of the sites at real energies (K, N), 1/energy."""
+        parts = np.array_split(energies + 1j * _REAL, -(-len(energies) // _AT_ONCE))
+        return np.concatenate([2.0 * np.einsum("knaa->kn", self._equilibrium(operator, p, False).sites.imag) for p in parts])
+
+    def _charges(self, operator: SpinOperator, mu: float, kT: float) -> FloatArray:  # noqa: N803
+        """Electrons of the sites (N,) in equilibrium."""
+        poles = self._poles(operator, mu, kT)
+        inverse = self._equilibrium(operator, np.asarray(mu + 1j * kT * poles.heights), False)
+        return pole_density(poles, kT, inverse, operator.bonds).charge
+
+    def _poles(self, operator: SpinOperator, mu: float, kT: float) -> FermiPoles:  # noqa: N803
+        share = max(LEAST_TOLERANCE, _POLE_SHARE * self.drive.tolerance)
+        return fermi_poles(self._range(operator, mu) / kT, share)
+
     def _range(self, operator: SpinOperator, mu: float) -> float:
         """Largest distance of the spectrum of device and leads from mu, energy."""
         low, high = spectral_bounds(operator)
@@ -264,19 +325,27 @@ class NEGFSolver(Solver):
             pairs = np.einsum("kanij,ka->knij", found.bonds, factors).reshape(count, -1)
             return np.concatenate([sites, passed, pairs.real, pairs.imag], axis=1)
 
-        tail = np.log(1.0 / (_TAIL * self.drive.tolerance))
         used = [reference, *driven]
-        low, high = float((mu - tail * kT)[used].min()), float((mu + tail * kT)[used].max())
+        low, high = float((mu - self._tail * kT)[used].min()), float((mu + self._tail * kT)[used].max())
         reaches = [self.leads[a].reach for a in driven]
         bounded = [reach for reach in reaches if reach is not None]
         if len(bounded) == len(reaches):
             low, high = max(low, min(r[0] for r in bounded)), min(high, max(r[1] for r in bounded))
         if high <= low:
             empty = np.zeros(len(self.leads) * (4 * len(operator) + len(self.leads)) + 8 * len(operator.bonds) * bonds)
-            return Integral(empty, 0.0, 0), bonds
+            return Integral(empty, 0.0, 0, np.empty(0), np.empty(0)), bonds
         marks = np.concatenate([lead.edges for lead in self.leads])
-        breaks = np.linspace(low, high, _INTERVALS + 1)
+        breaks = np.linspace(low, high, self._first_intervals(high - low) + 1)
         return integrate(function, breaks, self.drive.tolerance, marks, self.drive.max_energies), bonds
+
+    def _first_intervals(self, window: float) -> int:
+        """Enough for levels as sharp as the broadening that every state has, so that none lies unseen between energies."""
+        width = float(np.linalg.eigvalsh(2j * self.device.local)[:, 0].min())
+        if width <= 0.0:
+            return _INTERVALS
+        lengths = np.clip(_WIDTHS * (self.drive.tolerance / 1e-2) ** _SLOPE, _NARROWEST, _WIDTHS)
+        affordable = self.drive.max_energies // (2 * FIRST_POINTS)
+        return max(_INTERVALS, min(int(np.ceil(window / (lengths * width))), affordable))
 
     def _potential(
         self,
@@ -324,12 +393,15 @@ class NEGFSolver(Solver):
             levels=np.empty(0),
             weights=np.empty(0),
             equilibrium_spin=density.spin,
+            lead_charge=sites[..., 0],
             lead_spin=sites[..., 1:],
             bond_blocks=blocks,
             lead_currents=passed.sum(axis=1) - passed.sum(axis=0),
             transmitted=passed,
             energies=0 if found is None else found[0].points,
             error=0.0 if found is None else found[0].error,
+            nodes=np.empty(0) if found is None else found[0].nodes,
+            node_weights=np.empty(0) if found is None else found[0].weights,
         )
 
 
