@@ -19,7 +19,7 @@ from spinase.atoms import get_moments, get_spins, set_moments
 from spinase.contract import energy_of, field_function
 from spinase.dynamics.checkpoint import load_checkpoint, save_checkpoint
 from spinase.dynamics.guard import WHAT_TO_DO
-from spinase.errors import CheckpointError, InputError, OutOfDomainError, UnstableDynamicsError
+from spinase.errors import CheckpointError, ConvergenceError, InputError, OutOfDomainError, UnstableDynamicsError
 from spinase.io.layout import RunWriter, copy_frames
 from spinase.run.build import Setup, StageInput, build_setup
 from spinase.run.config import read_input
@@ -192,9 +192,9 @@ class Runner:
     def _drive(self, driver: Any, steps: int) -> None:
         try:
             driver.run(steps)
-        except UnstableDynamicsError as error:
+        except (UnstableDynamicsError, ConvergenceError) as error:
             good = load_checkpoint(self.folder / CHECKPOINT_FILE)["step"]
-            raise UnstableDynamicsError(
+            raise type(error)(
                 f"{error}. The run in {self.folder} is good up to step {self.step}, its checkpoint is of step {good}"
             ) from error
 

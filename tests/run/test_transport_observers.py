@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,9 @@ from spinase.analysis.walls import domain_wall
 from spinase.atoms import geometry_of
 from spinase.calculators import HeisenbergCalculator, NEGFCalculator, SpinSumCalculator
 from spinase.electrons import LatticeLead, SDModel, ShellHopping
-from spinase.errors import ModelError
+from spinase.errors import ConvergenceError, ModelError
+from spinase.io import read_run
+from spinase.run.execute import RunOptions, run_file
 from spinase.run.transport_observers import CurrentsObserver, DomainWallObserver, GrownPhaseObserver
 from spinase.textures import domain_wall as wall_texture
 
@@ -58,3 +62,44 @@ def test_walls_and_phases() -> None:
     phase.prepare(atoms)
     assert set(phase.observe(atoms)) == set(phase.quantities) == {"fraction", "interface"}
     assert phase.observe(atoms)["fraction"] > 0.8
+
+
+RAMP = """
+units = "reduced"
+seed = 1
+[atoms]
+lattice = "square"
+size = [6, 2]
+periodic = false
+moment = 50.0
+[spins]
+style = "random"
+[calculator]
+style = "negf"
+hopping = { style = "shell", amplitudes = [1.0] }
+coupling = 1.0
+chemical_potential = -0.5
+kT = 0.05
+tolerance = 1e-4
+max_energies = 40
+bias = { from = 0.0, to = 1e9, duration = 2e13 }
+leads = [{ style = "lattice", side = "left" }, { style = "lattice", side = "right" }]
+[[stage]]
+driver = "llg"
+steps = 40
+timestep = 20.0
+damping = 0.1
+[output]
+every = 1
+checkpoint_every = 2
+"""
+
+
+def test_a_run_whose_tolerance_is_not_reached_keeps_what_it_has(tmp_path: Path) -> None:
+    """The bias grows by 0.001 a step until 40 energies do not suffice."""
+    (tmp_path / "ramp.toml").write_text(RAMP)
+    with pytest.raises(ConvergenceError, match=r"within 40 energies .* is good up to step \d+, its checkpoint is of"):
+        run_file(tmp_path / "ramp.toml", options=RunOptions(output=tmp_path / "out"))
+    run = read_run(tmp_path / "out" / "run.h5")
+    assert 1 < len(run.moments) < 41
+    np.testing.assert_allclose(np.linalg.norm(run.moments[-1], axis=1), 50.0)
