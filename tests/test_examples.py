@@ -198,6 +198,18 @@ def test_the_script_of_the_readme_runs_as_it_stands(tmp_path: Path) -> None:
     assert all(np.isfinite([float(word) for word in line.split()]).all() for line in printed)
 
 
+def test_the_script_of_driven_magnets_runs_as_it_stands(tmp_path: Path) -> None:
+    readme = (EXAMPLES.parent / "README.md").read_text()
+    scripts = [part.split("```")[0] for part in readme.split("```python\n")[1:]]
+    script = next(part for part in scripts if "NEGFCalculator" in part)
+    entering, turning, passing = call(sys.executable, "-c", script, cwd=tmp_path).splitlines()
+    assert sum(numbers(entering)) == pytest.approx(0.0, abs=1e-6)
+    assert 0.0 < numbers(turning)[1] < 0.5
+    backward, rest, forward, transmitted = numbers(passing)
+    assert backward < rest < forward
+    assert 0.5 < transmitted < 8.0
+
+
 def test_the_classical_input_differs_in_one_line() -> None:
     electrons, classical = (
         [line for line in (EXAMPLES / "01_quench" / name).read_text().splitlines() if not line.startswith(("#", "title"))]
