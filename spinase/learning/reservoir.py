@@ -23,6 +23,7 @@ from torch import Tensor
 from spinase.errors import ModelError
 
 FloatArray = NDArray[np.float64]
+_BEYOND = 1.1  # how far polynomials may go on beyond the window, in its half width, before it is an error
 
 
 @dataclass(frozen=True)
@@ -118,12 +119,12 @@ class Mixer:
 
 
 def _position(parts: FloatArray, electrons: float) -> float:
-    """x in [-1, 1] where -d/dx sum parts_k T_k is `electrons`, growing, and next to the middle; nan if there is none."""
+    """x where -d/dx sum parts_k T_k is `electrons`, growing, and next to the middle; nan if none is near the window."""
     number = -chebyshev.chebder(parts)
     roots = chebyshev.chebroots(chebyshev.chebsub(number, [electrons]))
     real = roots[np.abs(roots.imag) < 1e-9 * (1.0 + np.abs(roots.real))].real
     slopes = chebyshev.chebval(real, chebyshev.chebder(number))
-    found = real[(np.abs(real) <= 1.0) & (slopes > 0.0)]
+    found = real[(np.abs(real) <= _BEYOND) & (slopes > 0.0)]
     return float(found[np.argmin(np.abs(found))]) if len(found) else float("nan")
 
 
