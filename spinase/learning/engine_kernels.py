@@ -116,7 +116,7 @@ def room(lanes: Lanes, invariants: int, dtype: Any) -> Room:
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
-def _filters(pairs: Neighbours, p: int, table: Array, out: Array) -> None:
+def pair_filters(pairs: Neighbours, p: int, table: Array, out: Array) -> None:
     """Filters of a pair, between two knots."""
     size, t = len(out), pairs.fractions[p]
     at = pairs.knots[p] * size
@@ -126,7 +126,7 @@ def _filters(pairs: Neighbours, p: int, table: Array, out: Array) -> None:
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
-def sum_neighbours(begin: int, end: int, pairs: Neighbours, layer: Layer, sent: Array, lanes: Lanes, held: Room) -> None:
+def sum_neighbours(begin: int, end: int, pairs: Neighbours, table: Array, sent: Array, lanes: Lanes, held: Room) -> None:
     """Sums (9, row_width) of the sites begin..end."""
     terms, filters, sums, starts = held.terms, held.filters, held.sums, pairs.starts
     wide, wide_1 = whole(len(lanes[0])), whole(len(lanes[1]))
@@ -136,7 +136,7 @@ def sum_neighbours(begin: int, end: int, pairs: Neighbours, layer: Layer, sent: 
         for p in range(starts[i], starts[i + 1], 4):  # four neighbours at once: a sum is read and written once for them
             here = min(4, starts[i + 1] - p)
             for k in range(here):
-                _filters(pairs, p + k, layer.table, filters)
+                pair_filters(pairs, p + k, table, filters)
                 j = pairs.second[p + k]
                 _terms(filters, 0, sent, j, lanes[0], lanes[0], terms, k, 0)
                 _terms(filters, wide, sent, j, lanes[0], lanes[1], terms, k, size)
@@ -195,7 +195,7 @@ def _accumulate(
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
-def spread(begin: int, end: int, pairs: Neighbours, layer: Layer, lanes: Lanes, held: Room, out: Array) -> None:
+def spread(begin: int, end: int, pairs: Neighbours, table: Array, lanes: Lanes, held: Room, out: Array) -> None:
     """Add slopes by what the neighbours of the sites begin..end send, from those by the sums, to the strip's `out`."""
     part, filters, slopes, starts = held.terms, held.filters, held.slopes, pairs.starts
     size_1, size_2, stride = 4 * len(lanes[1]), 4 * len(lanes[2]), out.shape[1]
@@ -204,10 +204,10 @@ def spread(begin: int, end: int, pairs: Neighbours, layer: Layer, lanes: Lanes, 
         own = (i - begin) * HARMONICS * stride
         for p in range(starts[i], starts[i + 1]):
             if size_2:
-                _project(pairs.harmonics, p, 4, 9, slopes, own, size_2, part, size_1)
+                project(pairs.harmonics, p, 4, 9, slopes, own, size_2, part, size_1)
             if size_1:
-                _project(pairs.harmonics, p, 1, 4, slopes, own, size_1, part, 0)
-            _filters(pairs, p, layer.table, filters)
+                project(pairs.harmonics, p, 1, 4, slopes, own, size_1, part, 0)
+            pair_filters(pairs, p, table, filters)
             for component in range(4):
                 for c in range(0, len(lanes[0]), LANES):
                     from_0 = component * len(lanes[0]) + c
@@ -222,7 +222,7 @@ def spread(begin: int, end: int, pairs: Neighbours, layer: Layer, lanes: Lanes, 
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
-def _project(
+def project(
     harmonics: Array, p: int, first: int, last: int, slopes: Array, own: int, size: int, out: Array, place: int
 ) -> None:
     """Slopes times the harmonics first..last of a pair; those of its site begin at `own`."""

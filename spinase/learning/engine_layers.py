@@ -28,7 +28,7 @@ _FAST = {"contract", "reassoc", "nsz", "arcp"}
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
-def _silu(inputs: Array, out: Array, begin: int, slopes: Array, slope: int) -> None:
+def silu(inputs: Array, out: Array, begin: int, slopes: Array, slope: int) -> None:
     """silu(inputs) into the flat `out` from element `begin` on, its slopes into the flat `slopes` from `slope` on."""
     flat = inputs.reshape(-1)
     vectors, one = len(flat) // LANES * LANES, inputs.dtype.type(1.0)
@@ -79,11 +79,11 @@ def _onsite(
     given += np.dot(features[begin:end], layer.own)
     given += layer.bias
     values, flat, added = out[begin:end], bends.reshape(-1), np.empty_like(given)
-    _silu(given, values.reshape(-1), 0, flat, begin * width)
+    silu(given, values.reshape(-1), 0, flat, begin * width)
     for a in range(len(layer.atoms)):
         np.dot(values, layer.atoms[a], given)
         given += layer.atom_biases[a]
-        _silu(given, added.reshape(-1), 0, flat, ((a + 1) * sites + begin) * width)
+        silu(given, added.reshape(-1), 0, flat, ((a + 1) * sites + begin) * width)
         values += added
 
 
@@ -125,7 +125,7 @@ def _back_to_neighbours(
         field[i, 0] -= by_spin[0]
         field[i, 1] -= by_spin[1]
         field[i, 2] -= by_spin[2]
-    spread(begin, end, pairs, layer, lanes, held, by_sent)
+    spread(begin, end, pairs, layer.table, lanes, held, by_sent)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
@@ -148,7 +148,7 @@ def forward(
     channels, sums = len(lanes[0]), held.sums
     for first in range(begin, end, CHUNK):
         last = min(end, first + CHUNK)
-        sum_neighbours(first, last, pairs, layer, sent, lanes, held)
+        sum_neighbours(first, last, pairs, layer.table, sent, lanes, held)
         _onsite(first, last, layer, kinds, lanes, spins, held, features, bends, out)
         for i in range(first, last):
             for q in range(3 * channels):
@@ -181,7 +181,7 @@ def backward(
     """
     for first in range(begin, end, CHUNK):
         last = min(end, first + CHUNK)
-        sum_neighbours(first, last, pairs, layer, sent, lanes, held)
+        sum_neighbours(first, last, pairs, layer.table, sent, lanes, held)
         if not len(by_vectors):
             _onsite(first, last, layer, kinds, lanes, spins, held, features, bends, out)
         _onsite_slopes(first, last, layer, bends, given, held.found, before)

@@ -20,9 +20,10 @@ from torch import Tensor, nn
 
 from spinase.errors import ModelError
 from spinase.geometry import Geometry
+from spinase.learning.compiled_training import CompiledTraining
 from spinase.learning.graph import Graph, Pairs, joined, pairs_of
 from spinase.learning.network import MagneticHIPNN, mixed
-from spinase.learning.reservoir import polynomials
+from spinase.learning.reservoir import polynomial_slopes, polynomials
 
 _KEPT_GEOMETRIES = 20_000
 
@@ -60,11 +61,14 @@ class PaddedMagnet(nn.Module):
         The network; its parameters are trained.
     forces : bool
         Also give forces on atoms (B, N, 3).
+    compiled : bool
+        Compiled passes where there are some (:mod:`spinase.learning.compiled_training`; not with forces); else plain torch.
     """
 
-    def __init__(self, network: MagneticHIPNN, forces: bool = False) -> None:
+    def __init__(self, network: MagneticHIPNN, forces: bool = False, compiled: bool = True) -> None:
         super().__init__()
-        self.network, self.forces = network, forces
+        self.network, self.forces, self.compiled = network, forces, compiled
+        self._training: CompiledTraining | None = None
         self._kept: OrderedDict[bytes, Pairs] = OrderedDict()
         index = torch.full((max(network.config.species) + 1,), -1, dtype=torch.long)
         for k, number in enumerate(network.config.species):
@@ -78,8 +82,10 @@ class PaddedMagnet(nn.Module):
         real = species > 0
         dtype = self.network.embedding.weight.dtype
         boxes = [self._pairs(species[b], positions[b], cells[b], dtype) for b in range(len(species))]
-        config = self.network.config
-        together, kinds = joined(boxes), self._kinds(species[real])
+        config, kinds = self.network.config, self._kinds(species[real])
+        if self.compiled and not self.forces and CompiledTraining.supports(self.network) and spins.device.type == "cpu":
+            return self._fast(boxes, real, kinds, spins[real].to(dtype), potentials)
+        together = joined([pairs for _, pairs in boxes])
         with torch.enable_grad():
             own = spins[real].to(dtype).detach().requires_grad_(True)
             vectors = together.vectors.detach().requires_grad_(self.forces)
@@ -94,8 +100,7 @@ class PaddedMagnet(nn.Module):
                 energies = (parts * polynomials(x, config.orders)[batch]).sum(1)
                 wanted = (*wanted, x)
             field, *pull = torch.autograd.grad(energies.sum(), wanted, create_graph=self.training, materialize_grads=True)
-        unit, field = own.detach(), -field
-        field = field - unit * (field * unit).sum(1, keepdim=True)
+        field = _tangent(own.detach(), -field)
         total = energies.new_zeros(len(species)).index_add(0, batch, energies)
         found = [field]
         if self.forces:
@@ -104,6 +109,24 @@ class PaddedMagnet(nn.Module):
         given = [] if x is None else [-pull[-1][:, None] / real.sum(1, keepdim=True)]
         return total[:, None], *(_padded(values, real) for values in found), *given
 
+    def _fast(
+        self, boxes: list[tuple[bytes, Pairs]], real: Tensor, kinds: Tensor, own: Tensor, potentials: Tensor | None
+    ) -> tuple[Tensor, ...]:
+        """The same in compiled passes, without forces."""
+        orders = self.network.config.orders
+        if potentials is None and orders:
+            raise ModelError("this network needs electrons: give chemical potentials")
+        if self._training is None or self._training.network is not self.network:
+            self._training = CompiledTraining(self.network)
+        training, own = self._training, own.detach()
+        x = own.new_zeros(len(real)) if potentials is None else potentials[:, 0].to(own.dtype).detach()
+        factors = polynomials(x, orders)
+        parts, field = training([training.graph(*box) for box in boxes], kinds, own, factors)
+        energies, found = (parts * factors).sum(1, keepdim=True), _padded(_tangent(own, field), real)
+        if potentials is None:
+            return energies, found
+        return energies, found, -(parts * polynomial_slopes(x, orders)).sum(1, keepdim=True) / real.sum(1, keepdim=True)
+
     def _kinds(self, numbers: Tensor) -> Tensor:
         known = numbers < len(self._index)
         kinds = torch.where(known, self._index.to(numbers.device)[torch.where(known, numbers, 0)], -1)
@@ -111,8 +134,8 @@ class PaddedMagnet(nn.Module):
             raise ModelError(f"the network does not know the atomic number {int(numbers[kinds < 0][0])}")
         return kinds
 
-    def _pairs(self, species: Tensor, positions: Tensor, cell: Tensor, dtype: torch.dtype) -> Pairs:
-        """Pairs of one configuration, remembered by its geometry."""
+    def _pairs(self, species: Tensor, positions: Tensor, cell: Tensor, dtype: torch.dtype) -> tuple[bytes, Pairs]:
+        """Pairs of one configuration, remembered by its geometry, and what they are remembered by."""
         real = (species > 0).cpu().numpy()
         places = positions.detach().cpu().numpy().astype(np.float64)[real]
         frame = cell.detach().cpu().numpy().astype(np.float64)
@@ -124,7 +147,11 @@ class PaddedMagnet(nn.Module):
                 self._kept.popitem(last=False)
         found = self._kept[key]
         device = positions.device
-        return Pairs(found.rows.to(device), found.vectors.to(device))
+        return key, Pairs(found.rows.to(device), found.vectors.to(device))
+
+
+def _tangent(unit: Tensor, field: Tensor) -> Tensor:
+    return field - unit * (field * unit).sum(1, keepdim=True)
 
 
 def _padded(values: Tensor, real: Tensor) -> Tensor:
@@ -143,8 +170,8 @@ class MagnetNode(AutoKw, MultiNode):
     _main_output = "field"
     _auto_module_class = PaddedMagnet
 
-    def __init__(self, name: str, parents: tuple[Any, ...], network: MagneticHIPNN, **options: Any) -> None:
-        self.module_kwargs = {"network": network, "forces": self._forces}
+    def __init__(self, name: str, parents: tuple[Any, ...], network: MagneticHIPNN, compiled: bool = True, **options: Any) -> None:
+        self.module_kwargs = {"network": network, "forces": self._forces, "compiled": compiled}
         if network.config.orders:
             self._input_names, self._output_names = (*self._input_names, "potentials"), (*self._output_names, "electrons")
         self._output_index_states = (IdxType.Molecules,) * len(self._output_names)
@@ -175,11 +202,11 @@ class ScaledFieldNode(SingleNode):
         super().__init__(name, parents, module=_Scale(), **options)
 
 
-def magnet_graph(network: MagneticHIPNN, forces: bool = False) -> tuple[MagnetNode, ScaledFieldNode]:
+def magnet_graph(network: MagneticHIPNN, forces: bool = False, compiled: bool = True) -> tuple[MagnetNode, ScaledFieldNode]:
     """Nodes of a network with inputs ``species``, ``positions``, ``cells``, ``spins`` and ``weights``.
 
     Outputs: ``energy``, ``field`` (tangent), ``scaled_field``, and with `forces` also ``forces`` in the database; for a
-    network with electrons also the input ``potentials`` and the output ``electrons``.
+    network with electrons also the input ``potentials`` and the output ``electrons``.  `compiled`: as in :class:`PaddedMagnet`.
     """
     inputs: tuple[Any, ...] = (
         SpeciesNode(db_name="species"),
@@ -189,7 +216,7 @@ def magnet_graph(network: MagneticHIPNN, forces: bool = False) -> tuple[MagnetNo
     )
     if network.config.orders:
         inputs = (*inputs, PotentialsNode(db_name="potentials"))
-    magnet = (MovingMagnetNode if forces else MagnetNode)("magnet", inputs, network)
+    magnet = (MovingMagnetNode if forces else MagnetNode)("magnet", inputs, network, compiled=compiled)
     if forces:
         magnet.forces.db_name = "forces"
     if network.config.orders:

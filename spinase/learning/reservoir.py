@@ -136,4 +136,12 @@ def polynomials(x: Tensor, orders: int) -> Tensor:
     return torch.stack(values[: orders + 1], dim=1)
 
 
-__all__ = ["Mixer", "Reservoir", "polynomials"]
+def polynomial_slopes(x: Tensor, orders: int) -> Tensor:
+    """Derivatives of :func:`polynomials` (B, orders + 1): T'_k = 2 T_(k-1) + 2 x T'_(k-1) - T'_(k-2)."""
+    values, slopes = polynomials(x, orders), [torch.zeros_like(x), torch.ones_like(x)]
+    while len(slopes) <= orders:
+        slopes.append(2.0 * values[:, len(slopes) - 1] + 2.0 * x * slopes[-1] - slopes[-2])
+    return torch.stack(slopes[: orders + 1], dim=1)
+
+
+__all__ = ["Mixer", "Reservoir", "polynomial_slopes", "polynomials"]
