@@ -3,6 +3,10 @@
 Numba's own vectorizer gives up on loops that read and write rows of several arrays, because they might overlap.  These
 primitives write the vector instructions themselves; LLVM fits them to the width of the machine.  Only for contiguous arrays,
 with offsets in elements and no checks: whoever calls :func:`load` and :func:`store` answers for the bounds.
+
+In place of an array, a pair of arrays of one shape stands for numbers and their changes: what is loaded is a
+:class:`DualRow` then, and sums and products of such rows follow the changes, so that code written for rows gives its own
+derivative.
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
-from numba.core.datamodel import PrimitiveModel
+from numba.core.datamodel import PrimitiveModel, StructModel
 from numba.extending import intrinsic, overload, register_jitable, register_model
 
 _LINE = 64  # bytes of a cache line
@@ -36,6 +40,43 @@ class _RowModel(PrimitiveModel):
         super().__init__(manager, kind, ir.VectorType(_scalar(kind.dtype), LANES))
 
 
+class DualRow(types.Type):
+    """A row of numbers and a row of their changes."""
+
+    def __init__(self, dtype: types.Float) -> None:
+        self.dtype = dtype
+        super().__init__(name=f"DualRow({dtype})")
+
+
+@register_model(DualRow)
+class _DualRowModel(StructModel):
+    def __init__(self, manager: Any, kind: DualRow) -> None:
+        super().__init__(manager, kind, [("value", Row(kind.dtype)), ("change", Row(kind.dtype))])
+
+
+def _split(context: Any, builder: Any, kind: Any, dual: Any) -> tuple[Any, Any]:
+    both = cgutils.create_struct_proxy(kind)(context, builder, value=dual)
+    return both.value, both.change
+
+
+def _joined(context: Any, builder: Any, kind: Any, value: Any, change: Any) -> Any:
+    both = cgutils.create_struct_proxy(kind)(context, builder)
+    both.value, both.change = value, change
+    return both._getvalue()
+
+
+def _places(context: Any, builder: Any, kind: Any, array: Any, offset: Any) -> list[Any]:
+    """Addresses in an array, or in both of a pair."""
+    if not isinstance(kind, types.BaseTuple):
+        return [_address(context, builder, kind, array, offset)]
+    parts = enumerate(kind)
+    return [_address(context, builder, part, builder.extract_value(array, k), offset) for k, part in parts]
+
+
+def _row_of(array: Any) -> Any:
+    return DualRow(array[0].dtype) if isinstance(array, types.BaseTuple) else Row(array.dtype)
+
+
 def _scalar(dtype: types.Float) -> ir.Type:
     return ir.FloatType() if dtype == types.float32 else ir.DoubleType()
 
@@ -51,10 +92,12 @@ def load(typing: Any, array: Any, offset: Any) -> Any:
     """The row of `array` that starts at element `offset`."""
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        at = _address(context, builder, signature.args[0], arguments[0], arguments[1])
-        return builder.load(at, align=signature.args[0].dtype.bitwidth // 8)
+        places = _places(context, builder, signature.args[0], arguments[0], arguments[1])
+        rows = [builder.load(at, align=kind.dtype.bitwidth // 8) for at in places]
+        return rows[0] if isinstance(kind, Row) else _joined(context, builder, kind, *rows)
 
-    return Row(array.dtype)(array, types.intp), code
+    kind = _row_of(array)
+    return kind(array, types.intp), code
 
 
 @intrinsic
@@ -62,8 +105,10 @@ def store(typing: Any, array: Any, offset: Any, row: Any) -> Any:
     """Write `row` to `array` from element `offset` on."""
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        at = _address(context, builder, signature.args[0], arguments[0], arguments[1])
-        builder.store(arguments[2], at, align=signature.args[0].dtype.bitwidth // 8)
+        places = _places(context, builder, signature.args[0], arguments[0], arguments[1])
+        rows = [arguments[2]] if isinstance(row, Row) else _split(context, builder, row, arguments[2])
+        for at, part in zip(places, rows, strict=True):
+            builder.store(part, at, align=row.dtype.bitwidth // 8)
         return context.get_dummy_value()
 
     return types.void(array, types.intp, row), code
@@ -145,15 +190,89 @@ for _python, _name in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator
     _overloaded(_python, _name)
 
 
+def _dual_product(context: Any, builder: Any, left: Any, right: Any) -> tuple[Any, Any]:
+    (a, da), (b, db) = left, right
+    change = builder.fmul(a, db, flags=("contract",)) if da is None else builder.fmul(da, b, flags=("contract",))
+    if da is not None and db is not None:
+        change = builder.fadd(change, builder.fmul(a, db, flags=("contract",)), flags=("contract",))
+    return builder.fmul(a, b, flags=("contract",)), change
+
+
+def _dual_total(name: str) -> Any:
+    def calculate(context: Any, builder: Any, left: Any, right: Any) -> tuple[Any, Any]:
+        (a, da), (b, db) = left, right
+        if da is None:
+            change = builder.fneg(db) if name == "fsub" else db
+        else:
+            change = da if db is None else getattr(builder, name)(da, db, flags=("contract",))
+        return getattr(builder, name)(a, b, flags=("contract",)), change
+
+    return calculate
+
+
+def _dual_operation(rule: Any) -> Any:
+    """An intrinsic for two operands, one of them a dual row, the other a dual row, a row or a number."""
+
+    @intrinsic
+    def calculate(typing: Any, left: Any, right: Any) -> Any:
+        dual = left if isinstance(left, DualRow) else right
+
+        def pair(context: Any, builder: Any, kind: Any, value: Any) -> tuple[Any, Any]:
+            if isinstance(kind, DualRow):
+                return _split(context, builder, kind, value)
+            return _operand(context, builder, kind, value, Row(dual.dtype)), None
+
+        def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            kinds = zip(signature.args, arguments, strict=True)
+            operands = [pair(context, builder, kind, value) for kind, value in kinds]
+            return _joined(context, builder, dual, *rule(context, builder, *operands))
+
+        return dual(left, right), code
+
+    return calculate
+
+
+def _overloaded_for_duals(operator_: Any, rule: Any) -> None:
+    calculate = _dual_operation(rule)
+
+    def _of_duals(left, right):  # type: ignore[no-untyped-def]  # numba wants the same signature in both
+        if isinstance(left, DualRow) or isinstance(right, DualRow):
+            return lambda left, right: calculate(left, right)
+        return None
+
+    overload(operator_)(_of_duals)
+
+
+_overloaded_for_duals(operator.add, _dual_total("fadd"))
+_overloaded_for_duals(operator.sub, _dual_total("fsub"))
+_overloaded_for_duals(operator.mul, _dual_product)
+
+
 @intrinsic
 def filled(typing: Any, like: Any, value: Any) -> Any:
-    """A row of the type of an array, with one number in all lanes."""
-    row = Row(like.dtype)
+    """A row as an array has, with one number in all lanes; a dual row stays as it is."""
+    kind = _row_of(like)
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return _operand(context, builder, signature.args[1], arguments[1], row)
+        if isinstance(value, DualRow):
+            return arguments[1]
+        row = _operand(context, builder, signature.args[1], arguments[1], Row(kind.dtype))
+        if isinstance(kind, Row):
+            return row
+        return _joined(context, builder, kind, row, ir.Constant(row.type, None))
 
-    return row(like, value), code
+    return kind(like, value), code
+
+
+@intrinsic
+def dual(typing: Any, value: Any, change: Any) -> Any:
+    """A dual row from a number and its change, the same in all lanes."""
+    kind = DualRow(value)
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return _joined(context, builder, kind, *(_broadcast(builder, part) for part in arguments))
+
+    return kind(value, change), code
 
 
 @intrinsic
@@ -164,14 +283,19 @@ def chosen(typing: Any, count: Any, row: Any, other: Any) -> Any:
         word = ir.VectorType(ir.IntType(64), LANES)
         places = ir.Constant(word, list(range(LANES)))
         mask = builder.icmp_signed("<", places, _broadcast(builder, arguments[0]))
-        return builder.select(mask, arguments[1], arguments[2])
+        if isinstance(row, Row):
+            return builder.select(mask, arguments[1], arguments[2])
+        pairs = zip(*(_split(context, builder, row, part) for part in arguments[1:]), strict=True)
+        return _joined(context, builder, row, *(builder.select(mask, *pair) for pair in pairs))
 
     return row(types.int64, row, row), code
 
 
 @intrinsic
 def first(typing: Any, row: Any) -> Any:
-    """The number in the first lane."""
+    """The number in the first lane; of a dual row, the row itself."""
+    if isinstance(row, DualRow):
+        return row(row), lambda context, builder, signature, arguments: arguments[0]
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.extract_element(arguments[0], ir.Constant(ir.IntType(32), 0))
@@ -181,11 +305,19 @@ def first(typing: Any, row: Any) -> Any:
 
 @intrinsic
 def with_first(typing: Any, row: Any, value: Any) -> Any:
-    """The row with another number in its first lane."""
+    """The row with another number in its first lane; in a dual row that of another one, or a number without a change."""
+    lane = ir.Constant(ir.IntType(32), 0)
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        number = context.cast(builder, arguments[1], signature.args[1], row.dtype)
-        return builder.insert_element(arguments[0], number, ir.Constant(ir.IntType(32), 0))
+        if isinstance(value, DualRow):
+            numbers = [builder.extract_element(part, lane) for part in _split(context, builder, value, arguments[1])]
+        else:
+            number = context.cast(builder, arguments[1], signature.args[1], row.dtype)
+            numbers = [number, ir.Constant(number.type, 0.0)]
+        if isinstance(row, Row):
+            return builder.insert_element(arguments[0], numbers[0], lane)
+        parts = zip(_split(context, builder, row, arguments[0]), numbers, strict=True)
+        return _joined(context, builder, row, *(builder.insert_element(part, number, lane) for part, number in parts))
 
     return row(row, value), code
 
@@ -263,10 +395,12 @@ def take(array: Any, offset: int, count: int) -> Any:
 
 @intrinsic
 def total(typing: Any, row: Any) -> Any:
-    """Sum of the numbers of a row."""
+    """Sum of the numbers of a row; of a dual row, without the change."""
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         value, lanes = arguments[0], LANES
+        if isinstance(row, DualRow):
+            value, _ = _split(context, builder, row, value)
         while lanes > 1:  # halves: a tree of shuffles
             lanes //= 2
             mask = [ir.Constant(ir.IntType(32), k) for k in range(lanes)]

@@ -1,22 +1,8 @@
-"""Compiled training on frozen atoms: energies and fields of a batch, and their slopes by the weights, for torch's autograd.
-
-A loss l has slopes p_k = dl/de_k by the parts of the energy of a configuration, E = sum_k t_k e_k, and g_i = dl/dH_i by the
-fields H_i = -dE/ds_i.  By the weights w it has
-
-    dl/dw = sum_k p_k de_k/dw - sum_i g_i . d/ds_i dE/dw,
-
-and the last sum is a derivative along g: with D(t, s) = d(sum_k t_k e_k)/dw at the spins s and a step h,
-
-    dl/dw = D(p/2 - t/(2 h), s + h g) + D(p/2 + t/(2 h), s - h g) + O(h^2),
-
-so that a step of the training costs two passes with slopes by the weights beside the one that gives the fields.  The network
-is defined for free spin vectors: g need not be tangent.  What does not depend on spins is kept out of the difference.
-"""
+"""Compiled training on frozen atoms: energies and fields of a batch, which torch's autograd differentiates by the weights."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,26 +11,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from spinase.errors import ModelError
 from spinase.learning.frozen_engine import supports
 from spinase.learning.graph import Pairs
 from spinase.learning.network import MagneticHIPNN
-from spinase.learning.training_engine import Passes, TrainingGraph, Weights
+from spinase.learning.training_engine import Magnet, Passes, Space, TrainingGraph
+from spinase.learning.training_slopes import WeightSlopes
 from spinase.threads import default_threads, thread_map
 
 Array = NDArray[Any]
-_STEP = 0.03  # largest change of a spin
 _KEPT_GRAPHS = 2000
-
-
-@dataclass(frozen=True, eq=False)
-class _Magnet:
-    """One configuration: pairs and filters, species indices (N,), spins (N, 3), factors t (orders + 1,)."""
-
-    graph: TrainingGraph
-    tables: list[Array]
-    species: NDArray[np.int64]
-    spins: Array
-    factors: Array
 
 
 class CompiledTraining:
@@ -54,16 +30,14 @@ class CompiledTraining:
     ----------
     network : MagneticHIPNN
         With channels that the compiled loops have (:meth:`supports`), on the CPU.
-    step : float
-        Largest change of a spin in the differences of slopes.
     threads : int, optional
         Default: ``OMP_NUM_THREADS``, else all cores; the configurations of a batch are divided among them.
     """
 
-    def __init__(self, network: MagneticHIPNN, step: float = _STEP, threads: int | None = None) -> None:
-        self.network, self.step, self.threads = network, step, threads or default_threads()
+    def __init__(self, network: MagneticHIPNN, threads: int | None = None) -> None:
+        self.network, self.threads = network, threads or default_threads()
         self._graphs: OrderedDict[bytes, TrainingGraph] = OrderedDict()
-        self._spare: dict[int, list[Any]] = {}
+        self._spare: dict[int, list[Space]] = {}
 
     @staticmethod
     def supports(network: MagneticHIPNN) -> bool:
@@ -108,8 +82,8 @@ class CompiledTraining:
         ends = np.cumsum([graph.sites for graph in graphs])[:-1]
         arrays = (np.split(part.detach().numpy(), ends) for part in (species, spins))
         parts = zip(graphs, *arrays, factors.detach().numpy(), strict=True)
-        magnets = [_Magnet(graph, passes.tables(graph), kinds, own, row) for graph, kinds, own, row in parts]
-        found: tuple[Tensor, Tensor] = _Evaluate.apply(passes, magnets, (self.step, self.threads), *parameters)
+        magnets = [Magnet(*part) for part in parts]
+        found: tuple[Tensor, Tensor] = _Evaluate.apply(passes, magnets, self.threads, *parameters)
         return found
 
 
@@ -118,27 +92,28 @@ class _Evaluate(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, passes: Passes, magnets: list[_Magnet], how: tuple[float, int], *parameters: Tensor
+        ctx: Any, passes: Passes, magnets: list[Magnet], threads: int, *parameters: Tensor
     ) -> tuple[Tensor, Tensor]:
-        ctx.passes, ctx.magnets, ctx.how = passes, magnets, how
-
-        def run(one: _Magnet) -> tuple[NDArray[np.float64], Array]:
-            return passes.run(one.graph, one.tables, one.species, one.spins, one.factors)
-
-        with thread_map(min(how[1], len(magnets)) or 1) as each:
-            parts, fields = zip(*each(run, magnets), strict=True)
-        arrays = np.stack(parts), np.concatenate(fields)
-        sums, field = (torch.from_numpy(part.astype(passes.dtype, copy=False)) for part in arrays)
-        return sums, field
+        with thread_map(min(threads, len(magnets)) or 1) as each:
+            traces = each(passes.run, magnets)
+        ctx.passes, ctx.threads, ctx.traces = passes, threads, traces
+        if not any(ctx.needs_input_grad):
+            _leave(ctx)
+        arrays = np.stack([trace.parts for trace in traces]), np.concatenate([trace.fields for trace in traces])
+        parts, fields = (torch.from_numpy(array.astype(passes.dtype, copy=False)) for array in arrays)
+        return parts, fields
 
     @staticmethod
     @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, by_parts: Tensor, by_fields: Tensor) -> tuple[Tensor | None, ...]:
-        passes, magnets, (step, threads) = ctx.passes, ctx.magnets, ctx.how
-        ends = np.cumsum([one.graph.sites for one in magnets])[:-1]
-        given = zip(magnets, by_parts.numpy(), np.split(by_fields.numpy(), ends), strict=True)
-        with thread_map(min(threads, len(magnets)) or 1) as each:
-            found = each(lambda one: _slopes(passes, *one, step), list(given))
+        passes, traces = ctx.passes, ctx.traces
+        if not traces:
+            raise ModelError("compiled training gives slopes by the weights once: use compiled=False to have them again")
+        ends = np.cumsum([len(trace.fields) for trace in traces])[:-1]
+        each_slopes = zip(traces, by_parts.numpy(), np.split(by_fields.contiguous().numpy(), ends), strict=True)
+        with thread_map(min(ctx.threads, len(traces)) or 1) as each:
+            found = each(lambda given: WeightSlopes(passes, *given)(), list(each_slopes))
+        _leave(ctx)
         totals = found[0]
         for other in found[1:]:  # in order: the same numbers on any number of threads
             for name, values in other.items():
@@ -146,24 +121,11 @@ class _Evaluate(torch.autograd.Function):
         return None, None, None, *(torch.from_numpy(totals[name]) for name in passes.weights)
 
 
-def _slopes(passes: Passes, one: _Magnet, by_parts: Array, by_fields: Array, step: float) -> Weights:
-    """Slopes of the loss by the weights, from those by the parts and fields of one configuration."""
-    slopes = {name: np.zeros_like(values) for name, values in passes.weights.items()}
-    by_tables = [np.zeros_like(table) for table in one.tables]
-    largest = float(np.sqrt(np.max(np.sum(by_fields.astype(np.float64) ** 2, axis=1), initial=0.0)))
-    moves = [(0.0, by_parts)]
-    if largest != 0.0:
-        h = step / largest
-        moves = [(sign * h, 0.5 * by_parts - sign * 0.5 / h * one.factors) for sign in (1.0, -1.0)]
-    for move, factors in moves:
-        spins = (one.spins + move * by_fields).astype(passes.dtype)
-        passes.run(one.graph, one.tables, one.species, spins, factors.astype(passes.dtype), (slopes, by_tables))
-    passes.add_filters(one.graph, by_tables, slopes)
-    features = passes.weights["embedding.weight"][one.species].sum(axis=0)
-    slopes["readouts.0.weight"] += np.outer(by_parts, features)
-    for k in range(passes.config.layers + 1):
-        slopes[f"readouts.{k}.bias"] += by_parts * one.graph.sites
-    return slopes
+def _leave(ctx: Any) -> None:
+    """Let the next passes have the memory."""
+    for trace in ctx.traces:
+        ctx.passes.leave(trace)
+    ctx.traces = []
 
 
 __all__ = ["CompiledTraining"]

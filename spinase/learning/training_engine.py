@@ -1,13 +1,14 @@
-"""Energies, fields, and slopes by the weights of a network on frozen atoms: the passes of compiled training.
+"""Energies and fields of a network on frozen atoms, one configuration at a time: the first pass of compiled training.
 
-The sums of :mod:`spinase.learning.network` with all derivatives by hand: pairs in compiled loops, sites in products of
-matrices.  A pass is over one configuration, whose energy is a sum of its parts e_k with given factors t_k.
+The sums of :mod:`spinase.learning.network` with their derivatives by hand: pairs in compiled loops, sites in products of
+matrices.  The energy of a configuration is a sum of its parts e_k with given factors t_k.  What
+:mod:`spinase.learning.training_slopes` needs for slopes by the weights is kept.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from spinase.learning.engine_layers import silu
 from spinase.learning.graph import Pairs, quadrupoles
 from spinase.learning.network import NetworkConfig
 from spinase.learning.training_kernels import collect, collect_slopes
-from spinase.simd import LANES, aligned
+from spinase.simd import aligned
 
 Array = NDArray[Any]
 Weights = Mapping[str, Array]
@@ -55,31 +56,78 @@ class TrainingGraph:
 
 
 @dataclass(frozen=True, eq=False)
-class _Space:
-    """What a pass over so many sites works in, by layer where it is a list."""
+class Space:
+    """What the passes over so many sites work in: memory by layer, of numbers and of their changes with the spins."""
 
-    rooms: list[Room]
-    found: list[Array]
-    sent: list[Array]
-    by_found: Array
+    rooms: list[tuple[Room, Room]]
+    found: list[tuple[Array, Array]]
+    sent: list[tuple[Array, Array]]
+    by_found: list[tuple[Array, Array]]
     by_sent: Array
 
 
-@dataclass(frozen=True, eq=False)
-class _Kept:
-    """What the way back needs of a layer."""
+@dataclass(eq=False)
+class LayerTrace:
+    """What the first pass leaves of a layer.
+
+    Attributes
+    ----------
+    before : (N, F)
+        Features before the layer.
+    vectors : (3 N, C) or None
+        Spin vectors of the layer before.
+    factors, gates, mixed : (N, C), (N, C), (N, 3, C)
+        Of the spins, and of the vectors that are passed on, in what is sent.
+    inputs, values, bends : lists of (N, F)
+        What goes into an activation, features after it, and its slopes.
+    by_values, bent : lists of (N, F)
+        Slopes of the energy by what comes out of an activation, and by `inputs`.
+    by_numbers, by_vector : (N, C), (N, 3, C)
+        By what was sent.
+    by_vectors : (N, 3 C) or (0, 3)
+        By the spin vectors of this layer.
+    """
 
     before: Array
     vectors: Array | None
     factors: Array
     gates: Array | None
     mixed: Array | None
-    values: list[Array]
-    bends: Array
+    inputs: list[Array] = field(default_factory=list)
+    values: list[Array] = field(default_factory=list)
+    bends: list[Array] = field(default_factory=list)
+    by_values: list[Array] = field(default_factory=list)
+    bent: list[Array] = field(default_factory=list)
+    by_numbers: Array | None = None
+    by_vector: Array | None = None
+    by_vectors: Array | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Magnet:
+    """One configuration: pairs, species indices (N,), free spin vectors (N, 3), and factors t_k (orders + 1,)."""
+
+    graph: TrainingGraph
+    species: NDArray[np.int64]
+    spins: Array
+    factors: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """What the first pass finds, e_k summed over the sites (orders + 1,) and fields (N, 3), and leaves."""
+
+    magnet: Magnet
+    tables: list[Array]
+    layers: list[LayerTrace]
+    features: Array
+    space: Space
+    parts: NDArray[np.float64]
+    fields: Array
 
 
 class Passes:
-    """Passes at one set of weights.
+    """First passes at one set of weights.
 
     Parameters
     ----------
@@ -88,110 +136,87 @@ class Passes:
     weights : mapping of arrays
         By the names of the network's parameters.
     spare : dict, optional
-        Memory that passes leave to the next ones.
+        Memory that passes leave to the next ones, by the number of sites.
     """
 
-    def __init__(self, config: NetworkConfig, weights: Weights, spare: dict[int, list[Any]] | None = None) -> None:
+    def __init__(self, config: NetworkConfig, weights: Weights, spare: dict[int, list[Space]] | None = None) -> None:
         self.config, self.weights = config, weights
         self.dtype = weights["embedding.weight"].dtype
         channels = (*config.channels, 0, 0)[:3]
-        self._lanes: Lanes = ((0,) * channels[0], (0,) * channels[1], (0,) * channels[2])
+        self.lanes: Lanes = ((0,) * channels[0], (0,) * channels[1], (0,) * channels[2])
+        self.width = channels[0]
         self._wide = [whole(count) for count in channels]
-        self._kinds = (config.chirality, config.products)
-        self._spare: dict[int, list[_Space]] = {} if spare is None else spare
+        self.kinds = (config.chirality, config.products)
+        self._spare: dict[int, list[Space]] = {} if spare is None else spare
 
-    def tables(self, graph: TrainingGraph) -> list[Array]:
-        """Filters of every layer at every distance; a last row is zero."""
-        found = []
-        for k in range(self.config.layers):
-            table = np.zeros((len(graph.radial) + 1, sum(self._wide)), self.dtype)
-            for columns, name in self._filters(k):
-                table[:-1, columns] = graph.radial @ self.weights[name]
-            found.append(table)
-        return found
+    def run(self, magnet: Magnet) -> Trace:
+        """Energy and fields of a configuration."""
+        graph, spins, space = magnet.graph, magnet.spins, self._take(magnet.graph.sites)
+        tables = self._tables(graph)
+        features = self.weights["embedding.weight"][magnet.species]
+        read, layers, vectors = [self._read(0, features)], [], None
+        for k, (held, _) in enumerate(space.rooms):
+            (sent, _), (found, _) = space.sent[k], space.found[k]
+            kept = self._send(k, features, spins, vectors, sent)
+            collect(graph.pairs, tables[k], self.kinds, self.lanes, held, spins, sent, found)
+            features = self._onsite(k, kept, found[:-1])
+            vectors = held.sums[:, 0, self.width : 4 * self.width].reshape(-1, self.width)
+            read.append(self._read(k + 1, features))
+            layers.append(kept)
+        trace = Trace(magnet, tables, layers, features, space, np.sum(read, axis=0), np.zeros_like(spins))
+        self._back(trace)
+        return trace
 
-    def _filters(self, k: int) -> list[tuple[slice, str]]:
+    def leave(self, trace: Trace) -> None:
+        """Let other passes have the memory of this one."""
+        self._spare.setdefault(trace.magnet.graph.sites, []).append(trace.space)
+
+    def filters(self, k: int) -> list[tuple[slice, str]]:
         """Columns in the table, and names, of the filters of layer k."""
         starts = np.cumsum([0, *self._wide])
         places = [slice(starts[d], starts[d] + count) for d, count in enumerate(self.config.channels)]
         return [(columns, f"interactions.{k}.filters.{d}") for d, columns in enumerate(places)]
 
-    def add_filters(self, graph: TrainingGraph, by_tables: list[Array], into: Weights) -> None:
-        """Add slopes by the filters' weights, from those by the tables."""
-        for k, by_table in enumerate(by_tables):
-            for columns, name in self._filters(k):
-                into[name][...] += graph.radial.T @ by_table[:-1, columns]
-
-    def run(
-        self,
-        graph: TrainingGraph,
-        tables: list[Array],
-        species: NDArray[np.int64],
-        spins: Array,
-        factors: Array,
-        into: tuple[Weights, list[Array]] | None = None,
-    ) -> tuple[NDArray[np.float64], Array]:
-        """Sums over the sites of the parts e_k (orders + 1,), and -d(sum_k t_k e_k)/ds (N, 3).
-
-        Parameters
-        ----------
-        graph, tables
-            Pairs, and the filters there.
-        species : (N,) ndarray of int
-            Indices into the network's species.
-        spins : (N, 3) ndarray
-            Free spin vectors.
-        factors : (orders + 1,) ndarray
-            t_k.
-        into : (weights by name, tables), optional
-            d(sum_k t_k e_k) by the weights and by the tables is added; not by what reads the embedding out, and constants.
-        """
-        space = self._take(graph.sites)
-        features = self.weights["embedding.weight"][species]
-        read, layers, vectors = [self._read(0, features)], [], None
+    def _tables(self, graph: TrainingGraph) -> list[Array]:
+        """Filters of every layer at every distance; a last row is zero."""
+        found = []
         for k in range(self.config.layers):
-            kept = self._send(k, features, spins, vectors, space.sent[k])
-            room_k = space.rooms[k]
-            collect(graph.pairs, tables[k], self._kinds, self._lanes, room_k, spins, space.sent[k], space.found[k])
-            features = self._onsite(k, kept, space.found[k][:-1])
-            vectors = room_k.sums[:, 0, self._width : 4 * self._width].reshape(-1, self._width)
-            read.append(self._read(k + 1, features))
-            layers.append(kept)
-        field = self._back(graph, tables, species, spins, factors, layers, features, space, into)
-        self._spare.setdefault(graph.sites, []).append(space)
-        return np.sum(read, axis=0), field
+            table = np.zeros((len(graph.radial) + 1, sum(self._wide)), self.dtype)
+            for columns, name in self.filters(k):
+                table[:-1, columns] = graph.radial @ self.weights[name]
+            found.append(table)
+        return found
 
-    @property
-    def _width(self) -> int:
-        return self.config.channels[0]
-
-    def _take(self, sites: int) -> _Space:
+    def _take(self, sites: int) -> Space:
         """Room for so many sites: the system takes longer to come up with fresh memory than the sums take to fill it."""
         try:
             return self._spare[sites].pop()
         except (KeyError, IndexError):
             if len(self._spare) > _SPARE_SIZES:
                 self._spare.clear()
-        count, width = self.config.invariants(), row_width(self._width)
-        one = room(self._lanes, count, self.dtype)
+        count, width, layers = self.config.invariants(), row_width(self.width), range(self.config.layers)
+        one, other = (room(self.lanes, count, self.dtype) for _ in range(2))
 
         def rows(*shape: int) -> Array:
             array: Array = aligned(int(np.prod(shape)), self.dtype).reshape(shape)
             return array
 
-        layers = range(self.config.layers)
-        rooms = [one._replace(sums=rows(sites, HARMONICS, width)) for _ in layers]
-        found, sent = [rows(sites + 1, count) for _ in layers], [rows(sites, width) for _ in layers]
-        return _Space(rooms, found, sent, rows(sites + 1 + LANES // count, count), rows(sites, width))
+        def both(*shape: int) -> list[tuple[Array, Array]]:
+            return [(rows(*shape), rows(*shape)) for _ in layers]
+
+        sums = both(sites, HARMONICS, width)
+        rooms = [(one._replace(sums=part), other._replace(sums=change)) for part, change in sums]
+        found, by_found = both(sites + 1, count), both(sites + 1, count)
+        return Space(rooms, found, both(sites, width), by_found, rows(sites, width))
 
     def _read(self, k: int, features: Array) -> NDArray[np.float64]:
         bias = self.weights[f"readouts.{k}.bias"].astype(np.float64)
-        total: NDArray[np.float64] = features.sum(axis=0) @ self.weights[f"readouts.{k}.weight"].T + bias * len(features)
+        total: NDArray[np.float64] = self.weights[f"readouts.{k}.weight"] @ features.sum(axis=0) + bias * len(features)
         return total
 
-    def _send(self, k: int, features: Array, spins: Array, vectors: Array | None, sent: Array) -> _Kept:
+    def _send(self, k: int, features: Array, spins: Array, vectors: Array | None, sent: Array) -> LayerTrace:
         """What neighbours of layer k are sent, into `sent`."""
-        name, width, sites = f"interactions.{k}.", self._width, len(spins)
+        name, width, sites = f"interactions.{k}.", self.width, len(spins)
         factors = features @ self.weights[name + "send_spin.weight"].T
         vector = factors[:, None] * spins[:, :, None]
         gates = mixed = None
@@ -201,101 +226,83 @@ class Passes:
             vector += gates[:, None] * mixed
         sent[:, :width] = features @ self.weights[name + "send.weight"].T
         sent[:, width : 4 * width] = vector.reshape(sites, -1)
-        bends = np.empty((self.config.atom_layers + 1, sites, self.config.width), self.dtype)
-        return _Kept(features, vectors, factors, gates, mixed, [], bends)
+        return LayerTrace(features, vectors, factors, gates, mixed)
 
-    def _onsite(self, k: int, kept: _Kept, found: Array) -> Array:
-        """Features after layer k; those after each of its parts are kept."""
-        name, size = f"interactions.{k}.", kept.before.size
+    def _onsite(self, k: int, kept: LayerTrace, found: Array) -> Array:
+        """Features after layer k."""
+        name = f"interactions.{k}."
         given = found @ self.weights[name + "collect.weight"].T
         given += kept.before @ self.weights[name + "own.weight"].T
         given += self.weights[name + "own.bias"] + self.weights[name + "collect.bias"]
-        values, bends = np.empty_like(given), kept.bends.reshape(-1)
-        silu(given, values.reshape(-1), 0, bends, 0)
+        values = _activated(kept, given)
         for a in range(self.config.atom_layers):
             kept.values.append(values)
             given = values @ self.weights[f"{name}atoms.{a}.weight"].T
             given += self.weights[f"{name}atoms.{a}.bias"]
-            added = np.empty_like(given)
-            silu(given, added.reshape(-1), 0, bends, (a + 1) * size)
-            values = values + added
+            values = values + _activated(kept, given)
         return values
 
-    def _back(
-        self,
-        graph: TrainingGraph,
-        tables: list[Array],
-        species: NDArray[np.int64],
-        spins: Array,
-        factors: Array,
-        layers: list[_Kept],
-        features: Array,
-        space: _Space,
-        into: tuple[Weights, list[Array]] | None,
-    ) -> Array:
-        """-slopes by the spins; those by the weights are added."""
-        field, by_vectors, none = np.zeros_like(spins), spins[:0], np.zeros((0, 0), self.dtype)
-        given = np.empty_like(features)
-        given[:] = factors @ self.weights[f"readouts.{self.config.layers}.weight"]
-        for k in reversed(range(self.config.layers)):
-            before = np.empty_like(given)
-            before[:] = factors @ self.weights[f"readouts.{k}.weight"]
-            gradients, by_table = (None, none) if into is None else (into[0], into[1][k])
-            if gradients is not None:
-                gradients[f"readouts.{k + 1}.weight"][...] += np.outer(factors, features.sum(axis=0))
-            self._onsite_slopes(k, layers[k], space.found[k][:-1], given, before, space.by_found, gradients)
-            ways = (graph.pairs, tables[k], self._kinds, self._lanes, space.rooms[k], spins, space.sent[k])
-            collect_slopes(*ways, space.by_found, by_vectors, space.by_sent, by_table, field)
-            by_vectors = self._send_slopes(k, layers[k], spins, space.by_sent, before, field, gradients)
-            given, features = before, layers[k].before
-        if into is not None:
-            np.add.at(into[0]["embedding.weight"], species, given)
-        return field
+    def _back(self, trace: Trace) -> None:
+        """Slopes by the spins, added to the fields with a minus sign."""
+        magnet, space, fields = trace.magnet, trace.space, trace.fields
+        by_vectors, last = magnet.spins[:0], self.config.layers
+        given = self.read_slopes(last, magnet.factors, magnet.graph.sites)
+        for k in reversed(range(last)):
+            kept, before = trace.layers[k], self.read_slopes(k, magnet.factors, magnet.graph.sites)
+            (by_found, _), (held, _) = space.by_found[k], space.rooms[k]
+            self._onsite_slopes(k, kept, given, before, by_found)
+            kept.by_vectors = by_vectors
+            ways = (magnet.graph.pairs, trace.tables[k], self.kinds, self.lanes, held, magnet.spins, by_found)
+            collect_slopes(*ways, by_vectors, space.by_sent, fields)
+            by_vectors = self._send_slopes(k, kept, magnet.spins, before, space.by_sent, fields)
+            given = before
 
-    def _onsite_slopes(
-        self, k: int, kept: _Kept, found: Array, given: Array, before: Array, by_found: Array, into: Weights | None
-    ) -> None:
-        """Slopes by the invariants, and, added to `before`, those by the features before the layer; `given` is used up."""
+    def read_slopes(self, k: int, factors: Array, sites: int) -> Array:
+        """Slopes of sum_k t_k e_k by the features that readout k reads."""
+        return np.tile(factors @ self.weights[f"readouts.{k}.weight"], (sites, 1))
+
+    def _onsite_slopes(self, k: int, kept: LayerTrace, given: Array, before: Array, by_found: Array) -> None:
+        """Slopes by the invariants, and, added to `before`, those by the features before the layer."""
         name = f"interactions.{k}."
         for a in reversed(range(self.config.atom_layers)):
             bent = given * kept.bends[a + 1]
-            given += bent @ self.weights[f"{name}atoms.{a}.weight"]
-            if into is not None:
-                into[f"{name}atoms.{a}.weight"][...] += bent.T @ kept.values[a]
-                into[f"{name}atoms.{a}.bias"][...] += bent.sum(axis=0)
-        given *= kept.bends[0]
-        before += given @ self.weights[name + "own.weight"]
-        np.matmul(given, self.weights[name + "collect.weight"], out=by_found[: len(given)])
-        if into is not None:
-            into[name + "own.weight"][...] += given.T @ kept.before
-            into[name + "collect.weight"][...] += given.T @ found
-            for part in ("own.bias", "collect.bias"):
-                into[name + part][...] += given.sum(axis=0)
+            kept.by_values.insert(0, given)
+            kept.bent.insert(0, bent)
+            given = given + bent @ self.weights[f"{name}atoms.{a}.weight"]
+        bent = given * kept.bends[0]
+        kept.by_values.insert(0, given)
+        kept.bent.insert(0, bent)
+        before += bent @ self.weights[name + "own.weight"]
+        np.matmul(bent, self.weights[name + "collect.weight"], out=by_found[: len(bent)])
 
     def _send_slopes(
-        self, k: int, kept: _Kept, spins: Array, by_sent: Array, before: Array, field: Array, into: Weights | None
+        self, k: int, kept: LayerTrace, spins: Array, before: Array, by_sent: Array, fields: Array
     ) -> Array:
         """Slopes by the spin vectors of the layer before (N, 3 C); those by its features and by spins are added."""
-        name, width, sites = f"interactions.{k}.", self._width, len(spins)
-        by_numbers = by_sent[:, :width]
+        name, width, sites = f"interactions.{k}.", self.width, len(by_sent)
+        kept.by_numbers = np.ascontiguousarray(by_sent[:, :width])
         by_vector = np.ascontiguousarray(by_sent[:, width : 4 * width]).reshape(sites, 3, width)
-        field -= np.einsum("iac,ic->ia", by_vector, kept.factors)
+        kept.by_vector = by_vector
+        fields -= np.einsum("iac,ic->ia", by_vector, kept.factors)
+        if kept.gates is None or kept.mixed is None:
+            return by_sent[:0]
         by_factors = np.einsum("iac,ia->ic", by_vector, spins)
-        before += by_numbers @ self.weights[name + "send.weight"] + by_factors @ self.weights[name + "send_spin.weight"]
-        if into is not None:
-            into[name + "send.weight"][...] += by_numbers.T @ kept.before
-            into[name + "send_spin.weight"][...] += by_factors.T @ kept.before
-        if kept.vectors is None or kept.gates is None or kept.mixed is None:
-            return spins[:0]
         by_opened = np.einsum("iac,iac->ic", by_vector, kept.mixed) * (1 - kept.gates * kept.gates)
-        by_mixed = (by_vector * kept.gates[:, None]).reshape(-1, width)
+        before += kept.by_numbers @ self.weights[name + "send.weight"]
+        before += by_factors @ self.weights[name + "send_spin.weight"]
         before += by_opened @ self.weights[name + "gate.weight"]
-        if into is not None:
-            into[name + "gate.weight"][...] += by_opened.T @ kept.before
-            into[name + "gate.bias"][...] += by_opened.sum(axis=0)
-            into[name + "pass_on.weight"][...] += by_mixed.T @ kept.vectors
+        by_mixed = (by_vector * kept.gates[:, None]).reshape(-1, width)
         by_vectors: Array = (by_mixed @ self.weights[name + "pass_on.weight"]).reshape(sites, -1)
         return by_vectors
 
 
-__all__ = ["Passes", "TrainingGraph", "Weights"]
+def _activated(kept: LayerTrace, given: Array) -> Array:
+    """silu of what is given; that and the slopes are kept."""
+    values, bends = np.empty_like(given), np.empty_like(given)
+    silu(given, values.reshape(-1), 0, bends.reshape(-1), 0)
+    kept.inputs.append(given)
+    kept.bends.append(bends)
+    return values
+
+
+__all__ = ["LayerTrace", "Magnet", "Passes", "Space", "Trace", "TrainingGraph", "Weights"]

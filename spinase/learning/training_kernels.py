@@ -1,13 +1,15 @@
-"""Compiled loops of training on frozen atoms: those of the engine, and slopes by the filters of pairs.
+"""Compiled loops of training on frozen atoms: those of the engine, and their changes with the spins.
 
 A configuration is small enough to keep what the way back needs: ``held.sums`` has room for all sites here, and
-``held.slopes`` for a chunk.  Filters come from a row for each distance (no interpolation: fractions are zero).
+``held.slopes`` for a chunk.  Filters come from a row for each distance (no interpolation: fractions are zero).  Numbers and
+their changes are pairs of arrays, for which the engine's own invariants and slopes are compiled again (:mod:`spinase.simd`).
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
@@ -24,7 +26,7 @@ from spinase.learning.engine_kernels import (
     sum_neighbours,
     whole,
 )
-from spinase.simd import LANES, filled, fma, load, store
+from spinase.simd import LANES, dual, exp, filled, fma, load, store
 
 Array = NDArray[Any]
 Kinds = tuple[bool, bool]  # chiralities, products
@@ -54,16 +56,14 @@ def collect_slopes(
     lanes: Lanes,
     held: Room,
     spins: Array,
-    sent: Array,
     by_found: Array,
     by_vectors: Array,
     by_sent: Array,
-    by_table: Array,
     field: Array,
 ) -> None:
     """From slopes by the invariants, and by M (N, 3 C; or length 0), to those by what was sent, added up in `by_sent`.
 
-    -slopes by the own spins are added to `field`, and those by the filters to `by_table`, if it has a length.
+    -slopes by the own spins are added to `field`.
     """
     sites, channels, stride, slopes = len(spins), len(lanes[0]), held.sums.shape[2], held.slopes
     by_sent[:] = by_sent.dtype.type(0.0)
@@ -80,35 +80,113 @@ def collect_slopes(
             field[i, 0] -= turn[0]
             field[i, 1] -= turn[1]
             field[i, 2] -= turn[2]
-        if len(by_table):
-            _spread_and_weigh(begin, end, pairs, table, lanes, held, sent, by_sent, by_table)
-        else:
-            spread(begin, end, pairs, table, lanes, held, by_sent)
+        spread(begin, end, pairs, table, lanes, held, by_sent)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
-def _spread_and_weigh(
+def silu_changes(inputs: Array, changes: Array, slopes: Array, out: Array, curved: Array) -> None:
+    """Changes of silu(inputs) into `out`, and of its `slopes` into `curved`; all flat."""
+    vectors, one, two = len(inputs) // LANES * LANES, inputs.dtype.type(1.0), inputs.dtype.type(2.0)
+    for c in range(0, vectors, LANES):
+        x, change = load(inputs, c), load(changes, c)
+        gate = 1.0 / (1.0 + exp(0.0 - x))
+        store(out, c, load(slopes, c) * change)
+        store(curved, c, gate * (1.0 - gate) * (2.0 + x * (1.0 - gate * 2.0)) * change)
+    for c in range(vectors, len(inputs)):
+        gate_ = one / (one + np.exp(-inputs[c]))
+        out[c] = slopes[c] * changes[c]
+        curved[c] = gate_ * (one - gate_) * (two + inputs[c] * (one - two * gate_)) * changes[c]
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+def collect_changes(
+    pairs: Neighbours,
+    table: Array,
+    kinds: Kinds,
+    lanes: Lanes,
+    held: Room,
+    moved: Room,
+    spins: Array,
+    moves: Array,
+    sent: Array,
+    found: Array,
+    changes: Array,
+) -> None:
+    """Changes of the sums into ``moved.sums``, of the invariants into `changes`, with those of the spins and of `sent`."""
+    sites, stride = len(spins), held.sums.shape[2]
+    kept, sums, out = (held.kept, moved.kept), (held.sums, moved.sums), (found, changes)
+    for begin in range(0, sites, CHUNK):
+        end = min(sites, begin + CHUNK)
+        here = Room(moved.terms, moved.filters, moved.sums[begin:end], moved.slopes, moved.kept, moved.found)
+        sum_neighbours(begin, end, pairs, table, sent, lanes, here)
+        for i in range(begin, end):
+            x, y, z = dual(spins[i, 0], moves[i, 0]), dual(spins[i, 1], moves[i, 1]), dual(spins[i, 2], moves[i, 2])
+            spot = Spot(sums, i * HARMONICS * stride, stride, x, y, z)
+            invariants(spot, kinds[0], kinds[1], lanes, kept, out, i * found.shape[1])
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+def collect_slope_changes(
+    pairs: Neighbours,
+    table: Array,
+    kinds: Kinds,
+    lanes: Lanes,
+    held: Room,
+    moved: Room,
+    spins: tuple[Array, Array],
+    sent: tuple[Array, Array],
+    by_found: tuple[Array, Array],
+    by_vectors: tuple[Array, Array],
+    by_sent: Array,
+    by_table: Array,
+) -> None:
+    """Changes of the slopes by what was sent, added up in `by_sent`, and of those by the filters, added to `by_table`.
+
+    Pairs are numbers and their changes.
+    """
+    sites, channels, stride = len(spins[0]), len(lanes[0]), held.sums.shape[2]
+    kept, sums, slopes, width = (held.kept, moved.kept), (held.sums, moved.sums), (held.slopes, moved.slopes), 3 * channels
+    by_sent[:] = by_sent.dtype.type(0.0)
+    for begin in range(0, sites, CHUNK):
+        end = min(sites, begin + CHUNK)
+        for k in range(end - begin):
+            i = begin + k
+            x, y, z = dual(spins[0][i, 0], spins[1][i, 0]), dual(spins[0][i, 1], spins[1][i, 1]), dual(spins[0][i, 2], spins[1][i, 2])
+            spot, to = Spot(sums, i * HARMONICS * stride, stride, x, y, z), k * HARMONICS * stride
+            invariant_slopes(spot, kinds[0], kinds[1], lanes, kept, by_found, i * by_found[0].shape[1], slopes, to)
+            if len(by_vectors[0]):
+                for q in range(width):
+                    held.slopes[k, 0, channels + q] += by_vectors[0][i, q]
+                    moved.slopes[k, 0, channels + q] += by_vectors[1][i, q]
+        _spread_changes(begin, end, pairs, table, lanes, held, moved, sent, by_sent, by_table)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+def _spread_changes(
     begin: int,
     end: int,
     pairs: Neighbours,
     table: Array,
     lanes: Lanes,
     held: Room,
-    sent: Array,
+    moved: Room,
+    sent: tuple[Array, Array],
     by_sent: Array,
     by_table: Array,
 ) -> None:
-    """As :func:`spread`; also add slopes by the filters of every distance, in the columns of the table."""
-    part, filters, slopes, starts = held.terms, held.filters, held.slopes, pairs.starts
-    size_1, size_2, stride = 4 * len(lanes[1]), 4 * len(lanes[2]), sent.shape[1]
+    """As :func:`spread`, of the changes; also those of slopes by the filters at every distance."""
+    (rows, moved_rows), filters, starts = sent, held.filters, pairs.starts
+    size_1, size_2, stride = 4 * len(lanes[1]), 4 * len(lanes[2]), rows.shape[1]
     wide, wide_1 = whole(len(lanes[0])), whole(len(lanes[1]))
     for i in range(begin, end):
         own = (i - begin) * HARMONICS * stride
         for p in range(starts[i], starts[i + 1]):
             if size_2:
-                project(pairs.harmonics, p, 4, 9, slopes, own, size_2, part, size_1)
+                project(pairs.harmonics, p, 4, 9, held.slopes, own, size_2, held.terms, size_1)
+                project(pairs.harmonics, p, 4, 9, moved.slopes, own, size_2, moved.terms, size_1)
             if size_1:
-                project(pairs.harmonics, p, 1, 4, slopes, own, size_1, part, 0)
+                project(pairs.harmonics, p, 1, 4, held.slopes, own, size_1, held.terms, 0)
+                project(pairs.harmonics, p, 1, 4, moved.slopes, own, size_1, moved.terms, 0)
             pair_filters(pairs, p, table, filters)
             to, at = pairs.second[p] * stride, pairs.knots[p] * by_table.shape[1]
             for c in range(0, len(lanes[0]), LANES):
@@ -120,14 +198,18 @@ def _spread_and_weigh(
                     f2, g2 = load(filters, wide + wide_1 + c), load(by_table, at + wide + wide_1 + c)
                 for component in range(4):
                     q = component * len(lanes[0]) + c
-                    row, given = load(sent, to + q), load(slopes, own + q)
-                    out, g0 = fma(f0, given, load(by_sent, to + q)), fma(given, row, g0)
+                    row, change = load(rows, to + q), load(moved_rows, to + q)
+                    turn = load(moved.slopes, own + q)
+                    out = fma(f0, turn, load(by_sent, to + q))
+                    g0 = fma(turn, row, fma(load(held.slopes, own + q), change, g0))
                     if c < len(lanes[1]):
-                        given = load(part, component * len(lanes[1]) + c)
-                        out, g1 = fma(f1, given, out), fma(given, row, g1)
+                        place = component * len(lanes[1]) + c
+                        turn = load(moved.terms, place)
+                        out, g1 = fma(f1, turn, out), fma(turn, row, fma(load(held.terms, place), change, g1))
                     if c < len(lanes[2]):
-                        given = load(part, size_1 + component * len(lanes[2]) + c)
-                        out, g2 = fma(f2, given, out), fma(given, row, g2)
+                        place = size_1 + component * len(lanes[2]) + c
+                        turn = load(moved.terms, place)
+                        out, g2 = fma(f2, turn, out), fma(turn, row, fma(load(held.terms, place), change, g2))
                     store(by_sent, to + q, out)
                 store(by_table, at + c, g0)
                 if c < len(lanes[1]):

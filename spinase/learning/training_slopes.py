@@ -1,0 +1,200 @@
+"""Slopes of a loss by the weights of a network on frozen atoms: the second pass of compiled training.
+
+A loss l has slopes p_k = dl/de_k by the parts of the energy of a configuration, E = sum_k t_k e_k, and g_i = dl/dH_i by the
+fields H_i = -dE/ds_i.  By the weights w it has
+
+    dl/dw = sum_k p_k de_k/dw - sum_i g_i . d/ds_i dE/dw,
+
+the change of d(sum_k t_k e_k)/dw where the spins change by -g and the factors t by p.  The first pass has left everything
+that d(sum_k t_k e_k)/dw is made of; here the changes of all that are followed, forwards and backwards.  Names with a final
+_c are changes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spinase.learning.training_engine import LayerTrace, Passes, Trace, Weights
+from spinase.learning.training_kernels import collect_changes, collect_slope_changes, silu_changes
+
+Array = NDArray[np.floating]
+
+
+class _LayerChanges:
+    """Changes of what the first pass left of a layer."""
+
+    def __init__(self, before: Array, vectors: Array | None) -> None:
+        self.before, self.vectors = before, vectors
+        self.factors: Array = before
+        self.gates: Array | None = None
+        self.mixed: Array | None = None
+        self.values: list[Array] = []
+        self.bends: list[Array] = []
+
+
+class WeightSlopes:
+    """Slopes of a loss by the weights from those of one configuration.
+
+    Parameters
+    ----------
+    passes : Passes
+        Weights of the network.
+    trace : Trace
+        First pass over the configuration, whose memory no other pass has taken.
+    by_parts : (orders + 1,) ndarray
+        p.
+    by_fields : (N, 3) ndarray
+        g.
+    """
+
+    def __init__(self, passes: Passes, trace: Trace, by_parts: Array, by_fields: Array) -> None:
+        self._passes, self._trace, self._weights = passes, trace, passes.weights
+        self._spins, self._moves = trace.magnet.spins, -by_fields
+        self._factors, self._by_parts = trace.magnet.factors, by_parts
+        self._found: dict[str, Array] = {}
+
+    def __call__(self) -> Weights:
+        """By the names of the weights."""
+        features_c, layers = self._forward()
+        self._backward(features_c, layers)
+        return self._found
+
+    def _forward(self) -> tuple[list[Array], list[_LayerChanges]]:
+        """Changes of the features, before every layer and after the last one, and of what the layers left."""
+        passes, trace, space = self._passes, self._trace, self._trace.space
+        features_c, vectors_c, layers = [np.zeros_like(trace.layers[0].before)], None, []
+        for k, (held, moved) in enumerate(space.rooms):
+            change = _LayerChanges(features_c[-1], vectors_c)
+            (_, sent_c), (found, found_c) = space.sent[k], space.found[k]
+            self._send(k, trace.layers[k], change, sent_c)
+            ways = (trace.magnet.graph.pairs, trace.tables[k], passes.kinds, passes.lanes, held, moved)
+            collect_changes(*ways, self._spins, self._moves, sent_c, found, found_c)
+            features_c.append(self._onsite(k, trace.layers[k], change, found_c[:-1]))
+            vectors_c = moved.sums[:, 0, passes.width : 4 * passes.width].reshape(-1, passes.width)
+            layers.append(change)
+        return features_c, layers
+
+    def _send(self, k: int, kept: LayerTrace, change: _LayerChanges, sent_c: Array) -> None:
+        name, width, sites = f"interactions.{k}.", self._passes.width, len(sent_c)
+        change.factors = change.before @ self._weights[name + "send_spin.weight"].T
+        vector_c = change.factors[:, None] * self._spins[:, :, None] + kept.factors[:, None] * self._moves[:, :, None]
+        if kept.gates is not None and kept.mixed is not None and change.vectors is not None:
+            slopes = 1 - kept.gates * kept.gates
+            change.gates = slopes * (change.before @ self._weights[name + "gate.weight"].T)
+            change.mixed = (change.vectors @ self._weights[name + "pass_on.weight"].T).reshape(sites, 3, width)
+            vector_c += change.gates[:, None] * kept.mixed + kept.gates[:, None] * change.mixed
+        sent_c[:, :width] = change.before @ self._weights[name + "send.weight"].T
+        sent_c[:, width : 4 * width] = vector_c.reshape(sites, -1)
+
+    def _onsite(self, k: int, kept: LayerTrace, change: _LayerChanges, found_c: Array) -> Array:
+        name = f"interactions.{k}."
+        given_c = found_c @ self._weights[name + "collect.weight"].T
+        given_c += change.before @ self._weights[name + "own.weight"].T
+        values_c = _activated(kept, change, given_c)
+        for a in range(self._passes.config.atom_layers):
+            change.values.append(values_c)
+            given_c = values_c @ self._weights[f"{name}atoms.{a}.weight"].T
+            values_c = values_c + _activated(kept, change, given_c)
+        return values_c
+
+    def _backward(self, features_c: list[Array], layers: list[_LayerChanges]) -> None:
+        passes, trace, space, last = self._passes, self._trace, self._trace.space, self._passes.config.layers
+        self._readout(last, trace.features, features_c[-1])
+        given_c, by_vectors_c = passes.read_slopes(last, self._by_parts, len(self._spins)), self._spins[:0]
+        for k in reversed(range(last)):
+            kept, change, (held, moved) = trace.layers[k], layers[k], space.rooms[k]
+            self._readout(k, kept.before, features_c[k])
+            before_c = passes.read_slopes(k, self._by_parts, len(self._spins))
+            self._onsite_slopes(k, kept, change, given_c, before_c)
+            assert kept.by_vectors is not None
+            by_table = np.zeros_like(trace.tables[k])
+            ways = (trace.magnet.graph.pairs, trace.tables[k], passes.kinds, passes.lanes, held, moved)
+            pairs = ((self._spins, self._moves), space.sent[k], space.by_found[k], (kept.by_vectors, by_vectors_c))
+            collect_slope_changes(*ways, *pairs, space.by_sent, by_table)
+            for columns, name in passes.filters(k):
+                self._found[name] = trace.magnet.graph.radial.T @ by_table[:-1, columns]
+            by_vectors_c = self._send_slopes(k, kept, change, before_c)
+            given_c = before_c
+        by_embedding = np.zeros_like(self._weights["embedding.weight"])
+        np.add.at(by_embedding, trace.magnet.species, given_c)
+        self._found["embedding.weight"] = by_embedding
+
+    def _readout(self, k: int, features: Array, features_c: Array) -> None:
+        by_weight = np.outer(self._by_parts, features.sum(axis=0)) + np.outer(self._factors, features_c.sum(axis=0))
+        self._found[f"readouts.{k}.weight"] = by_weight
+        self._found[f"readouts.{k}.bias"] = self._by_parts * self._by_parts.dtype.type(len(features))
+
+    def _onsite_slopes(self, k: int, kept: LayerTrace, change: _LayerChanges, given_c: Array, before_c: Array) -> None:
+        """Slopes by the invariants into their place; those by the features before the layer are added to `before_c`."""
+        name = f"interactions.{k}."
+        for a in reversed(range(self._passes.config.atom_layers)):
+            bent_c = given_c * kept.bends[a + 1] + kept.by_values[a + 1] * change.bends[a + 1]
+            self._weigh(f"{name}atoms.{a}.weight", (kept.bent[a + 1], bent_c), (kept.values[a], change.values[a]))
+            self._found[f"{name}atoms.{a}.bias"] = bent_c.sum(axis=0)
+            given_c = given_c + bent_c @ self._weights[f"{name}atoms.{a}.weight"]
+        bent_c = given_c * kept.bends[0] + kept.by_values[0] * change.bends[0]
+        (found, found_c), (_, by_found_c) = self._trace.space.found[k], self._trace.space.by_found[k]
+        self._weigh(name + "own.weight", (kept.bent[0], bent_c), (kept.before, change.before))
+        self._weigh(name + "collect.weight", (kept.bent[0], bent_c), (found[:-1], found_c[:-1]))
+        for part in ("own.bias", "collect.bias"):
+            self._found[name + part] = bent_c.sum(axis=0)
+        before_c += bent_c @ self._weights[name + "own.weight"]
+        np.matmul(bent_c, self._weights[name + "collect.weight"], out=by_found_c[: len(bent_c)])
+
+    def _send_slopes(self, k: int, kept: LayerTrace, change: _LayerChanges, before_c: Array) -> Array:
+        """Slopes by the spin vectors of the layer before; those by its features are added to `before_c`."""
+        name, width, by_sent_c = f"interactions.{k}.", self._passes.width, self._trace.space.by_sent
+        assert kept.by_numbers is not None and kept.by_vector is not None
+        by_vector, by_numbers_c = kept.by_vector, by_sent_c[:, :width]
+        by_vector_c = np.ascontiguousarray(by_sent_c[:, width : 4 * width]).reshape(by_vector.shape)
+        by_factors = _over(by_vector, self._spins)
+        by_factors_c = _over(by_vector_c, self._spins) + _over(by_vector, self._moves)
+        before = (kept.before, change.before)
+        self._weigh(name + "send.weight", (kept.by_numbers, by_numbers_c), before)
+        self._weigh(name + "send_spin.weight", (by_factors, by_factors_c), before)
+        before_c += by_numbers_c @ self._weights[name + "send.weight"]
+        before_c += by_factors_c @ self._weights[name + "send_spin.weight"]
+        if kept.gates is None or kept.mixed is None or change.gates is None or change.mixed is None:
+            return self._spins[:0]
+        slopes, by_gates = 1 - kept.gates * kept.gates, _along(by_vector, kept.mixed)
+        by_opened_c = (_along(by_vector_c, kept.mixed) + _along(by_vector, change.mixed)) * slopes
+        by_opened_c -= 2 * by_gates * kept.gates * change.gates
+        self._weigh(name + "gate.weight", (by_gates * slopes, by_opened_c), before)
+        self._found[name + "gate.bias"] = by_opened_c.sum(axis=0)
+        before_c += by_opened_c @ self._weights[name + "gate.weight"]
+        by_mixed = (by_vector * kept.gates[:, None]).reshape(-1, width)
+        by_mixed_c = (by_vector_c * kept.gates[:, None] + by_vector * change.gates[:, None]).reshape(-1, width)
+        assert kept.vectors is not None and change.vectors is not None
+        self._weigh(name + "pass_on.weight", (by_mixed, by_mixed_c), (kept.vectors, change.vectors))
+        by_vectors_c: Array = (by_mixed_c @ self._weights[name + "pass_on.weight"]).reshape(len(by_vector), -1)
+        return by_vectors_c
+
+    def _weigh(self, name: str, given: tuple[Array, Array], inputs: tuple[Array, Array]) -> None:
+        """Change of given^T inputs."""
+        by_weight = given[1].T @ inputs[0]
+        by_weight += given[0].T @ inputs[1]
+        self._found[name] = by_weight
+
+
+def _activated(kept: LayerTrace, change: _LayerChanges, given_c: Array) -> Array:
+    """Changes of the next activation's values; those of its slopes are kept."""
+    at = len(change.bends)
+    values_c, bends_c = np.empty_like(given_c), np.empty_like(given_c)
+    ways = (kept.inputs[at], given_c, kept.bends[at], values_c, bends_c)
+    silu_changes(*(array.reshape(-1) for array in ways))
+    change.bends.append(bends_c)
+    return values_c
+
+
+def _over(by_vector: Array, spins: Array) -> Array:
+    found: Array = np.einsum("iac,ia->ic", by_vector, spins)
+    return found
+
+
+def _along(by_vector: Array, vectors: Array) -> Array:
+    found: Array = np.einsum("iac,iac->ic", by_vector, vectors)
+    return found
+
+
+__all__ = ["WeightSlopes"]
