@@ -83,7 +83,8 @@ class CompiledTraining:
         arrays = (np.split(part.detach().numpy(), ends) for part in (species, spins))
         parts = zip(graphs, *arrays, factors.detach().numpy(), strict=True)
         magnets = [Magnet(*part) for part in parts]
-        found: tuple[Tensor, Tensor] = _Evaluate.apply(passes, magnets, self.threads, *parameters)
+        how = self.threads, torch.is_grad_enabled()
+        found: tuple[Tensor, Tensor] = _Evaluate.apply(passes, magnets, how, *parameters)
         return found
 
 
@@ -92,12 +93,13 @@ class _Evaluate(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, passes: Passes, magnets: list[Magnet], threads: int, *parameters: Tensor
+        ctx: Any, passes: Passes, magnets: list[Magnet], how: tuple[int, bool], *parameters: Tensor
     ) -> tuple[Tensor, Tensor]:
+        threads, differentiable = how
         with thread_map(min(threads, len(magnets)) or 1) as each:
             traces = each(passes.run, magnets)
         ctx.passes, ctx.threads, ctx.traces = passes, threads, traces
-        if not any(ctx.needs_input_grad):
+        if not differentiable:
             _leave(ctx)
         arrays = np.stack([trace.parts for trace in traces]), np.concatenate([trace.fields for trace in traces])
         parts, fields = (torch.from_numpy(array.astype(passes.dtype, copy=False)) for array in arrays)

@@ -203,10 +203,10 @@ def spread(begin: int, end: int, pairs: Neighbours, table: Array, lanes: Lanes, 
     for i in range(begin, end):
         own = (i - begin) * HARMONICS * stride
         for p in range(starts[i], starts[i + 1]):
+            if size_1:  # first: what it writes too far is overwritten
+                project(pairs.harmonics, p, 1, 4, slopes, own, size_1, part, 0)
             if size_2:
                 project(pairs.harmonics, p, 4, 9, slopes, own, size_2, part, size_1)
-            if size_1:
-                project(pairs.harmonics, p, 1, 4, slopes, own, size_1, part, 0)
             pair_filters(pairs, p, table, filters)
             for component in range(4):
                 for c in range(0, len(lanes[0]), LANES):

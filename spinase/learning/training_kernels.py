@@ -181,12 +181,12 @@ def _spread_changes(
     for i in range(begin, end):
         own = (i - begin) * HARMONICS * stride
         for p in range(starts[i], starts[i + 1]):
+            if size_1:  # first: what it writes too far is overwritten
+                project(pairs.harmonics, p, 1, 4, held.slopes, own, size_1, held.terms, 0)
+                project(pairs.harmonics, p, 1, 4, moved.slopes, own, size_1, moved.terms, 0)
             if size_2:
                 project(pairs.harmonics, p, 4, 9, held.slopes, own, size_2, held.terms, size_1)
                 project(pairs.harmonics, p, 4, 9, moved.slopes, own, size_2, moved.terms, size_1)
-            if size_1:
-                project(pairs.harmonics, p, 1, 4, held.slopes, own, size_1, held.terms, 0)
-                project(pairs.harmonics, p, 1, 4, moved.slopes, own, size_1, moved.terms, 0)
             pair_filters(pairs, p, table, filters)
             to, at = pairs.second[p] * stride, pairs.knots[p] * by_table.shape[1]
             for c in range(0, len(lanes[0]), LANES):

@@ -18,6 +18,7 @@ SIZES = [
     {},
     {"layers": 3, "chirality": False},
     {"products": True},
+    {"products": True, "channels": (18, 17, 3)},
     {"pairs": 5},
     {"channels": (7,), "layers": 1, "atom_layers": 0},
 ]

@@ -118,7 +118,7 @@ def _train_member(task: Task, member: int) -> tuple[MagneticHIPNN, list[dict[str
     if task.start is not None:
         network.load_state_dict(task.start[member].state_dict())
     modules, info = assemble_for_training(*_losses(task, network))
-    optimizer = torch.optim.Adam(modules[0].parameters(), lr=recipe.learning_rate)
+    optimizer = torch.optim.Adam(modules[0].parameters(), lr=recipe.learning_rate, fused=True)
     parameters = SetupParams(
         device="cpu",
         stopping_key="loss",
@@ -160,7 +160,7 @@ def _losses(task: Task, network: MagneticHIPNN) -> tuple[Any, dict[str, Any]]:
         If the recipe weighs forces or energies that are not labelled.
     """
     recipe, arrays = task.recipe, task.data.arrays
-    magnet, scaled = magnet_graph(network, forces=recipe.force_weight > 0)
+    magnet, scaled = magnet_graph(network, recipe.force_weight > 0, recipe.compiled)
     total = loss.MSELoss.of_node(scaled)
     parts = {"field": total}
     electrons = recipe.electron_weight if network.config.orders else 0.0

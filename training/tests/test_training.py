@@ -157,6 +157,19 @@ def test_a_cut_training_ends_with_the_same_weights(labels: Path, tmp_path: Path,
         train_recipe(other, changed, path.parent, tmp_path / "cut", restart=True)
 
 
+def test_compiled_passes_train_as_torch_does(labels: Path, tmp_path: Path) -> None:
+    """The same losses to round-off after a few epochs."""
+    path = recipe(labels, epochs="4")
+    histories = []
+    for compiled in (True, False):
+        given, text = read_recipe(path, (f"compiled={str(compiled).lower()}",))
+        train_recipe(given, text, path.parent, tmp_path / str(compiled))
+        lines = (tmp_path / str(compiled) / "log.txt").read_text().splitlines()
+        histories.append([float(line.split()[5]) for line in lines])
+    assert histories[0][-1] < 0.9 * histories[0][0]
+    np.testing.assert_allclose(histories[0], histories[1], rtol=1e-3)
+
+
 def test_weights_count_quiet_configurations_as_much_as_loud_ones(labels: Path) -> None:
     parts, _ = read_labels(labels)
     data = prepare(parts, floor=1e-6)
