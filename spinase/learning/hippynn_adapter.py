@@ -121,7 +121,8 @@ class PaddedMagnet(nn.Module):
         training, own = self._training, own.detach()
         x = own.new_zeros(len(real)) if potentials is None else potentials[:, 0].to(own.dtype).detach()
         factors = polynomials(x, orders)
-        parts, field = training([training.graph(*box) for box in boxes], kinds, own, factors)
+        with torch.set_grad_enabled(self.training):
+            parts, field = training([training.graph(*box) for box in boxes], kinds, own, factors)
         energies, found = (parts * factors).sum(1, keepdim=True), _padded(_tangent(own, field), real)
         if potentials is None:
             return energies, found
