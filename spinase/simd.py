@@ -67,14 +67,15 @@ def _joined(context: Any, builder: Any, kind: Any, value: Any, change: Any) -> A
 
 def _places(context: Any, builder: Any, kind: Any, array: Any, offset: Any) -> list[Any]:
     """Addresses in an array, or in both of a pair."""
-    if not isinstance(kind, types.BaseTuple):
+    if not isinstance(kind, types.BaseTuple):  # type: ignore[attr-defined]
         return [_address(context, builder, kind, array, offset)]
     parts = enumerate(kind)
     return [_address(context, builder, part, builder.extract_value(array, k), offset) for k, part in parts]
 
 
 def _row_of(array: Any) -> Any:
-    return DualRow(array[0].dtype) if isinstance(array, types.BaseTuple) else Row(array.dtype)
+    pair = isinstance(array, types.BaseTuple)  # type: ignore[attr-defined]
+    return DualRow(array[0].dtype) if pair else Row(array.dtype)
 
 
 def _scalar(dtype: types.Float) -> ir.Type:

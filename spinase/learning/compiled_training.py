@@ -1,4 +1,4 @@
-"""Compiled training on frozen atoms: energies and fields of a batch, which torch's autograd differentiates by the weights."""
+"""Compiled training on frozen atoms: energies and fields of a batch, which torch differentiates by the weights."""
 
 from __future__ import annotations
 
@@ -55,7 +55,9 @@ class CompiledTraining:
                 self._graphs.popitem(last=False)
         return self._graphs[key]
 
-    def __call__(self, graphs: list[TrainingGraph], species: Tensor, spins: Tensor, factors: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(
+        self, graphs: list[TrainingGraph], species: Tensor, spins: Tensor, factors: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Parts of the energies of a batch, and fields.
 
         Parameters
@@ -84,7 +86,8 @@ class CompiledTraining:
         parts = zip(graphs, *arrays, factors.detach().numpy(), strict=True)
         magnets = [Magnet(*part) for part in parts]
         how = self.threads, torch.is_grad_enabled()
-        found: tuple[Tensor, Tensor] = _Evaluate.apply(passes, magnets, how, *parameters)
+        evaluate: Any = _Evaluate.apply
+        found: tuple[Tensor, Tensor] = evaluate(passes, magnets, how, *parameters)
         return found
 
 

@@ -25,14 +25,17 @@ _PAIRS, _SQUARE, _PULL, _TURN, KEPT_ROWS = 0, 5, 10, 13, 22  # places of what is
 
 
 class Spot(NamedTuple):
-    """A site's sums (9, row) from element `at` of `sums` on, rows `stride` apart, and its spin."""
+    """A site's sums (9, row) from element `at` of `sums` on, rows `stride` apart, and its spin.
 
-    sums: Array
+    Or `sums` and their changes as a pair of arrays, with a spin of dual rows: then so are all other arrays below.
+    """
+
+    sums: Any
     at: int
     stride: int
-    x: float
-    y: float
-    z: float
+    x: Any
+    y: Any
+    z: Any
 
 
 @register_jitable  # type: ignore[untyped-decorator]

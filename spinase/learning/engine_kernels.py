@@ -117,9 +117,13 @@ def room(lanes: Lanes, invariants: int, dtype: Any) -> Room:
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
 def pair_filters(pairs: Neighbours, p: int, table: Array, out: Array) -> None:
-    """Filters of a pair, between two knots."""
+    """Filters of a pair, between two knots or on one."""
     size, t = len(out), pairs.fractions[p]
     at = pairs.knots[p] * size
+    if t == 0:
+        for c in range(0, size, LANES):
+            store(out, c, load(table, at + c))
+        return
     for c in range(0, size, LANES):
         low = load(table, at + c)
         store(out, c, fma(t, load(table, at + size + c), fma(-t, low, low)))

@@ -171,7 +171,9 @@ class MagnetNode(AutoKw, MultiNode):
     _main_output = "field"
     _auto_module_class = PaddedMagnet
 
-    def __init__(self, name: str, parents: tuple[Any, ...], network: MagneticHIPNN, compiled: bool = True, **options: Any) -> None:
+    def __init__(
+        self, name: str, parents: tuple[Any, ...], network: MagneticHIPNN, compiled: bool = True, **options: Any
+    ) -> None:
         self.module_kwargs = {"network": network, "forces": self._forces, "compiled": compiled}
         if network.config.orders:
             self._input_names, self._output_names = (*self._input_names, "potentials"), (*self._output_names, "electrons")
@@ -207,7 +209,8 @@ def magnet_graph(network: MagneticHIPNN, forces: bool = False, compiled: bool = 
     """Nodes of a network with inputs ``species``, ``positions``, ``cells``, ``spins`` and ``weights``.
 
     Outputs: ``energy``, ``field`` (tangent), ``scaled_field``, and with `forces` also ``forces`` in the database; for a
-    network with electrons also the input ``potentials`` and the output ``electrons``.  `compiled`: as in :class:`PaddedMagnet`.
+    network with electrons also the input ``potentials`` and the output ``electrons``.  `compiled` is that of
+    :class:`PaddedMagnet`.
     """
     inputs: tuple[Any, ...] = (
         SpeciesNode(db_name="species"),

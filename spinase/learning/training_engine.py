@@ -181,9 +181,12 @@ class Passes:
         """Filters of every layer at every distance; a last row is zero."""
         found = []
         for k in range(self.config.layers):
-            table = np.zeros((len(graph.radial) + 1, sum(self._wide)), self.dtype)
+            weights = np.zeros((graph.radial.shape[1], sum(self._wide)), self.dtype)
             for columns, name in self.filters(k):
-                table[:-1, columns] = graph.radial @ self.weights[name]
+                weights[:, columns] = self.weights[name]
+            table = np.empty((len(graph.radial) + 1, sum(self._wide)), self.dtype)
+            table[-1] = 0.0
+            np.matmul(graph.radial, weights, out=table[:-1])
             found.append(table)
         return found
 
@@ -275,9 +278,7 @@ class Passes:
         before += bent @ self.weights[name + "own.weight"]
         np.matmul(bent, self.weights[name + "collect.weight"], out=by_found[: len(bent)])
 
-    def _send_slopes(
-        self, k: int, kept: LayerTrace, spins: Array, before: Array, by_sent: Array, fields: Array
-    ) -> Array:
+    def _send_slopes(self, k: int, kept: LayerTrace, spins: Array, before: Array, by_sent: Array, fields: Array) -> Array:
         """Slopes by the spin vectors of the layer before (N, 3 C); those by its features and by spins are added."""
         name, width, sites = f"interactions.{k}.", self.width, len(by_sent)
         kept.by_numbers = np.ascontiguousarray(by_sent[:, :width])

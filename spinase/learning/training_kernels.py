@@ -20,7 +20,6 @@ from spinase.learning.engine_kernels import (
     Lanes,
     Neighbours,
     Room,
-    pair_filters,
     project,
     spread,
     sum_neighbours,
@@ -151,7 +150,11 @@ def collect_slope_changes(
         end = min(sites, begin + CHUNK)
         for k in range(end - begin):
             i = begin + k
-            x, y, z = dual(spins[0][i, 0], spins[1][i, 0]), dual(spins[0][i, 1], spins[1][i, 1]), dual(spins[0][i, 2], spins[1][i, 2])
+            x, y, z = (
+                dual(spins[0][i, 0], spins[1][i, 0]),
+                dual(spins[0][i, 1], spins[1][i, 1]),
+                dual(spins[0][i, 2], spins[1][i, 2]),
+            )
             spot, to = Spot(sums, i * HARMONICS * stride, stride, x, y, z), k * HARMONICS * stride
             invariant_slopes(spot, kinds[0], kinds[1], lanes, kept, by_found, i * by_found[0].shape[1], slopes, to)
             if len(by_vectors[0]):
@@ -175,27 +178,23 @@ def _spread_changes(
     by_table: Array,
 ) -> None:
     """As :func:`spread`, of the changes; also those of slopes by the filters at every distance."""
-    (rows, moved_rows), filters, starts = sent, held.filters, pairs.starts
-    size_1, size_2, stride = 4 * len(lanes[1]), 4 * len(lanes[2]), rows.shape[1]
+    (rows, moved_rows), starts = sent, pairs.starts
+    size_1, stride = 4 * len(lanes[1]), rows.shape[1]
     wide, wide_1 = whole(len(lanes[0])), whole(len(lanes[1]))
     for i in range(begin, end):
         own = (i - begin) * HARMONICS * stride
         for p in range(starts[i], starts[i + 1]):
-            if size_1:  # first: what it writes too far is overwritten
-                project(pairs.harmonics, p, 1, 4, held.slopes, own, size_1, held.terms, 0)
-                project(pairs.harmonics, p, 1, 4, moved.slopes, own, size_1, moved.terms, 0)
-            if size_2:
-                project(pairs.harmonics, p, 4, 9, held.slopes, own, size_2, held.terms, size_1)
-                project(pairs.harmonics, p, 4, 9, moved.slopes, own, size_2, moved.terms, size_1)
-            pair_filters(pairs, p, table, filters)
-            to, at = pairs.second[p] * stride, pairs.knots[p] * by_table.shape[1]
+            _project(pairs.harmonics, p, lanes, held, own)
+            _project(pairs.harmonics, p, lanes, moved, own)
+            to, at = pairs.second[p] * stride, pairs.knots[p] * table.shape[1]
             for c in range(0, len(lanes[0]), LANES):
-                f0, g0 = load(filters, c), load(by_table, at + c)
-                f1 = g1 = f2 = g2 = filled(filters, 0.0)
+                at_1, at_2 = at + wide + c, at + wide + wide_1 + c
+                f0, g0 = load(table, at + c), load(by_table, at + c)
+                f1 = g1 = f2 = g2 = filled(table, 0.0)
                 if c < len(lanes[1]):
-                    f1, g1 = load(filters, wide + c), load(by_table, at + wide + c)
+                    f1, g1 = load(table, at_1), load(by_table, at_1)
                 if c < len(lanes[2]):
-                    f2, g2 = load(filters, wide + wide_1 + c), load(by_table, at + wide + wide_1 + c)
+                    f2, g2 = load(table, at_2), load(by_table, at_2)
                 for component in range(4):
                     q = component * len(lanes[0]) + c
                     row, change = load(rows, to + q), load(moved_rows, to + q)
@@ -213,6 +212,16 @@ def _spread_changes(
                     store(by_sent, to + q, out)
                 store(by_table, at + c, g0)
                 if c < len(lanes[1]):
-                    store(by_table, at + wide + c, g1)
+                    store(by_table, at_1, g1)
                 if c < len(lanes[2]):
-                    store(by_table, at + wide + wide_1 + c, g2)
+                    store(by_table, at_2, g2)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+def _project(harmonics: Array, p: int, lanes: Lanes, held: Room, own: int) -> None:
+    """Slopes of a site times the harmonics of a pair, into the room's terms."""
+    size_1, size_2 = 4 * len(lanes[1]), 4 * len(lanes[2])
+    if size_1:  # first: what it writes too far is overwritten
+        project(harmonics, p, 1, 4, held.slopes, own, size_1, held.terms, 0)
+    if size_2:
+        project(harmonics, p, 4, 9, held.slopes, own, size_2, held.terms, size_1)

@@ -112,8 +112,9 @@ class WeightSlopes:
             ways = (trace.magnet.graph.pairs, trace.tables[k], passes.kinds, passes.lanes, held, moved)
             pairs = ((self._spins, self._moves), space.sent[k], space.by_found[k], (kept.by_vectors, by_vectors_c))
             collect_slope_changes(*ways, *pairs, space.by_sent, by_table)
+            by_filters = trace.magnet.graph.radial.T @ by_table[:-1]
             for columns, name in passes.filters(k):
-                self._found[name] = trace.magnet.graph.radial.T @ by_table[:-1, columns]
+                self._found[name] = np.ascontiguousarray(by_filters[:, columns])
             by_vectors_c = self._send_slopes(k, kept, change, before_c)
             given_c = before_c
         by_embedding = np.zeros_like(self._weights["embedding.weight"])
@@ -145,7 +146,8 @@ class WeightSlopes:
     def _send_slopes(self, k: int, kept: LayerTrace, change: _LayerChanges, before_c: Array) -> Array:
         """Slopes by the spin vectors of the layer before; those by its features are added to `before_c`."""
         name, width, by_sent_c = f"interactions.{k}.", self._passes.width, self._trace.space.by_sent
-        assert kept.by_numbers is not None and kept.by_vector is not None
+        assert kept.by_numbers is not None
+        assert kept.by_vector is not None
         by_vector, by_numbers_c = kept.by_vector, by_sent_c[:, :width]
         by_vector_c = np.ascontiguousarray(by_sent_c[:, width : 4 * width]).reshape(by_vector.shape)
         by_factors = _over(by_vector, self._spins)
@@ -165,7 +167,8 @@ class WeightSlopes:
         before_c += by_opened_c @ self._weights[name + "gate.weight"]
         by_mixed = (by_vector * kept.gates[:, None]).reshape(-1, width)
         by_mixed_c = (by_vector_c * kept.gates[:, None] + by_vector * change.gates[:, None]).reshape(-1, width)
-        assert kept.vectors is not None and change.vectors is not None
+        assert kept.vectors is not None
+        assert change.vectors is not None
         self._weigh(name + "pass_on.weight", (by_mixed, by_mixed_c), (kept.vectors, change.vectors))
         by_vectors_c: Array = (by_mixed_c @ self._weights[name + "pass_on.weight"]).reshape(len(by_vector), -1)
         return by_vectors_c

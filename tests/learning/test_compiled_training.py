@@ -165,5 +165,6 @@ def test_slopes_of_the_polynomials() -> None:
     x = torch.linspace(-1.0, 1.0, 7, dtype=torch.float64, requires_grad=True)
     for orders in (0, 1, 5):
         values = polynomials(x, orders)
-        expected = [torch.autograd.grad(values[:, k].sum() + 0.0 * x.sum(), x, retain_graph=True)[0] for k in range(orders + 1)]
+        columns = [values[:, k].sum() + 0.0 * x.sum() for k in range(orders + 1)]
+        expected = [torch.autograd.grad(column, x, retain_graph=True)[0] for column in columns]
         torch.testing.assert_close(polynomial_slopes(x.detach(), orders), torch.stack(expected, dim=1))
