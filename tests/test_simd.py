@@ -1,4 +1,4 @@
-"""Short vectors: arithmetic, the exponential, and rows that are filled in part."""
+"""Short vectors: arithmetic, the exponential, rows that are filled in part, and rows with their changes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from numba import njit
 
 from spinase import simd
-from spinase.simd import LANES, first, load, put, store, take, total, with_first
+from spinase.simd import LANES, dual, filled, first, load, put, store, take, total, with_first
 
 
 @njit
@@ -26,6 +26,37 @@ def arithmetic(x, y, out):
 def in_part(x, out):
     put(out, 0, take(x, 0, 5) + 3.0, 9)
     return total(take(x, 0, 5)), first(with_first(load(x, 1), 7.0))
+
+
+@njit
+def polynomial(arrays, number, out):
+    x, none = load(arrays, 0), filled(arrays, 0.0)
+    shifted = with_first(load(arrays, 1), first(x) * 3.0)
+    put(out, 0, 2.0 - x * x * shifted + (shifted - 1.5) * filled(arrays, number) - none, LANES - 3)
+    return total(take(arrays, 0, 2))
+
+
+@njit
+def changed_polynomial(arrays, number, change, out):
+    return polynomial(arrays, dual(number, change), out)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_dual_rows_follow_changes(dtype: type) -> None:
+    """The same code for arrays and for pairs of them: values as before, and the slope along the changes."""
+    x, dx = np.random.default_rng(2).normal(size=(2, LANES + 1)).astype(dtype)
+    value, plain, change = np.zeros((3, LANES), dtype)
+    number, moved = dtype(0.7), dtype(-0.4)
+    polynomial(x, number, plain)
+    summed = changed_polynomial((x, dx), number, moved, (value, change))
+    assert summed == pytest.approx(float(x[0] + x[1]), rel=1e-6)
+    np.testing.assert_array_equal(value, plain)
+    shifted, d_shifted = x[1:].astype(float), dx[1:].astype(float)
+    shifted[0], d_shifted[0] = 3.0 * x[0], 3.0 * dx[0]
+    x, dx = x[:-1].astype(float), dx[:-1].astype(float)
+    slope = -2.0 * x * dx * shifted - x * x * d_shifted + d_shifted * number + (shifted - 1.5) * moved
+    np.testing.assert_allclose(change[:-3], slope[:-3], rtol=1e-5, atol=1e-5)
+    assert not change[-3:].any()
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -46,6 +46,8 @@ class TrainingGraph:
         distances = vectors.norm(dim=1)
         grain = _GRAIN * float(np.finfo(dtype).eps) * config.cutoff
         _, place, kinds = np.unique(np.round(distances.numpy() / grain), return_index=True, return_inverse=True)
+        order = np.argsort(place)  # as they come: neighbours in memory are used together
+        place, kinds = place[order], np.argsort(order)[kinds]
         units = vectors / distances[:, None]
         harmonics = torch.cat([torch.ones_like(units[:, :1]), units, quadrupoles(units)], dim=1).numpy().astype(dtype)
         second = pairs.rows.second.numpy().astype(np.int32)
@@ -184,8 +186,7 @@ class Passes:
             weights = np.zeros((graph.radial.shape[1], sum(self._wide)), self.dtype)
             for columns, name in self.filters(k):
                 weights[:, columns] = self.weights[name]
-            table = np.empty((len(graph.radial) + 1, sum(self._wide)), self.dtype)
-            table[-1] = 0.0
+            table = empty_table(len(graph.radial), weights.shape[1], self.dtype)
             np.matmul(graph.radial, weights, out=table[:-1])
             found.append(table)
         return found
@@ -295,6 +296,12 @@ class Passes:
         by_mixed = (by_vector * kept.gates[:, None]).reshape(-1, width)
         by_vectors: Array = (by_mixed @ self.weights[name + "pass_on.weight"]).reshape(sites, -1)
         return by_vectors
+
+
+def empty_table(distances: int, columns: int, dtype: Any) -> Array:
+    """A row of zeros for every distance and one more, on cache lines."""
+    table: Array = aligned((distances + 1) * columns, dtype).reshape(distances + 1, columns)
+    return table
 
 
 def _activated(kept: LayerTrace, given: Array) -> Array:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from spinase.learning.training_engine import LayerTrace, Passes, Trace, Weights
+from spinase.learning.training_engine import LayerTrace, Passes, Trace, Weights, empty_table
 from spinase.learning.training_kernels import collect_changes, collect_slope_changes, silu_changes
 
 Array = NDArray[np.floating]
@@ -108,7 +108,7 @@ class WeightSlopes:
             before_c = passes.read_slopes(k, self._by_parts, len(self._spins))
             self._onsite_slopes(k, kept, change, given_c, before_c)
             assert kept.by_vectors is not None
-            by_table = np.zeros_like(trace.tables[k])
+            by_table = empty_table(*trace.magnet.graph.radial.shape[:1], trace.tables[k].shape[1], passes.dtype)
             ways = (trace.magnet.graph.pairs, trace.tables[k], passes.kinds, passes.lanes, held, moved)
             pairs = ((self._spins, self._moves), space.sent[k], space.by_found[k], (kept.by_vectors, by_vectors_c))
             collect_slope_changes(*ways, *pairs, space.by_sent, by_table)

@@ -1,16 +1,17 @@
 """Learned magnets against the solvers that taught them: speed, cost against size, quenches, locality of the teacher.
 
 ``OMP_NUM_THREADS=1 python tests/benchmarks/learning.py [part ...]``; parts: dense, lattice, kpm, size, million, quench,
-local (default: all but dense and million).  The model is the shipped ``disordered-sd`` (in lattice: the two lattice models),
+local, training (default: all but dense and million).  The model is the shipped ``disordered-sd`` (in lattice: the two lattice models),
 the teacher is built from its card;
 a field of the model is energies and fields of frozen atoms in single precision.  Ratios are medians of interleaved runs in
 one process on one thread (``size``: also on two; start ``million`` with ``OMP_NUM_THREADS=2``), of wall time and of process
 CPU time, as machines are shared.  Baselines: the bare ``scipy.linalg.eigh`` of the teacher's matrix, our rational solver,
-our KPM at the model's torque error.
+our KPM at the model's torque error; in ``training``, torch's own double differentiation.
 """
 
 from __future__ import annotations
 
+import copy
 import sys
 import time
 import warnings
@@ -34,6 +35,7 @@ from spinase.electrons.selected_inversion import site_blocks
 from spinase.errors import AccuracyWarning
 from spinase.geometry import find_bonds
 from spinase.learning.frozen_engine import EngineGraph, FrozenEngine
+from spinase.learning.network import MagneticHIPNN
 from spinase.threads import default_threads
 
 LEARNED = HIPNNCalculator.shipped("disordered-sd")
@@ -286,10 +288,53 @@ def local(sites: int = 250, flips: int = 12) -> None:
         print(f"  kT = {kT:4.2f} t, rms tangent field {rms(before):.4f} t   {shown}")
 
 
+def training() -> None:
+    print("a step of the training in batches of the recipes: fields, slopes by the weights, Adam; one thread, single precision")
+    lattices = {"triangular-tetrahedral": "triangular", "square-double-exchange": "square"}
+    for name in ("disordered-sd", *lattices):
+        if name in lattices:
+            magnets = [SpinAtoms.lattice(lattices[name], (12, 12), units="reduced", rng=1)]
+        else:
+            magnets = [disordered(216, seed=seed) for seed in range(5)]
+        network = HIPNNCalculator.shipped(name).networks[0]
+        steps = {compiled: training_step(network, magnets, compiled) for compiled in (False, True)}
+        exact, found = (torch.cat([part.flatten() for part in steps[compiled]()]) for compiled in (False, True))
+        error, sites = float((found - exact).norm() / exact.norm()), sum(len(atoms) for atoms in magnets)
+        tasks: dict[str, Task] = {"torch": steps[False], "compiled": steps[True]}
+        base, fast = medians(tasks, {"torch": 15, "compiled": 60}).values()
+        print(f" {name}, {sites} sites, slopes differ by {error:.0e} of their norm")
+        show(f"torch, {1e6 * base[1] / sites:.0f} us of CPU a site", base, base)
+        show(f"compiled, {1e6 * fast[1] / sites:.0f} us of CPU a site", fast, base)
+
+
+def training_step(network: MagneticHIPNN, magnets: list[SpinAtoms], compiled: bool) -> Callable[[], list[torch.Tensor]]:
+    """A step of Adam, of length zero, on fields with noise; gives the slopes by the weights."""
+    from spinase.learning.hippynn_adapter import PaddedMagnet  # takes seconds, and no other part needs it
+
+    model = PaddedMagnet(copy.deepcopy(network).float(), compiled=compiled).train()
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.0, fused=True)
+    arrays = [np.stack([getattr(atoms, part) for atoms in magnets]) for part in ("numbers", "positions", "spins")]
+    numbers, positions, spins = (torch.from_numpy(array) for array in arrays)
+    cells = torch.tensor(np.array([atoms.cell.array * atoms.pbc[:, None] for atoms in magnets]))
+    batch = [numbers.long(), *(part.float() for part in (positions, cells, spins))]
+    if network.config.orders:
+        batch.append(torch.zeros(len(magnets), 1))
+    aim = model(*batch)[1].detach()
+    aim = aim + 0.2 * torch.randn(aim.shape, generator=torch.Generator().manual_seed(1))
+
+    def step() -> list[torch.Tensor]:
+        optimizer.zero_grad()
+        (model(*batch)[1] - aim).square().mean().backward()
+        optimizer.step()
+        return [torch.zeros_like(part) if part.grad is None else part.grad for part in model.parameters()]
+
+    return step
+
+
 def main() -> None:
     torch.set_num_threads(1)
     warnings.simplefilter("ignore", AccuracyWarning)  # of KPM, whose error is set against the model's here
-    parts = {part.__name__: part for part in (dense, lattice, kpm, size, million, quench, local)}
+    parts = {part.__name__: part for part in (dense, lattice, kpm, size, million, quench, local, training)}
     unknown = [name for name in sys.argv[1:] if name not in parts]
     if unknown:
         raise SystemExit(f"no part {unknown[0]!r}: choose from {', '.join(parts)}")
