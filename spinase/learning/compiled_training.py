@@ -20,7 +20,7 @@ from spinase.learning.training_slopes import WeightSlopes
 from spinase.threads import default_threads, thread_map
 
 Array = NDArray[Any]
-_KEPT_GRAPHS = 2000
+_KEPT_GRAPHS = 1000
 
 
 class CompiledTraining:
@@ -36,6 +36,8 @@ class CompiledTraining:
 
     def __init__(self, network: MagneticHIPNN, threads: int | None = None) -> None:
         self.network, self.threads = network, threads or default_threads()
+        self.dtype = np.float32 if network.embedding.weight.dtype == torch.float32 else np.float64
+        self._names, self._parameters = zip(*network.named_parameters(), strict=True)
         self._graphs: OrderedDict[bytes, TrainingGraph] = OrderedDict()
         self._spare: dict[int, list[Space]] = {}
 
@@ -46,11 +48,15 @@ class CompiledTraining:
         known = weight.device.type == "cpu" and weight.dtype in (torch.float32, torch.float64)
         return known and supports(network.config) and not network.config.pairs
 
+    def is_for(self, network: MagneticHIPNN) -> bool:
+        """Whether it was made for a network, as precise as that is now."""
+        single = network.embedding.weight.dtype == torch.float32
+        return network is self.network and single == (self.dtype == np.float32)
+
     def graph(self, key: bytes, pairs: Pairs) -> TrainingGraph:
         """Pairs of a geometry as the loops want them, remembered by a key."""
         if key not in self._graphs:
-            dtype = np.float32 if self.network.embedding.weight.dtype == torch.float32 else np.float64
-            self._graphs[key] = TrainingGraph(pairs, self.network.config, dtype)
+            self._graphs[key] = TrainingGraph(pairs, self.network.config, self.dtype)
             if len(self._graphs) > _KEPT_GRAPHS:
                 self._graphs.popitem(last=False)
         return self._graphs[key]
@@ -78,16 +84,16 @@ class CompiledTraining:
         fields : (N, 3) Tensor
             -dE/ds.
         """
-        names, parameters = zip(*self.network.named_parameters(), strict=True)
-        weights = {name: values.detach().numpy() for name, values in zip(names, parameters, strict=True)}
+        arrays = (values.detach().numpy() for values in self._parameters)
+        weights = dict(zip(self._names, arrays, strict=True))
         passes = Passes(self.network.config, weights, self._spare)
         ends = np.cumsum([graph.sites for graph in graphs])[:-1]
-        arrays = (np.split(part.detach().numpy(), ends) for part in (species, spins))
-        parts = zip(graphs, *arrays, factors.detach().numpy(), strict=True)
+        sites = (np.split(part.detach().numpy(), ends) for part in (species, spins))
+        parts = zip(graphs, *sites, factors.detach().numpy(), strict=True)
         magnets = [Magnet(*part) for part in parts]
         how = self.threads, torch.is_grad_enabled()
         evaluate: Any = _Evaluate.apply
-        found: tuple[Tensor, Tensor] = evaluate(passes, magnets, how, *parameters)
+        found: tuple[Tensor, Tensor] = evaluate(passes, magnets, how, *self._parameters)
         return found
 
 
@@ -102,6 +108,7 @@ class _Evaluate(torch.autograd.Function):
         with thread_map(min(threads, len(magnets)) or 1) as each:
             traces = each(passes.run, magnets)
         ctx.passes, ctx.threads, ctx.traces = passes, threads, traces
+        ctx.save_for_backward(*parameters)
         if not differentiable:
             _leave(ctx)
         arrays = np.stack([trace.parts for trace in traces]), np.concatenate([trace.fields for trace in traces])
@@ -111,13 +118,13 @@ class _Evaluate(torch.autograd.Function):
     @staticmethod
     @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, by_parts: Tensor, by_fields: Tensor) -> tuple[Tensor | None, ...]:
-        passes, traces = ctx.passes, ctx.traces
+        _, passes, traces = ctx.saved_tensors, ctx.passes, ctx.traces  # torch complains of weights that are others now
         if not traces:
             raise ModelError("compiled training gives slopes by the weights once: use compiled=False to have them again")
         ends = np.cumsum([len(trace.fields) for trace in traces])[:-1]
-        each_slopes = zip(traces, by_parts.numpy(), np.split(by_fields.contiguous().numpy(), ends), strict=True)
+        given = list(zip(traces, by_parts.numpy(), np.split(by_fields.contiguous().numpy(), ends), strict=True))
         with thread_map(min(ctx.threads, len(traces)) or 1) as each:
-            found = each(lambda given: WeightSlopes(passes, *given)(), list(each_slopes))
+            found = each(lambda one: WeightSlopes(passes, *one)(), given[::-1])  # the last one is still in the cache
         _leave(ctx)
         totals = found[0]
         for other in found[1:]:  # in order: the same numbers on any number of threads

@@ -116,7 +116,7 @@ class PaddedMagnet(nn.Module):
         orders = self.network.config.orders
         if potentials is None and orders:
             raise ModelError("this network needs electrons: give chemical potentials")
-        if self._training is None or self._training.network is not self.network:
+        if self._training is None or not self._training.is_for(self.network):
             self._training = CompiledTraining(self.network)
         training, own = self._training, own.detach()
         x = own.new_zeros(len(real)) if potentials is None else potentials[:, 0].to(own.dtype).detach()

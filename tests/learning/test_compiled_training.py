@@ -145,6 +145,25 @@ def test_it_says_that_slopes_come_once() -> None:
         energies.sum().backward()
 
 
+def test_weights_must_stay_until_the_slopes_are_there() -> None:
+    net = network()
+    energies, _ = adapter.PaddedMagnet(net).train()(*batch(net, [SpinAtoms.disordered(9, rng=1)]))
+    with torch.no_grad():
+        net.embedding.weight.mul_(2.0)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        energies.sum().backward()
+
+
+def test_another_precision_begins_anew() -> None:
+    net = network(torch.float32)
+    magnet = adapter.PaddedMagnet(net).train()
+    atoms = [SpinAtoms.disordered(9, rng=1)]
+    single = magnet(*batch(net, atoms))[1]
+    double = magnet.double()(*batch(net, atoms))[1]
+    assert (single.dtype, double.dtype) == (torch.float32, torch.float64)
+    close(single.double(), double, 1e-5)
+
+
 def test_without_slopes_nothing_is_kept() -> None:
     """Validation: the same memory again."""
     net = network()
