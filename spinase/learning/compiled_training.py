@@ -51,7 +51,8 @@ class CompiledTraining:
     def is_for(self, network: MagneticHIPNN) -> bool:
         """Whether it was made for a network, as precise as that is now."""
         single = network.embedding.weight.dtype == torch.float32
-        return network is self.network and single == (self.dtype == np.float32)
+        same = network is self.network and network.embedding.weight is self._parameters[0]
+        return same and single == (self.dtype == np.float32)
 
     def graph(self, key: bytes, pairs: Pairs) -> TrainingGraph:
         """Pairs of a geometry as the loops want them, remembered by a key."""
@@ -136,7 +137,7 @@ class _Evaluate(torch.autograd.Function):
 def _leave(ctx: Any) -> None:
     """Let the next passes have the memory."""
     for trace in ctx.traces:
-        ctx.passes.leave(trace)
+        ctx.passes.leave(trace.space)
     ctx.traces = []
 
 

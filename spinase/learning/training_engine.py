@@ -59,12 +59,12 @@ class TrainingGraph:
 
 @dataclass(frozen=True, eq=False)
 class Space:
-    """What the passes over so many sites work in: memory by layer, of numbers and of their changes with the spins."""
+    """What a pass over so many sites works in: by layer, sums (in rooms), invariants, what is sent, slopes by invariants."""
 
-    rooms: list[tuple[Room, Room]]
-    found: list[tuple[Array, Array]]
-    sent: list[tuple[Array, Array]]
-    by_found: list[tuple[Array, Array]]
+    rooms: list[Room]
+    found: list[Array]
+    sent: list[Array]
+    by_found: list[Array]
     by_sent: Array
 
 
@@ -153,12 +153,12 @@ class Passes:
 
     def run(self, magnet: Magnet) -> Trace:
         """Energy and fields of a configuration."""
-        graph, spins, space = magnet.graph, magnet.spins, self._take(magnet.graph.sites)
+        graph, spins, space = magnet.graph, magnet.spins, self.take(magnet.graph.sites)
         tables = self._tables(graph)
         features = self.weights["embedding.weight"][magnet.species]
         read, layers, vectors = [self._read(0, features)], [], None
-        for k, (held, _) in enumerate(space.rooms):
-            (sent, _), (found, _) = space.sent[k], space.found[k]
+        for k, held in enumerate(space.rooms):
+            sent, found = space.sent[k], space.found[k]
             kept = self._send(k, features, spins, vectors, sent)
             collect(graph.pairs, tables[k], self.kinds, self.lanes, held, spins, sent, found)
             features = self._onsite(k, kept, found[:-1])
@@ -169,9 +169,9 @@ class Passes:
         self._back(trace)
         return trace
 
-    def leave(self, trace: Trace) -> None:
+    def leave(self, space: Space) -> None:
         """Let other passes have the memory of this one."""
-        self._spare.setdefault(trace.magnet.graph.sites, []).append(trace.space)
+        self._spare.setdefault(len(space.by_sent), []).append(space)
 
     def filters(self, k: int) -> list[tuple[slice, str]]:
         """Columns in the table, and names, of the filters of layer k."""
@@ -191,7 +191,7 @@ class Passes:
             found.append(table)
         return found
 
-    def _take(self, sites: int) -> Space:
+    def take(self, sites: int) -> Space:
         """Room for so many sites: the system takes longer to come up with fresh memory than the sums take to fill it."""
         try:
             return self._spare[sites].pop()
@@ -199,19 +199,15 @@ class Passes:
             if len(self._spare) > _SPARE_SIZES:
                 self._spare.clear()
         count, width, layers = self.config.invariants(), row_width(self.width), range(self.config.layers)
-        one, other = (room(self.lanes, count, self.dtype) for _ in range(2))
+        one = room(self.lanes, count, self.dtype)
 
         def rows(*shape: int) -> Array:
             array: Array = aligned(int(np.prod(shape)), self.dtype).reshape(shape)
             return array
 
-        def both(*shape: int) -> list[tuple[Array, Array]]:
-            return [(rows(*shape), rows(*shape)) for _ in layers]
-
-        sums = both(sites, HARMONICS, width)
-        rooms = [(one._replace(sums=part), other._replace(sums=change)) for part, change in sums]
-        found, by_found = both(sites + 1, count), both(sites + 1, count)
-        return Space(rooms, found, both(sites, width), by_found, rows(sites, width))
+        rooms = [one._replace(sums=rows(sites, HARMONICS, width)) for _ in layers]
+        found, by_found = ([rows(sites + 1, count) for _ in layers] for _ in range(2))
+        return Space(rooms, found, [rows(sites, width) for _ in layers], by_found, rows(sites, width))
 
     def _read(self, k: int, features: Array) -> NDArray[np.float64]:
         bias = self.weights[f"readouts.{k}.bias"].astype(np.float64)
@@ -253,7 +249,7 @@ class Passes:
         given = self.read_slopes(last, magnet.factors, magnet.graph.sites)
         for k in reversed(range(last)):
             kept, before = trace.layers[k], self.read_slopes(k, magnet.factors, magnet.graph.sites)
-            (by_found, _), (held, _) = space.by_found[k], space.rooms[k]
+            by_found, held = space.by_found[k], space.rooms[k]
             self._onsite_slopes(k, kept, given, before, by_found)
             kept.by_vectors = by_vectors
             ways = (magnet.graph.pairs, trace.tables[k], self.kinds, self.lanes, held, magnet.spins, by_found)

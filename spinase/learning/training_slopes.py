@@ -50,6 +50,7 @@ class WeightSlopes:
 
     def __init__(self, passes: Passes, trace: Trace, by_parts: Array, by_fields: Array) -> None:
         self._passes, self._trace, self._weights = passes, trace, passes.weights
+        self._space, self._moved = trace.space, passes.take(len(by_fields))
         self._spins, self._moves = trace.magnet.spins, -by_fields
         self._factors, self._by_parts = trace.magnet.factors, by_parts
         self._found: dict[str, Array] = {}
@@ -58,20 +59,20 @@ class WeightSlopes:
         """By the names of the weights."""
         features_c, layers = self._forward()
         self._backward(features_c, layers)
+        self._passes.leave(self._moved)
         return self._found
 
     def _forward(self) -> tuple[list[Array], list[_LayerChanges]]:
         """Changes of the features, before every layer and after the last one, and of what the layers left."""
-        passes, trace, space = self._passes, self._trace, self._trace.space
+        passes, trace, space, moved = self._passes, self._trace, self._space, self._moved
         features_c, vectors_c, layers = [np.zeros_like(trace.layers[0].before)], None, []
-        for k, (held, moved) in enumerate(space.rooms):
+        for k, room_c in enumerate(moved.rooms):
             change = _LayerChanges(features_c[-1], vectors_c)
-            (_, sent_c), (found, found_c) = space.sent[k], space.found[k]
-            self._send(k, trace.layers[k], change, sent_c)
-            ways = (trace.magnet.graph.pairs, trace.tables[k], passes.kinds, passes.lanes, held, moved)
-            collect_changes(*ways, self._spins, self._moves, sent_c, found, found_c)
-            features_c.append(self._onsite(k, trace.layers[k], change, found_c[:-1]))
-            vectors_c = moved.sums[:, 0, passes.width : 4 * passes.width].reshape(-1, passes.width)
+            self._send(k, trace.layers[k], change, moved.sent[k])
+            ways = (trace.magnet.graph.pairs, trace.tables[k], passes.kinds, passes.lanes, space.rooms[k], room_c)
+            collect_changes(*ways, self._spins, self._moves, moved.sent[k], space.found[k], moved.found[k])
+            features_c.append(self._onsite(k, trace.layers[k], change, moved.found[k][:-1]))
+            vectors_c = room_c.sums[:, 0, passes.width : 4 * passes.width].reshape(-1, passes.width)
             layers.append(change)
         return features_c, layers
 
@@ -99,19 +100,21 @@ class WeightSlopes:
         return values_c
 
     def _backward(self, features_c: list[Array], layers: list[_LayerChanges]) -> None:
-        passes, trace, space, last = self._passes, self._trace, self._trace.space, self._passes.config.layers
+        passes, trace, space, moved = self._passes, self._trace, self._space, self._moved
+        last = passes.config.layers
         self._readout(last, trace.features, features_c[-1])
         given_c, by_vectors_c = passes.read_slopes(last, self._by_parts, len(self._spins)), self._spins[:0]
         for k in reversed(range(last)):
-            kept, change, (held, moved) = trace.layers[k], layers[k], space.rooms[k]
+            kept, change = trace.layers[k], layers[k]
             self._readout(k, kept.before, features_c[k])
             before_c = passes.read_slopes(k, self._by_parts, len(self._spins))
             self._onsite_slopes(k, kept, change, given_c, before_c)
             assert kept.by_vectors is not None
             by_table = empty_table(*trace.magnet.graph.radial.shape[:1], trace.tables[k].shape[1], passes.dtype)
-            ways = (trace.magnet.graph.pairs, trace.tables[k], passes.kinds, passes.lanes, held, moved)
-            pairs = ((self._spins, self._moves), space.sent[k], space.by_found[k], (kept.by_vectors, by_vectors_c))
-            collect_slope_changes(*ways, *pairs, space.by_sent, by_table)
+            ways = (trace.magnet.graph.pairs, trace.tables[k], passes.kinds, passes.lanes, space.rooms[k], moved.rooms[k])
+            given = ((space.sent[k], moved.sent[k]), (space.by_found[k], moved.by_found[k]))
+            pairs = ((self._spins, self._moves), *given, (kept.by_vectors, by_vectors_c))
+            collect_slope_changes(*ways, *pairs, moved.by_sent, by_table)
             by_filters = trace.magnet.graph.radial.T @ by_table[:-1]
             for columns, name in passes.filters(k):
                 self._found[name] = np.ascontiguousarray(by_filters[:, columns])
@@ -135,7 +138,7 @@ class WeightSlopes:
             self._found[f"{name}atoms.{a}.bias"] = bent_c.sum(axis=0)
             given_c = given_c + bent_c @ self._weights[f"{name}atoms.{a}.weight"]
         bent_c = given_c * kept.bends[0] + kept.by_values[0] * change.bends[0]
-        (found, found_c), (_, by_found_c) = self._trace.space.found[k], self._trace.space.by_found[k]
+        found, found_c, by_found_c = self._space.found[k], self._moved.found[k], self._moved.by_found[k]
         self._weigh(name + "own.weight", (kept.bent[0], bent_c), (kept.before, change.before))
         self._weigh(name + "collect.weight", (kept.bent[0], bent_c), (found[:-1], found_c[:-1]))
         for part in ("own.bias", "collect.bias"):
@@ -145,7 +148,7 @@ class WeightSlopes:
 
     def _send_slopes(self, k: int, kept: LayerTrace, change: _LayerChanges, before_c: Array) -> Array:
         """Slopes by the spin vectors of the layer before; those by its features are added to `before_c`."""
-        name, width, by_sent_c = f"interactions.{k}.", self._passes.width, self._trace.space.by_sent
+        name, width, by_sent_c = f"interactions.{k}.", self._passes.width, self._moved.by_sent
         assert kept.by_numbers is not None
         assert kept.by_vector is not None
         by_vector, by_numbers_c = kept.by_vector, by_sent_c[:, :width]
