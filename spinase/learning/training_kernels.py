@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numba import njit
+from numba.extending import register_jitable
 from numpy.typing import NDArray
 
 from spinase.learning.engine_invariants import Spot, invariant_slopes, invariants
@@ -22,14 +23,96 @@ from spinase.learning.engine_kernels import (
     Room,
     project,
     spread,
-    sum_neighbours,
     whole,
 )
-from spinase.simd import LANES, dual, exp, filled, fma, load, store
+from spinase.simd import LANES, dual, exp, filled, fma, load, put, store
 
 Array = NDArray[Any]
 Kinds = tuple[bool, bool]  # chiralities, products
 _FAST = {"contract", "reassoc", "nsz", "arcp"}
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+def _sum(begin: int, end: int, pairs: Neighbours, table: Array, sent: Array, lanes: Lanes, sums: Array) -> None:
+    """Sums (N, 9, row_width) of the sites begin..end: all of a few channels at once, which stay in registers."""
+    width, wide, wide_1 = len(lanes[0]), whole(len(lanes[0])), whole(len(lanes[1]))
+    for i in range(begin, end):
+        for c in range(0, width, LANES):
+            _sum_numbers(i, pairs, table, c, sent, width, sums)
+        for c in range(0, len(lanes[1]), LANES):
+            _sum_vectors(i, pairs, table, wide + c, sent, width, sums, len(lanes[1]), c)
+        for c in range(0, len(lanes[2]), LANES):
+            _sum_quadrupoles(i, pairs, table, wide + wide_1 + c, sent, width, sums, len(lanes[2]), c)
+
+
+@register_jitable  # type: ignore[untyped-decorator]
+def _sum_numbers(i: int, pairs: Neighbours, table: Array, c: int, sent: Array, width: int, sums: Array) -> None:
+    """Degree 0."""
+    n = x = y = z = filled(sums, 0.0)
+    for p in range(pairs.starts[i], pairs.starts[i + 1]):
+        row, at = load(table, pairs.knots[p] * table.shape[1] + c), pairs.second[p] * sent.shape[1] + c
+        n, x = fma(row, load(sent, at), n), fma(row, load(sent, at + width), x)
+        y, z = fma(row, load(sent, at + 2 * width), y), fma(row, load(sent, at + 3 * width), z)
+    to = i * HARMONICS * sums.shape[2] + c
+    put(sums, to, n, width - c)
+    put(sums, to + width, x, width - c)
+    put(sums, to + 2 * width, y, width - c)
+    put(sums, to + 3 * width, z, width - c)
+
+
+@register_jitable  # type: ignore[untyped-decorator]
+def _sum_vectors(
+    i: int, pairs: Neighbours, table: Array, place: int, sent: Array, width: int, sums: Array, channels: int, c: int
+) -> None:
+    """Degree 1."""
+    none = filled(sums, 0.0)
+    n = x = y = z = (none, none, none)
+    for p in range(pairs.starts[i], pairs.starts[i + 1]):
+        row, at = load(table, pairs.knots[p] * table.shape[1] + place), pairs.second[p] * sent.shape[1] + c
+        of = (pairs.harmonics[p, 1], pairs.harmonics[p, 2], pairs.harmonics[p, 3])
+        n, x = _add_vector(of, row * load(sent, at), n), _add_vector(of, row * load(sent, at + width), x)
+        y = _add_vector(of, row * load(sent, at + 2 * width), y)
+        z = _add_vector(of, row * load(sent, at + 3 * width), z)
+    stride, count = sums.shape[2], channels - c
+    to = (i * HARMONICS + 1) * stride + c
+    for m in range(3):
+        put(sums, to + m * stride, n[m], count)
+        put(sums, to + m * stride + channels, x[m], count)
+        put(sums, to + m * stride + 2 * channels, y[m], count)
+        put(sums, to + m * stride + 3 * channels, z[m], count)
+
+
+@register_jitable  # type: ignore[untyped-decorator]
+def _sum_quadrupoles(
+    i: int, pairs: Neighbours, table: Array, place: int, sent: Array, width: int, sums: Array, channels: int, c: int
+) -> None:
+    """Degree 2."""
+    none, h = filled(sums, 0.0), pairs.harmonics
+    n = x = y = z = (none, none, none, none, none)
+    for p in range(pairs.starts[i], pairs.starts[i + 1]):
+        row, at = load(table, pairs.knots[p] * table.shape[1] + place), pairs.second[p] * sent.shape[1] + c
+        of = (h[p, 4], h[p, 5], h[p, 6], h[p, 7], h[p, 8])
+        n, x = _add_quadrupole(of, row * load(sent, at), n), _add_quadrupole(of, row * load(sent, at + width), x)
+        y = _add_quadrupole(of, row * load(sent, at + 2 * width), y)
+        z = _add_quadrupole(of, row * load(sent, at + 3 * width), z)
+    stride, count = sums.shape[2], channels - c
+    to = (i * HARMONICS + 4) * stride + c
+    for m in range(5):
+        put(sums, to + m * stride, n[m], count)
+        put(sums, to + m * stride + channels, x[m], count)
+        put(sums, to + m * stride + 2 * channels, y[m], count)
+        put(sums, to + m * stride + 3 * channels, z[m], count)
+
+
+@register_jitable  # type: ignore[untyped-decorator]
+def _add_vector(of: Any, row: Any, to: Any) -> Any:
+    return fma(of[0], row, to[0]), fma(of[1], row, to[1]), fma(of[2], row, to[2])
+
+
+@register_jitable  # type: ignore[untyped-decorator]
+def _add_quadrupole(of: Any, row: Any, to: Any) -> Any:
+    lower = fma(of[0], row, to[0]), fma(of[1], row, to[1]), fma(of[2], row, to[2])
+    return lower[0], lower[1], lower[2], fma(of[3], row, to[3]), fma(of[4], row, to[4])
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
@@ -40,8 +123,7 @@ def collect(
     sites, stride = len(spins), held.sums.shape[2]
     for begin in range(0, sites, CHUNK):
         end = min(sites, begin + CHUNK)
-        here = Room(held.terms, held.filters, held.sums[begin:end], held.slopes, held.kept, held.found)
-        sum_neighbours(begin, end, pairs, table, sent, lanes, here)
+        _sum(begin, end, pairs, table, sent, lanes, held.sums)
         for i in range(begin, end):
             spot = Spot(held.sums, i * HARMONICS * stride, stride, spins[i, 0], spins[i, 1], spins[i, 2])
             invariants(spot, kinds[0], kinds[1], lanes, held.kept, found, i * found.shape[1])
@@ -116,8 +198,7 @@ def collect_changes(
     kept, sums, out = (held.kept, moved.kept), (held.sums, moved.sums), (found, changes)
     for begin in range(0, sites, CHUNK):
         end = min(sites, begin + CHUNK)
-        here = Room(moved.terms, moved.filters, moved.sums[begin:end], moved.slopes, moved.kept, moved.found)
-        sum_neighbours(begin, end, pairs, table, sent, lanes, here)
+        _sum(begin, end, pairs, table, sent, lanes, moved.sums)
         for i in range(begin, end):
             x, y, z = dual(spins[i, 0], moves[i, 0]), dual(spins[i, 1], moves[i, 1]), dual(spins[i, 2], moves[i, 2])
             spot = Spot(sums, i * HARMONICS * stride, stride, x, y, z)

@@ -289,7 +289,9 @@ def local(sites: int = 250, flips: int = 12) -> None:
 
 
 def training() -> None:
-    print("a step of the training in batches of the recipes: fields, slopes by the weights, Adam; one thread, single precision")
+    print(
+        "a step of the training in batches of the recipes: fields, slopes by the weights, Adam; one thread, single precision"
+    )
     lattices = {"triangular-tetrahedral": "triangular", "square-double-exchange": "square"}
     for name in ("disordered-sd", *lattices):
         if name in lattices:
