@@ -59,13 +59,21 @@ class TrainingGraph:
 
 @dataclass(frozen=True, eq=False)
 class Space:
-    """What a pass over so many sites works in: by layer, sums (in rooms), invariants, what is sent, slopes by invariants."""
+    """What a pass over so many sites works in: by layer, sums (in rooms), invariants, what is sent, slopes by invariants, tables."""
 
     rooms: list[Room]
     found: list[Array]
     sent: list[Array]
     by_found: list[Array]
+    tables: list[Array]
     by_sent: Array
+
+    def table(self, k: int, distances: int, columns: int) -> Array:
+        """Room for a row for every distance, in layer k; with anything in it."""
+        size = distances * columns
+        if len(self.tables[k]) < size:
+            self.tables[k] = aligned(size + size // 4, self.by_sent.dtype)
+        return self.tables[k][:size].reshape(distances, columns)
 
 
 @dataclass(eq=False)
@@ -154,7 +162,7 @@ class Passes:
     def run(self, magnet: Magnet) -> Trace:
         """Energy and fields of a configuration."""
         graph, spins, space = magnet.graph, magnet.spins, self.take(magnet.graph.sites)
-        tables = self._tables(graph)
+        tables = self._tables(graph, space)
         features = self.weights["embedding.weight"][magnet.species]
         read, layers, vectors = [self._read(0, features)], [], None
         for k, held in enumerate(space.rooms):
@@ -179,16 +187,14 @@ class Passes:
         places = [slice(starts[d], starts[d] + count) for d, count in enumerate(self.config.channels)]
         return [(columns, f"interactions.{k}.filters.{d}") for d, columns in enumerate(places)]
 
-    def _tables(self, graph: TrainingGraph) -> list[Array]:
-        """Filters of every layer at every distance; a last row is zero."""
+    def _tables(self, graph: TrainingGraph, space: Space) -> list[Array]:
+        """Filters of every layer at every distance."""
         found = []
         for k in range(self.config.layers):
             weights = np.zeros((graph.radial.shape[1], sum(self._wide)), self.dtype)
             for columns, name in self.filters(k):
                 weights[:, columns] = self.weights[name]
-            table = empty_table(len(graph.radial), weights.shape[1], self.dtype)
-            np.matmul(graph.radial, weights, out=table[:-1])
-            found.append(table)
+            found.append(np.matmul(graph.radial, weights, out=space.table(k, len(graph.radial), weights.shape[1])))
         return found
 
     def take(self, sites: int) -> Space:
@@ -207,7 +213,9 @@ class Passes:
 
         rooms = [one._replace(sums=rows(sites, HARMONICS, width)) for _ in layers]
         found, by_found = ([rows(sites + 1, count) for _ in layers] for _ in range(2))
-        return Space(rooms, found, [rows(sites, width) for _ in layers], by_found, rows(sites, width))
+        return Space(
+            rooms, found, [rows(sites, width) for _ in layers], by_found, [rows(0) for _ in layers], rows(sites, width)
+        )
 
     def _read(self, k: int, features: Array) -> NDArray[np.float64]:
         bias = self.weights[f"readouts.{k}.bias"].astype(np.float64)
@@ -292,12 +300,6 @@ class Passes:
         by_mixed = (by_vector * kept.gates[:, None]).reshape(-1, width)
         by_vectors: Array = (by_mixed @ self.weights[name + "pass_on.weight"]).reshape(sites, -1)
         return by_vectors
-
-
-def empty_table(distances: int, columns: int, dtype: Any) -> Array:
-    """A row of zeros for every distance and one more, on cache lines."""
-    table: Array = aligned((distances + 1) * columns, dtype).reshape(distances + 1, columns)
-    return table
 
 
 def _activated(kept: LayerTrace, given: Array) -> Array:

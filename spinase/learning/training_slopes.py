@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from spinase.learning.training_engine import LayerTrace, Passes, Trace, Weights, empty_table
+from spinase.learning.training_engine import LayerTrace, Passes, Trace, Weights
 from spinase.learning.training_kernels import collect_changes, collect_slope_changes, silu_changes
 
 Array = NDArray[np.floating]
@@ -110,12 +110,13 @@ class WeightSlopes:
             before_c = passes.read_slopes(k, self._by_parts, len(self._spins))
             self._onsite_slopes(k, kept, change, given_c, before_c)
             assert kept.by_vectors is not None
-            by_table = empty_table(*trace.magnet.graph.radial.shape[:1], trace.tables[k].shape[1], passes.dtype)
+            by_table = moved.table(k, *trace.tables[k].shape)
+            by_table[:] = 0.0
             ways = (trace.magnet.graph.pairs, trace.tables[k], passes.kinds, passes.lanes, space.rooms[k], moved.rooms[k])
             given = ((space.sent[k], moved.sent[k]), (space.by_found[k], moved.by_found[k]))
             pairs = ((self._spins, self._moves), *given, (kept.by_vectors, by_vectors_c))
             collect_slope_changes(*ways, *pairs, moved.by_sent, by_table)
-            by_filters = trace.magnet.graph.radial.T @ by_table[:-1]
+            by_filters = trace.magnet.graph.radial.T @ by_table
             for columns, name in passes.filters(k):
                 self._found[name] = np.ascontiguousarray(by_filters[:, columns])
             by_vectors_c = self._send_slopes(k, kept, change, before_c)
