@@ -313,7 +313,7 @@ def training_step(network: MagneticHIPNN, magnets: list[SpinAtoms], compiled: bo
     """A step of Adam, of length zero, on fields with noise; gives the slopes by the weights."""
     from spinase.learning.hippynn_adapter import PaddedMagnet  # takes seconds, and no other part needs it
 
-    model = PaddedMagnet(copy.deepcopy(network).float(), compiled=compiled).train()
+    model = PaddedMagnet(copy.deepcopy(network).float().requires_grad_(), compiled=compiled).train()
     optimizer = torch.optim.Adam(model.parameters(), lr=0.0, fused=True)
     arrays = [np.stack([getattr(atoms, part) for atoms in magnets]) for part in ("numbers", "positions", "spins")]
     numbers, positions, spins = (torch.from_numpy(array) for array in arrays)
