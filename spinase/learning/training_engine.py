@@ -59,7 +59,7 @@ class TrainingGraph:
 
 @dataclass(frozen=True, eq=False)
 class Space:
-    """What a pass over so many sites works in by layer: sums (in rooms), invariants, slopes by them, what is sent, filters."""
+    """What a pass works in, by layer: sums (in rooms), invariants and slopes by them, what is sent, filters."""
 
     rooms: list[Room]
     found: list[Array]
