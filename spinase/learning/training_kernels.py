@@ -61,6 +61,15 @@ def _sum_numbers(i: int, pairs: Neighbours, table: Array, c: int, sent: Array, w
 
 
 @register_jitable  # type: ignore[untyped-decorator]
+def _write(sums: Array, to: int, channels: int, c: int, parts: Any) -> None:
+    """Sums of one degree from element `to` on: harmonics of each of the four components."""
+    for q in range(4):
+        part = parts[q]
+        for m in range(len(part)):
+            put(sums, to + m * sums.shape[2] + q * channels, part[m], channels - c)
+
+
+@register_jitable  # type: ignore[untyped-decorator]
 def _sum_vectors(
     i: int, pairs: Neighbours, table: Array, place: int, sent: Array, width: int, sums: Array, channels: int, c: int
 ) -> None:
@@ -73,13 +82,7 @@ def _sum_vectors(
         n, x = _add_vector(of, row * load(sent, at), n), _add_vector(of, row * load(sent, at + width), x)
         y = _add_vector(of, row * load(sent, at + 2 * width), y)
         z = _add_vector(of, row * load(sent, at + 3 * width), z)
-    stride, count = sums.shape[2], channels - c
-    to = (i * HARMONICS + 1) * stride + c
-    for m in range(3):
-        put(sums, to + m * stride, n[m], count)
-        put(sums, to + m * stride + channels, x[m], count)
-        put(sums, to + m * stride + 2 * channels, y[m], count)
-        put(sums, to + m * stride + 3 * channels, z[m], count)
+    _write(sums, (i * HARMONICS + 1) * sums.shape[2] + c, channels, c, (n, x, y, z))
 
 
 @register_jitable  # type: ignore[untyped-decorator]
@@ -95,13 +98,7 @@ def _sum_quadrupoles(
         n, x = _add_quadrupole(of, row * load(sent, at), n), _add_quadrupole(of, row * load(sent, at + width), x)
         y = _add_quadrupole(of, row * load(sent, at + 2 * width), y)
         z = _add_quadrupole(of, row * load(sent, at + 3 * width), z)
-    stride, count = sums.shape[2], channels - c
-    to = (i * HARMONICS + 4) * stride + c
-    for m in range(5):
-        put(sums, to + m * stride, n[m], count)
-        put(sums, to + m * stride + channels, x[m], count)
-        put(sums, to + m * stride + 2 * channels, y[m], count)
-        put(sums, to + m * stride + 3 * channels, z[m], count)
+    _write(sums, (i * HARMONICS + 4) * sums.shape[2] + c, channels, c, (n, x, y, z))
 
 
 @register_jitable  # type: ignore[untyped-decorator]
