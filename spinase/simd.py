@@ -305,6 +305,16 @@ def first(typing: Any, row: Any) -> Any:
 
 
 @intrinsic
+def lane(typing: Any, row: Any, place: Any) -> Any:
+    """The number in one lane."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.extract_element(arguments[0], context.cast(builder, arguments[1], types.intp, types.int32))
+
+    return row.dtype(row, types.intp), code
+
+
+@intrinsic
 def with_first(typing: Any, row: Any, value: Any) -> Any:
     """The row with another number in its first lane; in a dual row that of another one, or a number without a change."""
     lane = ir.Constant(ir.IntType(32), 0)

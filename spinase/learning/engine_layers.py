@@ -8,6 +8,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from spinase.learning.engine_dense import multiply, product
 from spinase.learning.engine_invariants import Spot, invariant_slopes, invariants
 from spinase.learning.engine_kernels import (
     CHUNK,
@@ -17,9 +18,8 @@ from spinase.learning.engine_kernels import (
     Neighbours,
     Room,
     Sender,
-    spread,
-    sum_neighbours,
 )
+from spinase.learning.engine_sums import spread, sum_neighbours
 from spinase.simd import LANES, exp, load, store
 
 Array = NDArray[Any]
@@ -75,14 +75,15 @@ def _onsite(
         spot = Spot(sums, k * HARMONICS * stride, stride, s[0], s[1], s[2])
         invariants(spot, kinds[0], kinds[1], lanes, kept, found, k * found.shape[1])
     sites, width = features.shape
-    given = np.dot(found[:n], layer.collect)
-    given += np.dot(features[begin:end], layer.own)
-    given += layer.bias
-    values, flat, added = out[begin:end], bends.reshape(-1), np.empty_like(given)
+    values, flat = out[begin:end], bends.reshape(-1)
+    given, added = np.empty_like(values), np.empty_like(values)
+    given[:] = layer.bias
+    multiply(found[:n], layer.collect, given, True)
+    multiply(features[begin:end], layer.own, given, True)
     silu(given, values.reshape(-1), 0, flat, begin * width)
     for a in range(len(layer.atoms)):
-        np.dot(values, layer.atoms[a], given)
-        given += layer.atom_biases[a]
+        given[:] = layer.atom_biases[a]
+        multiply(values, layer.atoms[a], given, True)
         silu(given, added.reshape(-1), 0, flat, ((a + 1) * sites + begin) * width)
         values += added
 
@@ -92,10 +93,10 @@ def _onsite_slopes(begin: int, end: int, layer: Layer, bends: Array, given: Arra
     """Slopes by the invariants into `found`, by the features before the layer added to `before`; `given` is used up."""
     slope = given[begin:end].copy()
     for a in range(len(layer.atoms) - 1, -1, -1):
-        slope += np.dot(slope * bends[a + 1, begin:end], layer.atoms_t[a])
+        multiply(slope * bends[a + 1, begin:end], layer.atoms_t[a], slope, True)
     slope *= bends[0, begin:end]
-    before[begin:end] += np.dot(slope, layer.own_t)
-    found[: end - begin] = np.dot(slope, layer.collect_t)
+    multiply(slope, layer.own_t, before[begin:end], True)
+    multiply(slope, layer.collect_t, found[: end - begin], False)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
@@ -108,6 +109,7 @@ def _back_to_neighbours(
     lanes: Lanes,
     spins: Array,
     held: Room,
+    skip: int,
     by_vectors: Array,
     by_sent: Array,
     field: Array,
@@ -125,7 +127,7 @@ def _back_to_neighbours(
         field[i, 0] -= by_spin[0]
         field[i, 1] -= by_spin[1]
         field[i, 2] -= by_spin[2]
-    spread(begin, end, pairs, layer.table, lanes, held, by_sent)
+    spread(begin, end, pairs, layer.table, lanes, slopes, skip, pairs.local, by_sent)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
@@ -148,7 +150,7 @@ def forward(
     channels, sums = len(lanes[0]), held.sums
     for first in range(begin, end, CHUNK):
         last = min(end, first + CHUNK)
-        sum_neighbours(first, last, pairs, layer.table, sent, lanes, held)
+        sum_neighbours(first, last, pairs, layer.table, sent, lanes, held.sums, first)
         _onsite(first, last, layer, kinds, lanes, spins, held, features, bends, out)
         for i in range(first, last):
             for q in range(3 * channels):
@@ -170,22 +172,23 @@ def backward(
     bends: Array,
     out: Array,
     given: Array,
+    skip: int,
     by_vectors: Array,
     before: Array,
     by_sent: Array,
     field: Array,
 ) -> None:
-    """From slopes by the features after a layer, and by its M, to those by what it was sent.
+    """From slopes by the features after a layer, and by its M (length 0 in the last one), to those by what it was sent.
 
-    The last layer has no `by_vectors` (length 0): it is done forwards first, while its sums are at hand.
+    With an `out` (N, F) the layer is done forwards first, while its sums are at hand; `skip` 1 leaves out slopes by numbers.
     """
     for first in range(begin, end, CHUNK):
         last = min(end, first + CHUNK)
-        sum_neighbours(first, last, pairs, layer.table, sent, lanes, held)
-        if not len(by_vectors):
+        sum_neighbours(first, last, pairs, layer.table, sent, lanes, held.sums, first)
+        if len(out):
             _onsite(first, last, layer, kinds, lanes, spins, held, features, bends, out)
         _onsite_slopes(first, last, layer, bends, given, held.found, before)
-        _back_to_neighbours(first, last, pairs, layer, kinds, lanes, spins, held, by_vectors, by_sent, field)
+        _back_to_neighbours(first, last, pairs, layer, kinds, lanes, spins, held, skip, by_vectors, by_sent, field)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
@@ -202,8 +205,8 @@ def send(
 ) -> None:
     """What neighbours are sent (N, 4 C); `vectors` (N, 3 C) of the layer before, or of length 0."""
     channels = len(lanes[0])
-    numbers = np.dot(features[begin:end], sender.number)
-    factors = np.dot(features[begin:end], sender.spin)
+    numbers = product(features[begin:end], sender.number)
+    factors = product(features[begin:end], sender.spin)
     for i in range(begin, end):
         for c in range(channels):
             sent[i, c] = numbers[i - begin, c]
@@ -211,10 +214,10 @@ def send(
                 sent[i, (1 + a) * channels + c] = factors[i - begin, c] * spins[i, a]
     if not len(vectors):
         return
-    opened = np.dot(features[begin:end], sender.gate)
+    opened = product(features[begin:end], sender.gate)
     opened += sender.gate_bias
     _tanh(opened)
-    mixed = np.dot(vectors[begin:end].reshape(-1, channels), sender.passed)
+    mixed = product(vectors[begin:end].reshape(-1, channels), sender.passed)
     for i in range(begin, end):
         for c in range(channels):
             gate = opened[i - begin, c]
@@ -240,7 +243,7 @@ def send_slopes(
 ) -> None:
     """Slopes by what was sent, to those by features (added to `before`) and `vectors`, and -slopes by spins to `field`."""
     channels = len(lanes[0])
-    factors = np.dot(features[begin:end], sender.spin)
+    factors = product(features[begin:end], sender.spin)
     by_factors = np.zeros_like(factors)
     for i in range(begin, end):
         for a in range(3):
@@ -252,9 +255,9 @@ def send_slopes(
             field[i, a] -= total
     if not len(vectors):
         return
-    before[begin:end] += np.dot(by_factors, sender.spin_t)
-    before[begin:end] += np.dot(np.ascontiguousarray(by_sent[begin:end, :channels]), sender.number_t)
-    mixed = np.dot(vectors[begin:end].reshape(-1, channels), sender.passed)
+    multiply(by_factors, sender.spin_t, before[begin:end], True)
+    multiply(np.ascontiguousarray(by_sent[begin:end, :channels]), sender.number_t, before[begin:end], True)
+    mixed = product(vectors[begin:end].reshape(-1, channels), sender.passed)
     by_opened, one = np.zeros_like(factors), factors.dtype.type(1.0)
     for i in range(begin, end):
         for a in range(3):
@@ -263,8 +266,8 @@ def send_slopes(
                 slope = by_sent[i, (1 + a) * channels + c]
                 by_opened[i - begin, c] += slope * mixed[row, c] * (one - gates[i, c] * gates[i, c])
                 mixed[row, c] = slope * gates[i, c]
-    before[begin:end] += np.dot(by_opened, sender.gate_t)
-    by_vectors[begin:end] = np.dot(mixed, sender.passed_t).reshape(end - begin, -1)
+    multiply(by_opened, sender.gate_t, before[begin:end], True)
+    multiply(mixed, sender.passed_t, by_vectors[begin:end].reshape(-1, channels), False)
 
 
 @njit(cache=True, nogil=True)

@@ -20,9 +20,10 @@ from torch import Tensor, nn
 
 from spinase.errors import ModelError
 from spinase.geometry import Bonds
+from spinase.learning.engine_dense import matrix
 from spinase.learning.engine_kernels import Lanes, Layer, Neighbours, Room, Sender, room, row_width
 from spinase.learning.engine_layers import add_stretch, backward, forward, send, send_slopes
-from spinase.learning.graph import quadrupoles
+from spinase.learning.graph import quadrupoles, shells
 from spinase.learning.network import Interaction, MagneticHIPNN, Mix, NetworkConfig
 from spinase.learning.pair_law import PairLaw
 from spinase.simd import LANES, aligned
@@ -31,6 +32,7 @@ from spinase.threads import default_threads, thread_map
 Array = NDArray[Any]
 _KNOTS = 4096
 _STRIP = 2048  # sites
+_SHELLS = 256  # with so many distances at most, filters have a row for each of them
 
 
 def supports(config: NetworkConfig) -> bool:
@@ -84,8 +86,15 @@ class EngineGraph:
         second = second[order]
         local, self.strips = _strips(starts, second)
         vectors = np.concatenate([bonds.vectors, -bonds.vectors])[order]
-        self.pairs = Neighbours(starts, second, local, *_places(vectors, config, np.dtype(dtype)))
         self.distances = np.linalg.norm(vectors, axis=1)
+        place, kinds = shells(self.distances, config.cutoff, dtype)
+        self.shells = self.distances[place] if len(place) <= _SHELLS else None
+        knots, fractions = _knots(self.distances, config, np.dtype(dtype))
+        if self.shells is not None:
+            knots, fractions = kinds, np.zeros_like(fractions)
+        harmonics = _harmonics(vectors / self.distances[:, None], np.dtype(dtype))
+        self.pairs = Neighbours(starts, second, local, knots, fractions, harmonics)
+        self.layers: dict[FrozenEngine, list[Layer]] = {}
         self.couplings: dict[PairLaw, tuple[NDArray[np.int64], Array, Any]] = {}
         self._free: dict[tuple[Any, ...], list[Array]] = {}
         self.rooms: list[Room] = []
@@ -109,11 +118,12 @@ class EngineGraph:
 
 @dataclass(frozen=True, eq=False)
 class _Pass:
-    """One evaluation: pairs, how to run over strips, and the spins in the graph's order."""
+    """One evaluation: pairs, how to run over strips, the spins in the graph's order, weights with the graph's filters."""
 
     graph: EngineGraph
     each: Callable[..., list[Any]]
     own: Array
+    layers: list[Layer]
 
 
 class FrozenEngine:
@@ -137,7 +147,7 @@ class FrozenEngine:
         self._width = channels[0]
         self._kinds = (self.config.chirality, self.config.products)
         self._embedding = _array(network.embedding.weight, dtype)
-        parts = [cast(Interaction, part) for part in network.interactions]
+        self._parts = parts = [cast(Interaction, part) for part in network.interactions]
         readouts = [cast(nn.Linear, part) for part in network.readouts]
         self._layers = [self._layer(part) for part in parts]
         self._senders = [self._sender(part) for part in parts]
@@ -147,10 +157,7 @@ class FrozenEngine:
 
     def _layer(self, part: Interaction) -> Layer:
         config = self.config
-        distances = torch.linspace(_shortest(config), config.cutoff, _KNOTS + 1, dtype=torch.float64)
-        radial = config.basis()(distances)
-        filters = [radial @ weights.detach().double() for weights in part.filters]
-        table = torch.cat([nn.functional.pad(values, (0, -values.shape[1] % LANES)) for values in filters], dim=1)
+        knots = torch.linspace(_shortest(config), config.cutoff, _KNOTS + 1, dtype=torch.float64)
         own, collect = part.own.weight, part.collect.weight
         dense = [cast(nn.Linear, layer) for layer in part.atoms]
         atoms = [layer.weight for layer in dense]
@@ -158,7 +165,7 @@ class FrozenEngine:
         stacked = torch.stack(atoms) if atoms else empty
         biases = torch.stack([layer.bias for layer in dense]) if atoms else own.new_zeros((0, len(own)))
         arrays = (
-            table,
+            _table(part, config, knots),
             own.T,
             own,
             collect.T,
@@ -169,6 +176,16 @@ class FrozenEngine:
             biases,
         )
         return Layer(*(_array(array, self.dtype) for array in arrays))
+
+    def _layers_of(self, graph: EngineGraph) -> list[Layer]:
+        """Layers with the filters of a graph's distances, where those are few; kept in the graph."""
+        if graph.shells is None:
+            return self._layers
+        if self not in graph.layers:
+            at = torch.from_numpy(graph.shells)
+            tables = [_array(_table(part, self.config, at), self.dtype) for part in self._parts]
+            graph.layers[self] = [layer._replace(table=table) for layer, table in zip(self._layers, tables, strict=True)]
+        return graph.layers[self]
 
     def _sender(self, part: Interaction) -> Sender:
         pairs = [part.send.weight, part.send_spin.weight]
@@ -205,7 +222,7 @@ class FrozenEngine:
         if mix is None and len(self._constant) > 1:
             raise ModelError("this network needs electrons: a filling or a chemical potential")
         with thread_map(min(self.threads, len(graph.strips)) or 1) as each:
-            way = _Pass(graph, each, np.ascontiguousarray(spins[graph.order], self.dtype))
+            way = _Pass(graph, each, np.ascontiguousarray(spins[graph.order], self.dtype), self._layers_of(graph))
             energies, field = self._evaluate(way, species, mix)
         if self._law is not None:
             bare, couplings = self._couplings(self._law, graph, species)
@@ -244,8 +261,9 @@ class FrozenEngine:
         given = shares @ self._readouts[-1]
         for k in reversed(range(len(self._layers))):
             before = shares @ self._readouts[k]
-            by_sent, after = self._backward(k, way, layers[k], given, by_vectors, before, field)
-            if k == len(self._layers) - 1 and mix is None:
+            done = k < len(self._layers) - 1 or mix is not None
+            by_sent, after = self._backward(k, way, layers[k], done, given, by_vectors, before, field)
+            if not done:
                 parts += after @ self._readouts[-1].T
             given, used = before, by_vectors
             by_vectors = self._sent_slopes(k, way, layers[k], by_sent, before, field)
@@ -288,7 +306,7 @@ class FrozenEngine:
 
         def run(s: _Strip) -> None:
             with self._room(graph) as held:
-                forward(s.begin, s.end, graph.pairs, self._layers[k], self._kinds, self._lanes, held, *given)
+                forward(s.begin, s.end, graph.pairs, way.layers[k], self._kinds, self._lanes, held, *given)
 
         way.each(run, graph.strips)
         return after, vectors
@@ -298,16 +316,17 @@ class FrozenEngine:
         k: int,
         way: _Pass,
         kept: _Kept,
+        done: bool,
         given: Array,
         by_vectors: Array,
         before: Array,
         field: Array,
     ) -> tuple[Array, Array]:
-        """Slopes by what was sent to layer k, and the features after it, if it is the last one."""
+        """Slopes by what was sent to layer k; with the features after it, if it is not done forwards yet."""
         graph, own = way.graph, way.own
-        after = np.empty_like(kept.features) if not len(by_vectors) else self._empty(0, 0)
-        ways = (graph.pairs, self._layers[k], self._kinds, self._lanes)
-        own_ways = (own, kept.sent, kept.features, kept.bends, after, given, by_vectors, before)
+        after = self._empty(0, 0) if done else np.empty_like(kept.features)
+        ways = (graph.pairs, way.layers[k], self._kinds, self._lanes)
+        own_ways = (own, kept.sent, kept.features, kept.bends, after, given, int(k == 0), by_vectors, before)
         width = kept.sent.shape[1]
 
         def run(s: _Strip) -> Array:
@@ -344,18 +363,29 @@ def _shortest(config: NetworkConfig) -> float:
     return 0.8 * config.inner
 
 
-def _places(vectors: NDArray[np.float64], config: NetworkConfig, dtype: Any) -> tuple[Array, Array, Array]:
-    """Knots and fractions in the tables, and harmonics, of pairs."""
-    distances = np.linalg.norm(vectors, axis=1)
+def _knots(distances: NDArray[np.float64], config: NetworkConfig, dtype: Any) -> tuple[Array, Array]:
+    """Knots and fractions in the tables, of pairs."""
     across = (distances - _shortest(config)) / (config.cutoff - _shortest(config)) * _KNOTS
     knots = np.clip(across.astype(np.int64), 0, _KNOTS - 1)
-    units = torch.from_numpy(vectors / distances[:, None]).to(torch.float32 if dtype == np.float32 else torch.float64)
-    harmonics = torch.cat([torch.ones_like(units[:, :1]), units, quadrupoles(units)], dim=1).numpy()
-    return knots.astype(np.int32), (across - knots).astype(dtype), harmonics
+    return knots.astype(np.int32), (across - knots).astype(dtype)
+
+
+def _harmonics(units: NDArray[np.float64], dtype: Any) -> Array:
+    """Of degrees 0 to 2, of pairs."""
+    along = torch.from_numpy(units).to(torch.float32 if dtype == np.float32 else torch.float64)
+    return torch.cat([torch.ones_like(along[:, :1]), along, quadrupoles(along)], dim=1).numpy()
+
+
+def _table(part: Interaction, config: NetworkConfig, distances: Tensor) -> Tensor:
+    """Filters of a layer at `distances`: those of each degree filled up with zeros to whole vectors."""
+    radial = config.basis()(distances)
+    filters = [radial @ weights.detach().double() for weights in part.filters]
+    return torch.cat([nn.functional.pad(values, (0, -values.shape[1] % LANES)) for values in filters], dim=1)
 
 
 def _array(tensor: Tensor, dtype: Any) -> Array:
-    return np.ascontiguousarray(tensor.detach().cpu().numpy(), dtype=dtype)
+    """A copy with room behind its end."""
+    return matrix(tensor.detach().cpu().numpy(), dtype)
 
 
 def _spatial_order(positions: NDArray[np.float64], length: float) -> NDArray[np.int64]:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from spinase.geometry import Bonds, Geometry, find_bonds
 from spinase.learning.neighbour_sums import Rows, neighbour_sum
+
+_GRAIN = 16  # distances that differ by fewer units in the last place of the cutoff are one
 
 
 @dataclass(frozen=True)
@@ -133,3 +137,19 @@ class Graph:
             (N, 2 degree + 1, components, C).
         """
         return neighbour_sum(self.pairs.rows, self.radial @ weights, self.harmonics[degree], sent, self.compiled)
+
+
+def shells(distances: NDArray[np.float64], cutoff: float, dtype: Any) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Pairs of equal distance, as far as numbers of type `dtype` can tell.
+
+    Returns
+    -------
+    place : (shells,) ndarray of int
+        The first pair of each, in the order in which they come: neighbours in memory are used together.
+    kinds : (P,) ndarray of int
+        Shell of every pair.
+    """
+    grain = _GRAIN * float(np.finfo(dtype).eps) * cutoff
+    _, place, kinds = np.unique(np.round(distances / grain), return_index=True, return_inverse=True)
+    order = np.argsort(place)
+    return place[order], np.argsort(order)[kinds].astype(np.int32)

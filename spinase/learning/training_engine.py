@@ -17,14 +17,13 @@ from numpy.typing import NDArray
 
 from spinase.learning.engine_kernels import HARMONICS, Lanes, Neighbours, Room, room, row_width, whole
 from spinase.learning.engine_layers import silu
-from spinase.learning.graph import Pairs, quadrupoles
+from spinase.learning.graph import Pairs, quadrupoles, shells
 from spinase.learning.network import NetworkConfig
 from spinase.learning.training_kernels import collect, collect_slopes
 from spinase.simd import aligned
 
 Array = NDArray[Any]
 Weights = Mapping[str, Array]
-_GRAIN = 16  # distances that differ by fewer units in the last place of the cutoff are one
 _SPARE_SIZES = 8
 
 
@@ -44,17 +43,14 @@ class TrainingGraph:
     def __init__(self, pairs: Pairs, config: NetworkConfig, dtype: Any) -> None:
         vectors = pairs.vectors.double()
         distances = vectors.norm(dim=1)
-        grain = _GRAIN * float(np.finfo(dtype).eps) * config.cutoff
-        _, place, kinds = np.unique(np.round(distances.numpy() / grain), return_index=True, return_inverse=True)
-        order = np.argsort(place)  # as they come: neighbours in memory are used together
-        place, kinds = place[order], np.argsort(order)[kinds]
+        place, kinds = shells(distances.numpy(), config.cutoff, dtype)
         units = vectors / distances[:, None]
         harmonics = torch.cat([torch.ones_like(units[:, :1]), units, quadrupoles(units)], dim=1).numpy().astype(dtype)
         second = pairs.rows.second.numpy().astype(np.int32)
         fractions = np.zeros(len(second), dtype)
         self.sites = pairs.rows.sites
         self.radial = config.basis()(distances[torch.from_numpy(place)]).numpy().astype(dtype)
-        self.pairs = Neighbours(pairs.rows.starts.numpy(), second, second, kinds.astype(np.int32), fractions, harmonics)
+        self.pairs = Neighbours(pairs.rows.starts.numpy(), second, second, kinds, fractions, harmonics)
 
 
 @dataclass(frozen=True, eq=False)

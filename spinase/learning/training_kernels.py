@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from numba import njit
-from numba.extending import register_jitable
 from numpy.typing import NDArray
 
 from spinase.learning.engine_invariants import Spot, invariant_slopes, invariants
@@ -21,95 +20,14 @@ from spinase.learning.engine_kernels import (
     Lanes,
     Neighbours,
     Room,
-    project,
-    spread,
     whole,
 )
-from spinase.simd import LANES, dual, exp, filled, fma, load, put, store
+from spinase.learning.engine_sums import spread, sum_neighbours
+from spinase.simd import LANES, dual, exp, filled, fma, load, scale, store
 
 Array = NDArray[Any]
 Kinds = tuple[bool, bool]  # chiralities, products
 _FAST = {"contract", "reassoc", "nsz", "arcp"}
-
-
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
-def _sum(begin: int, end: int, pairs: Neighbours, table: Array, sent: Array, lanes: Lanes, sums: Array) -> None:
-    """Sums (N, 9, row_width) of the sites begin..end: all of a few channels at once, which stay in registers."""
-    width, wide, wide_1 = len(lanes[0]), whole(len(lanes[0])), whole(len(lanes[1]))
-    for i in range(begin, end):
-        for c in range(0, width, LANES):
-            _sum_numbers(i, pairs, table, c, sent, width, sums)
-        for c in range(0, len(lanes[1]), LANES):
-            _sum_vectors(i, pairs, table, wide + c, sent, width, sums, len(lanes[1]), c)
-        for c in range(0, len(lanes[2]), LANES):
-            _sum_quadrupoles(i, pairs, table, wide + wide_1 + c, sent, width, sums, len(lanes[2]), c)
-
-
-@register_jitable  # type: ignore[untyped-decorator]
-def _sum_numbers(i: int, pairs: Neighbours, table: Array, c: int, sent: Array, width: int, sums: Array) -> None:
-    """Degree 0."""
-    n = x = y = z = filled(sums, 0.0)
-    for p in range(pairs.starts[i], pairs.starts[i + 1]):
-        row, at = load(table, pairs.knots[p] * table.shape[1] + c), pairs.second[p] * sent.shape[1] + c
-        n, x = fma(row, load(sent, at), n), fma(row, load(sent, at + width), x)
-        y, z = fma(row, load(sent, at + 2 * width), y), fma(row, load(sent, at + 3 * width), z)
-    to = i * HARMONICS * sums.shape[2] + c
-    put(sums, to, n, width - c)
-    put(sums, to + width, x, width - c)
-    put(sums, to + 2 * width, y, width - c)
-    put(sums, to + 3 * width, z, width - c)
-
-
-@register_jitable  # type: ignore[untyped-decorator]
-def _write(sums: Array, to: int, channels: int, c: int, parts: Any) -> None:
-    """Sums of one degree from element `to` on: harmonics of each of the four components."""
-    for q in range(4):
-        part = parts[q]
-        for m in range(len(part)):
-            put(sums, to + m * sums.shape[2] + q * channels, part[m], channels - c)
-
-
-@register_jitable  # type: ignore[untyped-decorator]
-def _sum_vectors(
-    i: int, pairs: Neighbours, table: Array, place: int, sent: Array, width: int, sums: Array, channels: int, c: int
-) -> None:
-    """Degree 1."""
-    none = filled(sums, 0.0)
-    n = x = y = z = (none, none, none)
-    for p in range(pairs.starts[i], pairs.starts[i + 1]):
-        row, at = load(table, pairs.knots[p] * table.shape[1] + place), pairs.second[p] * sent.shape[1] + c
-        of = (pairs.harmonics[p, 1], pairs.harmonics[p, 2], pairs.harmonics[p, 3])
-        n, x = _add_vector(of, row * load(sent, at), n), _add_vector(of, row * load(sent, at + width), x)
-        y = _add_vector(of, row * load(sent, at + 2 * width), y)
-        z = _add_vector(of, row * load(sent, at + 3 * width), z)
-    _write(sums, (i * HARMONICS + 1) * sums.shape[2] + c, channels, c, (n, x, y, z))
-
-
-@register_jitable  # type: ignore[untyped-decorator]
-def _sum_quadrupoles(
-    i: int, pairs: Neighbours, table: Array, place: int, sent: Array, width: int, sums: Array, channels: int, c: int
-) -> None:
-    """Degree 2."""
-    none, h = filled(sums, 0.0), pairs.harmonics
-    n = x = y = z = (none, none, none, none, none)
-    for p in range(pairs.starts[i], pairs.starts[i + 1]):
-        row, at = load(table, pairs.knots[p] * table.shape[1] + place), pairs.second[p] * sent.shape[1] + c
-        of = (h[p, 4], h[p, 5], h[p, 6], h[p, 7], h[p, 8])
-        n, x = _add_quadrupole(of, row * load(sent, at), n), _add_quadrupole(of, row * load(sent, at + width), x)
-        y = _add_quadrupole(of, row * load(sent, at + 2 * width), y)
-        z = _add_quadrupole(of, row * load(sent, at + 3 * width), z)
-    _write(sums, (i * HARMONICS + 4) * sums.shape[2] + c, channels, c, (n, x, y, z))
-
-
-@register_jitable  # type: ignore[untyped-decorator]
-def _add_vector(of: Any, row: Any, to: Any) -> Any:
-    return fma(of[0], row, to[0]), fma(of[1], row, to[1]), fma(of[2], row, to[2])
-
-
-@register_jitable  # type: ignore[untyped-decorator]
-def _add_quadrupole(of: Any, row: Any, to: Any) -> Any:
-    lower = fma(of[0], row, to[0]), fma(of[1], row, to[1]), fma(of[2], row, to[2])
-    return lower[0], lower[1], lower[2], fma(of[3], row, to[3]), fma(of[4], row, to[4])
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
@@ -120,7 +38,7 @@ def collect(
     sites, stride = len(spins), held.sums.shape[2]
     for begin in range(0, sites, CHUNK):
         end = min(sites, begin + CHUNK)
-        _sum(begin, end, pairs, table, sent, lanes, held.sums)
+        sum_neighbours(begin, end, pairs, table, sent, lanes, held.sums, 0)
         for i in range(begin, end):
             spot = Spot(held.sums, i * HARMONICS * stride, stride, spins[i, 0], spins[i, 1], spins[i, 2])
             invariants(spot, kinds[0], kinds[1], lanes, held.kept, found, i * found.shape[1])
@@ -158,7 +76,7 @@ def collect_slopes(
             field[i, 0] -= turn[0]
             field[i, 1] -= turn[1]
             field[i, 2] -= turn[2]
-        spread(begin, end, pairs, table, lanes, held, by_sent)
+        spread(begin, end, pairs, table, lanes, slopes, 0, pairs.second, by_sent)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
@@ -195,7 +113,7 @@ def collect_changes(
     kept, sums, out = (held.kept, moved.kept), (held.sums, moved.sums), (found, changes)
     for begin in range(0, sites, CHUNK):
         end = min(sites, begin + CHUNK)
-        _sum(begin, end, pairs, table, sent, lanes, moved.sums)
+        sum_neighbours(begin, end, pairs, table, sent, lanes, moved.sums, 0)
         for i in range(begin, end):
             x, y, z = dual(spins[i, 0], moves[i, 0]), dual(spins[i, 1], moves[i, 1]), dual(spins[i, 2], moves[i, 2])
             spot = Spot(sums, i * HARMONICS * stride, stride, x, y, z)
@@ -300,6 +218,19 @@ def _project(harmonics: Array, p: int, lanes: Lanes, held: Room, own: int) -> No
     """Slopes of a site times the harmonics of a pair, into the room's terms."""
     size_1, size_2 = 4 * len(lanes[1]), 4 * len(lanes[2])
     if size_1:  # first: what it writes too far is overwritten
-        project(harmonics, p, 1, 4, held.slopes, own, size_1, held.terms, 0)
+        _parts(harmonics, p, 1, 4, held.slopes, own, size_1, held.terms, 0)
     if size_2:
-        project(harmonics, p, 4, 9, held.slopes, own, size_2, held.terms, size_1)
+        _parts(harmonics, p, 4, 9, held.slopes, own, size_2, held.terms, size_1)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+def _parts(
+    harmonics: Array, p: int, first: int, last: int, slopes: Array, own: int, size: int, out: Array, place: int
+) -> None:
+    """Slopes times the harmonics first..last of a pair; those of its site begin at `own`."""
+    stride = slopes.shape[2]
+    for q in range(0, size, LANES):
+        row = scale(harmonics[p, first], load(slopes, own + first * stride + q))
+        for m in range(first + 1, last):
+            row = fma(harmonics[p, m], load(slopes, own + m * stride + q), row)
+        store(out, place + q, row)
