@@ -12,18 +12,30 @@ derivative.
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
+from numba import njit
 from numba.core import cgutils, types
 from numba.core.datamodel import PrimitiveModel, StructModel
 from numba.extending import intrinsic, overload, register_jitable, register_model
 
 _LINE = 64  # bytes of a cache line
 
+_FAST = {"contract", "reassoc", "nsz", "arcp"}
+
 LANES = 16
 """Columns of a row: one 512-bit register of single precision."""
+
+
+def kernel(function: Callable[..., Any]) -> Any:
+    """Compile loops that make no arrays, and leave those they are given uncounted.
+
+    Counting who has an array costs more than many a loop does; for as long as it runs, the caller keeps them.
+    """
+    return njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST, _nrt=False)(function)
 
 
 class Row(types.Type):
@@ -302,6 +314,12 @@ def first(typing: Any, row: Any) -> Any:
         return builder.extract_element(arguments[0], ir.Constant(ir.IntType(32), 0))
 
     return row.dtype(row), code
+
+
+@register_jitable  # type: ignore[untyped-decorator]
+def whole(count: int) -> int:
+    """`count` up to the next multiple of LANES."""
+    return (count + LANES - 1) // LANES * LANES
 
 
 @intrinsic

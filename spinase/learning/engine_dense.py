@@ -13,7 +13,7 @@ from numba import njit
 from numba.extending import register_jitable
 from numpy.typing import NDArray
 
-from spinase.simd import LANES, aligned, filled, fma, lane, load, store
+from spinase.simd import LANES, aligned, filled, fma, kernel, lane, load, store
 
 Array = NDArray[Any]
 _FAST = {"contract", "reassoc", "nsz", "arcp"}
@@ -28,7 +28,7 @@ def matrix(values: Any, dtype: Any) -> Array:
     return out
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+@kernel
 def multiply(left: Array, right: Array, out: Array, add: bool) -> None:
     """left (n, k) times right (k, m) into `out` (n, m), or added to it; `right` is a :func:`matrix`, rows have no gaps.
 

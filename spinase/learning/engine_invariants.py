@@ -2,24 +2,23 @@
 
 The order is that of :mod:`spinase.learning.network`.  With T_m = sum w Y_m v of one degree and channel, L_m the same of
 numbers, the own spin s and M: u_m = s.T_m and w_m = M.T_m.  A degree has T.T, u.u, u.L, w.L; its products are u.w, w.w, and
-for degree 2 also P.u, P.w and Q(u').u, where P_m = sum_mu Q_m(T'_mu) and u' are of degree 1.  Rows of the last channels may
-be filled in part: what is beyond them is of other channels, and is left out where something is written or added up.
+for degree 2 also P.u, P.w and Q(u').u, where P_m = sum_mu Q_m(T'_mu) and u' are of degree 1.  In sums of degrees 1 and 2
+every component has whole vectors, with zeros behind its channels; in those of degree 0, as in the invariants, what is beyond
+the channels belongs to others, and is left out where something is written or added up.
 """
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from numba import njit
 from numba.extending import register_jitable
 from numpy.typing import NDArray
 
-from spinase.simd import LANES, filled, first, load, put, store, take, total, with_first
+from spinase.simd import LANES, filled, first, kernel, load, put, store, take, total, whole, with_first
 
 Array = NDArray[Any]
 Lanes = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 
-_FAST = {"contract", "reassoc", "nsz", "arcp"}
 _ROOT, _HALF, _SIXTH = 1.4142135623730951, 0.7071067811865476, 0.4082482904638631
 _PAIRS, _SQUARE, _PULL, _TURN, KEPT_ROWS = 0, 5, 10, 13, 22  # places of what is kept between the degrees, in rows
 
@@ -71,7 +70,7 @@ def _pull(slopes: Any, v: Any) -> Any:
     return p * y + r * z + (s - t) * x, p * x + q * z - (s + t) * y, q * y + r * x + t * z * 2.0
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+@kernel
 def invariants(spot: Spot, chirality: bool, products: bool, lanes: Lanes, kept: Array, out: Array, to: int) -> None:
     """Write the invariants of a site from element `to` of `out` on."""
     width, middle, top = len(lanes[0]), len(lanes[1]), len(lanes[2])
@@ -93,7 +92,7 @@ def invariants(spot: Spot, chirality: bool, products: bool, lanes: Lanes, kept: 
     for c in range(0, middle, LANES):
         _degree(spot, width, middle, c, 1, 4, out, place + c, more + c, products, kept)
         if products and c < top:
-            _pairs(spot, spot.at + stride + middle + c, stride, middle, kept)
+            _pairs(spot, spot.at + stride + whole(middle) + c, stride, whole(middle), kept)
         if c < top:
             far = more + 2 * middle + c
             _degree(spot, width, top, c, 4, 9, out, place + 4 * middle + c, far, products, kept)
@@ -140,7 +139,7 @@ def _volume(spot: Spot, width: int, c: int, m: Any) -> Any:
     return normal[0] * spot.x + normal[1] * spot.y + normal[2] * spot.z
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+@kernel
 def _degree(
     spot: Spot,
     width: int,
@@ -160,7 +159,7 @@ def _degree(
     square = uu = ul = wl = uw = ww = filled(sums, 0.0)
     for k in range(begin, end):
         at = spot.at + k * spot.stride + c
-        lattice, t = load(sums, at), _three(sums, at + channels, channels)
+        lattice, t = load(sums, at), _three(sums, at + whole(channels), whole(channels))
         u, w = t[0] * spot.x + t[1] * spot.y + t[2] * spot.z, _dot(t, m)
         square, uu = square + _dot(t, t), uu + u * u
         ul, wl = ul + u * lattice, wl + w * lattice
@@ -176,7 +175,7 @@ def _degree(
         put(out, more + channels, ww, count)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+@kernel
 def _pairs(spot: Spot, at: int, step: int, middle: int, kept: Array) -> None:
     """Keep P and Q(u) of one row of channels; `at`: its first T_x, `step`: to T_y."""
     none = filled(kept, 0.0)
@@ -200,11 +199,11 @@ def _pairs(spot: Spot, at: int, step: int, middle: int, kept: Array) -> None:
 @register_jitable  # type: ignore[untyped-decorator]
 def _both(spot: Spot, k: int, channels: int, c: int, m: Any) -> Any:
     """u and w of the harmonic k."""
-    t = _three(spot.sums, spot.at + k * spot.stride + channels + c, channels)
+    t = _three(spot.sums, spot.at + k * spot.stride + whole(channels) + c, whole(channels))
     return t[0] * spot.x + t[1] * spot.y + t[2] * spot.z, _dot(t, m)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+@kernel
 def _couple(spot: Spot, width: int, top: int, c: int, out: Array, place: int, kept: Array) -> None:
     """P.u, P.w and Q(u').u."""
     m = _three(spot.sums, spot.at + width + c, width)
@@ -219,7 +218,7 @@ def _couple(spot: Spot, width: int, top: int, c: int, out: Array, place: int, ke
     put(out, place + 2 * top, qu, top - c)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+@kernel
 def invariant_slopes(
     spot: Spot, chirality: bool, products: bool, lanes: Lanes, kept: Array, given: Array, to: int, slopes: Array, at: int
 ) -> Any:
@@ -262,7 +261,7 @@ def _lattice_slopes(
         twice = load(given, place + c) * 2.0
         for m in range(begin, end):
             row = load(spot.sums, spot.at + m * spot.stride + c)
-            put(slopes, at + m * spot.stride + c, twice * row, channels - c)
+            store(slopes, at + m * spot.stride + c, twice * row)
     return channels
 
 
@@ -307,14 +306,14 @@ def _volume_slopes(spot: Spot, width: int, given: Array, place: int, slopes: Arr
     return by_spin
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+@register_jitable  # type: ignore[untyped-decorator]
 def _couple_slopes(spot: Spot, width: int, middle: int, top: int, c: int, given: Array, place: int, kept: Array) -> None:
     """Keep P, Q(u'), and the slopes of P.u, P.w and Q(u').u by u' and by T'."""
     stride, count = spot.stride, top - c
     m = _three(spot.sums, spot.at + width + c, width)
     for a in range(3):
         store(kept, (_PULL + a) * LANES, _both(spot, 1 + a, middle, c, m)[0])
-    _pairs(spot, spot.at + stride + middle + c, stride, middle, kept)
+    _pairs(spot, spot.at + stride + whole(middle) + c, stride, whole(middle), kept)
     g2, g3, g4 = take(given, place, count), take(given, place + top, count), take(given, place + 2 * top, count)
     b0, b1, b2 = _both(spot, 4, top, c, m), _both(spot, 5, top, c, m), _both(spot, 6, top, c, m)
     b3, b4 = _both(spot, 7, top, c, m), _both(spot, 8, top, c, m)
@@ -330,12 +329,12 @@ def _couple_slopes(spot: Spot, width: int, middle: int, top: int, c: int, given:
     for a in range(3):
         store(kept, (_PULL + a) * LANES, pull[a])
     for mu in range(3):
-        turn = _pull(by_pairs, _three(spot.sums, spot.at + stride + (1 + mu) * middle + c, stride))
+        turn = _pull(by_pairs, _three(spot.sums, spot.at + stride + (1 + mu) * whole(middle) + c, stride))
         for a in range(3):
             store(kept, (_TURN + 3 * mu + a) * LANES, turn[a])
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+@register_jitable  # type: ignore[untyped-decorator]
 def _degree_slopes(
     spot: Spot,
     width: int,
@@ -353,7 +352,7 @@ def _degree_slopes(
     kept: Array,
 ) -> Any:
     """Of what :func:`_degree` makes, and of the couplings that are kept; returns rows of slopes by the spin."""
-    sums, count, none = spot.sums, channels - c, filled(given, 0.0)
+    sums, count, step, none = spot.sums, channels - c, whole(channels), filled(given, 0.0)
     m = _three(sums, spot.at + width + c, width)
     g0, g1 = take(given, place, count) * 2.0, take(given, place + channels, count) * 2.0
     g2, g3 = take(given, place + 2 * channels, count), take(given, place + 3 * channels, count)
@@ -366,7 +365,7 @@ def _degree_slopes(
     by_m, by_spin = (none, none, none), (none, none, none)
     for k in range(begin, end):
         from_, to = spot.at + k * spot.stride + c, at + k * spot.stride + c
-        lattice, t = load(sums, from_), _three(sums, from_ + channels, channels)
+        lattice, t = load(sums, from_), _three(sums, from_ + step, step)
         u, w = t[0] * spot.x + t[1] * spot.y + t[2] * spot.z, _dot(t, m)
         by_u, by_w = g1 * u + g2 * lattice + p0 * w, g3 * lattice + p0 * u + p1 * w
         turn = (none, none, none)
@@ -378,9 +377,9 @@ def _degree_slopes(
             by_u = by_u + load(kept, (_PULL + k - 1) * LANES)
             turn = _three(kept, (_TURN + k - 1) * LANES, 3 * LANES)
         store(slopes, to, load(slopes, to) + (g2 * u + g3 * w))
-        put(slopes, to + channels, g0 * t[0] + by_u * spot.x + by_w * m[0] + turn[0], count)
-        put(slopes, to + 2 * channels, g0 * t[1] + by_u * spot.y + by_w * m[1] + turn[1], count)
-        put(slopes, to + 3 * channels, g0 * t[2] + by_u * spot.z + by_w * m[2] + turn[2], count)
+        store(slopes, to + step, g0 * t[0] + by_u * spot.x + by_w * m[0] + turn[0])
+        store(slopes, to + 2 * step, g0 * t[1] + by_u * spot.y + by_w * m[1] + turn[1])
+        store(slopes, to + 3 * step, g0 * t[2] + by_u * spot.z + by_w * m[2] + turn[2])
         by_m = _sum(by_m, (by_w * t[0], by_w * t[1], by_w * t[2]))
         by_spin = _sum(by_spin, (by_u * t[0], by_u * t[1], by_u * t[2]))
     _add_three(slopes, at + width + c, width, by_m)

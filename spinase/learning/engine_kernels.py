@@ -1,12 +1,12 @@
-"""Compiled loops of the frozen engine: sums over the neighbours of a site, and the way back.
+"""What the compiled loops of the frozen engine work on: neighbours, weights, and room for the sums of some sites.
 
 The sums of a site stay in the cache: they are made into invariants, and in the backward pass into slopes of the sums,
-before those of the next sites are formed.  They are rows (9, 4 C), one for each harmonic, in which components of what a
-neighbour sends (number, spin vector) and channels are one axis; rows of higher degrees are filled in part, as they have
-fewer channels.  Filters come from tables in the distance.  Sums over neighbours are written in vector instructions, which
-may go beyond the end of a row: rows have room for that (:func:`row_width`), and filters are zero there.  ``lanes`` has a
-tuple for every degree whose length is the number of channels (0: not there), so that the compiler knows it.  Numbers in
-the code are of the arrays' own type: a plain 0.0 would make everything double precision.
+before those of the next sites are formed.  They are rows (9, row_width), one for each harmonic, in which components of what
+a neighbour sends (number, spin vector) and channels are one axis.  In rows of degrees 1 and 2, which have fewer channels,
+every component has whole vectors, with zeros behind its channels; in those of degree 0, as in what is sent, components
+follow each other closely, and vectors may go beyond the end of one: filters are zero there.  Filters come from tables in the
+distance.  ``lanes`` has a tuple for every degree whose length is the number of channels (0: not there), so that the compiler
+knows it.  Numbers in the code are of the arrays' own type: a plain 0.0 would make everything double precision.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numba.extending import register_jitable
 from numpy.typing import NDArray
 
 from spinase.learning.engine_invariants import KEPT_ROWS
-from spinase.simd import LANES, aligned, fma, load
+from spinase.simd import LANES, aligned, fma, load, whole
 
 Array = NDArray[Any]
 Lanes = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
@@ -91,21 +91,15 @@ class Sender(NamedTuple):
 
 
 @register_jitable  # type: ignore[untyped-decorator]
-def whole(count: int) -> int:
-    """`count` up to the next multiple of the length of a vector."""
-    return (count + LANES - 1) // LANES * LANES
-
-
-@register_jitable  # type: ignore[untyped-decorator]
 def row_width(channels: int) -> int:
-    """Length of a row of four components of so many channels, with room for a last vector that is too long."""
-    return whole(3 * channels + whole(channels))
+    """Length of a row of four components of so many channels at most, each in whole vectors."""
+    return 4 * whole(channels)
 
 
 def room(lanes: Lanes, invariants: int, dtype: Any) -> Room:
     """Room for layers with so many channels and invariants."""
     channels = [len(part) for part in lanes]
-    width, terms = row_width(channels[0]), whole(4 * sum(channels)) + 2 * LANES
+    width, terms = row_width(channels[0]), 4 * sum(whole(count) for count in channels)
     sums = CHUNK * HARMONICS * width
     sizes = (terms, sums, sums, KEPT_ROWS * LANES, (CHUNK + 1) * invariants)
     arrays = [aligned(size, dtype) for size in sizes]

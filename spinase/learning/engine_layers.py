@@ -20,14 +20,14 @@ from spinase.learning.engine_kernels import (
     Sender,
 )
 from spinase.learning.engine_sums import spread, sum_neighbours
-from spinase.simd import LANES, exp, load, store
+from spinase.simd import LANES, exp, kernel, load, store
 
 Array = NDArray[Any]
 Kinds = tuple[bool, bool]  # chiralities, products
 _FAST = {"contract", "reassoc", "nsz", "arcp"}
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+@kernel
 def silu(inputs: Array, out: Array, begin: int, slopes: Array, slope: int) -> None:
     """silu(inputs) into the flat `out` from element `begin` on, its slopes into the flat `slopes` from `slope` on."""
     flat = inputs.reshape(-1)
@@ -43,7 +43,7 @@ def silu(inputs: Array, out: Array, begin: int, slopes: Array, slope: int) -> No
         slopes[slope + c] = number * (one + flat[c] * (one - number))
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+@kernel
 def _tanh(values: Array) -> None:
     """In place."""
     flat = values.reshape(-1)
@@ -52,6 +52,16 @@ def _tanh(values: Array) -> None:
         store(flat, c, 1.0 - 2.0 / (exp(load(flat, c) * 2.0) + 1.0))
     for c in range(vectors, len(flat)):
         flat[c] = np.tanh(flat[c])
+
+
+@kernel
+def _invariants(begin: int, end: int, kinds: Kinds, lanes: Lanes, spins: Array, held: Room) -> None:
+    """Of the sums of the sites begin..end."""
+    sums, found, kept = held.sums, held.found, held.kept
+    stride = sums.shape[2]
+    for i in range(begin, end):
+        spot = Spot(sums, (i - begin) * HARMONICS * stride, stride, spins[i, 0], spins[i, 1], spins[i, 2])
+        invariants(spot, kinds[0], kinds[1], lanes, kept, found, (i - begin) * found.shape[1])
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
@@ -68,13 +78,8 @@ def _onsite(
     out: Array,
 ) -> None:
     """Features after the layer, and the slopes of its activations (atom layers + 1, N, F)."""
-    sums, found, kept = held.sums, held.found, held.kept
-    n, stride = end - begin, sums.shape[2]
-    for k in range(n):
-        s = spins[begin + k]
-        spot = Spot(sums, k * HARMONICS * stride, stride, s[0], s[1], s[2])
-        invariants(spot, kinds[0], kinds[1], lanes, kept, found, k * found.shape[1])
-    sites, width = features.shape
+    _invariants(begin, end, kinds, lanes, spins, held)
+    found, n, (sites, width) = held.found, end - begin, features.shape
     values, flat = out[begin:end], bends.reshape(-1)
     given, added = np.empty_like(values), np.empty_like(values)
     given[:] = layer.bias
@@ -99,7 +104,7 @@ def _onsite_slopes(begin: int, end: int, layer: Layer, bends: Array, given: Arra
     multiply(slope, layer.collect_t, found[: end - begin], False)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+@kernel
 def _back_to_neighbours(
     begin: int,
     end: int,
@@ -270,7 +275,7 @@ def send_slopes(
     multiply(mixed, sender.passed_t, by_vectors[begin:end].reshape(-1, channels), False)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def add_stretch(places: Array, stretch: Array, first: int, last: int, out: Array) -> None:
     """out[places] += stretch in the columns first..last."""
     for k in range(len(places)):

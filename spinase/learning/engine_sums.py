@@ -8,18 +8,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import njit
 from numba.extending import register_jitable
 from numpy.typing import NDArray
 
-from spinase.learning.engine_kernels import HARMONICS, Lanes, Neighbours, pair_filter, whole
-from spinase.simd import LANES, filled, fma, load, put, store
+from spinase.learning.engine_kernels import HARMONICS, Lanes, Neighbours, pair_filter
+from spinase.simd import LANES, filled, fma, kernel, load, put, store, whole
 
 Array = NDArray[Any]
-_FAST = {"contract", "reassoc", "nsz", "arcp"}
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+@kernel
 def sum_neighbours(
     begin: int, end: int, pairs: Neighbours, table: Array, sent: Array, lanes: Lanes, sums: Array, base: int
 ) -> None:
@@ -47,7 +45,7 @@ def _sum_numbers(
         row, at = pair_filter(pairs, p, table, place), pairs.second[p] * sent.shape[1] + c
         n, x = fma(row, load(sent, at), n), fma(row, load(sent, at + width), x)
         y, z = fma(row, load(sent, at + 2 * width), y), fma(row, load(sent, at + 3 * width), z)
-    _write(sums, to + c, width, c, ((n,), (x,), (y,), (z,)))
+    _write_numbers(sums, to + c, width, c, n, x, y, z)
 
 
 @register_jitable  # type: ignore[untyped-decorator]
@@ -78,8 +76,8 @@ def _sum_numbers_and_vectors(
         spin_y, spin_z = load(sent, at + 2 * width), load(sent, at + 3 * width)
         y0, z0 = fma(row, spin_y, y0), fma(row, spin_z, z0)
         y, z = _add_vector(of, row_1 * spin_y, y), _add_vector(of, row_1 * spin_z, z)
-    _write(sums, to + c, width, c, ((n0,), (x0,), (y0,), (z0,)))
-    _write(sums, to + sums.shape[2] + c, channels, c, (n, x, y, z))
+    _write_numbers(sums, to + c, width, c, n0, x0, y0, z0)
+    _write(sums, to + sums.shape[2] + c, whole(channels), (n, x, y, z))
 
 
 @register_jitable  # type: ignore[untyped-decorator]
@@ -95,16 +93,25 @@ def _sum_quadrupoles(
         n, x = _add_quadrupole(of, row * load(sent, at), n), _add_quadrupole(of, row * load(sent, at + width), x)
         y = _add_quadrupole(of, row * load(sent, at + 2 * width), y)
         z = _add_quadrupole(of, row * load(sent, at + 3 * width), z)
-    _write(sums, to + 4 * sums.shape[2] + c, channels, c, (n, x, y, z))
+    _write(sums, to + 4 * sums.shape[2] + c, whole(channels), (n, x, y, z))
 
 
 @register_jitable  # type: ignore[untyped-decorator]
-def _write(sums: Array, to: int, channels: int, c: int, parts: Any) -> None:
-    """Sums of one degree from element `to` on: harmonics of each of the four components."""
+def _write_numbers(sums: Array, to: int, channels: int, c: int, n: Any, x: Any, y: Any, z: Any) -> None:
+    """Sums of degree 0 from element `to` on."""
+    put(sums, to, n, channels - c)
+    put(sums, to + channels, x, channels - c)
+    put(sums, to + 2 * channels, y, channels - c)
+    put(sums, to + 3 * channels, z, channels - c)
+
+
+@register_jitable  # type: ignore[untyped-decorator]
+def _write(sums: Array, to: int, step: int, parts: Any) -> None:
+    """Sums of another degree from element `to` on: harmonics of each of the four components."""
     for q in range(4):
         part = parts[q]
         for m in range(len(part)):
-            put(sums, to + m * sums.shape[2] + q * channels, part[m], channels - c)
+            store(sums, to + m * sums.shape[2] + q * step, part[m])
 
 
 @register_jitable  # type: ignore[untyped-decorator]
@@ -118,7 +125,7 @@ def _add_quadrupole(of: Any, row: Any, to: Any) -> Any:
     return lower[0], lower[1], lower[2], fma(of[3], row, to[3]), fma(of[4], row, to[4])
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+@kernel
 def spread(
     begin: int, end: int, pairs: Neighbours, table: Array, lanes: Lanes, slopes: Array, skip: int, to: Array, out: Array
 ) -> None:
@@ -144,10 +151,10 @@ def _slopes(slopes: Array, own: int, lanes: Lanes, q: int, c: int) -> Any:
     none, step = filled(slopes, 0.0), slopes.shape[2]
     one, two = (none, none, none), (none, none, none, none, none)
     if c < len(lanes[1]):
-        at = own + step + q * len(lanes[1]) + c
+        at = own + step + q * whole(len(lanes[1])) + c
         one = (load(slopes, at), load(slopes, at + step), load(slopes, at + 2 * step))
     if c < len(lanes[2]):
-        at = own + 4 * step + q * len(lanes[2]) + c
+        at = own + 4 * step + q * whole(len(lanes[2])) + c
         low, high = (load(slopes, at), load(slopes, at + step), load(slopes, at + 2 * step)), at + 3 * step
         two = (low[0], low[1], low[2], load(slopes, high), load(slopes, high + step))
     return load(slopes, own + q * len(lanes[0]) + c), one, two

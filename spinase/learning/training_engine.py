@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from spinase.learning.engine_kernels import HARMONICS, Lanes, Neighbours, Room, room, row_width, whole
+from spinase.learning.engine_kernels import HARMONICS, Lanes, Neighbours, Room, room, row_width
 from spinase.learning.engine_layers import silu
 from spinase.learning.graph import Pairs, quadrupoles, shells
 from spinase.learning.network import NetworkConfig
 from spinase.learning.training_kernels import collect, collect_slopes
-from spinase.simd import aligned
+from spinase.simd import aligned, whole
 
 Array = NDArray[Any]
 Weights = Mapping[str, Array]

@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from spinase.learning.engine_invariants import Spot, invariant_slopes, invariants
@@ -20,17 +19,15 @@ from spinase.learning.engine_kernels import (
     Lanes,
     Neighbours,
     Room,
-    whole,
 )
 from spinase.learning.engine_sums import spread, sum_neighbours
-from spinase.simd import LANES, dual, exp, filled, fma, load, scale, store
+from spinase.simd import LANES, dual, exp, filled, fma, kernel, load, scale, store, whole
 
 Array = NDArray[Any]
 Kinds = tuple[bool, bool]  # chiralities, products
-_FAST = {"contract", "reassoc", "nsz", "arcp"}
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+@kernel
 def collect(
     pairs: Neighbours, table: Array, kinds: Kinds, lanes: Lanes, held: Room, spins: Array, sent: Array, found: Array
 ) -> None:
@@ -44,7 +41,7 @@ def collect(
             invariants(spot, kinds[0], kinds[1], lanes, held.kept, found, i * found.shape[1])
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+@kernel
 def collect_slopes(
     pairs: Neighbours,
     table: Array,
@@ -79,7 +76,7 @@ def collect_slopes(
         spread(begin, end, pairs, table, lanes, slopes, 0, pairs.second, by_sent)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+@kernel
 def silu_changes(inputs: Array, changes: Array, slopes: Array, out: Array, curved: Array) -> None:
     """Changes of silu(inputs) into `out`, and of its `slopes` into `curved`; all flat."""
     vectors, one, two = len(inputs) // LANES * LANES, inputs.dtype.type(1.0), inputs.dtype.type(2.0)
@@ -94,7 +91,7 @@ def silu_changes(inputs: Array, changes: Array, slopes: Array, out: Array, curve
         curved[c] = gate_ * (one - gate_) * (two + inputs[c] * (one - two * gate_)) * changes[c]
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+@kernel
 def collect_changes(
     pairs: Neighbours,
     table: Array,
@@ -120,7 +117,7 @@ def collect_changes(
             invariants(spot, kinds[0], kinds[1], lanes, kept, out, i * found.shape[1])
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+@kernel
 def collect_slope_changes(
     pairs: Neighbours,
     table: Array,
@@ -160,7 +157,7 @@ def collect_slope_changes(
         _spread_changes(begin, end, pairs, table, lanes, held, moved, sent, by_sent, by_table)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+@kernel
 def _spread_changes(
     begin: int,
     end: int,
@@ -175,8 +172,7 @@ def _spread_changes(
 ) -> None:
     """As :func:`spread`, of the changes; also those of slopes by the filters at every distance."""
     (rows, moved_rows), starts = sent, pairs.starts
-    size_1, stride = 4 * len(lanes[1]), rows.shape[1]
-    wide, wide_1 = whole(len(lanes[0])), whole(len(lanes[1]))
+    stride, wide, wide_1, wide_2 = rows.shape[1], whole(len(lanes[0])), whole(len(lanes[1])), whole(len(lanes[2]))
     for i in range(begin, end):
         own = (i - begin) * HARMONICS * stride
         for p in range(starts[i], starts[i + 1]):
@@ -198,11 +194,11 @@ def _spread_changes(
                     out = fma(f0, turn, load(by_sent, to + q))
                     g0 = fma(turn, row, fma(load(held.slopes, own + q), change, g0))
                     if c < len(lanes[1]):
-                        place = component * len(lanes[1]) + c
+                        place = component * wide_1 + c
                         turn = load(moved.terms, place)
                         out, g1 = fma(f1, turn, out), fma(turn, row, fma(load(held.terms, place), change, g1))
                     if c < len(lanes[2]):
-                        place = size_1 + component * len(lanes[2]) + c
+                        place = 4 * wide_1 + component * wide_2 + c
                         turn = load(moved.terms, place)
                         out, g2 = fma(f2, turn, out), fma(turn, row, fma(load(held.terms, place), change, g2))
                     store(by_sent, to + q, out)
@@ -213,17 +209,17 @@ def _spread_changes(
                     store(by_table, at_2, g2)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+@kernel
 def _project(harmonics: Array, p: int, lanes: Lanes, held: Room, own: int) -> None:
     """Slopes of a site times the harmonics of a pair, into the room's terms."""
-    size_1, size_2 = 4 * len(lanes[1]), 4 * len(lanes[2])
-    if size_1:  # first: what it writes too far is overwritten
+    size_1, size_2 = 4 * whole(len(lanes[1])), 4 * whole(len(lanes[2]))
+    if size_1:
         _parts(harmonics, p, 1, 4, held.slopes, own, size_1, held.terms, 0)
     if size_2:
         _parts(harmonics, p, 4, 9, held.slopes, own, size_2, held.terms, size_1)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+@kernel
 def _parts(
     harmonics: Array, p: int, first: int, last: int, slopes: Array, own: int, size: int, out: Array, place: int
 ) -> None:
