@@ -64,6 +64,18 @@ def test_the_engine_is_the_network(size: dict[str, object], sites: int) -> None:
         np.testing.assert_allclose(single_fields, fields, atol=5e-5 * np.abs(fields).max())
 
 
+def test_few_distances_need_no_interpolation() -> None:
+    """On a lattice filters are those of its own distances: the engine is the network to round-off."""
+    net, atoms = network(), SpinAtoms.lattice("triangular", (6, 6), units="reduced", rng=4)
+    geometry = geometry_of(atoms)
+    graph = EngineGraph(find_bonds(geometry, net.config.cutoff), geometry.positions, net.config, np.float64)
+    assert graph.shells is not None
+    np.testing.assert_allclose(np.sort(graph.shells), [1.0, np.sqrt(3.0), 2.0], rtol=1e-12)
+    (energies, fields), (fast, fast_fields) = both(net, atoms)
+    np.testing.assert_allclose(fast, energies, atol=1e-11 * np.abs(energies).max())
+    np.testing.assert_allclose(fast_fields, fields, atol=1e-11 * np.abs(fields).max())
+
+
 def test_its_field_is_the_slope_of_its_own_energy() -> None:
     """Exactly: the tables are the same both ways."""
     net, atoms = network(), SpinAtoms.disordered(20, rng=5)
