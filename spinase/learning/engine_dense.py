@@ -43,10 +43,16 @@ def multiply(left: Array, right: Array, out: Array, add: bool) -> None:
             _one(left, i, right, c, depth, width, flat, add)
 
 
+@njit(cache=True, nogil=True)
+def with_room(rows: int, columns: int, like: Array) -> Array:
+    """An array (rows, columns) with anything in it, behind whose end a vector may be read, and written back."""
+    return np.empty(rows * columns + LANES, like.dtype)[: rows * columns].reshape(rows, columns)
+
+
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
 def product(left: Array, right: Array) -> Array:
-    """left times right, as :func:`multiply` does it."""
-    out = np.empty((len(left), right.shape[1]), left.dtype)
+    """left times right, as :func:`multiply` does it, :func:`with_room`."""
+    out = with_room(len(left), right.shape[1], left)
     multiply(left, right, out, False)
     return out
 

@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from spinase.learning.engine_dense import multiply, product
+from spinase.learning.engine_dense import multiply, product, with_room
 from spinase.learning.engine_invariants import Spot, invariant_slopes, invariants
 from spinase.learning.engine_kernels import (
     CHUNK,
@@ -20,7 +20,7 @@ from spinase.learning.engine_kernels import (
     Sender,
 )
 from spinase.learning.engine_sums import spread, sum_neighbours
-from spinase.simd import LANES, exp, kernel, load, store
+from spinase.simd import LANES, exp, filled, fma, kernel, load, put, scale, store, take, total
 
 Array = NDArray[Any]
 Kinds = tuple[bool, bool]  # chiralities, products
@@ -209,26 +209,40 @@ def send(
     sent: Array,
 ) -> None:
     """What neighbours are sent (N, 4 C); `vectors` (N, 3 C) of the layer before, or of length 0."""
-    channels = len(lanes[0])
-    numbers = product(features[begin:end], sender.number)
-    factors = product(features[begin:end], sender.spin)
-    for i in range(begin, end):
-        for c in range(channels):
-            sent[i, c] = numbers[i - begin, c]
+    channels, own = len(lanes[0]), features[begin:end]
+    _send_spins(begin, channels, product(own, sender.number), product(own, sender.spin), spins, sent)
+    if len(vectors):
+        opened = product(own, sender.gate)
+        opened += sender.gate_bias
+        _tanh(opened)
+        gates[begin:end] = opened
+        _send_vectors(begin, channels, opened, product(vectors[begin:end].reshape(-1, channels), sender.passed), sent)
+
+
+@kernel
+def _send_spins(begin: int, channels: int, numbers: Array, factors: Array, spins: Array, sent: Array) -> None:
+    """Numbers, and the own spin times factors."""
+    for k in range(len(numbers)):
+        to = (begin + k) * sent.shape[1]
+        for c in range(0, channels, LANES):
+            at, count = k * channels + c, channels - c
+            number, factor = take(numbers, at, count), take(factors, at, count)
+            put(sent, to + c, number, count)
             for a in range(3):
-                sent[i, (1 + a) * channels + c] = factors[i - begin, c] * spins[i, a]
-    if not len(vectors):
-        return
-    opened = product(features[begin:end], sender.gate)
-    opened += sender.gate_bias
-    _tanh(opened)
-    mixed = product(vectors[begin:end].reshape(-1, channels), sender.passed)
-    for i in range(begin, end):
-        for c in range(channels):
-            gate = opened[i - begin, c]
-            gates[i, c] = gate
+                put(sent, to + (1 + a) * channels + c, scale(spins[begin + k, a], factor), count)
+
+
+@kernel
+def _send_vectors(begin: int, channels: int, gates: Array, mixed: Array, sent: Array) -> None:
+    """Add the gated vectors `mixed` (3 n, C)."""
+    for k in range(len(gates)):
+        to = (begin + k) * sent.shape[1]
+        for c in range(0, channels, LANES):
+            gate = take(gates, k * channels + c, channels - c)
             for a in range(3):
-                sent[i, (1 + a) * channels + c] += gate * mixed[3 * (i - begin) + a, c]
+                at = to + (1 + a) * channels + c
+                row = take(mixed, (3 * k + a) * channels + c, channels - c)
+                store(sent, at, fma(gate, row, load(sent, at)))
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
@@ -249,30 +263,54 @@ def send_slopes(
     """Slopes by what was sent, to those by features (added to `before`) and `vectors`, and -slopes by spins to `field`."""
     channels = len(lanes[0])
     factors = product(features[begin:end], sender.spin)
-    by_factors = np.zeros_like(factors)
-    for i in range(begin, end):
-        for a in range(3):
-            total = spins.dtype.type(0.0)
-            for c in range(channels):
-                slope = by_sent[i, (1 + a) * channels + c]
-                total += factors[i - begin, c] * slope
-                by_factors[i - begin, c] += spins[i, a] * slope
-            field[i, a] -= total
+    by_factors = with_room(end - begin, channels, factors)
+    _spin_slopes(begin, channels, factors, spins, by_sent, by_factors, field)
     if not len(vectors):
         return
-    multiply(by_factors, sender.spin_t, before[begin:end], True)
-    multiply(np.ascontiguousarray(by_sent[begin:end, :channels]), sender.number_t, before[begin:end], True)
+    own = before[begin:end]
+    multiply(by_factors, sender.spin_t, own, True)
+    multiply(np.ascontiguousarray(by_sent[begin:end, :channels]), sender.number_t, own, True)
     mixed = product(vectors[begin:end].reshape(-1, channels), sender.passed)
-    by_opened, one = np.zeros_like(factors), factors.dtype.type(1.0)
-    for i in range(begin, end):
-        for a in range(3):
-            row = 3 * (i - begin) + a
-            for c in range(channels):
-                slope = by_sent[i, (1 + a) * channels + c]
-                by_opened[i - begin, c] += slope * mixed[row, c] * (one - gates[i, c] * gates[i, c])
-                mixed[row, c] = slope * gates[i, c]
-    multiply(by_opened, sender.gate_t, before[begin:end], True)
+    by_opened = factors  # no longer needed
+    _vector_slopes(begin, channels, gates, by_sent, mixed, by_opened)
+    multiply(by_opened, sender.gate_t, own, True)
     multiply(mixed, sender.passed_t, by_vectors[begin:end].reshape(-1, channels), False)
+
+
+@kernel
+def _spin_slopes(
+    begin: int, channels: int, factors: Array, spins: Array, by_sent: Array, by_factors: Array, field: Array
+) -> None:
+    """By the factors of the own spin, and -slopes by that, added to `field`."""
+    for k in range(len(factors)):
+        i = begin + k
+        from_ = i * by_sent.shape[1] + channels
+        x = y = z = filled(factors, 0.0)
+        for c in range(0, channels, LANES):
+            at, count = k * channels + c, channels - c
+            factor = take(factors, at, count)
+            s_x, s_y = load(by_sent, from_ + c), load(by_sent, from_ + channels + c)
+            s_z = load(by_sent, from_ + 2 * channels + c)
+            x, y, z = fma(factor, s_x, x), fma(factor, s_y, y), fma(factor, s_z, z)
+            put(by_factors, at, fma(spins[i, 2], s_z, fma(spins[i, 1], s_y, scale(spins[i, 0], s_x))), count)
+        field[i, 0] -= total(x)
+        field[i, 1] -= total(y)
+        field[i, 2] -= total(z)
+
+
+@kernel
+def _vector_slopes(begin: int, channels: int, gates: Array, by_sent: Array, mixed: Array, by_opened: Array) -> None:
+    """By the gates before tanh, and by the vectors `mixed` (3 n, C) in their place."""
+    for k in range(len(by_opened)):
+        from_ = (begin + k) * by_sent.shape[1] + channels
+        for c in range(0, channels, LANES):
+            count, slope = channels - c, filled(mixed, 0.0)
+            gate = take(gates, (begin + k) * channels + c, count)
+            for a in range(3):
+                at, by = (3 * k + a) * channels + c, load(by_sent, from_ + a * channels + c)
+                slope = fma(by, load(mixed, at), slope)
+                put(mixed, at, by * gate, count)
+            put(by_opened, k * channels + c, slope * (1.0 - gate * gate), count)
 
 
 @kernel

@@ -100,7 +100,7 @@ class EngineGraph:
         self.rooms: list[Room] = []
 
     def take(self, dtype: Any, *shape: int) -> Array:
-        """An array with anything in it, one that was given back where there is one.
+        """An array with anything in it, one that was given back where there is one; a vector behind its end may be read.
 
         The system takes longer to come up with fresh memory than the sums take to fill it.
         """
@@ -108,7 +108,8 @@ class EngineGraph:
         try:
             return free.pop()
         except IndexError:
-            return cast(Array, aligned(int(np.prod(shape)), dtype).reshape(shape))
+            size = int(np.prod(shape))
+            return cast(Array, aligned(size + LANES, dtype)[:size].reshape(shape))
 
     def give_back(self, *arrays: Array) -> None:
         """Let others have the arrays."""
@@ -337,6 +338,8 @@ class FrozenEngine:
             return stretch
 
         stretches = way.each(run, graph.strips)
+        if len(stretches) == 1 and len(stretches[0]) == len(own):
+            return stretches[0], after
         by_sent = graph.take(self.dtype, len(own), width)
         threads = min(self.threads, len(graph.strips)) or 1
         columns = np.linspace(0, width, threads + 1).astype(int)
