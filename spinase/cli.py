@@ -182,11 +182,12 @@ def plot(
 
 @app.command()
 def info() -> None:
-    """Versions, threads, devices and installed styles."""
+    """Versions, threads, devices, linear algebra and installed styles."""
     import torch
 
     from spinase.run.provenance import git_revision, versions
     from spinase.styles import list_styles
+    from spinase.threads import linear_algebra
 
     for package, version in versions().items():
         typer.echo(f"{package:10} {version}")
@@ -195,6 +196,8 @@ def info() -> None:
     typer.echo(f"threads    {torch.get_num_threads()} of {os.cpu_count()} cores")
     devices = [torch.cuda.get_device_name(k) for k in range(torch.cuda.device_count())]
     typer.echo(f"devices    cpu{''.join(f', {name}' for name in devices)}")
+    for line in linear_algebra():
+        typer.echo(f"algebra    {line}")
     counts: dict[str, int] = {}
     for style in list_styles():
         counts[style.kind] = counts.get(style.kind, 0) + 1

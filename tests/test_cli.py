@@ -64,6 +64,7 @@ def test_styles_and_info() -> None:
     assert "spinase 0." in told
     information = spinase("info")
     assert "torch" in information.stdout
+    assert "algebra    " in information.stdout
     assert "calculators" in information.stdout
 
 
