@@ -10,15 +10,12 @@ import pytest
 from spinase import threads
 
 
-@pytest.mark.parametrize(
-    ("taken_for", "wide", "hint"), [("Haswell", True, True), ("Haswell", False, False), ("SkylakeX", True, False)]
-)
+@pytest.mark.parametrize(("taken_for", "wide"), [("Haswell", True), ("Haswell", False), ("SkylakeX", True)])
 def test_overlooked_vectors_are_told(taken_for: str, wide: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only where the processor has AVX-512 and OpenBLAS does not use it."""
     library = {"internal_api": "openblas", "version": "1.2", "architecture": taken_for}
-    known = SimpleNamespace(
-        lib_controllers=[SimpleNamespace(user_api="blas", info=lambda: library), SimpleNamespace(user_api="openmp")]
-    )
+    blas, others = SimpleNamespace(user_api="blas", info=lambda: library), SimpleNamespace(user_api="openmp")
+    known = SimpleNamespace(lib_controllers=[blas, others])
     monkeypatch.setattr(threads, "_controller", lambda: known)
     monkeypatch.setattr(llvmlite.binding, "get_host_cpu_features", lambda: {"avx512f": wide})
     said = threads.linear_algebra()
