@@ -170,13 +170,13 @@ def models() -> None:
 
 @app.command()
 def plot(
-    file: Annotated[Path, typer.Argument(help="run file (run.h5)", show_default=False)],
+    file: Annotated[Path, typer.Argument(help="run file (run.h5), or its folder", show_default=False)],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="directory (default: the run's)")] = None,
 ) -> None:
     """Draw the figures of a run, also of one that is still running or was killed."""
     from spinase.viz.report import plot_run
 
-    for path in plot_run(file, output or Path(file).parent):
+    for path in plot_run(file, output or (file if file.is_dir() else file.parent)):
         typer.echo(f"wrote {path}")
 
 

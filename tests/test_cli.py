@@ -51,6 +51,7 @@ def test_run_plot_and_check(tmp_path: Path) -> None:
     for path in folder.glob("*.png"):
         path.unlink()
     assert spinase("plot", str(folder / "run.h5"), "-o", "figures", cwd=tmp_path).returncode == 0
+    assert f"wrote {folder / 'summary.png'}" in spinase("plot", str(folder)).stdout
     assert (tmp_path / "figures" / "summary.png").stat().st_size > 10_000
 
 

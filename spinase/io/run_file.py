@@ -88,14 +88,14 @@ class Run:
 
 
 def read_run(path: str | Path) -> Run:
-    """Read a run file, also one that is being written or whose run was killed (whole frames only).
+    """Read a run file, or ``run.h5`` in a folder, also of a run that goes on or was killed (whole frames only).
 
     Raises
     ------
     CheckpointError
         If the file is missing, damaged or not a run file.
     """
-    source = Path(path)
+    source = Path(path) / "run.h5" if Path(path).is_dir() else Path(path)
     with open_run(source) as file:
         if file.attrs.get("spinase_format") != FORMAT:
             raise CheckpointError(f"{source} is not a spinase run file of format {FORMAT}")
