@@ -1,7 +1,7 @@
 """Products of small matrices, compiled: rows of a chunk of sites times weights that stay in the cache.
 
-Two and a half times as fast as OpenBLAS where that takes an AMD Zen 5 for a Haswell (as that of numpy 2 does), and a tenth
-faster where it does not: nothing is packed.
+Two and a half times as fast as OpenBLAS where that takes an AMD Zen 5 for a Haswell (as numpy 2's does), and up to one and a
+half times where it does not: nothing is packed.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.collections import PatchCollection, PolyCollection
 from matplotlib.colors import Normalize
 from matplotlib.patches import Circle, Polygon
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from scipy.spatial import Voronoi, cKDTree
 
@@ -198,7 +199,13 @@ def time_series(ax: Axes, times: FloatArray, values: FloatArray, label: str, uni
         ax.plot(times, column, color=COLORS[k % len(COLORS)], lw=1.6, label=name)
     if columns.shape[1] > 1:
         ax.legend(frameon=False, ncols=min(3, columns.shape[1]))
+    against_time(ax, label, unit, time_unit)
+
+
+def against_time(ax: Axes, label: str, unit: str, time_unit: str) -> None:
+    """Axes of quantities against time, with so few ticks that long numbers do not touch."""
     ax.set(xlabel=f"time [{time_unit}]", ylabel=f"{label} [{unit}]" if unit else label)
+    ax.xaxis.set_major_locator(MaxNLocator(5))
     ax.spines[["top", "right"]].set_visible(False)
     ax.margins(x=0.01)
 

@@ -16,7 +16,7 @@ from spinase.atoms import get_spins
 from spinase.errors import CheckpointError
 from spinase.io.run_file import Run, Series, read_run
 from spinase.units import UnitSystem, unit_system
-from spinase.viz.figures import COLORS, profile, site_map, spin_map, structure_factor_map, time_series
+from spinase.viz.figures import COLORS, against_time, profile, site_map, spin_map, structure_factor_map, time_series
 
 _TELLING = {
     "energy": ("per_site",),
@@ -118,9 +118,7 @@ def _scalar_panel(run: Run, observer: str, group: list[Series]) -> Panel:
         for color, series in zip(COLORS, group, strict=False):
             ax.plot(series.times, series.values, color=color, lw=1.6, label=series.label)
         ax.legend(frameon=False, fontsize="small", ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))
-        ax.set(xlabel=f"time [{_units(run).time}]", ylabel=f"{name} [{first.unit}]" if first.unit else name)
-        ax.spines[["top", "right"]].set_visible(False)
-        ax.margins(x=0.01)
+        against_time(ax, name, first.unit, _units(run).time)
 
     return draw
 
