@@ -95,6 +95,7 @@ class EngineGraph:
         harmonics = _harmonics(vectors / self.distances[:, None], np.dtype(dtype))
         self.pairs = Neighbours(starts, second, local, knots, fractions, harmonics)
         self.layers: dict[FrozenEngine, list[Layer]] = {}
+        self.features: dict[FrozenEngine, tuple[NDArray[np.int64], Array]] = {}
         self.couplings: dict[PairLaw, tuple[NDArray[np.int64], Array, Any]] = {}
         self._free: dict[tuple[Any, ...], list[Array]] = {}
         self.rooms: list[Room] = []
@@ -114,6 +115,8 @@ class EngineGraph:
     def give_back(self, *arrays: Array) -> None:
         """Let others have the arrays."""
         for array in arrays:
+            if not array.size:
+                continue
             self._free.setdefault((array.dtype, array.shape), []).append(array)
 
 
@@ -245,10 +248,9 @@ class FrozenEngine:
 
         Where parts of the energy are mixed, the last layer is done before the way back begins; otherwise on the way back.
         """
-        graph, own = way.graph, way.own
-        features = self._embedding[species[graph.order]]
-        parts, field = features @ self._readouts[0].T, np.zeros_like(own)
-        vectors, layers = self._empty(0, 0), []
+        graph, field = way.graph, np.zeros_like(way.own)
+        features = self._features(graph, species)
+        parts, vectors, layers = features @ self._readouts[0].T, self._empty(0, 0), []
         for k, readout in enumerate(self._readouts[1:]):
             kept = self._sent(k, way, features, vectors)
             layers.append(kept)
@@ -256,20 +258,32 @@ class FrozenEngine:
                 features, vectors = self._forward(k, way, kept)
                 parts += features @ readout.T
         if mix is not None:
-            graph.give_back(vectors)
+            graph.give_back(vectors, features)
         weights, by_vectors = self._weights(graph, parts, mix), self._empty(0, 0)
         shares = weights.astype(self.dtype)
-        given = shares @ self._readouts[-1]
+        given = self._shared(graph, shares, -1)
         for k in reversed(range(len(self._layers))):
-            before = shares @ self._readouts[k]
+            before, kept = self._shared(graph, shares, k), layers[k]
             done = k < len(self._layers) - 1 or mix is not None
-            by_sent, after = self._backward(k, way, layers[k], done, given, by_vectors, before, field)
+            by_sent, after = self._backward(k, way, kept, done, given, by_vectors, before, field)
             if not done:
                 parts += after @ self._readouts[-1].T
-            given, used = before, by_vectors
-            by_vectors = self._sent_slopes(k, way, layers[k], by_sent, before, field)
-            graph.give_back(used, by_sent, layers[k].sent, layers[k].gates, layers[k].bends, layers[k].vectors)
+            used = (given, after, by_vectors, by_sent, kept.sent, kept.gates, kept.bends, kept.vectors)
+            given, by_vectors = before, self._sent_slopes(k, way, kept, by_sent, before, field)
+            graph.give_back(*used, *([kept.features] if k else [given, by_vectors]))
         return np.einsum("ik,ik->i", weights, parts + self._constant), field
+
+    def _features(self, graph: EngineGraph, species: NDArray[np.int64]) -> Array:
+        """Before the first layer, in the graph's order; kept while the species stay."""
+        kept = graph.features.get(self)
+        if kept is None or not np.array_equal(kept[0], species):
+            kept = graph.features[self] = (species.copy(), self._embedding[species[graph.order]])
+        return kept[1]
+
+    def _shared(self, graph: EngineGraph, shares: Array, k: int) -> Array:
+        """Slopes by the features that readout k reads, (N, F)."""
+        out, readout = graph.take(self.dtype, len(shares), self._readouts[k].shape[1]), self._readouts[k]
+        return np.multiply(shares, readout, out=out) if len(readout) == 1 else np.matmul(shares, readout, out=out)
 
     def _weights(self, graph: EngineGraph, parts: Array, mix: Mix | None) -> NDArray[np.float64]:
         """Of every part of the energy in the sum, (N, parts)."""
@@ -302,7 +316,7 @@ class FrozenEngine:
     def _forward(self, k: int, way: _Pass, kept: _Kept) -> tuple[Array, Array]:
         """Features and spin vectors after layer k."""
         graph, own = way.graph, way.own
-        after, vectors = np.empty_like(kept.features), graph.take(self.dtype, len(own), 3 * self._width)
+        after, vectors = graph.take(self.dtype, *kept.features.shape), graph.take(self.dtype, len(own), 3 * self._width)
         given = (own, kept.sent, kept.features, kept.bends, after, vectors)
 
         def run(s: _Strip) -> None:
@@ -325,7 +339,7 @@ class FrozenEngine:
     ) -> tuple[Array, Array]:
         """Slopes by what was sent to layer k; with the features after it, if it is not done forwards yet."""
         graph, own = way.graph, way.own
-        after = self._empty(0, 0) if done else np.empty_like(kept.features)
+        after = self._empty(0, 0) if done else graph.take(self.dtype, *kept.features.shape)
         ways = (graph.pairs, way.layers[k], self._kinds, self._lanes)
         own_ways = (own, kept.sent, kept.features, kept.bends, after, given, int(k == 0), by_vectors, before)
         width = kept.sent.shape[1]
