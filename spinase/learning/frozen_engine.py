@@ -32,6 +32,7 @@ from spinase.threads import default_threads, thread_map
 Array = NDArray[Any]
 _KNOTS = 4096
 _STRIP = 2048  # sites
+_SOME = 4096  # pairs that tell whether there are few distances
 _SHELLS = 256  # with so many distances at most, filters have a row for each of them
 
 
@@ -87,12 +88,8 @@ class EngineGraph:
         local, self.strips = _strips(starts, second)
         vectors = np.concatenate([bonds.vectors, -bonds.vectors])[order]
         self.distances = np.linalg.norm(vectors, axis=1)
-        place, kinds = shells(self.distances, config.cutoff, dtype)
-        self.shells = self.distances[place] if len(place) <= _SHELLS else None
-        knots, fractions = _knots(self.distances, config, np.dtype(dtype))
-        if self.shells is not None:
-            knots, fractions = kinds, np.zeros_like(fractions)
-        harmonics = _harmonics(vectors / self.distances[:, None], np.dtype(dtype))
+        self.shells, knots, fractions = _filter_rows(self.distances, config, np.dtype(dtype))
+        harmonics = _harmonics(vectors, self.distances, np.dtype(dtype))
         self.pairs = Neighbours(starts, second, local, knots, fractions, harmonics)
         self.layers: dict[FrozenEngine, list[Layer]] = {}
         self.features: dict[FrozenEngine, tuple[NDArray[np.int64], Array]] = {}
@@ -380,16 +377,21 @@ def _shortest(config: NetworkConfig) -> float:
     return 0.8 * config.inner
 
 
-def _knots(distances: NDArray[np.float64], config: NetworkConfig, dtype: Any) -> tuple[Array, Array]:
-    """Knots and fractions in the tables, of pairs."""
+def _filter_rows(distances: NDArray[np.float64], config: NetworkConfig, dtype: Any) -> tuple[Array | None, Array, Array]:
+    """Distances that have rows of their own, if those are few, and rows and fractions in the tables, of pairs."""
+    few, _ = shells(distances[:_SOME], config.cutoff, dtype)
+    if len(few) <= _SHELLS:
+        few, kinds = shells(distances, config.cutoff, dtype)
+        if len(few) <= _SHELLS:
+            return distances[few], kinds, np.zeros(len(kinds), dtype)
     across = (distances - _shortest(config)) / (config.cutoff - _shortest(config)) * _KNOTS
     knots = np.clip(across.astype(np.int64), 0, _KNOTS - 1)
-    return knots.astype(np.int32), (across - knots).astype(dtype)
+    return None, knots.astype(np.int32), (across - knots).astype(dtype)
 
 
-def _harmonics(units: NDArray[np.float64], dtype: Any) -> Array:
+def _harmonics(vectors: NDArray[np.float64], distances: NDArray[np.float64], dtype: Any) -> Array:
     """Of degrees 0 to 2, of pairs."""
-    along = torch.from_numpy(units).to(torch.float32 if dtype == np.float32 else torch.float64)
+    along = torch.from_numpy(vectors / distances[:, None]).to(torch.float32 if dtype == np.float32 else torch.float64)
     return torch.cat([torch.ones_like(along[:, :1]), along, quadrupoles(along)], dim=1).numpy()
 
 
