@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 import numba
+from llvmlite import binding
 from threadpoolctl import ThreadpoolController
 
 Item = TypeVar("Item")
@@ -41,12 +42,10 @@ def thread_map(threads: int) -> Iterator[Callable[..., list[Any]]]:
 
 def linear_algebra() -> list[str]:
     """BLAS libraries in use and the processors they take this one for, and what to do where they overlook its vectors."""
-    import llvmlite.binding
-
     found = [library.info() for library in _controller().lib_controllers if library.user_api == "blas"]
     names = sorted({f"{one['internal_api']} {one['version']} for {one.get('architecture', 'any machine')}" for one in found})
     narrow = any(one.get("architecture") in ("Haswell", "Zen") for one in found)
-    if narrow and llvmlite.binding.get_host_cpu_features().get("avx512f"):
+    if narrow and binding.get_host_cpu_features().get("avx512f"):
         names.append("OPENBLAS_CORETYPE=SkylakeX in the environment may halve the time of products (AVX-512 is overlooked)")
     return names
 
