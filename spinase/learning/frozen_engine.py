@@ -148,15 +148,16 @@ class FrozenEngine:
         self._width = channels[0]
         self._kinds = (self.config.chirality, self.config.products)
         self._embedding = _array(network.embedding.weight, dtype)
-        self._parts = parts = [cast(Interaction, part) for part in network.interactions]
+        parts = [cast(Interaction, part) for part in network.interactions]
+        self._filters = [[weights.detach().double().clone() for weights in part.filters] for part in parts]
         readouts = [cast(nn.Linear, part) for part in network.readouts]
-        self._layers = [self._layer(part) for part in parts]
+        self._layers = [self._layer(part, filters) for part, filters in zip(parts, self._filters, strict=True)]
         self._senders = [self._sender(part) for part in parts]
         self._readouts = [_array(part.weight, dtype) for part in readouts]
         self._law: PairLaw | None = network.pair_law if self.config.pairs else None
         self._constant = np.sum([part.bias.detach().double().numpy() for part in readouts], axis=0)
 
-    def _layer(self, part: Interaction) -> Layer:
+    def _layer(self, part: Interaction, filters: list[Tensor]) -> Layer:
         config = self.config
         knots = torch.linspace(_shortest(config), config.cutoff, _KNOTS + 1, dtype=torch.float64)
         own, collect = part.own.weight, part.collect.weight
@@ -166,7 +167,7 @@ class FrozenEngine:
         stacked = torch.stack(atoms) if atoms else empty
         biases = torch.stack([layer.bias for layer in dense]) if atoms else own.new_zeros((0, len(own)))
         arrays = (
-            _table(part, config, knots),
+            _table(filters, config, knots),
             own.T,
             own,
             collect.T,
@@ -184,7 +185,7 @@ class FrozenEngine:
             return self._layers
         if self not in graph.layers:
             at = torch.from_numpy(graph.shells)
-            tables = [_array(_table(part, self.config, at), self.dtype) for part in self._parts]
+            tables = [_array(_table(filters, self.config, at), self.dtype) for filters in self._filters]
             graph.layers[self] = [layer._replace(table=table) for layer, table in zip(self._layers, tables, strict=True)]
         return graph.layers[self]
 
@@ -395,11 +396,11 @@ def _harmonics(vectors: NDArray[np.float64], distances: NDArray[np.float64], dty
     return torch.cat([torch.ones_like(along[:, :1]), along, quadrupoles(along)], dim=1).numpy()
 
 
-def _table(part: Interaction, config: NetworkConfig, distances: Tensor) -> Tensor:
-    """Filters of a layer at `distances`: those of each degree filled up with zeros to whole vectors."""
+def _table(filters: list[Tensor], config: NetworkConfig, distances: Tensor) -> Tensor:
+    """Filters of a layer, by degree, at `distances`: those of each degree filled up with zeros to whole vectors."""
     radial = config.basis()(distances)
-    filters = [radial @ weights.detach().double() for weights in part.filters]
-    return torch.cat([nn.functional.pad(values, (0, -values.shape[1] % LANES)) for values in filters], dim=1)
+    found = [radial @ weights for weights in filters]
+    return torch.cat([nn.functional.pad(values, (0, -values.shape[1] % LANES)) for values in found], dim=1)
 
 
 def _array(tensor: Tensor, dtype: Any) -> Array:
