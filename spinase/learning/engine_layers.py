@@ -114,7 +114,6 @@ def _back_to_neighbours(
     lanes: Lanes,
     spins: Array,
     held: Room,
-    skip: int,
     by_vectors: Array,
     by_sent: Array,
     field: Array,
@@ -132,7 +131,7 @@ def _back_to_neighbours(
         field[i, 0] -= by_spin[0]
         field[i, 1] -= by_spin[1]
         field[i, 2] -= by_spin[2]
-    spread(begin, end, pairs, layer.table, lanes, slopes, skip, pairs.local, by_sent)
+    spread(begin, end, pairs, layer.table, lanes, slopes, pairs.local, by_sent)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
@@ -177,7 +176,6 @@ def backward(
     bends: Array,
     out: Array,
     given: Array,
-    skip: int,
     by_vectors: Array,
     before: Array,
     by_sent: Array,
@@ -185,7 +183,7 @@ def backward(
 ) -> None:
     """From slopes by the features after a layer, and by its M (length 0 in the last one), to those by what it was sent.
 
-    With an `out` (N, F) the layer is done forwards first, while its sums are at hand; `skip` 1 leaves out slopes by numbers.
+    With an `out` (N, F) the layer is done forwards first, while its sums are at hand.
     """
     for first in range(begin, end, CHUNK):
         last = min(end, first + CHUNK)
@@ -193,7 +191,7 @@ def backward(
         if len(out):
             _onsite(first, last, layer, kinds, lanes, spins, held, features, bends, out)
         _onsite_slopes(first, last, layer, bends, given, held.found, before)
-        _back_to_neighbours(first, last, pairs, layer, kinds, lanes, spins, held, skip, by_vectors, by_sent, field)
+        _back_to_neighbours(first, last, pairs, layer, kinds, lanes, spins, held, by_vectors, by_sent, field)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)

@@ -127,21 +127,17 @@ def _add_quadrupole(of: Any, row: Any, to: Any) -> Any:
 
 @kernel
 def spread(
-    begin: int, end: int, pairs: Neighbours, table: Array, lanes: Lanes, slopes: Array, skip: int, to: Array, out: Array
+    begin: int, end: int, pairs: Neighbours, table: Array, lanes: Lanes, slopes: Array, to: Array, out: Array
 ) -> None:
     """Add slopes by what the neighbours of the sites begin..end send, from those by the sums, to the rows of `out`.
 
-    `slopes` (CHUNK, 9, row_width) are of the sites from `begin` on; `to` (P,) are rows of `out`; the first `skip` (0 or 1)
-    of the four components are left out.
+    `slopes` (CHUNK, 9, row_width) are of the sites from `begin` on; `to` (P,) are rows of `out`.
     """
     channels = len(lanes[0])
     for i in range(begin, end):
         own = (i - begin) * HARMONICS * slopes.shape[2]
         for c in range(0, channels, LANES):
-            if skip:
-                _spread_one(i, pairs, table, lanes, slopes, own, 1, c, to, out)
-            else:
-                _spread_two(i, pairs, table, lanes, slopes, own, 0, c, to, out)
+            _spread_two(i, pairs, table, lanes, slopes, own, 0, c, to, out)
             _spread_two(i, pairs, table, lanes, slopes, own, 2, c, to, out)
 
 
@@ -170,34 +166,6 @@ def _along(of: Any, slopes: Any) -> Any:
 def _across(of: Any, slopes: Any) -> Any:
     """Slopes times the harmonics of degree 2."""
     return fma(of[4], slopes[4], fma(of[3], slopes[3], fma(of[2], slopes[2], fma(of[1], slopes[1], of[0] * slopes[0]))))
-
-
-@register_jitable  # type: ignore[untyped-decorator]
-def _spread_one(
-    i: int,
-    pairs: Neighbours,
-    table: Array,
-    lanes: Lanes,
-    slopes: Array,
-    own: int,
-    q: int,
-    c: int,
-    to: Array,
-    out: Array,
-) -> None:
-    """Component q."""
-    channels, h = len(lanes[0]), pairs.harmonics
-    wide, wide_1 = whole(channels), whole(len(lanes[1]))
-    a = _slopes(slopes, own, lanes, q, c)
-    for p in range(pairs.starts[i], pairs.starts[i + 1]):
-        at = to[p] * out.shape[1] + q * channels + c
-        row = fma(pair_filter(pairs, p, table, c), a[0], load(out, at))
-        if c < len(lanes[1]):
-            row = fma(pair_filter(pairs, p, table, wide + c), _along((h[p, 1], h[p, 2], h[p, 3]), a[1]), row)
-        if c < len(lanes[2]):
-            of = (h[p, 4], h[p, 5], h[p, 6], h[p, 7], h[p, 8])
-            row = fma(pair_filter(pairs, p, table, wide + wide_1 + c), _across(of, a[2]), row)
-        store(out, at, row)
 
 
 @register_jitable  # type: ignore[untyped-decorator]

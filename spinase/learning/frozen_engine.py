@@ -339,7 +339,7 @@ class FrozenEngine:
         graph, own = way.graph, way.own
         after = self._empty(0, 0) if done else graph.take(self.dtype, *kept.features.shape)
         ways = (graph.pairs, way.layers[k], self._kinds, self._lanes)
-        own_ways = (own, kept.sent, kept.features, kept.bends, after, given, int(k == 0), by_vectors, before)
+        own_ways = (own, kept.sent, kept.features, kept.bends, after, given, by_vectors, before)
         width = kept.sent.shape[1]
 
         def run(s: _Strip) -> Array:

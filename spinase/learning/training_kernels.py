@@ -73,7 +73,7 @@ def collect_slopes(
             field[i, 0] -= turn[0]
             field[i, 1] -= turn[1]
             field[i, 2] -= turn[2]
-        spread(begin, end, pairs, table, lanes, slopes, 0, pairs.second, by_sent)
+        spread(begin, end, pairs, table, lanes, slopes, pairs.second, by_sent)
 
 
 @kernel
