@@ -1,4 +1,4 @@
-"""Compiled training on frozen atoms: energies and fields of a batch, which torch differentiates by the weights."""
+"""Compiled training: energies, fields and forces of a batch, which torch differentiates by the weights."""
 
 from __future__ import annotations
 
@@ -20,25 +20,31 @@ from spinase.learning.training_slopes import WeightSlopes
 from spinase.threads import default_threads, thread_map
 
 Array = NDArray[Any]
-_KEPT_GRAPHS = 1000
+_KEPT_PAIRS = 2_000_000  # each takes 50 bytes at rest, 400 in motion
 
 
 class CompiledTraining:
     """Energies and fields of batches, which torch can differentiate once by the network's weights.
 
+    A law of pairs under the network is not in them (:meth:`spinase.learning.pair_law.PairLaw.slopes`).
+
     Parameters
     ----------
     network : MagneticHIPNN
         With channels that the compiled loops have (:meth:`supports`), on the CPU.
+    moving : bool
+        Whether atoms move: slopes by the vectors of pairs are also found.
     threads : int, optional
         Default: ``OMP_NUM_THREADS``, else all cores; the configurations of a batch are divided among them.
     """
 
-    def __init__(self, network: MagneticHIPNN, threads: int | None = None) -> None:
-        self.network, self.threads = network, threads or default_threads()
+    def __init__(self, network: MagneticHIPNN, moving: bool = False, threads: int | None = None) -> None:
+        self.network, self.moving, self.threads = network, moving, threads or default_threads()
         self.dtype = np.float32 if network.embedding.weight.dtype == torch.float32 else np.float64
-        self._names, self._parameters = zip(*network.named_parameters(), strict=True)
+        weights = [(name, weight) for name, weight in network.named_parameters() if not name.startswith("pair_law")]
+        self._names, self._parameters = zip(*weights, strict=True)
         self._graphs: OrderedDict[bytes, TrainingGraph] = OrderedDict()
+        self._held = 0  # pairs in them
         self._spare: dict[int, list[Space]] = {}
 
     @staticmethod
@@ -46,7 +52,7 @@ class CompiledTraining:
         """Whether there are compiled loops for a network, where it is, with all its channels."""
         weight = network.embedding.weight
         known = weight.device.type == "cpu" and weight.dtype in (torch.float32, torch.float64)
-        return known and supports(network.config) and not network.config.pairs
+        return known and supports(network.config)
 
     def is_for(self, network: MagneticHIPNN) -> bool:
         """Whether it was made for a network, as precise as that is now."""
@@ -57,15 +63,15 @@ class CompiledTraining:
     def graph(self, key: bytes, pairs: Pairs) -> TrainingGraph:
         """Pairs of a geometry as the loops want them, remembered by a key."""
         if key not in self._graphs:
-            self._graphs[key] = TrainingGraph(pairs, self.network.config, self.dtype)
-            if len(self._graphs) > _KEPT_GRAPHS:
-                self._graphs.popitem(last=False)
+            self._graphs[key] = TrainingGraph(pairs, self.network.config, self.dtype, self.moving)
+            self._held += len(pairs.vectors)
+            while self._held > _KEPT_PAIRS and len(self._graphs) > 1:
+                _, old = self._graphs.popitem(last=False)
+                self._held -= len(old.pairs.second)
         return self._graphs[key]
 
-    def __call__(
-        self, graphs: list[TrainingGraph], species: Tensor, spins: Tensor, factors: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Parts of the energies of a batch, and fields.
+    def __call__(self, graphs: list[TrainingGraph], species: Tensor, spins: Tensor, factors: Tensor) -> tuple[Tensor, ...]:
+        """Parts of the energies of a batch, fields, and slopes by pairs where atoms move.
 
         Parameters
         ----------
@@ -84,6 +90,8 @@ class CompiledTraining:
             e_k, summed over the sites.
         fields : (N, 3) Tensor
             -dE/ds.
+        pulls : (P, 3) Tensor
+            dE/dr by the vectors of all pairs, if atoms move.
         """
         arrays = (values.detach().numpy() for values in self._parameters)
         weights = dict(zip(self._names, arrays, strict=True))
@@ -94,17 +102,22 @@ class CompiledTraining:
         magnets = [Magnet(*part) for part in parts]
         how = self.threads, torch.is_grad_enabled()
         evaluate: Any = _Evaluate.apply
-        found: tuple[Tensor, Tensor] = evaluate(passes, magnets, how, *self._parameters)
-        return found
+        parts_, fields, by_radial, by_harmonics = evaluate(passes, magnets, how, *self._parameters)
+        if not self.moving:
+            return parts_, fields
+        pairs = [len(graph.radial) for graph in graphs]
+        motions = [graph.motion for graph in graphs if graph.motion is not None]
+        each = zip(motions, by_radial.split(pairs), by_harmonics.split(pairs), strict=True)
+        return parts_, fields, torch.cat([motion.pull(*by_pairs) for motion, *by_pairs in each])
 
 
 class _Evaluate(torch.autograd.Function):
-    """Parts and fields of a batch; differentiable by the weights, once."""
+    """Parts, fields, and slopes by radial functions and harmonics of a batch; differentiable by the weights, once."""
 
     @staticmethod
     def forward(
         ctx: Any, passes: Passes, magnets: list[Magnet], how: tuple[int, bool], *parameters: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, ...]:
         threads, differentiable = how
         with thread_map(min(threads, len(magnets)) or 1) as each:
             traces = each(passes.run, magnets)
@@ -112,18 +125,19 @@ class _Evaluate(torch.autograd.Function):
         ctx.save_for_backward(*parameters)
         if not differentiable:
             _leave(ctx)
-        arrays = np.stack([trace.parts for trace in traces]), np.concatenate([trace.fields for trace in traces])
-        parts, fields = (torch.from_numpy(array.astype(passes.dtype, copy=False)) for array in arrays)
-        return parts, fields
+        by_pairs = ([getattr(trace, part) for trace in traces] for part in ("fields", "by_radial", "by_harmonics"))
+        arrays = np.stack([trace.parts for trace in traces]), *(np.concatenate(part) for part in by_pairs)
+        return tuple(torch.from_numpy(array.astype(passes.dtype, copy=False)) for array in arrays)
 
     @staticmethod
     @once_differentiable  # type: ignore[untyped-decorator]
-    def backward(ctx: Any, by_parts: Tensor, by_fields: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, by_parts: Tensor, *by_others: Tensor) -> tuple[Tensor | None, ...]:
         _, passes, traces = ctx.saved_tensors, ctx.passes, ctx.traces  # torch complains of weights that are others now
         if not traces:
             raise ModelError("compiled training gives slopes by the weights once: use compiled=False to have them again")
-        ends = np.cumsum([len(trace.fields) for trace in traces])[:-1]
-        given = list(zip(traces, by_parts.numpy(), np.split(by_fields.contiguous().numpy(), ends), strict=True))
+        sizes = ([len(getattr(trace, part)) for trace in traces] for part in ("fields", "by_radial", "by_harmonics"))
+        others = (np.split(by.contiguous().numpy(), np.cumsum(size)[:-1]) for by, size in zip(by_others, sizes, strict=True))
+        given = list(zip(traces, by_parts.numpy(), *others, strict=True))
         with thread_map(min(ctx.threads, len(traces)) or 1) as each:
             found = each(lambda one: WeightSlopes(passes, *one)(), given[::-1])  # the last one is still in the cache
         _leave(ctx)

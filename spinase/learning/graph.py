@@ -35,11 +35,23 @@ class RadialBasis:
 
     def __call__(self, distances: Tensor) -> Tensor:
         """s_v at `distances` (P,), (P, count)."""
-        low, high = 1.0 / self.cutoff, 1.0 / self.inner
-        centres = torch.linspace(low, high, self.count, dtype=distances.dtype, device=distances.device)
-        width = (high - low) / max(self.count - 1, 1)
+        centres, width = self._centres(distances)
         switch = torch.cos(0.5 * np.pi * distances.clamp(max=self.cutoff) / self.cutoff) ** 2
         return torch.exp(-0.5 * ((1.0 / distances[:, None] - centres) / width) ** 2) * switch[:, None]
+
+    def slopes(self, distances: Tensor) -> Tensor:
+        """ds_v/dr at `distances` (P,) below the cutoff, (P, count)."""
+        r, scale = distances[:, None], 0.5 * np.pi / self.cutoff
+        centres, width = self._centres(distances)
+        off = (1.0 / r - centres) / width
+        cosine, sine = torch.cos(scale * r), torch.sin(scale * r)
+        return torch.exp(-0.5 * off**2) * cosine * (off * cosine / (width * r**2) - 2.0 * scale * sine)
+
+    def _centres(self, like: Tensor) -> tuple[Tensor, float]:
+        low, high = 1.0 / self.cutoff, 1.0 / self.inner
+        return torch.linspace(low, high, self.count, dtype=like.dtype, device=like.device), (high - low) / max(
+            self.count - 1, 1
+        )
 
 
 @dataclass(frozen=True, eq=False)

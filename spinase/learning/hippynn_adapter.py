@@ -22,6 +22,7 @@ from spinase.errors import ModelError
 from spinase.geometry import Geometry
 from spinase.learning.compiled_training import CompiledTraining
 from spinase.learning.graph import Graph, Pairs, joined, pairs_of
+from spinase.learning.neighbour_sums import Rows
 from spinase.learning.network import MagneticHIPNN, mixed
 from spinase.learning.reservoir import polynomial_slopes, polynomials
 
@@ -62,7 +63,7 @@ class PaddedMagnet(nn.Module):
     forces : bool
         Also give forces on atoms (B, N, 3).
     compiled : bool
-        Compiled passes where there are some (:mod:`spinase.learning.compiled_training`; not with forces); else plain torch.
+        Compiled passes where there are some (:mod:`spinase.learning.compiled_training`); else plain torch.
     """
 
     def __init__(self, network: MagneticHIPNN, forces: bool = False, compiled: bool = True) -> None:
@@ -83,7 +84,7 @@ class PaddedMagnet(nn.Module):
         dtype = self.network.embedding.weight.dtype
         boxes = [self._pairs(species[b], positions[b], cells[b], dtype) for b in range(len(species))]
         config, kinds = self.network.config, self._kinds(species[real])
-        if self.compiled and not self.forces and CompiledTraining.supports(self.network) and spins.device.type == "cpu":
+        if self.compiled and CompiledTraining.supports(self.network) and spins.device.type == "cpu":
             return self._fast(boxes, real, kinds, spins[real].to(dtype), potentials)
         together = joined([pairs for _, pairs in boxes])
         with torch.enable_grad():
@@ -104,29 +105,35 @@ class PaddedMagnet(nn.Module):
         total = energies.new_zeros(len(species)).index_add(0, batch, energies)
         found = [field]
         if self.forces:
-            rows = together.rows
-            found.append(torch.zeros_like(field).index_add(0, rows.first, pull[0]).index_add(0, rows.second, -pull[0]))
+            found.append(_forces(together.rows, pull[0]))
         given = [] if x is None else [-pull[-1][:, None] / real.sum(1, keepdim=True)]
         return total[:, None], *(_padded(values, real) for values in found), *given
 
     def _fast(
         self, boxes: list[tuple[bytes, Pairs]], real: Tensor, kinds: Tensor, own: Tensor, potentials: Tensor | None
     ) -> tuple[Tensor, ...]:
-        """The same in compiled passes, without forces."""
+        """The same in compiled passes."""
         orders = self.network.config.orders
         if potentials is None and orders:
             raise ModelError("this network needs electrons: give chemical potentials")
         if self._training is None or not self._training.is_for(self.network):
-            self._training = CompiledTraining(self.network)
+            self._training = CompiledTraining(self.network, self.forces)
         training, own = self._training, own.detach()
         x = own.new_zeros(len(real)) if potentials is None else potentials[:, 0].to(own.dtype).detach()
         factors = polynomials(x, orders)
+        together = joined([pairs for _, pairs in boxes])
         with torch.set_grad_enabled(self.training):
-            parts, field = training([training.graph(*box) for box in boxes], kinds, own, factors)
-        energies, found = (parts * factors).sum(1, keepdim=True), _padded(_tangent(own, field), real)
+            parts, field, *pulls = training([training.graph(*box) for box in boxes], kinds, own, factors)
+            energies = (parts * factors).sum(1, keepdim=True)
+            if self.network.config.pairs:
+                bare, turning, stretching = self.network.pair_law.slopes(together, kinds, own)
+                energies = energies.index_add(0, real.nonzero()[:, 0], bare[:, None])
+                field, pulls = field - turning, [pull + stretching for pull in pulls]
+            found = [_padded(_tangent(own, field), real)]
+            found += [_padded(_forces(together.rows, pull), real) for pull in pulls]
         if potentials is None:
-            return energies, found
-        return energies, found, -(parts * polynomial_slopes(x, orders)).sum(1, keepdim=True) / real.sum(1, keepdim=True)
+            return energies, *found
+        return energies, *found, -(parts * polynomial_slopes(x, orders)).sum(1, keepdim=True) / real.sum(1, keepdim=True)
 
     def _kinds(self, numbers: Tensor) -> Tensor:
         known = numbers < len(self._index)
@@ -153,6 +160,11 @@ class PaddedMagnet(nn.Module):
 
 def _tangent(unit: Tensor, field: Tensor) -> Tensor:
     return field - unit * (field * unit).sum(1, keepdim=True)
+
+
+def _forces(rows: Rows, pulls: Tensor) -> Tensor:
+    """On the atoms (N, 3), from slopes of the energy by the vectors of pairs (P, 3)."""
+    return pulls.new_zeros((rows.sites, 3)).index_add(0, rows.first, pulls).index_add(0, rows.second, -pulls)
 
 
 def _padded(values: Tensor, real: Tensor) -> Tensor:

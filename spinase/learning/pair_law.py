@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch import Tensor, nn
 
-from spinase.learning.graph import Graph, RadialBasis
+from spinase.learning.graph import Graph, Pairs, RadialBasis
+from spinase.learning.neighbour_sums import Rows
 
 _REACH = 0.75  # inner distance of the law, in that of the network
 
@@ -38,8 +39,10 @@ class PairLaw(nn.Module):
 
     def values(self, distances: Tensor, first: Tensor, second: Tensor) -> Tensor:
         """phi and psi (P, 2) of pairs of species indices, in the network's unit of energy."""
+        return self._law(self.basis(distances), first, second)
+
+    def _law(self, radial: Tensor, first: Tensor, second: Tensor) -> Tensor:
         both = 0.5 * (self.laws + self.laws.transpose(0, 1))
-        radial = self.basis(distances)
         if len(both) == 1:
             return radial @ both[0, 0].T
         return torch.einsum("pk,pck->pc", radial, both[first, second])
@@ -48,8 +51,24 @@ class PairLaw(nn.Module):
         """Half the energy of its pairs for every site, (N,)."""
         rows = graph.pairs.rows
         law = self.values(graph.distances, species[rows.first], species[rows.second])
-        energy = law[:, 0] + law[:, 1] * (spins[rows.first] * spins[rows.second]).sum(1)
-        return 0.5 * energy.new_zeros(len(spins)).index_add(0, rows.first, energy)
+        return self._energies(rows, law, (spins[rows.first] * spins[rows.second]).sum(1))
+
+    def _energies(self, rows: Rows, law: Tensor, aligned: Tensor) -> Tensor:
+        """Half the energy of its pairs for every site; `aligned` (P,) are the s_i.s_j."""
+        return law.new_zeros(rows.sites).index_add(0, rows.first, 0.5 * (law[:, 0] + law[:, 1] * aligned))
+
+    def slopes(self, pairs: Pairs, species: Tensor, spins: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """As :meth:`forward` (N,), and slopes of the sum by spins (N, 3) and vectors of pairs (P, 3).
+
+        They have graphs to the weights only: it is their shortest way to slopes of a loss by those.
+        """
+        rows, distances = pairs.rows, pairs.vectors.norm(dim=1)
+        kinds, neighbours = (species[rows.first], species[rows.second]), spins[rows.second]
+        law, slopes = self.values(distances, *kinds), self._law(self.basis.slopes(distances), *kinds)
+        aligned = (spins[rows.first] * neighbours).sum(1)
+        by_spins = torch.zeros_like(spins).index_add(0, rows.first, law[:, 1:] * neighbours)
+        by_distances = 0.5 * (slopes[:, 0] + slopes[:, 1] * aligned) / distances
+        return self._energies(rows, law, aligned), by_spins, by_distances[:, None] * pairs.vectors
 
     def frozen(self, starts: NDArray[Any], second: NDArray[Any], distances: NDArray[Any], species: NDArray[Any]) -> Any:
         """Half the bare energies of the sites (N,), and the matrix of psi (N, N), for directed pairs by rows."""

@@ -1,4 +1,4 @@
-"""Energies and fields of a network on frozen atoms, one configuration at a time: the first pass of compiled training.
+"""Energies, fields and pulls on pairs of a network, one configuration at a time: the first pass of compiled training.
 
 The sums of :mod:`spinase.learning.network` with their derivatives by hand: pairs in compiled loops, sites in products of
 matrices.  The energy of a configuration is a sum of its parts e_k with given factors t_k.  What
@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
+from torch.func import jvp
 
 from spinase.learning.engine_kernels import HARMONICS, Lanes, Neighbours, Room, room, row_width
 from spinase.learning.engine_layers import silu
@@ -38,19 +40,55 @@ class TrainingGraph:
         The network's.
     dtype : numpy dtype
         float32 or float64.
+    moving : bool
+        Whether slopes by the vectors of the pairs are asked for: every pair has a row of its own then.
     """
 
-    def __init__(self, pairs: Pairs, config: NetworkConfig, dtype: Any) -> None:
+    def __init__(self, pairs: Pairs, config: NetworkConfig, dtype: Any, moving: bool = False) -> None:
         vectors = pairs.vectors.double()
         distances = vectors.norm(dim=1)
         place, kinds = shells(distances.numpy(), config.cutoff, dtype)
-        units = vectors / distances[:, None]
-        harmonics = torch.cat([torch.ones_like(units[:, :1]), units, quadrupoles(units)], dim=1).numpy().astype(dtype)
+        if moving:
+            place = np.arange(len(distances))
+            kinds = place.astype(np.int32)
         second = pairs.rows.second.numpy().astype(np.int32)
         fractions = np.zeros(len(second), dtype)
         self.sites = pairs.rows.sites
         self.radial = config.basis()(distances[torch.from_numpy(place)]).numpy().astype(dtype)
-        self.pairs = Neighbours(pairs.rows.starts.numpy(), second, second, kinds, fractions, harmonics)
+        self.pairs = Neighbours(
+            pairs.rows.starts.numpy(), second, second, kinds, fractions, _harmonics(vectors).numpy().astype(dtype)
+        )
+        self.motion = Motion(vectors, config, dtype) if moving else None
+
+
+class Motion:
+    """How radial functions and harmonics of pairs change with the vectors of the pairs.
+
+    Parameters
+    ----------
+    vectors : (P, 3) Tensor
+        Of the pairs, float64.
+    config, dtype
+        Of :class:`TrainingGraph`.
+    """
+
+    def __init__(self, vectors: Tensor, config: NetworkConfig, dtype: Any) -> None:
+        distances = vectors.norm(dim=1)
+        axes = torch.eye(3, dtype=torch.float64)
+        turns = [jvp(_harmonics, (vectors,), (axis.expand_as(vectors),))[1] for axis in axes]
+        parts = (vectors / distances[:, None], config.basis().slopes(distances), torch.stack(turns, dim=2))
+        self._units, self._radial, self._turns = (torch.from_numpy(part.numpy().astype(dtype)) for part in parts)
+
+    def pull(self, by_radial: Tensor, by_harmonics: Tensor) -> Tensor:
+        """Slopes of an energy by the vectors (P, 3), from those by radial functions (P, radial) and harmonics (P, 9)."""
+        along = (by_radial * self._radial).sum(1, keepdim=True)
+        return along * self._units + (by_harmonics[:, None] @ self._turns)[:, 0]
+
+
+def _harmonics(vectors: Tensor) -> Tensor:
+    """1, r/r and Q(r/r) of vectors (P, 3), (P, 9)."""
+    units = vectors / vectors.norm(dim=1, keepdim=True)
+    return torch.cat([torch.ones_like(units[:, :1]), units, quadrupoles(units)], dim=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +103,7 @@ class Space:
     by_sent: Array
 
     def table(self, k: int, distances: int, columns: int) -> Array:
-        """Room for a row for every distance, in layer k; with anything in it."""
+        """Room number k for a row for every distance; with anything in it."""
         size = distances * columns
         if len(self.tables[k]) < size:
             self.tables[k] = aligned(size + size // 4, self.by_sent.dtype)
@@ -92,6 +130,8 @@ class LayerTrace:
         By what was sent.
     by_vectors : (N, 3 C) or (0, 3)
         By the spin vectors of this layer.
+    by_table : (P, ...) or (0, 0)
+        By the filters, where atoms move.
     """
 
     before: Array
@@ -107,6 +147,7 @@ class LayerTrace:
     by_numbers: Array | None = None
     by_vector: Array | None = None
     by_vectors: Array | None = None
+    by_table: Array | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +162,11 @@ class Magnet:
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """What the first pass finds, e_k summed over the sites (orders + 1,) and fields (N, 3), and leaves."""
+    """What the first pass finds and leaves.
+
+    Found are the e_k summed over the sites (orders + 1,), fields (N, 3), and, where atoms move (else of length 0), slopes of
+    the energy by the pairs' radial functions (P, radial) and harmonics (P, 9).
+    """
 
     magnet: Magnet
     tables: list[Array]
@@ -130,6 +175,8 @@ class Trace:
     space: Space
     parts: NDArray[np.float64]
     fields: Array
+    by_radial: Array
+    by_harmonics: Array
 
 
 class Passes:
@@ -169,7 +216,9 @@ class Passes:
             vectors = held.sums[:, 0, self.width : 4 * self.width].reshape(-1, self.width)
             read.append(self._read(k + 1, features))
             layers.append(kept)
-        trace = Trace(magnet, tables, layers, features, space, np.sum(read, axis=0), np.zeros_like(spins))
+        moving = 0 if graph.motion is None else len(graph.radial)
+        by_pairs = (np.zeros((moving, width), self.dtype) for width in (graph.radial.shape[1], HARMONICS))
+        trace = Trace(magnet, tables, layers, features, space, np.sum(read, axis=0), np.zeros_like(spins), *by_pairs)
         self._back(trace)
         return trace
 
@@ -185,13 +234,21 @@ class Passes:
 
     def _tables(self, graph: TrainingGraph, space: Space) -> list[Array]:
         """Filters of every layer at every distance."""
-        found = []
-        for k in range(self.config.layers):
-            weights = np.zeros((graph.radial.shape[1], sum(self._wide)), self.dtype)
-            for columns, name in self.filters(k):
-                weights[:, columns] = self.weights[name]
-            found.append(np.matmul(graph.radial, weights, out=space.table(k, len(graph.radial), weights.shape[1])))
+        return [self.table(k, graph.radial, space) for k in range(self.config.layers)]
+
+    def table(self, k: int, radial: Array, space: Space, place: int = 0) -> Array:
+        """Filters of layer k from radial functions (distances, radial), in the room of table `place` of that layer."""
+        weights = self.filter_weights(k)
+        room_ = space.table(k + place * self.config.layers, len(radial), weights.shape[1])
+        found: Array = np.matmul(radial, weights, out=room_)
         return found
+
+    def filter_weights(self, k: int) -> Array:
+        """Weights of the filters of layer k in the columns of a table, (radial, columns)."""
+        weights = np.zeros((self.config.radial, sum(self._wide)), self.dtype)
+        for columns, name in self.filters(k):
+            weights[:, columns] = self.weights[name]
+        return weights
 
     def take(self, sites: int) -> Space:
         """Room for so many sites: the system takes longer to come up with fresh memory than the sums take to fill it."""
@@ -210,7 +267,12 @@ class Passes:
         rooms = [one._replace(sums=rows(sites, HARMONICS, width)) for _ in layers]
         found, by_found = ([rows(sites + 1, count) for _ in layers] for _ in range(2))
         return Space(
-            rooms, found, [rows(sites, width) for _ in layers], by_found, [rows(0) for _ in layers], rows(sites, width)
+            rooms,
+            found,
+            [rows(sites, width) for _ in layers],
+            by_found,
+            [rows(0) for _ in (*layers, *layers)],
+            rows(sites, width),
         )
 
     def _read(self, k: int, features: Array) -> NDArray[np.float64]:
@@ -257,7 +319,12 @@ class Passes:
             self._onsite_slopes(k, kept, given, before, by_found)
             kept.by_vectors = by_vectors
             ways = (magnet.graph.pairs, trace.tables[k], self.kinds, self.lanes, held, magnet.spins, by_found)
-            collect_slopes(*ways, by_vectors, space.by_sent, fields)
+            shape = trace.tables[k].shape if len(trace.by_radial) else (0, 0)
+            kept.by_table = space.table(k + last, *shape)
+            by_pairs = (space.sent[k], kept.by_table, trace.by_harmonics)
+            collect_slopes(*ways, by_vectors, space.by_sent, fields, *by_pairs)
+            if len(trace.by_radial):
+                trace.by_radial[:] += kept.by_table @ self.filter_weights(k).T
             by_vectors = self._send_slopes(k, kept, magnet.spins, before, space.by_sent, fields)
             given = before
 
@@ -307,4 +374,4 @@ def _activated(kept: LayerTrace, given: Array) -> Array:
     return values
 
 
-__all__ = ["LayerTrace", "Magnet", "Passes", "Space", "Trace", "TrainingGraph", "Weights"]
+__all__ = ["LayerTrace", "Magnet", "Motion", "Passes", "Space", "Trace", "TrainingGraph", "Weights"]

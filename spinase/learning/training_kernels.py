@@ -1,4 +1,4 @@
-"""Compiled loops of training on frozen atoms: those of the engine, and their changes with the spins.
+"""Compiled loops of training: those of the engine, and their changes with the spins and the pairs.
 
 A configuration is small enough to keep what the way back needs: ``held.sums`` has room for all sites here, and
 ``held.slopes`` for a chunk.  Filters come from a row for each distance (no interpolation: fractions are zero).  Numbers and
@@ -7,9 +7,10 @@ their changes are pairs of arrays, for which the engine's own invariants and slo
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numba.extending import register_jitable
 from numpy.typing import NDArray
 
 from spinase.learning.engine_invariants import Spot, invariant_slopes, invariants
@@ -21,10 +22,22 @@ from spinase.learning.engine_kernels import (
     Room,
 )
 from spinase.learning.engine_sums import spread, sum_neighbours
-from spinase.simd import LANES, dual, exp, filled, fma, kernel, load, scale, store, whole
+from spinase.simd import LANES, dual, exp, filled, fma, kernel, load, scale, store, total, whole
 
 Array = NDArray[Any]
 Kinds = tuple[bool, bool]  # chiralities, products
+
+
+class Stretch(NamedTuple):
+    """How pairs change: `pairs` with changes of their harmonics (P, 9), and a row of the table for each.
+
+    `table`: changes of the filters; `turned`: the filters, with zeros in degree 0.  Where atoms rest the harmonics are of
+    length 0, and so may the others be.
+    """
+
+    pairs: Neighbours
+    table: Array
+    turned: Array
 
 
 @kernel
@@ -53,10 +66,14 @@ def collect_slopes(
     by_vectors: Array,
     by_sent: Array,
     field: Array,
+    sent: Array,
+    by_table: Array,
+    by_harmonics: Array,
 ) -> None:
     """From slopes by the invariants, and by M (N, 3 C; or length 0), to those by what was sent, added up in `by_sent`.
 
-    -slopes by the own spins are added to `field`.
+    -slopes by the own spins are added to `field`.  Where `by_harmonics` is not of length 0, slopes by the filters of pairs
+    with a row of the table each are written to `by_table`, and those by their harmonics added to it.
     """
     sites, channels, stride, slopes = len(spins), len(lanes[0]), held.sums.shape[2], held.slopes
     by_sent[:] = by_sent.dtype.type(0.0)
@@ -74,6 +91,55 @@ def collect_slopes(
             field[i, 1] -= turn[1]
             field[i, 2] -= turn[2]
         spread(begin, end, pairs, table, lanes, slopes, pairs.second, by_sent)
+        if len(by_harmonics):
+            _pair_slopes(begin, end, pairs, table, lanes, slopes, sent, by_table, by_harmonics)
+
+
+@kernel
+def _pair_slopes(
+    begin: int,
+    end: int,
+    pairs: Neighbours,
+    table: Array,
+    lanes: Lanes,
+    slopes: Array,
+    sent: Array,
+    by_table: Array,
+    by_harmonics: Array,
+) -> None:
+    """Slopes by filters, one row for each pair, and by harmonics of degrees 1 and 2, from those by the sums of sites."""
+    stride, step = sent.shape[1], slopes.shape[2]
+    wide, wide_1, wide_2 = whole(len(lanes[0])), whole(len(lanes[1])), whole(len(lanes[2]))
+    for i in range(begin, end):
+        own = (i - begin) * HARMONICS * step
+        for p in range(pairs.starts[i], pairs.starts[i + 1]):
+            to, at = pairs.second[p] * stride, pairs.knots[p] * table.shape[1]
+            for c in range(0, len(lanes[0]), LANES):
+                row = filled(table, 0.0)
+                for q in range(4):
+                    place = q * len(lanes[0]) + c
+                    row = fma(load(slopes, own + place), load(sent, to + place), row)
+                store(by_table, at + c, row)
+            for c in range(0, len(lanes[1]), LANES):
+                filters, row = load(table, at + wide + c), filled(table, 0.0)
+                for m in range(1, 4):
+                    turned = filled(table, 0.0)
+                    for q in range(4):
+                        value = load(sent, to + q * len(lanes[0]) + c)
+                        turned = fma(load(slopes, own + m * step + q * wide_1 + c), value, turned)
+                    by_harmonics[p, m] += total(filters * turned)
+                    row = fma(pairs.harmonics[p, m], turned, row)
+                store(by_table, at + wide + c, row)
+            for c in range(0, len(lanes[2]), LANES):
+                filters, row = load(table, at + wide + wide_1 + c), filled(table, 0.0)
+                for m in range(4, 9):
+                    turned = filled(table, 0.0)
+                    for q in range(4):
+                        value = load(sent, to + q * len(lanes[0]) + c)
+                        turned = fma(load(slopes, own + m * step + q * wide_2 + c), value, turned)
+                    by_harmonics[p, m] += total(filters * turned)
+                    row = fma(pairs.harmonics[p, m], turned, row)
+                store(by_table, at + wide + wide_1 + c, row)
 
 
 @kernel
@@ -101,20 +167,34 @@ def collect_changes(
     moved: Room,
     spins: Array,
     moves: Array,
-    sent: Array,
+    sent: tuple[Array, Array],
     found: Array,
     changes: Array,
+    stretch: Stretch,
 ) -> None:
-    """Changes of the sums into ``moved.sums``, of the invariants into `changes`, with those of the spins and of `sent`."""
+    """Changes of the sums into ``moved.sums``, of the invariants into `changes`, with those of spins, `sent` and pairs."""
     sites, stride = len(spins), held.sums.shape[2]
     kept, sums, out = (held.kept, moved.kept), (held.sums, moved.sums), (found, changes)
     for begin in range(0, sites, CHUNK):
         end = min(sites, begin + CHUNK)
-        sum_neighbours(begin, end, pairs, table, sent, lanes, moved.sums, 0)
+        sum_neighbours(begin, end, pairs, table, sent[1], lanes, moved.sums, 0)
+        if len(stretch.pairs.harmonics):
+            sum_neighbours(begin, end, pairs, stretch.table, sent[0], lanes, moved.slopes, begin)
+            _add_sums(begin, end, moved.slopes, moved.sums)
+            sum_neighbours(begin, end, stretch.pairs, stretch.turned, sent[0], lanes, moved.slopes, begin)
+            _add_sums(begin, end, moved.slopes, moved.sums)
         for i in range(begin, end):
             x, y, z = dual(spins[i, 0], moves[i, 0]), dual(spins[i, 1], moves[i, 1]), dual(spins[i, 2], moves[i, 2])
             spot = Spot(sums, i * HARMONICS * stride, stride, x, y, z)
             invariants(spot, kinds[0], kinds[1], lanes, kept, out, i * found.shape[1])
+
+
+@kernel
+def _add_sums(begin: int, end: int, sums: Array, out: Array) -> None:
+    """Add the sums of the sites begin..end, in rows from 0 on, to their own rows."""
+    size = HARMONICS * sums.shape[2]
+    for q in range(0, (end - begin) * size, LANES):
+        store(out, begin * size + q, load(out, begin * size + q) + load(sums, q))
 
 
 @kernel
@@ -131,6 +211,7 @@ def collect_slope_changes(
     by_vectors: tuple[Array, Array],
     by_sent: Array,
     by_table: Array,
+    stretch: Stretch,
 ) -> None:
     """Changes of the slopes by what was sent, added up in `by_sent`, and of those by the filters, added to `by_table`.
 
@@ -154,7 +235,7 @@ def collect_slope_changes(
                 for q in range(width):
                     held.slopes[k, 0, channels + q] += by_vectors[0][i, q]
                     moved.slopes[k, 0, channels + q] += by_vectors[1][i, q]
-        _spread_changes(begin, end, pairs, table, lanes, held, moved, sent, by_sent, by_table)
+        _spread_changes(begin, end, pairs, table, lanes, held, moved, sent, by_sent, by_table, stretch)
 
 
 @kernel
@@ -169,64 +250,122 @@ def _spread_changes(
     sent: tuple[Array, Array],
     by_sent: Array,
     by_table: Array,
+    stretch: Stretch,
 ) -> None:
     """As :func:`spread`, of the changes; also those of slopes by the filters at every distance."""
-    (rows, moved_rows), starts = sent, pairs.starts
-    stride, wide, wide_1, wide_2 = rows.shape[1], whole(len(lanes[0])), whole(len(lanes[1])), whole(len(lanes[2]))
+    stride, moving = sent[0].shape[1], len(stretch.pairs.harmonics) > 0
     for i in range(begin, end):
         own = (i - begin) * HARMONICS * stride
-        for p in range(starts[i], starts[i + 1]):
-            _project(pairs.harmonics, p, lanes, held, own)
-            _project(pairs.harmonics, p, lanes, moved, own)
+        for p in range(pairs.starts[i], pairs.starts[i + 1]):
+            _project(pairs.harmonics, p, lanes, held.slopes, own, held.terms, False)
+            _project(pairs.harmonics, p, lanes, moved.slopes, own, moved.terms, False)
+            if moving:
+                _project(stretch.pairs.harmonics, p, lanes, held.slopes, own, moved.terms, True)
             to, at = pairs.second[p] * stride, pairs.knots[p] * table.shape[1]
             for c in range(0, len(lanes[0]), LANES):
-                at_1, at_2 = at + wide + c, at + wide + wide_1 + c
-                f0, g0 = load(table, at + c), load(by_table, at + c)
-                f1 = g1 = f2 = g2 = filled(table, 0.0)
-                if c < len(lanes[1]):
-                    f1, g1 = load(table, at_1), load(by_table, at_1)
-                if c < len(lanes[2]):
-                    f2, g2 = load(table, at_2), load(by_table, at_2)
-                for component in range(4):
-                    q = component * len(lanes[0]) + c
-                    row, change = load(rows, to + q), load(moved_rows, to + q)
-                    turn = load(moved.slopes, own + q)
-                    out = fma(f0, turn, load(by_sent, to + q))
-                    g0 = fma(turn, row, fma(load(held.slopes, own + q), change, g0))
-                    if c < len(lanes[1]):
-                        place = component * wide_1 + c
-                        turn = load(moved.terms, place)
-                        out, g1 = fma(f1, turn, out), fma(turn, row, fma(load(held.terms, place), change, g1))
-                    if c < len(lanes[2]):
-                        place = 4 * wide_1 + component * wide_2 + c
-                        turn = load(moved.terms, place)
-                        out, g2 = fma(f2, turn, out), fma(turn, row, fma(load(held.terms, place), change, g2))
-                    store(by_sent, to + q, out)
-                store(by_table, at + c, g0)
-                if c < len(lanes[1]):
-                    store(by_table, at_1, g1)
-                if c < len(lanes[2]):
-                    store(by_table, at_2, g2)
+                filters = _filters(table, at, c, lanes)
+                filters_c = _filters(stretch.table, at, c, lanes) if moving else _no_filters(table)
+                by_filters = _filters(by_table, at, c, lanes)
+                by_filters = _turn_channels(
+                    c, lanes, (filters, filters_c), (held, moved), own, sent, to, by_sent, by_filters
+                )
+                _write_filters(by_table, at, c, lanes, by_filters)
+
+
+@register_jitable  # type: ignore[untyped-decorator]
+def _filters(table: Array, at: int, c: int, lanes: Lanes) -> Any:
+    """A vector of the filters of every degree, zeros where there are no channels."""
+    wide, wide_1 = whole(len(lanes[0])), whole(len(lanes[1]))
+    one = two = filled(table, 0.0)
+    if c < len(lanes[1]):
+        one = load(table, at + wide + c)
+    if c < len(lanes[2]):
+        two = load(table, at + wide + wide_1 + c)
+    return load(table, at + c), one, two
+
+
+@register_jitable  # type: ignore[untyped-decorator]
+def _no_filters(table: Array) -> Any:
+    none = filled(table, 0.0)
+    return none, none, none
+
+
+@register_jitable  # type: ignore[untyped-decorator]
+def _write_filters(table: Array, at: int, c: int, lanes: Lanes, filters: Any) -> None:
+    wide, wide_1 = whole(len(lanes[0])), whole(len(lanes[1]))
+    store(table, at + c, filters[0])
+    if c < len(lanes[1]):
+        store(table, at + wide + c, filters[1])
+    if c < len(lanes[2]):
+        store(table, at + wide + wide_1 + c, filters[2])
+
+
+@register_jitable  # type: ignore[untyped-decorator]
+def _turn_channels(
+    c: int,
+    lanes: Lanes,
+    filters: Any,
+    rooms: tuple[Room, Room],
+    own: int,
+    sent: Any,
+    to: int,
+    by_sent: Array,
+    by_filters: Any,
+) -> Any:
+    """A pair's changes of slopes by what was sent, added to `by_sent`, and by its filters, added to those given."""
+    (f, e), (held, moved), (g0, g1, g2) = filters, rooms, by_filters
+    channels, wide_1, wide_2 = len(lanes[0]), whole(len(lanes[1])), whole(len(lanes[2]))
+    for q in range(4):
+        place = q * channels + c
+        given, out = (load(sent[0], to + place), load(sent[1], to + place)), load(by_sent, to + place)
+        slopes, slopes_c = load(held.slopes, own + place), load(moved.slopes, own + place)
+        out, g0 = _turned(f[0], e[0], given, slopes, slopes_c, out, g0)
+        if c < len(lanes[1]):
+            slopes, slopes_c = load(held.terms, q * wide_1 + c), load(moved.terms, q * wide_1 + c)
+            out, g1 = _turned(f[1], e[1], given, slopes, slopes_c, out, g1)
+        if c < len(lanes[2]):
+            at_2 = 4 * wide_1 + q * wide_2 + c
+            out, g2 = _turned(f[2], e[2], given, load(held.terms, at_2), load(moved.terms, at_2), out, g2)
+        store(by_sent, to + place, out)
+    return g0, g1, g2
+
+
+@register_jitable  # type: ignore[untyped-decorator]
+def _turned(filters: Any, filters_c: Any, given: Any, slopes: Any, slopes_c: Any, out: Any, by_filters: Any) -> Any:
+    """Changes of slopes by what was sent and by the filters, from `given`: that and its change."""
+    out = fma(filters_c, slopes, fma(filters, slopes_c, out))
+    return out, fma(slopes_c, given[0], fma(slopes, given[1], by_filters))
 
 
 @kernel
-def _project(harmonics: Array, p: int, lanes: Lanes, held: Room, own: int) -> None:
-    """Slopes of a site times the harmonics of a pair, into the room's terms."""
+def _project(harmonics: Array, p: int, lanes: Lanes, slopes: Array, own: int, terms: Array, more: bool) -> None:
+    """Slopes of a site times the harmonics of a pair, into `terms`; with `more` added to those."""
     size_1, size_2 = 4 * whole(len(lanes[1])), 4 * whole(len(lanes[2]))
     if size_1:
-        _parts(harmonics, p, 1, 4, held.slopes, own, size_1, held.terms, 0)
+        _parts(harmonics, p, 1, 4, slopes, own, size_1, terms, 0, more)
     if size_2:
-        _parts(harmonics, p, 4, 9, held.slopes, own, size_2, held.terms, size_1)
+        _parts(harmonics, p, 4, 9, slopes, own, size_2, terms, size_1, more)
 
 
 @kernel
 def _parts(
-    harmonics: Array, p: int, first: int, last: int, slopes: Array, own: int, size: int, out: Array, place: int
+    harmonics: Array,
+    p: int,
+    first: int,
+    last: int,
+    slopes: Array,
+    own: int,
+    size: int,
+    out: Array,
+    place: int,
+    more: bool,
 ) -> None:
     """Slopes times the harmonics first..last of a pair; those of its site begin at `own`."""
     stride = slopes.shape[2]
     for q in range(0, size, LANES):
         row = scale(harmonics[p, first], load(slopes, own + first * stride + q))
+        if more:
+            row = load(out, place + q) + row
         for m in range(first + 1, last):
             row = fma(harmonics[p, m], load(slopes, own + m * stride + q), row)
         store(out, place + q, row)

@@ -1,13 +1,14 @@
-"""Slopes of a loss by the weights of a network on frozen atoms: the second pass of compiled training.
+"""Slopes of a loss by the weights of a network: the second pass of compiled training.
 
 A loss l has slopes p_k = dl/de_k by the parts of the energy of a configuration, E = sum_k t_k e_k, and g_i = dl/dH_i by the
-fields H_i = -dE/ds_i.  By the weights w it has
+fields H_i = -dE/ds_i; where atoms move also slopes a by the energy's own slopes by x, the radial functions and harmonics of
+the pairs.  By the weights w it has
 
-    dl/dw = sum_k p_k de_k/dw - sum_i g_i . d/ds_i dE/dw,
+    dl/dw = sum_k p_k de_k/dw - sum_i g_i . d/ds_i dE/dw + a . d/dx dE/dw,
 
-the change of d(sum_k t_k e_k)/dw where the spins change by -g and the factors t by p.  The first pass has left everything
-that d(sum_k t_k e_k)/dw is made of; here the changes of all that are followed, forwards and backwards.  Names with a final
-_c are changes.
+the change of d(sum_k t_k e_k)/dw where the spins change by -g, the factors t by p, and x by a.  The first pass has left
+everything that d(sum_k t_k e_k)/dw is made of; here the changes of all that are followed, forwards and backwards.  Names
+with a final _c are changes.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spinase.learning.training_engine import LayerTrace, Passes, Trace, Weights
-from spinase.learning.training_kernels import collect_changes, collect_slope_changes, silu_changes
+from spinase.learning.training_kernels import Stretch, collect_changes, collect_slope_changes, silu_changes
 
 Array = NDArray[np.floating]
 
@@ -46,13 +47,20 @@ class WeightSlopes:
         p.
     by_fields : (N, 3) ndarray
         g.
+    by_radial, by_harmonics : (P, radial), (P, 9) ndarray
+        a, of length 0 where atoms rest.
     """
 
-    def __init__(self, passes: Passes, trace: Trace, by_parts: Array, by_fields: Array) -> None:
+    def __init__(
+        self, passes: Passes, trace: Trace, by_parts: Array, by_fields: Array, by_radial: Array, by_harmonics: Array
+    ) -> None:
         self._passes, self._trace, self._weights = passes, trace, passes.weights
         self._space, self._moved = trace.space, passes.take(len(by_fields))
         self._spins, self._moves = trace.magnet.spins, -by_fields
         self._factors, self._by_parts = trace.magnet.factors, by_parts
+        self._radial_c, pairs = by_radial, trace.magnet.graph.pairs
+        self._pairs_c = pairs._replace(harmonics=np.ascontiguousarray(by_harmonics))
+        self._stretches: list[Stretch] = []
         self._found: dict[str, Array] = {}
 
     def __call__(self) -> Weights:
@@ -70,11 +78,22 @@ class WeightSlopes:
             change = _LayerChanges(features_c[-1], vectors_c)
             self._send(k, trace.layers[k], change, moved.sent[k])
             ways = (trace.magnet.graph.pairs, trace.tables[k], passes.kinds, passes.lanes, space.rooms[k], room_c)
-            collect_changes(*ways, self._spins, self._moves, moved.sent[k], space.found[k], moved.found[k])
+            sent, stretch = (space.sent[k], moved.sent[k]), self._stretch(k)
+            self._stretches.append(stretch)
+            collect_changes(*ways, self._spins, self._moves, sent, space.found[k], moved.found[k], stretch)
             features_c.append(self._onsite(k, trace.layers[k], change, moved.found[k][:-1]))
             vectors_c = room_c.sums[:, 0, passes.width : 4 * passes.width].reshape(-1, passes.width)
             layers.append(change)
         return features_c, layers
+
+    def _stretch(self, k: int) -> Stretch:
+        """Changes of the pairs as layer k sees them."""
+        passes, table = self._passes, self._trace.tables[k]
+        if not len(self._radial_c):
+            return Stretch(self._pairs_c, table[:0], table[:0])
+        turned = table.copy()
+        turned[:, : passes.filters(k)[0][0].stop] = 0.0
+        return Stretch(self._pairs_c, passes.table(k, self._radial_c, self._moved, 1), turned)
 
     def _send(self, k: int, kept: LayerTrace, change: _LayerChanges, sent_c: Array) -> None:
         name, width, sites = f"interactions.{k}.", self._passes.width, len(sent_c)
@@ -115,8 +134,11 @@ class WeightSlopes:
             ways = (trace.magnet.graph.pairs, trace.tables[k], passes.kinds, passes.lanes, space.rooms[k], moved.rooms[k])
             given = ((space.sent[k], moved.sent[k]), (space.by_found[k], moved.by_found[k]))
             pairs = ((self._spins, self._moves), *given, (kept.by_vectors, by_vectors_c))
-            collect_slope_changes(*ways, *pairs, moved.by_sent, by_table)
+            collect_slope_changes(*ways, *pairs, moved.by_sent, by_table, self._stretches[k])
             by_filters = trace.magnet.graph.radial.T @ by_table
+            if len(self._radial_c):
+                assert kept.by_table is not None
+                by_filters += self._radial_c.T @ kept.by_table
             for columns, name in passes.filters(k):
                 self._found[name] = np.ascontiguousarray(by_filters[:, columns])
             by_vectors_c = self._send_slopes(k, kept, change, before_c)

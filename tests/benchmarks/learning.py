@@ -290,14 +290,15 @@ def local(sites: int = 250, flips: int = 12) -> None:
 
 def training() -> None:
     print(
-        "a step of the training in batches of the recipes: fields, slopes by the weights, Adam; one thread, single precision"
+        "a step of the training in batches of the recipes: fields (and forces of the moving magnet), slopes by the weights, "
+        "Adam; one thread, single precision"
     )
     lattices = {"triangular-tetrahedral": "triangular", "square-double-exchange": "square"}
-    for name in ("disordered-sd", *lattices):
+    for name in ("disordered-sd", "disordered-sd-moving", *lattices):
         if name in lattices:
             magnets = [SpinAtoms.lattice(lattices[name], (12, 12), units="reduced", rng=1)]
         else:
-            magnets = [disordered(216, seed=seed) for seed in range(5)]
+            magnets = [disordered(216, seed=seed) for seed in range(1 if "moving" in name else 5)]
         network = HIPNNCalculator.shipped(name).networks[0]
         steps = {compiled: training_step(network, magnets, compiled) for compiled in (False, True)}
         exact, found = (torch.cat([part.flatten() for part in steps[compiled]()]) for compiled in (False, True))
@@ -310,10 +311,11 @@ def training() -> None:
 
 
 def training_step(network: MagneticHIPNN, magnets: list[SpinAtoms], compiled: bool) -> Callable[[], list[torch.Tensor]]:
-    """A step of Adam, of length zero, on fields with noise; gives the slopes by the weights."""
+    """A step of Adam, of length zero, on fields (with a law of pairs also forces) with noise; slopes by the weights."""
     from spinase.learning.hippynn_adapter import PaddedMagnet  # takes seconds, and no other part needs it
 
-    model = PaddedMagnet(copy.deepcopy(network).float().requires_grad_(), compiled=compiled).train()
+    moving = network.config.pairs > 0
+    model = PaddedMagnet(copy.deepcopy(network).float().requires_grad_(), moving, compiled=compiled).train()
     optimizer = torch.optim.Adam(model.parameters(), lr=0.0, fused=True)
     arrays = [np.stack([getattr(atoms, part) for atoms in magnets]) for part in ("numbers", "positions", "spins")]
     numbers, positions, spins = (torch.from_numpy(array) for array in arrays)
@@ -321,12 +323,16 @@ def training_step(network: MagneticHIPNN, magnets: list[SpinAtoms], compiled: bo
     batch = [numbers.long(), *(part.float() for part in (positions, cells, spins))]
     if network.config.orders:
         batch.append(torch.zeros(len(magnets), 1))
-    aim = model(*batch)[1].detach()
-    aim = aim + 0.2 * torch.randn(aim.shape, generator=torch.Generator().manual_seed(1))
+
+    def learned(batch: list[torch.Tensor]) -> tuple[torch.Tensor, ...]:
+        return model(*batch)[1 : 2 + moving]
+
+    generator = torch.Generator().manual_seed(1)
+    aims = [part.detach() + 0.2 * torch.randn(part.shape, generator=generator) for part in learned(batch)]
 
     def step() -> list[torch.Tensor]:
         optimizer.zero_grad()
-        (model(*batch)[1] - aim).square().mean().backward()
+        sum(((part - aim).square().mean() for part, aim in zip(learned(batch), aims, strict=True))).backward()
         optimizer.step()
         return [torch.zeros_like(part) if part.grad is None else part.grad for part in model.parameters()]
 

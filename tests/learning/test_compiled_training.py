@@ -21,6 +21,7 @@ SIZES = [
     {"products": True, "width": 20, "channels": (18, 17, 3)},
     {"channels": (7,), "layers": 1, "atom_layers": 0},
     {"products": True, "channels": (7, 5), "orders": 3, "potentials": (-1.0, 2.0)},
+    {"pairs": 4},
 ]
 Tensors = tuple[torch.Tensor, ...]
 
@@ -44,11 +45,13 @@ def batch(net: MagneticHIPNN, magnets: list[SpinAtoms]) -> Tensors:
     return (*found, torch.linspace(0.3, -0.6, len(magnets))[:, None].to(dtype)) if net.config.orders else tuple(found)
 
 
-def slopes(net: MagneticHIPNN, given: Tensors, compiled: bool, threads: int = 1) -> tuple[Tensors, dict[str, torch.Tensor]]:
+def slopes(
+    net: MagneticHIPNN, given: Tensors, compiled: bool, threads: int = 1, forces: bool = False
+) -> tuple[Tensors, dict[str, torch.Tensor]]:
     """Outputs, and the slopes of a loss on all of them."""
-    magnet = adapter.PaddedMagnet(net, compiled=compiled).train()
+    magnet = adapter.PaddedMagnet(net, forces, compiled=compiled).train()
     if compiled:
-        magnet._training = CompiledTraining(net, threads=threads)
+        magnet._training = CompiledTraining(net, forces, threads=threads)
     outputs = magnet(*given)
     generator = torch.Generator().manual_seed(1)
     aims = [torch.randn(part.shape, generator=generator, dtype=torch.float64).to(part) for part in outputs]
@@ -62,14 +65,18 @@ def close(one: torch.Tensor, two: torch.Tensor, accuracy: float) -> None:
     assert (one - two).norm() <= accuracy * two.norm()
 
 
+@pytest.mark.parametrize("forces", [False, True])
 @pytest.mark.parametrize("size", SIZES)
-def test_slopes_by_the_weights_are_torchs(size: dict[str, object]) -> None:
+def test_slopes_by_the_weights_are_torchs(size: dict[str, object], forces: bool) -> None:
     """To the accuracy of the activations; several configurations of different sizes in a batch."""
     net = network(**size)
+    if net.config.pairs:
+        torch.nn.init.normal_(net.pair_law.laws)
     given = batch(net, [SpinAtoms.disordered(n, rng=n) for n in (12, 9, 70)])
-    outputs, expected = slopes(net, given, compiled=False)
-    fast, found = slopes(net, given, compiled=True)
-    assert outputs[1].abs().max() > 1e-3
+    outputs, expected = slopes(net, given, compiled=False, forces=forces)
+    fast, found = slopes(net, given, compiled=True, forces=forces)
+    assert len(fast) == len(outputs) == 2 + forces + bool(net.config.orders)
+    assert min(part.abs().max() for part in outputs[1:]) > 1e-3
     for one, two in zip(fast, outputs, strict=True):
         close(one, two, 1e-8)
     for name, values in expected.items():
@@ -77,17 +84,18 @@ def test_slopes_by_the_weights_are_torchs(size: dict[str, object]) -> None:
         close(found[name], values, 1e-8)
 
 
+@pytest.mark.parametrize("forces", [False, True])
 @pytest.mark.parametrize("kind", ["disordered", "triangular", "chain"])
-def test_slopes_in_single_precision(kind: str) -> None:
+def test_slopes_in_single_precision(kind: str, forces: bool) -> None:
     """Also on lattices, where pairs share a few distances, with images of one site among them."""
     shape = {"triangular": (6, 6), "chain": (5,)}.get(kind)
     magnets = [SpinAtoms.lattice(kind, shape, rng=k) if shape else SpinAtoms.disordered(40, rng=k) for k in (1, 2)]
     net = network(torch.float32, products=True, cutoff=2.3)
     given = batch(net, magnets)
-    outputs, expected = slopes(net, given, compiled=False)
-    fast, found = slopes(net, given, compiled=True)
+    outputs, expected = slopes(net, given, compiled=False, forces=forces)
+    fast, found = slopes(net, given, compiled=True, forces=forces)
     for one, two in zip(fast, outputs, strict=True):
-        close(one, two, 1e-5)
+        assert (one - two).norm() <= 1e-5 * two.norm() + 1e-6  # forces on equal sites of a lattice are zero
     largest = max(float(values.norm()) for values in expected.values())
     for name, values in expected.items():
         assert (found[name] - values).norm() <= 1e-4 * values.norm() + 1e-6 * largest, name
@@ -105,13 +113,27 @@ def test_a_loss_of_fields_only_leaves_constants_alone() -> None:
         assert bool(values.grad.any()) != still, name
 
 
-def test_threads_change_nothing() -> None:
+def test_few_geometries_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many pairs as there is room for, and the latest one whatever its size."""
+    monkeypatch.setattr("spinase.learning.compiled_training._KEPT_PAIRS", 900)
+    net = network()
+    magnet = adapter.PaddedMagnet(net).eval()
+    first = [magnet(*batch(net, [SpinAtoms.disordered(n, rng=1)]))[1] for n in (12, 12, 20, 12, 70)]
+    assert torch.equal(first[0], first[1])
+    assert torch.equal(first[0], first[3])
+    training = magnet._training
+    assert [graph.sites for graph in training._graphs.values()] == [70]
+    assert training._held == len(next(iter(training._graphs.values())).pairs.second) > 900
+
+
+@pytest.mark.parametrize("forces", [False, True])
+def test_threads_change_nothing(forces: bool) -> None:
     """Bit by bit."""
-    net = network(torch.float32)
+    net = network(torch.float32, pairs=3)
     given = batch(net, [SpinAtoms.disordered(30, rng=k) for k in range(5)])
-    fields, expected = slopes(net, given, compiled=True)
+    fields, expected = slopes(net, given, compiled=True, forces=forces)
     for threads in (2, 4):
-        others, found = slopes(net, given, compiled=True, threads=threads)
+        others, found = slopes(net, given, compiled=True, threads=threads, forces=forces)
         assert all(torch.equal(one, two) for one, two in zip(others, fields, strict=True))
         assert all(torch.equal(found[name], values) for name, values in expected.items())
 
@@ -130,7 +152,7 @@ def test_what_it_does_not_know_is_left_to_torch() -> None:
     assert CompiledTraining.supports(network())
     assert not CompiledTraining.supports(network(torch.bfloat16))
     assert not CompiledTraining.supports(network().to("meta"))
-    for lacking in ({"vectors": False}, {"quadrupoles": True}, {"spin_orbit": True}, {"pairs": 4}):
+    for lacking in ({"vectors": False}, {"quadrupoles": True}, {"spin_orbit": True}):
         net = network(**lacking)
         assert not CompiledTraining.supports(net)
         energies = adapter.PaddedMagnet(net).train()(*batch(net, [SpinAtoms.disordered(9, rng=1)]))[0]

@@ -182,3 +182,14 @@ def test_sites_without_neighbours_have_an_energy() -> None:
     energies, field = energy_and_field(net, graph, torch.zeros(2, dtype=torch.long), torch.eye(3, dtype=torch.float64)[:2])
     assert energies[0].item() == pytest.approx(energies[1].item())
     assert torch.equal(field, torch.zeros(2, 3, dtype=torch.float64))
+
+
+def test_slopes_of_the_radial_functions() -> None:
+    """Those of automatic differentiation, and none left at the cutoff."""
+    basis = RadialBasis(7, 0.6, 2.0)
+    distances = torch.linspace(0.3, 2.0, 40, dtype=torch.float64, requires_grad=True)
+    values, slopes = basis(distances), basis.slopes(distances.detach())
+    for v in range(basis.count):
+        (expected,) = torch.autograd.grad(values[:, v].sum(), distances, retain_graph=True)
+        torch.testing.assert_close(slopes[:, v], expected)
+    assert slopes[-1].abs().max() < 1e-12

@@ -15,7 +15,7 @@ from spinase_training.data import TrainingData
 
 FloatArray = NDArray[np.float64]
 _CONFIGURATIONS = 60
-_RIDGE, _STEP = 1e-8, 1e-5
+_RIDGE = 1e-8
 
 
 def fit_pairs(network: MagneticHIPNN, data: TrainingData, rows: NDArray[np.int64], force_weight: float) -> float:
@@ -62,7 +62,7 @@ def _designs(network: MagneticHIPNN, arrays: dict[str, Any], row: int, forces: b
     distances = pairs.vectors.norm(dim=1)
     units = (pairs.vectors / distances[:, None]).numpy()
     radial = basis(distances).numpy()
-    slopes = (basis(distances + _STEP) - basis(distances - _STEP)).numpy() / (2.0 * _STEP)
+    slopes = basis.slopes(distances).numpy()
     kinds = np.array([config.species.index(number) for number in numbers[real]])
     low, high = np.minimum(kinds[first], kinds[second]), np.maximum(kinds[first], kinds[second])
     count, sites, functions = len(config.species), len(kinds), radial.shape[1]

@@ -31,7 +31,7 @@ class Recipe(BaseModel):
         0.1, ge=0, description="weight of the relative error of electron numbers, for networks with orders > 0"
     )
     force_weight: float = Field(0.0, ge=0, description="weight of the relative error of forces against that of fields")
-    compiled: bool = Field(True, description="compiled passes for frozen atoms (no forces in the loss); false: plain torch")
+    compiled: bool = Field(True, description="compiled passes where there are some (CPU); false: plain torch")
     validation: float = Field(0.1, gt=0, lt=0.5, description="part of the realizations to validate on")
     test: float = Field(0.1, gt=0, lt=0.5, description="part of the realizations never seen in training")
     ensemble: int = Field(1, ge=1, description="networks, from different weights and batches")
