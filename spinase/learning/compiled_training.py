@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 from collections import OrderedDict
 from typing import Any
 
@@ -20,6 +22,7 @@ from spinase.learning.training_slopes import WeightSlopes
 from spinase.threads import default_threads, thread_map
 
 Array = NDArray[Any]
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of mallopt(3)
 _KEPT_PAIRS = 2_000_000  # each takes 50 bytes at rest, 400 in motion
 
 
@@ -111,6 +114,17 @@ class CompiledTraining:
         return parts_, fields, torch.cat([motion.pull(*by_pairs) for motion, *by_pairs in each])
 
 
+def keep_memory() -> None:
+    """Have the C library keep what this process frees: steps take large arrays, and fresh pages cost a quarter of a step.
+
+    Where the library is not glibc nothing happens.
+    """
+    with contextlib.suppress(AttributeError, OSError, TypeError):
+        library = ctypes.CDLL(None)
+        library.mallopt(_M_MMAP_MAX, 0)
+        library.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+
+
 class _Evaluate(torch.autograd.Function):
     """Parts, fields, and slopes by radial functions and harmonics of a batch; differentiable by the weights, once."""
 
@@ -155,4 +169,4 @@ def _leave(ctx: Any) -> None:
     ctx.traces = []
 
 
-__all__ = ["CompiledTraining"]
+__all__ = ["CompiledTraining", "keep_memory"]

@@ -26,7 +26,8 @@ _PAIRS, _SQUARE, _PULL, _TURN, KEPT_ROWS = 0, 5, 10, 13, 22  # places of what is
 class Spot(NamedTuple):
     """A site's sums (9, row) from element `at` of `sums` on, rows `stride` apart, and its spin.
 
-    Or `sums` and their changes as a pair of arrays, with a spin of dual rows: then so are all other arrays below.
+    `planar`: the rows of z, yz and zx are zeros, and in the way back nobody reads slopes by them.  Or `sums` and their
+    changes as a pair of arrays, with a spin of dual rows: then so are all other arrays below.
     """
 
     sums: Any
@@ -35,6 +36,13 @@ class Spot(NamedTuple):
     x: Any
     y: Any
     z: Any
+    planar: bool
+
+
+@register_jitable  # type: ignore[untyped-decorator]
+def _absent(spot: Spot, k: int) -> bool:
+    """Whether the harmonic k is zero for all pairs."""
+    return spot.planar and (k in (3, 5, 6))
 
 
 @register_jitable  # type: ignore[untyped-decorator]
@@ -106,6 +114,8 @@ def _lattice(spot: Spot, channels: int, begin: int, end: int, out: Array, place:
     for c in range(0, channels, LANES):
         square = filled(out, 0.0)
         for m in range(begin, end):
+            if _absent(spot, m):
+                continue
             row = load(spot.sums, spot.at + m * spot.stride + c)
             square = square + row * row
         put(out, place + c, square, channels - c)
@@ -158,6 +168,10 @@ def _degree(
     m = _three(sums, spot.at + width + c, width)
     square = uu = ul = wl = uw = ww = filled(sums, 0.0)
     for k in range(begin, end):
+        if _absent(spot, k):
+            if begin == 1:
+                store(kept, (_PULL + k - 1) * LANES, filled(sums, 0.0))
+            continue
         at = spot.at + k * spot.stride + c
         lattice, t = load(sums, at), _three(sums, at + whole(channels), whole(channels))
         u, w = t[0] * spot.x + t[1] * spot.y + t[2] * spot.z, _dot(t, m)
@@ -209,6 +223,8 @@ def _couple(spot: Spot, width: int, top: int, c: int, out: Array, place: int, ke
     m = _three(spot.sums, spot.at + width + c, width)
     pu = pw = qu = filled(out, 0.0)
     for k in range(5):
+        if _absent(spot, 4 + k):
+            continue
         u, w = _both(spot, 4 + k, top, c, m)
         pair = load(kept, (_PAIRS + k) * LANES)
         pu, pw = pu + pair * u, pw + pair * w
@@ -260,6 +276,8 @@ def _lattice_slopes(
     for c in range(0, channels, LANES):
         twice = load(given, place + c) * 2.0
         for m in range(begin, end):
+            if _absent(spot, m):
+                continue
             row = load(spot.sums, spot.at + m * spot.stride + c)
             store(slopes, at + m * spot.stride + c, twice * row)
     return channels
@@ -309,13 +327,15 @@ def _volume_slopes(spot: Spot, width: int, given: Array, place: int, slopes: Arr
 @register_jitable  # type: ignore[untyped-decorator]
 def _couple_slopes(spot: Spot, width: int, middle: int, top: int, c: int, given: Array, place: int, kept: Array) -> None:
     """Keep P, Q(u'), and the slopes of P.u, P.w and Q(u').u by u' and by T'."""
-    stride, count = spot.stride, top - c
+    stride, count, none = spot.stride, top - c, filled(given, 0.0)
     m = _three(spot.sums, spot.at + width + c, width)
     for a in range(3):
         store(kept, (_PULL + a) * LANES, _both(spot, 1 + a, middle, c, m)[0])
     _pairs(spot, spot.at + stride + whole(middle) + c, stride, whole(middle), kept)
     g2, g3, g4 = take(given, place, count), take(given, place + top, count), take(given, place + 2 * top, count)
-    b0, b1, b2 = _both(spot, 4, top, c, m), _both(spot, 5, top, c, m), _both(spot, 6, top, c, m)
+    b0, b1, b2 = _both(spot, 4, top, c, m), (none, none), (none, none)
+    if not spot.planar:
+        b1, b2 = _both(spot, 5, top, c, m), _both(spot, 6, top, c, m)
     b3, b4 = _both(spot, 7, top, c, m), _both(spot, 8, top, c, m)
     by_square = (g4 * b0[0], g4 * b1[0], g4 * b2[0], g4 * b3[0], g4 * b4[0])
     by_pairs = (
@@ -364,6 +384,8 @@ def _degree_slopes(
         q4 = take(given, more + 4 * channels, count)
     by_m, by_spin = (none, none, none), (none, none, none)
     for k in range(begin, end):
+        if _absent(spot, k):
+            continue
         from_, to = spot.at + k * spot.stride + c, at + k * spot.stride + c
         lattice, t = load(sums, from_), _three(sums, from_ + step, step)
         u, w = t[0] * spot.x + t[1] * spot.y + t[2] * spot.z, _dot(t, m)

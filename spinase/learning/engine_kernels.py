@@ -30,7 +30,8 @@ HARMONICS = 9
 class Neighbours(NamedTuple):
     """Pairs by rows: `starts` (N + 1,), `second` (P,), place in the tables `knots`, `fractions` (P,), `harmonics` (P, 9).
 
-    `local` (P,): the place of `second` among all neighbours of the sites in the same strip.
+    `local` (P,): the place of `second` among all neighbours of the sites in the same strip.  `planar`: no pair has a z
+    component, so that the harmonics z, yz and zx are zero and left out.
     """
 
     starts: Array
@@ -39,6 +40,7 @@ class Neighbours(NamedTuple):
     knots: Array
     fractions: Array
     harmonics: Array
+    planar: bool
 
 
 class Layer(NamedTuple):

@@ -55,12 +55,12 @@ def _tanh(values: Array) -> None:
 
 
 @kernel
-def _invariants(begin: int, end: int, kinds: Kinds, lanes: Lanes, spins: Array, held: Room) -> None:
+def _invariants(begin: int, end: int, pairs: Neighbours, kinds: Kinds, lanes: Lanes, spins: Array, held: Room) -> None:
     """Of the sums of the sites begin..end."""
     sums, found, kept = held.sums, held.found, held.kept
     stride = sums.shape[2]
     for i in range(begin, end):
-        spot = Spot(sums, (i - begin) * HARMONICS * stride, stride, spins[i, 0], spins[i, 1], spins[i, 2])
+        spot = Spot(sums, (i - begin) * HARMONICS * stride, stride, spins[i, 0], spins[i, 1], spins[i, 2], pairs.planar)
         invariants(spot, kinds[0], kinds[1], lanes, kept, found, (i - begin) * found.shape[1])
 
 
@@ -68,6 +68,7 @@ def _invariants(begin: int, end: int, kinds: Kinds, lanes: Lanes, spins: Array, 
 def _onsite(
     begin: int,
     end: int,
+    pairs: Neighbours,
     layer: Layer,
     kinds: Kinds,
     lanes: Lanes,
@@ -78,7 +79,7 @@ def _onsite(
     out: Array,
 ) -> None:
     """Features after the layer, and the slopes of its activations (atom layers + 1, N, F)."""
-    _invariants(begin, end, kinds, lanes, spins, held)
+    _invariants(begin, end, pairs, kinds, lanes, spins, held)
     found, n, (sites, width) = held.found, end - begin, features.shape
     values, flat = out[begin:end], bends.reshape(-1)
     given, added = np.empty_like(values), np.empty_like(values)
@@ -123,7 +124,7 @@ def _back_to_neighbours(
     channels, stride = len(lanes[0]), sums.shape[2]
     for k in range(end - begin):
         i, at = begin + k, k * HARMONICS * stride
-        spot = Spot(sums, at, stride, spins[i, 0], spins[i, 1], spins[i, 2])
+        spot = Spot(sums, at, stride, spins[i, 0], spins[i, 1], spins[i, 2], pairs.planar)
         by_spin = invariant_slopes(spot, kinds[0], kinds[1], lanes, kept, found, k * found.shape[1], slopes, at)
         if len(by_vectors):
             for q in range(3 * channels):
@@ -155,7 +156,7 @@ def forward(
     for first in range(begin, end, CHUNK):
         last = min(end, first + CHUNK)
         sum_neighbours(first, last, pairs, layer.table, sent, lanes, held.sums, first)
-        _onsite(first, last, layer, kinds, lanes, spins, held, features, bends, out)
+        _onsite(first, last, pairs, layer, kinds, lanes, spins, held, features, bends, out)
         for i in range(first, last):
             for q in range(3 * channels):
                 vectors[i, q] = sums[i - first, 0, channels + q]
@@ -189,7 +190,7 @@ def backward(
         last = min(end, first + CHUNK)
         sum_neighbours(first, last, pairs, layer.table, sent, lanes, held.sums, first)
         if len(out):
-            _onsite(first, last, layer, kinds, lanes, spins, held, features, bends, out)
+            _onsite(first, last, pairs, layer, kinds, lanes, spins, held, features, bends, out)
         _onsite_slopes(first, last, layer, bends, given, held.found, before)
         _back_to_neighbours(first, last, pairs, layer, kinds, lanes, spins, held, by_vectors, by_sent, field)
 

@@ -90,7 +90,7 @@ class EngineGraph:
         self.distances = np.linalg.norm(vectors, axis=1)
         self.shells, knots, fractions = _filter_rows(self.distances, config, np.dtype(dtype))
         harmonics = _harmonics(vectors, self.distances, np.dtype(dtype))
-        self.pairs = Neighbours(starts, second, local, knots, fractions, harmonics)
+        self.pairs = Neighbours(starts, second, local, knots, fractions, harmonics, not vectors[:, 2].any())
         self.layers: dict[FrozenEngine, list[Layer]] = {}
         self.features: dict[FrozenEngine, tuple[NDArray[np.int64], Array]] = {}
         self.couplings: dict[PairLaw, tuple[NDArray[np.int64], Array, Any]] = {}

@@ -19,39 +19,44 @@ _GRAIN = 16  # distances that differ by fewer units in the last place of the cut
 
 @dataclass(frozen=True)
 class RadialBasis:
-    """Sensitivity functions s_v(r) = exp(-(1/r - 1/r_v)^2/(2 w^2)) cos^2(pi r/(2 r_c)), as in HIP-NN (arXiv:1710.00017).
+    """Sensitivity functions s_v(r) = exp(-(q(r) - q(r_v))^2/(2 w^2)) cos^2(pi r/(2 r_c)) with evenly spaced q(r_v).
+
+    q = 1/r as in HIP-NN (arXiv:1710.00017), which resolves short distances best, or q = r.
 
     Attributes
     ----------
     count : int
-        Number of functions; the r_v are evenly spaced in 1/r.
+        Number of functions; w is the spacing of the q(r_v).
     inner, cutoff : float
-        Shortest distance that is resolved, and r_c, length.
+        First r_v, and r_c, which is the last one, length.
+    even : bool
+        Whether q = r.
     """
 
     count: int
     inner: float
     cutoff: float
+    even: bool = False
 
     def __call__(self, distances: Tensor) -> Tensor:
         """s_v at `distances` (P,), (P, count)."""
-        centres, width = self._centres(distances)
         switch = torch.cos(0.5 * np.pi * distances.clamp(max=self.cutoff) / self.cutoff) ** 2
-        return torch.exp(-0.5 * ((1.0 / distances[:, None] - centres) / width) ** 2) * switch[:, None]
+        return torch.exp(-0.5 * self._off(distances)[0] ** 2) * switch[:, None]
 
     def slopes(self, distances: Tensor) -> Tensor:
         """ds_v/dr at `distances` (P,) below the cutoff, (P, count)."""
         r, scale = distances[:, None], 0.5 * np.pi / self.cutoff
-        centres, width = self._centres(distances)
-        off = (1.0 / r - centres) / width
+        off, width = self._off(distances)
+        rate = -off / width if self.even else off / (width * r**2)
         cosine, sine = torch.cos(scale * r), torch.sin(scale * r)
-        return torch.exp(-0.5 * off**2) * cosine * (off * cosine / (width * r**2) - 2.0 * scale * sine)
+        return torch.exp(-0.5 * off**2) * cosine * (rate * cosine - 2.0 * scale * sine)
 
-    def _centres(self, like: Tensor) -> tuple[Tensor, float]:
-        low, high = 1.0 / self.cutoff, 1.0 / self.inner
-        return torch.linspace(low, high, self.count, dtype=like.dtype, device=like.device), (high - low) / max(
-            self.count - 1, 1
-        )
+    def _off(self, distances: Tensor) -> tuple[Tensor, float]:
+        """(q(r) - q(r_v))/w (P, count), and w."""
+        ends = (self.inner, self.cutoff) if self.even else (1.0 / self.cutoff, 1.0 / self.inner)
+        centres = torch.linspace(*ends, self.count, dtype=distances.dtype, device=distances.device)
+        width = (ends[1] - ends[0]) / max(self.count - 1, 1)
+        return ((distances if self.even else 1.0 / distances)[:, None] - centres) / width, width
 
 
 @dataclass(frozen=True, eq=False)

@@ -43,6 +43,7 @@ class NetworkSize(BaseModel):
     cutoff: float = Field(gt=0, description="range of a layer [length]")
     inner: float = Field(gt=0, description="shortest distance that is resolved [length]")
     radial: int = Field(12, ge=2, description="radial functions")
+    even: bool = Field(False, description="radial functions evenly spaced in r, also those of `pairs`; else in 1/r")
     width: int = Field(32, ge=1, description="features of a site")
     channels: tuple[int, ...] = Field(
         (32, 16, 8), min_length=1, max_length=3, description="channels of the sums with harmonics of degree 0, 1, 2, falling"
@@ -91,7 +92,7 @@ class NetworkConfig(NetworkSize):
 
     def basis(self) -> RadialBasis:
         """The radial functions."""
-        return RadialBasis(self.radial, self.inner, self.cutoff)
+        return RadialBasis(self.radial, self.inner, self.cutoff, self.even)
 
     def invariants(self) -> int:
         """Invariants of a layer."""
@@ -119,7 +120,7 @@ class MagneticHIPNN(nn.Module):
         self.embedding = nn.Embedding(len(config.species), config.width)
         self.interactions = nn.ModuleList(Interaction(config, k > 0) for k in range(config.layers))
         if config.pairs:
-            self.pair_law = PairLaw(len(config.species), config.pairs, config.inner, config.cutoff)
+            self.pair_law = PairLaw(len(config.species), config.pairs, config.basis())
         self.readouts = nn.ModuleList(nn.Linear(config.width, config.orders + 1) for _ in range(config.layers + 1))
 
     def forward(self, graph: Graph, species: Tensor, spins: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ with laws of their own for every pair of species, and radial functions that reac
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -28,13 +29,13 @@ class PairLaw(nn.Module):
     ----------
     species, count : int
         Number of species and of radial functions.
-    inner, cutoff : float
-        Of the network, length.
+    basis : RadialBasis
+        Of the network.
     """
 
-    def __init__(self, species: int, count: int, inner: float, cutoff: float) -> None:
+    def __init__(self, species: int, count: int, basis: RadialBasis) -> None:
         super().__init__()
-        self.basis = RadialBasis(count, _REACH * inner, cutoff)
+        self.basis = replace(basis, count=count, inner=_REACH * basis.inner)
         self.laws = nn.Parameter(torch.zeros(species, species, 2, count))
 
     def values(self, distances: Tensor, first: Tensor, second: Tensor) -> Tensor:

@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.func import jvp
 
 from spinase.learning.engine_kernels import HARMONICS, Lanes, Neighbours, Room, room, row_width
 from spinase.learning.engine_layers import silu
@@ -45,20 +44,21 @@ class TrainingGraph:
     """
 
     def __init__(self, pairs: Pairs, config: NetworkConfig, dtype: Any, moving: bool = False) -> None:
-        vectors = pairs.vectors.double()
-        distances = vectors.norm(dim=1)
-        place, kinds = shells(distances.numpy(), config.cutoff, dtype)
+        distances = pairs.vectors.double().norm(dim=1)
         if moving:
             place = np.arange(len(distances))
             kinds = place.astype(np.int32)
+        else:
+            place, kinds = shells(distances.numpy(), config.cutoff, dtype)
         second = pairs.rows.second.numpy().astype(np.int32)
         fractions = np.zeros(len(second), dtype)
+        known = torch.from_numpy(distances.numpy().astype(dtype))
+        units = pairs.vectors.to(known.dtype) / known[:, None]
+        harmonics = torch.cat([torch.ones_like(units[:, :1]), units, quadrupoles(units)], dim=1)
         self.sites = pairs.rows.sites
-        self.radial = config.basis()(distances[torch.from_numpy(place)]).numpy().astype(dtype)
-        self.pairs = Neighbours(
-            pairs.rows.starts.numpy(), second, second, kinds, fractions, _harmonics(vectors).numpy().astype(dtype)
-        )
-        self.motion = Motion(vectors, config, dtype) if moving else None
+        self.radial = config.basis()(known[torch.from_numpy(place)]).numpy()
+        self.pairs = Neighbours(pairs.rows.starts.numpy(), second, second, kinds, fractions, harmonics.numpy(), False)
+        self.motion = Motion(config.basis().slopes(known), units, known, harmonics) if moving else None
 
 
 class Motion:
@@ -66,29 +66,32 @@ class Motion:
 
     Parameters
     ----------
-    vectors : (P, 3) Tensor
-        Of the pairs, float64.
-    config, dtype
-        Of :class:`TrainingGraph`.
+    slopes : (P, radial) Tensor
+        Of the radial functions by the distance.
+    units, distances : (P, 3), (P,) Tensor
+        Of the pairs.
+    harmonics : (P, 9) Tensor
+        1, r/r, Q(r/r).
     """
 
-    def __init__(self, vectors: Tensor, config: NetworkConfig, dtype: Any) -> None:
-        distances = vectors.norm(dim=1)
-        axes = torch.eye(3, dtype=torch.float64)
-        turns = [jvp(_harmonics, (vectors,), (axis.expand_as(vectors),))[1] for axis in axes]
-        parts = (vectors / distances[:, None], config.basis().slopes(distances), torch.stack(turns, dim=2))
-        self._units, self._radial, self._turns = (torch.from_numpy(part.numpy().astype(dtype)) for part in parts)
+    def __init__(self, slopes: Tensor, units: Tensor, distances: Tensor, harmonics: Tensor) -> None:
+        self._units, self._radial = units, slopes
+        x, y, z = (units * 2.0**0.5).unbind(1)
+        turns = units.new_zeros((len(units), 9, 3))
+        turns[:, 1:4] = torch.eye(3)
+        turns[:, 4, 0] = turns[:, 5, 2] = y
+        turns[:, 4, 1] = turns[:, 6, 2] = turns[:, 7, 0] = x
+        turns[:, 5, 1] = turns[:, 6, 0] = z
+        turns[:, 7, 1] = -y
+        turns[:, 8] = units * units.new_tensor([-2.0, -2.0, 4.0]) / 6.0**0.5
+        degrees = units.new_tensor([0.0, 1.0, 1.0, 1.0, 2.0, 2.0, 2.0, 2.0, 2.0])
+        turns -= (degrees * harmonics)[:, :, None] * units[:, None]
+        self._turns = turns / distances[:, None, None]
 
     def pull(self, by_radial: Tensor, by_harmonics: Tensor) -> Tensor:
         """Slopes of an energy by the vectors (P, 3), from those by radial functions (P, radial) and harmonics (P, 9)."""
         along = (by_radial * self._radial).sum(1, keepdim=True)
         return along * self._units + (by_harmonics[:, None] @ self._turns)[:, 0]
-
-
-def _harmonics(vectors: Tensor) -> Tensor:
-    """1, r/r and Q(r/r) of vectors (P, 3), (P, 9)."""
-    units = vectors / vectors.norm(dim=1, keepdim=True)
-    return torch.cat([torch.ones_like(units[:, :1]), units, quadrupoles(units)], dim=1)
 
 
 @dataclass(frozen=True, eq=False)

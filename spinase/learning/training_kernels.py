@@ -50,7 +50,7 @@ def collect(
         end = min(sites, begin + CHUNK)
         sum_neighbours(begin, end, pairs, table, sent, lanes, held.sums, 0)
         for i in range(begin, end):
-            spot = Spot(held.sums, i * HARMONICS * stride, stride, spins[i, 0], spins[i, 1], spins[i, 2])
+            spot = Spot(held.sums, i * HARMONICS * stride, stride, spins[i, 0], spins[i, 1], spins[i, 2], False)
             invariants(spot, kinds[0], kinds[1], lanes, held.kept, found, i * found.shape[1])
 
 
@@ -81,7 +81,7 @@ def collect_slopes(
         end = min(sites, begin + CHUNK)
         for k in range(end - begin):
             i = begin + k
-            spot = Spot(held.sums, i * HARMONICS * stride, stride, spins[i, 0], spins[i, 1], spins[i, 2])
+            spot = Spot(held.sums, i * HARMONICS * stride, stride, spins[i, 0], spins[i, 1], spins[i, 2], False)
             to = k * HARMONICS * stride
             turn = invariant_slopes(spot, kinds[0], kinds[1], lanes, held.kept, by_found, i * by_found.shape[1], slopes, to)
             if len(by_vectors):
@@ -185,7 +185,7 @@ def collect_changes(
             _add_sums(begin, end, moved.slopes, moved.sums)
         for i in range(begin, end):
             x, y, z = dual(spins[i, 0], moves[i, 0]), dual(spins[i, 1], moves[i, 1]), dual(spins[i, 2], moves[i, 2])
-            spot = Spot(sums, i * HARMONICS * stride, stride, x, y, z)
+            spot = Spot(sums, i * HARMONICS * stride, stride, x, y, z, False)
             invariants(spot, kinds[0], kinds[1], lanes, kept, out, i * found.shape[1])
 
 
@@ -229,7 +229,7 @@ def collect_slope_changes(
                 dual(spins[0][i, 1], spins[1][i, 1]),
                 dual(spins[0][i, 2], spins[1][i, 2]),
             )
-            spot, to = Spot(sums, i * HARMONICS * stride, stride, x, y, z), k * HARMONICS * stride
+            spot, to = Spot(sums, i * HARMONICS * stride, stride, x, y, z, False), k * HARMONICS * stride
             invariant_slopes(spot, kinds[0], kinds[1], lanes, kept, by_found, i * by_found[0].shape[1], slopes, to)
             if len(by_vectors[0]):
                 for q in range(width):

@@ -34,6 +34,7 @@ from spinase.electrons import SDModel
 from spinase.electrons.selected_inversion import site_blocks
 from spinase.errors import AccuracyWarning
 from spinase.geometry import find_bonds
+from spinase.learning.compiled_training import keep_memory
 from spinase.learning.frozen_engine import EngineGraph, FrozenEngine
 from spinase.learning.network import MagneticHIPNN
 from spinase.threads import default_threads
@@ -293,6 +294,7 @@ def training() -> None:
         "a step of the training in batches of the recipes: fields (and forces of the moving magnet), slopes by the weights, "
         "Adam; one thread, single precision"
     )
+    keep_memory()
     lattices = {"triangular-tetrahedral": "triangular", "square-double-exchange": "square"}
     for name in ("disordered-sd", "disordered-sd-moving", *lattices):
         if name in lattices:

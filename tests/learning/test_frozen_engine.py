@@ -81,6 +81,30 @@ def test_few_distances_need_no_interpolation() -> None:
     np.testing.assert_allclose(fast_fields, fields, atol=1e-11 * np.abs(fields).max())
 
 
+@pytest.mark.parametrize("size", SIZES)
+def test_planar_magnets(size: dict[str, object]) -> None:
+    """Harmonics that vanish in the plane are left out; in another plane the magnet has them all, and the same fields."""
+    net = network(**size)
+    atoms = SpinAtoms.lattice("triangular", (5, 6), units="reduced", rng=4)
+    atoms.positions[:, :2] += np.random.default_rng(1).normal(0.0, 0.05, (30, 2))
+    (energies, fields), (fast, fast_fields) = both(net, atoms)
+    assert np.abs(fields).max() > 1e-4
+    np.testing.assert_allclose(fast, energies, atol=3e-6 * np.abs(energies).max())
+    np.testing.assert_allclose(fast_fields, fields, atol=1e-5 * np.abs(fields).max())
+    turned, spins = atoms.copy(), atoms.spins
+    turned.rotate(70.0, (1, 2, 3), rotate_cell=True)
+    turned.spins = spins
+    flat, solid = (
+        EngineGraph(find_bonds(geometry_of(one), 2.0), one.positions, net.config, np.float64).pairs
+        for one in (atoms, turned)
+    )
+    assert flat.planar
+    assert not solid.planar
+    _, (others, other_fields) = both(net, turned)
+    np.testing.assert_allclose(others, fast, atol=1e-9 * np.abs(energies).max())
+    np.testing.assert_allclose(other_fields, fast_fields, atol=1e-8 * np.abs(fields).max())
+
+
 def test_its_field_is_the_slope_of_its_own_energy() -> None:
     """Exactly: the tables are the same both ways."""
     net, atoms = network(), SpinAtoms.disordered(20, rng=5)

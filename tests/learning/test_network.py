@@ -184,9 +184,13 @@ def test_sites_without_neighbours_have_an_energy() -> None:
     assert torch.equal(field, torch.zeros(2, 3, dtype=torch.float64))
 
 
-def test_slopes_of_the_radial_functions() -> None:
-    """Those of automatic differentiation, and none left at the cutoff."""
-    basis = RadialBasis(7, 0.6, 2.0)
+@pytest.mark.parametrize("even", [False, True])
+def test_slopes_of_the_radial_functions(even: bool) -> None:
+    """Those of automatic differentiation, and none left at the cutoff; the functions are evenly spaced in r or 1/r."""
+    basis = RadialBasis(7, 0.6, 2.0, even)
+    centres = torch.linspace(0.6, 2.0, 7, dtype=torch.float64)[:-1] if even else 1.0 / torch.linspace(1 / 0.6, 0.5, 7)[:-1]
+    largest = (basis(centres) / torch.cos(0.25 * np.pi * centres[:, None]) ** 2).max(dim=1).values
+    torch.testing.assert_close(largest.double(), torch.ones(6, dtype=torch.float64))
     distances = torch.linspace(0.3, 2.0, 40, dtype=torch.float64, requires_grad=True)
     values, slopes = basis(distances), basis.slopes(distances.detach())
     for v in range(basis.count):

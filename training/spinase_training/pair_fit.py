@@ -14,12 +14,12 @@ from spinase.learning.network import MagneticHIPNN
 from spinase_training.data import TrainingData
 
 FloatArray = NDArray[np.float64]
-_CONFIGURATIONS = 60
+_CONFIGURATIONS = 300
 _RIDGE = 1e-8
 
 
 def fit_pairs(network: MagneticHIPNN, data: TrainingData, rows: NDArray[np.int64], force_weight: float) -> float:
-    """Set the law of pairs of `network` from up to 60 of the configurations `rows`; returns the part it leaves unexplained.
+    """Set the law of pairs of `network` from up to 300 of the configurations `rows`; returns the part it leaves unexplained.
 
     Tangent fields count by their mean square, forces (if there are any) by theirs times `force_weight`; what it leaves is
     the sum of squares of both, against that without a law.

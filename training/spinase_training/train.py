@@ -19,6 +19,7 @@ from hippynn.graphs import loss
 
 from spinase.errors import InputError
 from spinase.io.labels import Labels, read_labels
+from spinase.learning.compiled_training import keep_memory
 from spinase.learning.hippynn_adapter import magnet_graph
 from spinase.learning.model_file import ModelCard, load_model, save_model
 from spinase.learning.network import MagneticHIPNN, NetworkConfig
@@ -68,6 +69,7 @@ def train_recipe(
     InputError
         If the directory holds another run, or the data do not do.
     """
+    keep_memory()
     folder = folder.resolve()  # hippynn works in a folder of its own
     labels, attributes = read_labels(home / recipe.labels)
     data = prepare(labels, recipe.floor, recipe.network.orders > 0)
