@@ -96,12 +96,13 @@ def _onsite(
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
 def _onsite_slopes(begin: int, end: int, layer: Layer, bends: Array, given: Array, found: Array, before: Array) -> None:
-    """Slopes by the invariants into `found`, by the features before the layer added to `before`; `given` is used up."""
+    """Slopes by the invariants into `found`, by the features before the layer added to `before`, unless that is empty."""
     slope = given[begin:end].copy()
     for a in range(len(layer.atoms) - 1, -1, -1):
         multiply(slope * bends[a + 1, begin:end], layer.atoms_t[a], slope, True)
     slope *= bends[0, begin:end]
-    multiply(slope, layer.own_t, before[begin:end], True)
+    if len(before):
+        multiply(slope, layer.own_t, before[begin:end], True)
     multiply(slope, layer.collect_t, found[: end - begin], False)
 
 

@@ -261,7 +261,7 @@ class FrozenEngine:
         shares = weights.astype(self.dtype)
         given = self._shared(graph, shares, -1)
         for k in reversed(range(len(self._layers))):
-            before, kept = self._shared(graph, shares, k), layers[k]
+            before, kept = self._shared(graph, shares, k) if k else self._empty(0, 0), layers[k]
             done = k < len(self._layers) - 1 or mix is not None
             by_sent, after = self._backward(k, way, kept, done, given, by_vectors, before, field)
             if not done:

@@ -210,7 +210,10 @@ def size() -> None:
             fixed = f"   a call: {1e3 * found['1'][0]:.2f} ms" if sites == 64 else ""
             print(f"  {sites:7d} spins, {neighbours:4.1f} neighbours{line}{fixed}")
         for threads, values in cost.items():
-            print(f"  exponent, {threads} thread(s): {np.polyfit(np.log(sizes), np.log(values), 1)[0]:.3f} (CPU)")
+            whole, far = (np.polyfit(np.log(sizes[k:]), np.log(values[k:]), 1)[0] for k in (0, 1))
+            print(
+                f"  exponent, {threads} thread(s): {whole:.3f} from {sizes[0]} spins on, {far:.3f} from {sizes[1]} on (CPU)"
+            )
 
 
 def million() -> None:
