@@ -13,17 +13,20 @@ its outputs mixed by T_k(x), at the cost of a network without electrons.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 import torch
 from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
+from scipy.optimize import brentq
 from torch import Tensor
 
 from spinase.errors import ModelError
 
 FloatArray = NDArray[np.float64]
 _BEYOND = 1.1  # how far polynomials may go on beyond the window, in its half width, before it is an error
+_POINTS = 45  # between which the chemical potential is looked for
 
 
 @dataclass(frozen=True)
@@ -120,12 +123,32 @@ class Mixer:
 
 def _position(parts: FloatArray, electrons: float) -> float:
     """x where -d/dx sum parts_k T_k is `electrons`, growing, and next to the middle; nan if none is near the window."""
-    number = -chebyshev.chebder(parts)
-    roots = chebyshev.chebroots(chebyshev.chebsub(number, [electrons]))
-    real = roots[np.abs(roots.imag) < 1e-9 * (1.0 + np.abs(roots.real))].real
-    slopes = chebyshev.chebval(real, chebyshev.chebder(number))
-    found = real[(np.abs(real) <= _BEYOND) & (slopes > 0.0)]
-    return float(found[np.argmin(np.abs(found))]) if len(found) else float("nan")
+    points, values, derivative = _tables(len(parts))
+    number = -derivative @ parts
+    number[0] -= electrons
+    less = values @ number <= 0.0
+    rising = np.flatnonzero(less[:-1] & ~less[1:])
+    if not len(rising):
+        return float("nan")
+    k = rising[np.argmin(np.abs(points[rising] + points[rising + 1]))]
+    return float(brentq(_series, points[k], points[k + 1], args=(number.tolist()[::-1],), xtol=1e-15))
+
+
+def _series(x: float, terms: list[float]) -> float:
+    """sum_k terms_k T_k(x), the last term first (Clenshaw)."""
+    one = two = 0.0
+    for term in terms[:-1]:
+        one, two = 2.0 * x * one - two + term, one
+    return x * one - two + terms[-1]
+
+
+@cache
+def _tables(parts: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Points near the window, T_0 .. T_(parts - 2) there, and what makes the terms of a derivative of those of a series."""
+    points = np.linspace(-_BEYOND, _BEYOND, _POINTS)
+    values: FloatArray = chebyshev.chebvander(points, parts - 2).astype(np.float64)
+    derivative: FloatArray = chebyshev.chebder(np.eye(parts)).astype(np.float64)
+    return points, values, derivative
 
 
 def polynomials(x: Tensor, orders: int) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from numpy.polynomial import chebyshev
 
 from spinase import SpinAtoms
 from spinase.calculators import HIPNNCalculator
@@ -40,6 +41,23 @@ def test_the_polynomials_are_chebyshevs() -> None:
     x = torch.linspace(-1, 1, 7, dtype=torch.float64)
     expected = torch.cos(torch.arange(6) * torch.arccos(x)[:, None])
     torch.testing.assert_close(polynomials(x, 5), expected, atol=1e-12, rtol=0)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_chemical_potentials_are_roots(seed: int) -> None:
+    """Of the derivative by numpy's companion matrix: the one with a positive slope that is nearest to the middle."""
+    rng = np.random.default_rng(seed)
+    parts = rng.normal(size=rng.integers(2, 9)) * [1.0, 0.3][seed % 2]
+    parts[1:3] -= [2.0, 0.4][: len(parts) - 1]
+    number, electrons = -chebyshev.chebder(parts), 2.0 + rng.normal()
+    roots = chebyshev.chebroots(chebyshev.chebsub(number, [electrons]))
+    real = roots[np.abs(np.imag(roots)) < 1e-9].real
+    real = real[(np.abs(real) <= 1.1) & (chebyshev.chebval(real, chebyshev.chebder(number)) > 0.0)]
+    expected = real[np.argmin(np.abs(real))]
+    potential, weights, work = Reservoir((-1.0, 1.0), 1.0, filling=0.5 * electrons).occupied(parts, 1)
+    assert potential == pytest.approx(expected, abs=1e-9)
+    assert work == pytest.approx(expected * electrons, abs=1e-8)
+    np.testing.assert_allclose(weights, chebyshev.chebvander(potential, len(parts) - 1)[0], atol=1e-12)
 
 
 def test_fillings_and_potentials_are_one_grand_potential() -> None:
