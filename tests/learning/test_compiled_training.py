@@ -142,8 +142,9 @@ def test_lonely_sites() -> None:
     net = network()
     given = batch(net, [SpinAtoms.lattice("chain", (5,), a=5.0, periodic=False, rng=1)])
     for compiled in (False, True):
-        energies, fields = adapter.PaddedMagnet(net, compiled=compiled).train()(*given)
+        energies, fields, forces = adapter.PaddedMagnet(net, forces=True, compiled=compiled).train()(*given)
         assert not fields.any()
+        assert not forces.any()
         energies.sum().backward()
     assert energies.item() == pytest.approx(adapter.PaddedMagnet(net, compiled=False).eval()(*given)[0].item(), rel=1e-8)
 
