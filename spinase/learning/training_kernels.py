@@ -108,8 +108,7 @@ def _pair_slopes(
     by_harmonics: Array,
 ) -> None:
     """Slopes by filters, one row for each pair, and by harmonics of degrees 1 and 2, from those by the sums of sites."""
-    stride, step = sent.shape[1], slopes.shape[2]
-    wide, wide_1, wide_2 = whole(len(lanes[0])), whole(len(lanes[1])), whole(len(lanes[2]))
+    stride, step, wide = sent.shape[1], slopes.shape[2], whole(len(lanes[0]))
     for i in range(begin, end):
         own = (i - begin) * HARMONICS * step
         for p in range(pairs.starts[i], pairs.starts[i + 1]):
@@ -120,26 +119,40 @@ def _pair_slopes(
                     place = q * len(lanes[0]) + c
                     row = fma(load(slopes, own + place), load(sent, to + place), row)
                 store(by_table, at + c, row)
-            for c in range(0, len(lanes[1]), LANES):
-                filters, row = load(table, at + wide + c), filled(table, 0.0)
-                for m in range(1, 4):
-                    turned = filled(table, 0.0)
-                    for q in range(4):
-                        value = load(sent, to + q * len(lanes[0]) + c)
-                        turned = fma(load(slopes, own + m * step + q * wide_1 + c), value, turned)
-                    by_harmonics[p, m] += total(filters * turned)
-                    row = fma(pairs.harmonics[p, m], turned, row)
-                store(by_table, at + wide + c, row)
-            for c in range(0, len(lanes[2]), LANES):
-                filters, row = load(table, at + wide + wide_1 + c), filled(table, 0.0)
-                for m in range(4, 9):
-                    turned = filled(table, 0.0)
-                    for q in range(4):
-                        value = load(sent, to + q * len(lanes[0]) + c)
-                        turned = fma(load(slopes, own + m * step + q * wide_2 + c), value, turned)
-                    by_harmonics[p, m] += total(filters * turned)
-                    row = fma(pairs.harmonics[p, m], turned, row)
-                store(by_table, at + wide + wide_1 + c, row)
+            ways = (table, at, slopes, own, sent, to, len(lanes[0]), by_table, by_harmonics)
+            _degree_slopes(pairs.harmonics, p, 1, 4, len(lanes[1]), wide, *ways)
+            _degree_slopes(pairs.harmonics, p, 4, 9, len(lanes[2]), wide + whole(len(lanes[1])), *ways)
+
+
+@register_jitable  # type: ignore[untyped-decorator]
+def _degree_slopes(
+    harmonics: Array,
+    p: int,
+    first: int,
+    last: int,
+    channels: int,
+    place: int,
+    table: Array,
+    at: int,
+    slopes: Array,
+    own: int,
+    sent: Array,
+    to: int,
+    width: int,
+    by_table: Array,
+    by_harmonics: Array,
+) -> None:
+    """As :func:`_pair_slopes` for harmonics first..last of a pair; their filters begin at `place` of its row."""
+    step, size = slopes.shape[2], whole(channels)
+    for c in range(0, channels, LANES):
+        filters, row = load(table, at + place + c), filled(table, 0.0)
+        for m in range(first, last):
+            turned = filled(table, 0.0)
+            for q in range(4):
+                turned = fma(load(slopes, own + m * step + q * size + c), load(sent, to + q * width + c), turned)
+            by_harmonics[p, m] += total(filters * turned)
+            row = fma(harmonics[p, m], turned, row)
+        store(by_table, at + place + c, row)
 
 
 @kernel
