@@ -16,6 +16,8 @@ from spinase.geometry import Bonds, find_bonds
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
+_TIE = 1e-9  # relative: distances this close to an edge are at it
+
 
 @dataclass(frozen=True, eq=False)
 class SpinCorrelation:
@@ -59,7 +61,8 @@ def spin_correlation(atoms: Atoms, r_max: float | None = None, bins: int | Array
     r_max : float, optional
         Largest distance, length.  Default: half the shortest period, at most 8 mean spacings (5 in three dimensions).
     bins : int or array of edges, optional
-        Number of equal bins up to `r_max`, or their edges.  Default: neighbour shells on a lattice, 40 bins elsewhere.
+        Number of equal bins up to `r_max`, or their edges; a distance at an edge (within 1e-9) belongs to the bin above, so
+        that round-off does not divide a shell of a lattice.  Default: neighbour shells on a lattice, 40 bins elsewhere.
 
     Raises
     ------
@@ -110,7 +113,7 @@ def _bonds(atoms: Atoms, reach: float) -> Bonds:
 
 
 def _sorted(bonds: Bonds, centres: FloatArray, edges: FloatArray) -> PairBins:
-    bins = np.searchsorted(edges, bonds.distances, side="right") - 1
+    bins = np.searchsorted(edges, bonds.distances * (1.0 + _TIE), side="right") - 1
     inside = (bins >= 0) & (bins < len(centres))
     if not inside.any():
         raise InvalidGeometryError(f"no pair of magnetic sites is between {edges[0]:.4g} and {edges[-1]:.4g}: raise r_max")

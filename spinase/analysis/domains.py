@@ -23,6 +23,7 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 _SHELL_WIDTH = 1e-3
+_TIE = 1e-9  # means of products of unit vectors this close to a threshold are at it: round-off does not decide
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,6 +139,11 @@ def neighbour_correlation(spins: FloatArray, shells: NeighbourShells) -> FloatAr
     return sums / np.maximum(counts, 1)
 
 
+def aligned_sites(spins: FloatArray, shells: NeighbourShells, threshold: float) -> NDArray[np.bool_]:
+    """Magnetic sites (N,) whose mean s_i.s_j with their neighbours exceeds `threshold` by more than 1e-9."""
+    return (neighbour_correlation(spins, shells) > threshold + _TIE) & shells.magnetic
+
+
 def ferromagnetic_clusters(atoms: Atoms, threshold: float = 0.5, shells: NeighbourShells | None = None) -> Clusters:
     """Clusters of neighbouring sites whose mean correlation with their neighbours exceeds `threshold`.
 
@@ -145,7 +151,8 @@ def ferromagnetic_clusters(atoms: Atoms, threshold: float = 0.5, shells: Neighbo
     ----------
     atoms : Atoms
     threshold : float
-        Of the mean s_i.s_j, between -1 and 1.
+        Of the mean s_i.s_j, between -1 and 1.  A mean within 1e-9 of it does not exceed it: with collinear spins ties are
+        common (two of four neighbours), and rotated spins have the same clusters.
     shells : NeighbourShells, optional
         Prepared neighbours; default: nearest ones.
 
@@ -157,7 +164,7 @@ def ferromagnetic_clusters(atoms: Atoms, threshold: float = 0.5, shells: Neighbo
     if not -1.0 <= threshold <= 1.0:
         raise InvalidGeometryError(f"the threshold of a mean s_i.s_j must be between -1 and 1, got {threshold}")
     known = neighbour_shells(atoms) if shells is None else shells
-    inside = (neighbour_correlation(get_spins(atoms), known) > threshold) & known.magnetic
+    inside = aligned_sites(get_spins(atoms), known, threshold)
     kept = inside[known.bonds.first] & inside[known.bonds.second]
     pairs = (known.bonds.first[kept], known.bonds.second[kept])
     graph = coo_array((np.ones(int(kept.sum()), dtype=np.int8), pairs), shape=(len(atoms), len(atoms)))

@@ -9,7 +9,7 @@ from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import least_squares
 
-from spinase.analysis.domains import NeighbourShells, neighbour_correlation, neighbour_shells
+from spinase.analysis.domains import NeighbourShells, aligned_sites, neighbour_shells
 from spinase.analysis.reciprocal import site_mask
 from spinase.atoms import get_spins
 from spinase.errors import InvalidGeometryError
@@ -133,6 +133,7 @@ def grown_phase(
     side : {"left", "right"}
         End from which the interface is measured.
     threshold : float
+        A mean within 1e-9 of it does not exceed it (see :func:`spinase.analysis.ferromagnetic_clusters`).
     shells : NeighbourShells, optional
         Prepared neighbours; default: nearest ones.
 
@@ -144,7 +145,7 @@ def grown_phase(
     if side not in ("left", "right"):
         raise InvalidGeometryError(f"side must be 'left' or 'right', got {side!r}")
     known = neighbour_shells(atoms) if shells is None else shells
-    inside = (neighbour_correlation(get_spins(atoms), known) > threshold).astype(np.float64)
+    inside = aligned_sites(get_spins(atoms), known, threshold).astype(np.float64)
     places, share = layer_means(atoms, inside, axis)
     fraction = float(inside[known.magnetic].mean())
     if side == "right":

@@ -17,6 +17,10 @@ from spinase.learning.network import MagneticHIPNN
 
 FloatArray = NDArray[np.float64]
 
+_TIE = 1e-9  # relative: numbers this close are equal to round-off
+_SAME_POINT = 1e-18  # squared distance over the number of columns (in their standard deviations) of points that coincide
+_NOISE = 1e-12  # of the largest descriptor: columns that spread less hold round-off (sums that vanish by symmetry)
+
 
 def site_environments(geometry: Geometry, spins: FloatArray, basis: RadialBasis) -> FloatArray:
     """Surroundings of every site, (N, F), for unit spins (N, 3).
@@ -77,6 +81,12 @@ def pooled(environments: FloatArray, numbers: NDArray[np.int64]) -> FloatArray:
     return np.concatenate(columns)
 
 
+def first_largest(values: FloatArray) -> int:
+    """Index of the largest of `values` (K,), the first of those that are equal to round-off."""
+    highest = float(values.max())
+    return int(np.argmax(values >= highest - _TIE * abs(highest)))
+
+
 def farthest_points(
     points: FloatArray,
     count: int,
@@ -87,21 +97,21 @@ def farthest_points(
     """Indices of up to `count` of the `points` (K, D), each as far as possible from those taken before.
 
     The first is the farthest from the mean, or from the `known` points (L, D) if there are some.  Columns are measured in
-    their standard deviations over `points`.  At most `most` points of one owner (K,) are taken, and no point twice: fewer
-    come back when the rest coincide with those taken.
+    their standard deviations over `points`; of points equally far (within 1e-9) the first is taken.  At most `most` points
+    of one owner (K,) are taken, and no point twice: fewer come back when the rest coincide with those taken.
     """
     if not len(points):
         return np.zeros(0, dtype=np.int64)
     spread = points.std(axis=0)
-    scale = np.where(spread > 1e-12 * np.abs(points).max(axis=0), spread, np.inf)
+    scale = np.where(spread > _NOISE * np.abs(points).max(), spread, np.inf)
     scaled = (points - points.mean(axis=0)) / scale
     reference = np.zeros((1, points.shape[1])) if known is None or not len(known) else (known - points.mean(axis=0)) / scale
     gaps = np.min([np.sum((scaled - place) ** 2, axis=1) for place in reference], axis=0)
     owner = np.arange(len(points)) if owners is None else owners
     free, taken = np.ones(len(points), dtype=bool), list[int]()
     while len(taken) < count and free.any():
-        chosen = int(np.argmax(np.where(free, gaps, -1.0)))
-        if gaps[chosen] == 0.0 and (taken or known is not None):
+        chosen = first_largest(np.where(free, gaps, -1.0))
+        if gaps[chosen] <= _SAME_POINT * points.shape[1] and (taken or known is not None):
             break
         own = np.sum((scaled - scaled[chosen]) ** 2, axis=1)
         gaps = own if not taken and known is None else np.minimum(gaps, own)
@@ -112,4 +122,4 @@ def farthest_points(
     return np.array(taken, dtype=np.int64)
 
 
-__all__ = ["farthest_points", "model_environments", "network_features", "pooled", "site_environments"]
+__all__ = ["farthest_points", "first_largest", "model_environments", "network_features", "pooled", "site_environments"]

@@ -37,6 +37,7 @@ Arrays = dict[str, NDArray[Any]]
 TriangulationName = Literal["nearest", "delaunay"]
 Built = TypeVar("Built")
 
+_TIE = 1e-9  # numbers this close to a half are rounded up: round-off does not decide
 _BERG_LUESCHER = "Berg, Luescher, Nucl. Phys. B 190, 412 (1981), doi:10.1016/0550-3213(81)90568-X"
 
 
@@ -256,7 +257,7 @@ class StructureFactorObserver:
             return {"wavevectors": waves[:, :2].copy()}
         lengths = np.linalg.norm(waves, axis=1)
         width = float(np.linalg.norm(self._mesh.reciprocal, axis=1).min())
-        _, self._shell = np.unique(np.round(lengths / width), return_inverse=True)
+        _, self._shell = np.unique(np.floor(lengths / width + 0.5 + _TIE), return_inverse=True)
         self.quantities = {"structure_factor": Quantity("S(|q|)", plot="profile", axis="wavenumber")}
         return {"wavenumber": _shell_means(lengths, self._shell)}
 

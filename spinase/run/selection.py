@@ -19,7 +19,7 @@ from spinase.atoms import SpinAtoms, geometry_of, get_moments
 from spinase.calculators.hipnn import HIPNNCalculator
 from spinase.errors import CheckpointError, InputError
 from spinase.io.labels import read_labels
-from spinase.learning.environments import farthest_points, model_environments, pooled, site_environments
+from spinase.learning.environments import farthest_points, first_largest, model_environments, pooled, site_environments
 from spinase.learning.graph import RadialBasis
 
 FloatArray = NDArray[np.float64]
@@ -201,11 +201,12 @@ def select(table: SelectTable, candidates: Sequence[Candidates], folder: Path) -
 
 def _largest(scores: FloatArray, owners: NDArray[np.int64], table: SelectTable) -> NDArray[np.int64]:
     taken: list[int] = []
-    for index in np.argsort(-scores, kind="stable"):
+    left = scores.astype(np.float64)
+    while len(taken) < table.keep and np.isfinite(left).any():
+        index = first_largest(left)
+        left[index] = -np.inf
         if table.most is None or np.count_nonzero(owners[taken] == owners[index]) < table.most:
-            taken.append(int(index))
-        if len(taken) == table.keep:
-            break
+            taken.append(index)
     return np.array(taken, dtype=np.int64)
 
 

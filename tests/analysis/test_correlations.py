@@ -113,3 +113,17 @@ def test_the_configurational_temperature_is_that_of_any_energy() -> None:
         assert (np.mean(plain) == pytest.approx(expected, rel=0.06)) == pair
     with pytest.raises(InvalidMomentsError, match="curves downwards"):
         configurational_spin_temperature(lambda m: np.tile([0.0, 0.0, -1.0], (len(m), 1)), [[0.0, 0.0, 1.0]], rng)
+
+
+def test_bins_whose_edges_are_distances_of_the_lattice_do_not_divide_shells() -> None:
+    """Distances 1, sqrt 2, 2, ... of turned sites miss the edges 1 and 2 by the last bits."""
+    atoms = SpinAtoms.lattice("square", (8, 8), units="reduced", rng=2)
+    expected = spin_correlation(atoms, 3.0, 6)
+    assert expected.counts.tolist() == [0, 0, 256, 0, 384, 128], "1 and sqrt 2; 2 and sqrt 5; sqrt 8"
+    for angle in (0.3, 1.0, 2.2, 4.1):
+        turned = atoms.copy()
+        turned.rotate(np.degrees(angle), "z", rotate_cell=True)
+        turned.spins = atoms.spins
+        found = spin_correlation(turned, 3.0, 6)
+        np.testing.assert_array_equal(found.counts, expected.counts)
+        np.testing.assert_allclose(found.values, expected.values, atol=1e-12)

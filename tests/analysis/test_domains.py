@@ -135,6 +135,25 @@ def test_rotations_and_renumbering_change_nothing() -> None:
     np.testing.assert_array_equal(ferromagnetic_clusters(atoms[rng.permutation(81)]).sizes, sizes)
 
 
+@pytest.mark.parametrize("threshold", [-0.5, 0.0, 0.5])
+def test_a_mean_at_the_threshold_does_not_exceed_it_whatever_the_round_off(threshold: float) -> None:
+    """Means of four +-1 are at these thresholds exactly; rotated spins miss them by the last bits, up or down."""
+    rng = np.random.default_rng(4)
+    signs = np.where(rng.random((9, 9)) < 0.7, 1.0, -1.0)
+    agreeing = sum(np.roll(signs, step, axis) * signs for step in (1, -1) for axis in (0, 1)) / 4.0
+    expected = np.count_nonzero(agreeing > threshold)
+    assert np.count_nonzero(agreeing == threshold) > 5
+    seen = set()
+    for _ in range(20):
+        atoms = square(signs)
+        atoms.spins = atoms.spins @ random_rotation(rng).T
+        found = ferromagnetic_clusters(atoms, threshold)
+        assert found.sizes.sum() == expected
+        seen.add(tuple(found.sizes.tolist()))
+        assert (neighbour_correlation(atoms.spins, neighbour_shells(atoms)) > threshold).sum() >= expected
+    assert len(seen) == 1
+
+
 def test_sites_without_moment_do_not_count() -> None:
     atoms = square(np.ones((6, 6)))
     moments = atoms.moments.copy()

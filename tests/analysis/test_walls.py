@@ -8,6 +8,7 @@ import pytest
 from spinase import SpinAtoms
 from spinase.analysis.walls import domain_wall, grown_phase, layer_means
 from spinase.errors import InvalidGeometryError
+from spinase.spin_algebra import random_rotation
 
 
 def walled(position: float, width: float, angle: float, sign: float = -1.0, easy: int = 2) -> SpinAtoms:
@@ -63,6 +64,9 @@ def test_a_ferromagnetic_layer_in_an_antiferromagnet(side: str) -> None:
     assert 6.0 <= found.interface < 7.0
     other = grown_phase(atoms, side="right" if side == "left" else "left")
     assert other.interface == 0.0
+    for seed in range(8):  # two of four neighbours agree: exactly at the threshold, before round-off of turned spins
+        atoms.spins = spins @ random_rotation(np.random.default_rng(seed)).T
+        assert grown_phase(atoms, side=side) == found
     atoms.spins = [0.0, 0.0, 1.0]
     full = grown_phase(atoms)
     assert (full.fraction, full.interface) == (1.0, 19.0)

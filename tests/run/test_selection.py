@@ -20,7 +20,7 @@ from spinase.atoms import geometry_of
 from spinase.calculators import HeisenbergCalculator, HIPNNCalculator
 from spinase.errors import InputError
 from spinase.io import read_labels
-from spinase.learning.environments import farthest_points, model_environments, pooled, site_environments
+from spinase.learning.environments import farthest_points, first_largest, model_environments, pooled, site_environments
 from spinase.learning.graph import RadialBasis
 from spinase.learning.model_file import ModelCard, save_model
 from spinase.learning.network import MagneticHIPNN, NetworkConfig
@@ -72,6 +72,19 @@ def test_farthest_points_on_a_line() -> None:
     owners = np.arange(11) // 6
     taken = farthest_points(points, 6, owners=owners, most=2)
     assert np.bincount(owners[taken]).tolist() == [2, 2]
+
+
+def test_round_off_chooses_no_points() -> None:
+    """Equal points, equal gaps and columns that vanish by symmetry stay so when the last bits change."""
+    rng = np.random.default_rng(5)
+    points = np.repeat([[0.0, 2.0, 0.0], [3.0, 2.5, 0.0], [3.0, 1.5, 0.0], [8.0, 2.0, 0.0]], 3, axis=0)
+    chosen = farthest_points(points, 8).tolist()
+    assert len(chosen) == 4, "every point once"
+    for _ in range(10):
+        noisy = points * (1.0 + 1e-15 * rng.normal(size=points.shape)) + 1e-16 * rng.normal(size=points.shape)
+        assert farthest_points(noisy, 8).tolist() == chosen
+    scores = np.array([0.2, 0.7, 0.7, 0.1, 0.7])
+    assert first_largest(scores) == first_largest(scores + [0.0, 0.0, 2e-16, 0.0, 1e-16]) == 1
 
 
 def test_farthest_points_are_those_of_a_plain_search() -> None:

@@ -162,8 +162,9 @@ class NEGFSolver(Solver):
 
     def _driven(self, reference: int) -> list[int]:
         """Leads that differ from the reference."""
-        mu, kT = self.levels()
-        apart = (np.abs(mu - mu[reference]) > _EQUAL) | (np.abs(kT - kT[reference]) > _EQUAL)
+        _, kT = self.levels()
+        share = np.array([lead.share for lead in self.leads])  # the chemical potential itself would bring its round-off in
+        apart = (np.abs((share - share[reference]) * self.drive.bias) > _EQUAL) | (np.abs(kT - kT[reference]) > _EQUAL)
         return np.flatnonzero(apart).tolist()
 
     def reference(self) -> int:
