@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from matscipy.neighbours import neighbour_list
-from numba import njit
 from numpy.typing import NDArray
 
+from spinase.compiled import njit
 from spinase.errors import InvalidGeometryError
 
 FloatArray = NDArray[np.float64]
@@ -175,7 +175,7 @@ class NeighbourCache:
         return {"skin": self.skin, "_kept": None, "_last": 0}
 
 
-@njit(cache=True)
+@njit
 def _largest_displacement(before: FloatArray, now: FloatArray) -> float:
     largest = 0.0
     for i in range(before.shape[0]):
@@ -184,7 +184,7 @@ def _largest_displacement(before: FloatArray, now: FloatArray) -> float:
     return np.sqrt(largest)
 
 
-@njit(cache=True)
+@njit
 def _near_bonds(
     first: IntArray, second: IntArray, shifts: IntArray, positions: FloatArray, cell: FloatArray, cutoff: float
 ) -> tuple[IntArray, IntArray, IntArray, FloatArray, FloatArray]:

@@ -17,10 +17,11 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit
 from numba.core import cgutils, types
 from numba.core.datamodel import PrimitiveModel, StructModel
 from numba.extending import intrinsic, overload, register_jitable, register_model
+
+from spinase.compiled import njit
 
 _LINE = 64  # bytes of a cache line
 
@@ -35,7 +36,7 @@ def kernel(function: Callable[..., Any]) -> Any:
 
     Counting who has an array costs more than many a loop does; for as long as it runs, the caller keeps them.
     """
-    return njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST, _nrt=False)(function)
+    return njit(nogil=True, error_model="numpy", fastmath=_FAST, _nrt=False)(function)
 
 
 class Row(types.Type):

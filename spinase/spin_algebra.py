@@ -7,9 +7,9 @@ numba functions; they are pure (new array out) and run on one thread, so results
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
+from spinase.compiled import njit
 from spinase.errors import InvalidMomentsError
 
 FloatArray = NDArray[np.float64]
@@ -96,7 +96,7 @@ def random_rotation(rng: np.random.Generator) -> FloatArray:
     return matrix if np.linalg.det(matrix) > 0 else -matrix
 
 
-@njit(cache=True)
+@njit
 def cross(left: FloatArray, right: FloatArray) -> FloatArray:
     """Row-wise cross product left x right, shape (N, 3)."""
     out = np.empty_like(left)
@@ -107,7 +107,7 @@ def cross(left: FloatArray, right: FloatArray) -> FloatArray:
     return out
 
 
-@njit(cache=True)
+@njit
 def precession_vector(spins: FloatArray, field: FloatArray, prefactor: float, damping: float) -> FloatArray:
     """Vector A of the Landau-Lifshitz-Gilbert equation written as ds/dt = s x A.
 
@@ -123,7 +123,7 @@ def precession_vector(spins: FloatArray, field: FloatArray, prefactor: float, da
     return out
 
 
-@njit(cache=True)
+@njit
 def cayley(spins: FloatArray, omega: FloatArray) -> FloatArray:
     """Solve s' = s + (s + s') x omega for s', row by row: a rotation of s, exact in |s| (Cayley transform)."""
     out = np.empty_like(spins)
@@ -139,7 +139,7 @@ def cayley(spins: FloatArray, omega: FloatArray) -> FloatArray:
     return out
 
 
-@njit(cache=True)
+@njit
 def rotate_about(spins: FloatArray, omega: FloatArray) -> FloatArray:
     """Exact solution after unit time of ds/dt = s x omega at constant omega (Rodrigues), row by row."""
     out = np.empty_like(spins)
@@ -158,7 +158,7 @@ def rotate_about(spins: FloatArray, omega: FloatArray) -> FloatArray:
     return out
 
 
-@njit(cache=True)
+@njit
 def renormalize(vectors: FloatArray, lengths: FloatArray) -> FloatArray:
     """Scale each row of `vectors` to the length in `lengths` (N,); zero rows stay zero."""
     out = np.empty_like(vectors)

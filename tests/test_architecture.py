@@ -103,6 +103,18 @@ def test_hippynn_is_imported_in_learning_only():
     assert not found
 
 
+def test_loops_are_compiled_by_one_decorator():
+    """Numba's own cache would go on with old code after a change in what a loop calls."""
+    found = [
+        f"{name_of(path)}:{node.lineno}"
+        for path in SOURCES
+        if path.parent.name != "compiled"
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.ImportFrom) and node.module == "numba" and {"njit", "jit"} & {a.name for a in node.names}
+    ]
+    assert not found, f"use spinase.compiled.njit: {found}"
+
+
 @pytest.mark.parametrize("room", ["electrons", "classical"])
 def test_the_physics_rooms_do_not_mention_ase(room):
     for path in sorted((PACKAGE / room).rglob("*.py")):

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from scipy.special import erfc
 
 from spinase.classical.terms import FrozenTerm, Term, pull_on_bonds
+from spinase.compiled import njit
 from spinase.errors import InvalidGeometryError
 from spinase.geometry import Bonds, Geometry, NeighbourCache
 
@@ -236,7 +236,7 @@ class OpenDipole(FrozenTerm):
         return self.strength * forces, self.strength * virial
 
 
-@njit(cache=True)
+@njit
 def _real_field(
     first: IntArray, second: IntArray, vectors: FloatArray, b: FloatArray, c: FloatArray, moments: FloatArray
 ) -> FloatArray:
@@ -252,7 +252,7 @@ def _real_field(
     return out
 
 
-@njit(cache=True)
+@njit
 def _open_field(positions: FloatArray, moments: FloatArray) -> FloatArray:
     out = np.zeros_like(moments)
     r = np.empty(3)
@@ -271,7 +271,7 @@ def _open_field(positions: FloatArray, moments: FloatArray) -> FloatArray:
     return out
 
 
-@njit(cache=True)
+@njit
 def _open_forces(positions: FloatArray, moments: FloatArray) -> tuple[FloatArray, FloatArray]:
     forces, virial, r = np.zeros_like(positions), np.zeros((3, 3)), np.empty(3)
     for i in range(len(positions)):

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from spinase.compiled import njit
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 
-@njit(cache=True)
+@njit
 def compressed_rows(first: IntArray, second: IntArray, sites: int) -> tuple[IntArray, IntArray, IntArray]:
     """Both directions of the bonds, row by row: starts (sites + 1,), neighbours, and bond + 1 (negative: reversed)."""
     starts = np.zeros(sites + 1, dtype=np.int64)
@@ -32,7 +33,7 @@ def compressed_rows(first: IntArray, second: IntArray, sites: int) -> tuple[IntA
     return starts, neighbours, bonds
 
 
-@njit(cache=True)
+@njit
 def exchange_field(starts: IntArray, neighbours: IntArray, couplings: FloatArray, spins: FloatArray) -> FloatArray:
     """H_i = sum_j J_ij s_j over compressed rows, (N, 3)."""
     out = np.empty_like(spins)
@@ -47,7 +48,7 @@ def exchange_field(starts: IntArray, neighbours: IntArray, couplings: FloatArray
     return out
 
 
-@njit(cache=True)
+@njit
 def chiral_field(starts: IntArray, neighbours: IntArray, vectors: FloatArray, spins: FloatArray) -> FloatArray:
     """H_i = sum_j s_j x D_ij over compressed rows, (N, 3)."""
     out = np.empty_like(spins)
@@ -63,7 +64,7 @@ def chiral_field(starts: IntArray, neighbours: IntArray, vectors: FloatArray, sp
     return out
 
 
-@njit(cache=True)
+@njit
 def tensor_field(starts: IntArray, neighbours: IntArray, tensors: FloatArray, spins: FloatArray) -> FloatArray:
     """H_i = sum_j J_ij s_j with tensors (n, 3, 3) over compressed rows, (N, 3)."""
     out = np.zeros_like(spins)
@@ -75,7 +76,7 @@ def tensor_field(starts: IntArray, neighbours: IntArray, tensors: FloatArray, sp
     return out
 
 
-@njit(cache=True)
+@njit
 def biquadratic_field(starts: IntArray, neighbours: IntArray, couplings: FloatArray, spins: FloatArray) -> FloatArray:
     """H_i = 2 sum_j K_ij (s_i.s_j) s_j over compressed rows, (N, 3)."""
     out = np.empty_like(spins)
@@ -92,7 +93,7 @@ def biquadratic_field(starts: IntArray, neighbours: IntArray, couplings: FloatAr
     return out
 
 
-@njit(cache=True)
+@njit
 def overlaps(first: IntArray, second: IntArray, spins: FloatArray) -> FloatArray:
     """s_i.s_j on every bond, (n,)."""
     out = np.empty(len(first))
@@ -102,7 +103,7 @@ def overlaps(first: IntArray, second: IntArray, spins: FloatArray) -> FloatArray
     return out
 
 
-@njit(cache=True)
+@njit
 def pull(
     first: IntArray, second: IntArray, vectors: FloatArray, tension: FloatArray, sites: int
 ) -> tuple[FloatArray, FloatArray]:
@@ -119,7 +120,7 @@ def pull(
     return forces, virial
 
 
-@njit(cache=True)
+@njit
 def central_pull(
     first: IntArray, second: IntArray, vectors: FloatArray, strength: FloatArray, sites: int
 ) -> tuple[FloatArray, FloatArray]:

@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from spinase.classical.terms import FrozenTerm, Term, pull_on_bonds
+from spinase.compiled import njit
 from spinase.geometry import Bonds, Geometry
 from spinase.pair_laws import PairLaw
 
@@ -94,7 +94,7 @@ class FrozenNeel(FrozenTerm):
         return forces, virial
 
 
-@njit(cache=True)
+@njit
 def _bond_terms(
     first: IntArray, second: IntArray, units: FloatArray, couplings: FloatArray, spins: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:

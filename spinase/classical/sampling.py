@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from spinase.classical.local_model import LocalModel
+from spinase.compiled import njit
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -82,7 +82,7 @@ def make_sampler(model: LocalModel) -> Sampler:
     )
 
 
-@njit(cache=True, inline="always")
+@njit(inline="always")
 def _local_field(
     i: int,
     spins: FloatArray,
@@ -104,7 +104,7 @@ def _local_field(
                     out[a] += tensors[k, a, b] * spins[j, b]
 
 
-@njit(cache=True)
+@njit
 def _rest(
     i: int,
     s: FloatArray,
@@ -135,14 +135,14 @@ def _rest(
     return energy
 
 
-@njit(cache=True)
+@njit
 def _random_direction(rng: np.random.Generator, out: FloatArray) -> None:
     z, angle = 2.0 * rng.random() - 1.0, 2.0 * np.pi * rng.random()
     r = np.sqrt(1.0 - z * z)
     out[0], out[1], out[2] = r * np.cos(angle), r * np.sin(angle), z
 
 
-@njit(cache=True)
+@njit
 def _about_field(field: FloatArray, kT: float, rng: np.random.Generator, out: FloatArray) -> None:  # noqa: N803
     """A direction with probability ~ exp(h.s/kT)."""
     size = np.sqrt(field[0] ** 2 + field[1] ** 2 + field[2] ** 2)
@@ -164,7 +164,7 @@ def _about_field(field: FloatArray, kT: float, rng: np.random.Generator, out: Fl
     out[2] = cosine * z - u * sign * x - v * y
 
 
-@njit(cache=True)
+@njit
 def _propose(
     kind: int,
     old: FloatArray,
@@ -196,7 +196,7 @@ def _propose(
     return True
 
 
-@njit(cache=True)
+@njit
 def _sweep(
     spins: FloatArray,
     mobile: NDArray[np.bool_],
@@ -239,7 +239,7 @@ def _sweep(
     return accepted / max(tried, 1)
 
 
-@njit(cache=True)
+@njit
 def _energy(
     spins: FloatArray,
     starts: IntArray,

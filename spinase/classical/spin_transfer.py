@@ -14,11 +14,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from spinase.classical.kernels import compressed_rows
 from spinase.classical.terms import FrozenTerm, Term
+from spinase.compiled import njit
 from spinase.errors import InvalidGeometryError, ModelError
 from spinase.geometry import Geometry
 from spinase.pair_laws import ShellLaw
@@ -146,7 +146,7 @@ class FrozenZhangLi(DrivenTerm):
         return weights
 
 
-@njit(cache=True)
+@njit
 def _slope(starts: IntArray, neighbours: IntArray, weights: FloatArray, spins: FloatArray) -> FloatArray:
     """(u.grad) s from differences to the neighbours, (N, 3)."""
     out = np.zeros_like(spins)

@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numba.extending import register_jitable
 from numpy.typing import NDArray
 
+from spinase.compiled import njit
 from spinase.simd import LANES, aligned, filled, fma, kernel, lane, load, store
 
 Array = NDArray[Any]
@@ -43,13 +43,13 @@ def multiply(left: Array, right: Array, out: Array, add: bool) -> None:
             _one(left, i, right, c, depth, width, flat, add)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def with_room(rows: int, columns: int, like: Array) -> Array:
     """An array (rows, columns) with anything in it, behind whose end a vector may be read, and written back."""
     return np.empty(rows * columns + LANES, like.dtype)[: rows * columns].reshape(rows, columns)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+@njit(nogil=True, error_model="numpy", fastmath=_FAST)
 def product(left: Array, right: Array) -> Array:
     """left times right, as :func:`multiply` does it, :func:`with_room`."""
     out = with_room(len(left), right.shape[1], left)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from spinase.compiled import njit
 from spinase.learning.engine_dense import multiply, product, with_room
 from spinase.learning.engine_invariants import Spot, invariant_slopes, invariants
 from spinase.learning.engine_kernels import (
@@ -64,7 +64,7 @@ def _invariants(begin: int, end: int, pairs: Neighbours, kinds: Kinds, lanes: La
         invariants(spot, kinds[0], kinds[1], lanes, kept, found, (i - begin) * found.shape[1])
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+@njit(nogil=True, error_model="numpy", fastmath=_FAST)
 def _onsite(
     begin: int,
     end: int,
@@ -94,7 +94,7 @@ def _onsite(
         values += added
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+@njit(nogil=True, error_model="numpy", fastmath=_FAST)
 def _onsite_slopes(begin: int, end: int, layer: Layer, bends: Array, given: Array, found: Array, before: Array) -> None:
     """Slopes by the invariants into `found`, by the features before the layer added to `before`, unless that is empty."""
     slope = given[begin:end].copy()
@@ -136,7 +136,7 @@ def _back_to_neighbours(
     spread(begin, end, pairs, layer.table, lanes, slopes, pairs.local, by_sent)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+@njit(nogil=True, error_model="numpy", fastmath=_FAST)
 def forward(
     begin: int,
     end: int,
@@ -163,7 +163,7 @@ def forward(
                 vectors[i, q] = sums[i - first, 0, channels + q]
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+@njit(nogil=True, error_model="numpy", fastmath=_FAST)
 def backward(
     begin: int,
     end: int,
@@ -196,7 +196,7 @@ def backward(
         _back_to_neighbours(first, last, pairs, layer, kinds, lanes, spins, held, by_vectors, by_sent, field)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+@njit(nogil=True, error_model="numpy", fastmath=_FAST)
 def send(
     begin: int,
     end: int,
@@ -245,7 +245,7 @@ def _send_vectors(begin: int, channels: int, gates: Array, mixed: Array, sent: A
                 store(sent, at, fma(gate, row, load(sent, at)))
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+@njit(nogil=True, error_model="numpy", fastmath=_FAST)
 def send_slopes(
     begin: int,
     end: int,

@@ -16,9 +16,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from numba import njit
 from numpy.typing import NDArray
 from torch import Tensor
+
+from spinase.compiled import njit
 
 Array = NDArray[Any]
 
@@ -182,7 +183,7 @@ _FAST = {"contract", "reassoc", "nsz", "arcp"}
 # Whole indices everywhere: a view costs as much as twenty products.
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+@njit(nogil=True, error_model="numpy", fastmath=_FAST)
 def _sum(starts: Array, second: Array, w: Array, y: Array, u: Array, out: Array) -> None:
     components, channels = u.shape[1:]
     size = components * channels
@@ -205,7 +206,7 @@ def _sum(starts: Array, second: Array, w: Array, y: Array, u: Array, out: Array)
                     out[i, m, q] += (y0 * terms[0, q] + y1 * terms[1, q]) + (y2 * terms[2, q] + y3 * terms[3, q])
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+@njit(nogil=True, error_model="numpy", fastmath=_FAST)
 def _project(y: Array, p: int, g: Array, i: int, out: Array) -> None:
     """out[mu c] = sum_m Y[p, m] G[i, m, mu c]."""
     y0 = y[p, 0]
@@ -223,7 +224,7 @@ def _project(y: Array, p: int, g: Array, i: int, out: Array) -> None:
         out[q] = (y0 * g[i, 0, q] + y1 * g[i, 1, q] + y2 * g[i, 2, q]) + (y3 * g[i, 3, q] + y4 * g[i, 4, q])
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+@njit(nogil=True, error_model="numpy", fastmath=_FAST)
 def _of_sent(starts: Array, second: Array, w: Array, y: Array, g: Array, out: Array) -> None:
     components, channels = out.shape[1:]
     part = np.empty(components * channels, g.dtype)
@@ -237,7 +238,7 @@ def _of_sent(starts: Array, second: Array, w: Array, y: Array, g: Array, out: Ar
                     out[j, mu, c] += w[p, c] * part[mu * channels + c]
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+@njit(nogil=True, error_model="numpy", fastmath=_FAST)
 def _of_filters(starts: Array, second: Array, y: Array, u: Array, g: Array, out: Array) -> None:
     components, channels = u.shape[1:]
     part = np.empty(components * channels, g.dtype)
@@ -252,7 +253,7 @@ def _of_filters(starts: Array, second: Array, y: Array, u: Array, g: Array, out:
                     out[p, c] += part[mu * channels + c] * u[j, mu, c]
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+@njit(nogil=True, error_model="numpy", fastmath=_FAST)
 def _of_harmonics(starts: Array, second: Array, w: Array, u: Array, g: Array, out: Array) -> None:
     components, channels = u.shape[1:]
     terms = np.empty(components * channels, u.dtype)

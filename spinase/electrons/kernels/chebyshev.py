@@ -11,9 +11,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from spinase.compiled import njit
 from spinase.simd import LANES, fma, load, prefetch, scale, store, total
 
 Array = NDArray[Any]
@@ -25,13 +25,13 @@ _AHEAD = 16  # sites between a row's prefetch and its use
 _FAST = {"contract", "reassoc", "nsz", "arcp"}
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
+@njit(nogil=True, error_model="numpy", fastmath=_FAST)
 def _rows(block: Array, p: int) -> tuple[Any, Any, Any, Any]:
     """The four rows of a site: up re, up im, down re, down im."""
     return load(block, p), load(block, p + LANES), load(block, p + 2 * LANES), load(block, p + 3 * LANES)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
+@njit(nogil=True, error_model="numpy", fastmath=_FAST)
 def _put(block: Array, p: int, ur: Any, ui: Any, dr: Any, di: Any) -> None:
     store(block, p, ur)
     store(block, p + LANES, ui)
@@ -39,7 +39,7 @@ def _put(block: Array, p: int, ur: Any, ui: Any, dr: Any, di: Any) -> None:
     store(block, p + 3 * LANES, di)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
+@njit(nogil=True, error_model="numpy", fastmath=_FAST)
 def _ask(one: Array, other: Array, p: int, q: int) -> None:
     """Have the rows at p of `one` and at q of `other` come into the cache."""
     for c in range(0, SPINOR, LANES):
@@ -47,7 +47,7 @@ def _ask(one: Array, other: Array, p: int, q: int) -> None:
         prefetch(other, q + c)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
+@njit(nogil=True, error_model="numpy", fastmath=_FAST)
 def _local(site: Array, i: int, factor: Any, ur: Any, ui: Any, dr: Any, di: Any) -> tuple[Any, Any, Any, Any]:
     """factor times the site block of site i on a spinor."""
     plus, minus = factor * (site[i, 0] + site[i, 3]), factor * (site[i, 0] - site[i, 3])
@@ -60,21 +60,21 @@ def _local(site: Array, i: int, factor: Any, ur: Any, ui: Any, dr: Any, di: Any)
     )
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
+@njit(nogil=True, error_model="numpy", fastmath=_FAST)
 def _hop(block: Array, q: int, t: Any, ur: Any, ui: Any, dr: Any, di: Any) -> tuple[Any, Any, Any, Any]:
     """A spinor plus t times that of the neighbour at offset q."""
     nur, nui, ndr, ndi = _rows(block, q)
     return fma(t, nur, ur), fma(t, nui, ui), fma(t, ndr, dr), fma(t, ndi, di)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
+@njit(nogil=True, error_model="numpy", fastmath=_FAST)
 def _twist(block: Array, q: int, s: Any, ur: Any, ui: Any, dr: Any, di: Any) -> tuple[Any, Any, Any, Any]:
     """A spinor plus i s times that of the neighbour at offset q."""
     nur, nui, ndr, ndi = _rows(block, q)
     return fma(-s, nui, ur), fma(s, nur, ui), fma(-s, ndi, dr), fma(s, ndr, di)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
+@njit(nogil=True, error_model="numpy", fastmath=_FAST)
 def _vector(ur: Any, ui: Any, dr: Any, di: Any, lur: Any, lui: Any, ldr: Any, ldi: Any) -> tuple[float, float, float, float]:
     """Traces of Herm(a l+) with (1, sigma), summed over the columns."""
     up, down = total(fma(ui, lui, scale(ur, lur))), total(fma(di, ldi, scale(dr, ldr)))
@@ -83,7 +83,7 @@ def _vector(ur: Any, ui: Any, dr: Any, di: Any, lur: Any, lui: Any, ldr: Any, ld
     return up + down, x, y, up - down
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
+@njit(nogil=True, error_model="numpy", fastmath=_FAST)
 def _pair(one: Array, other: Array, p: int, q: int) -> tuple[float, float]:
     """Real and imaginary part of a_i l_j+ + l_i a_j+ for sites at offsets p (i) and q (j), summed over spin and columns."""
     ur, ui, dr, di = _rows(one, p)
@@ -97,7 +97,7 @@ def _pair(one: Array, other: Array, p: int, q: int) -> tuple[float, float]:
     return re, im
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
+@njit(nogil=True, error_model="numpy", fastmath=_FAST)
 def advance(
     new: Array,
     old: Array,
@@ -138,7 +138,7 @@ def advance(
     return norm, cross
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def forward(
     even: Array,
     odd: Array,
@@ -189,7 +189,7 @@ def forward(
     return norms, crosses
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
+@njit(nogil=True, error_model="numpy", fastmath=_FAST)
 def _retreat(
     back: Array,
     here: Array,
@@ -258,7 +258,7 @@ def _retreat(
         _put(under, p, mur, mui, mdr, mdi)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def adjoint(
     even: Array,
     odd: Array,
@@ -312,7 +312,7 @@ def adjoint(
     contract(even, over, start, near, bond, density, pairs)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
+@njit(nogil=True, error_model="numpy", fastmath=_FAST)
 def _mix(target: Array, one: Array, other: Array, first: float, second: float) -> None:
     """target = first * one + second * other."""
     kind = target.dtype.type
@@ -321,7 +321,7 @@ def _mix(target: Array, one: Array, other: Array, first: float, second: float) -
         store(target, p, fma(f, load(one, p), scale(g, load(other, p))))
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def contract_sites(one: Array, other: Array, sites: Array, result: Array) -> None:
     """result (n, 3) = the vector parts of Herm(one other+) on a few sites."""
     for n in range(len(sites)):
@@ -331,7 +331,7 @@ def contract_sites(one: Array, other: Array, sites: Array, result: Array) -> Non
         _, result[n, 0], result[n, 1], result[n, 2] = _vector(ur, ui, dr, di, lur, lui, ldr, ldi)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def add_scaled(target: Array, source: Array, factor: float) -> None:
     """target += factor * source."""
     f = target.dtype.type(factor)
@@ -339,7 +339,7 @@ def add_scaled(target: Array, source: Array, factor: float) -> None:
         store(target, p, fma(f, load(source, p), load(target, p)))
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def square(block: Array) -> float:
     """block.block."""
     result = 0.0
@@ -349,7 +349,7 @@ def square(block: Array) -> float:
     return result
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
+@njit(nogil=True, error_model="numpy", fastmath=_FAST)
 def contract(one: Array, other: Array, start: Array, near: Array, bond: Array, density: Array, pairs: Array) -> None:
     """density += Herm(one other+) on the site blocks (N, 4), pairs on the bonds (n_bonds, 2), summed over the columns."""
     for i in range(len(density)):

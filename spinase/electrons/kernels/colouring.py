@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from spinase.compiled import njit
 
 IntArray = NDArray[np.int64]
 
 
-@njit(cache=True)
+@njit
 def spread_colours(start: NDArray[Any], near: NDArray[Any], colours: int, sweeps: int) -> IntArray:
     """Each site gets the colour whose nearest bearer is farthest (fewest bearers at that distance; then fewest at all).
 
@@ -48,14 +49,14 @@ def spread_colours(start: NDArray[Any], near: NDArray[Any], colours: int, sweeps
     return colour
 
 
-@njit(cache=True)
+@njit
 def _better(distance: int, bearers: int, used: int, distance_: int, bearers_: int, used_: int) -> bool:
     if distance != distance_:
         return distance > distance_
     return bearers < bearers_ if bearers != bearers_ else used < used_
 
 
-@njit(cache=True)
+@njit
 def _look_around(
     site: int,
     start: NDArray[Any],
@@ -90,7 +91,7 @@ def _look_around(
                 tail += 1
 
 
-@njit(cache=True)
+@njit
 def _walk(start: NDArray[Any], near: NDArray[Any]) -> IntArray:
     """All sites, breadth first from site 0, then from the next one that was not reached."""
     sites = len(start) - 1

@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from spinase.compiled import njit
 
 EMPTY = 1e-18
 """Occupations below this add less than round-off; levels are sorted, so the rest of a k-point is skipped."""
 
 
-@njit(cache=True)
+@njit
 def spinor_density(
     vectors: NDArray[Any],
     occupations: NDArray[np.float64],
@@ -65,7 +66,7 @@ def spinor_density(
     return sites, bonds
 
 
-@njit(cache=True)
+@njit
 def scalar_density(
     vectors: NDArray[Any],
     occupations: NDArray[np.float64],

@@ -8,14 +8,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from spinase.compiled import njit
 
 IntArray = NDArray[Any]
 AnyArray = NDArray[Any]
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def assemble(
     front: AnyArray, shifts: AnyArray, blocks: AnyArray, rows: IntArray, columns: IntArray, values: AnyArray
 ) -> None:
@@ -34,7 +35,7 @@ def assemble(
                 matrix[j, i] += values[n].conjugate()
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def scatter_add(front: AnyArray, update: AnyArray, places: IntArray) -> None:
     """front[:, places, places] += update."""
     for k in range(len(front)):
@@ -44,7 +45,7 @@ def scatter_add(front: AnyArray, update: AnyArray, places: IntArray) -> None:
                 row[places[b]] += update[k, a, b]
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def gather(front: AnyArray, places: IntArray, result: AnyArray) -> None:
     """result = front[:, places, places]."""
     for k in range(len(front)):
@@ -54,7 +55,7 @@ def gather(front: AnyArray, places: IntArray, result: AnyArray) -> None:
                 result[k, a, b] = row[places[b]]
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def collect_sites(front: AnyArray, own: IntArray, result: AnyArray) -> None:
     """result[:, own] (K, N, 2, 2) = site blocks of the first len(own) sites of the front."""
     for k in range(len(front)):
@@ -64,7 +65,7 @@ def collect_sites(front: AnyArray, own: IntArray, result: AnyArray) -> None:
                     result[k, own[i], a, b] = front[k, 2 * i + a, 2 * i + b]
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def collect_bonds(front: AnyArray, bonds: IntArray, rows: IntArray, columns: IntArray, result: AnyArray) -> None:
     """result[:, bond] = (sum over spin of G_ij, of G_ji) for the bonds between local sites."""
     for k in range(len(front)):
@@ -74,7 +75,7 @@ def collect_bonds(front: AnyArray, bonds: IntArray, rows: IntArray, columns: Int
             result[k, bonds[n], 1] = front[k, j, i] + front[k, j + 1, i + 1]
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def collect_bond_blocks(front: AnyArray, bonds: IntArray, rows: IntArray, columns: IntArray, result: AnyArray) -> None:
     """result[:, bond] = (G_ij, G_ji), 2x2 blocks, for the bonds between local sites."""
     for k in range(len(front)):
@@ -86,7 +87,7 @@ def collect_bond_blocks(front: AnyArray, bonds: IntArray, rows: IntArray, column
                     result[k, bonds[n], 1, a, b] = front[k, j + a, i + b]
 
 
-@njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "nsz"})
+@njit(nogil=True, fastmath={"contract", "reassoc", "nsz"})
 def invert_small(matrices: AnyArray, inverses: AnyArray, logs: AnyArray) -> None:
     """Inverses (K, n, n) by Gauss-Jordan without pivoting; the sum of the logarithms of the pivots is added to logs (K,).
 

@@ -12,9 +12,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from spinase.compiled import njit
 from spinase.electrons.kernels.recursion import (
     add_coupled,
     invert_block,
@@ -95,7 +95,7 @@ class Sources(NamedTuple):
     entries: Array
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
+@njit(nogil=True, error_model="numpy", fastmath=_FAST)
 def sweep(energy: float, layout: Layout, values: Values, contacts: Contacts, sources: Sources, green: Array) -> Array:
     """psi = G W, flat: for each layer real parts (orbitals, columns), then imaginary parts; `green` is work space."""
     last = len(layout.sites) - 2
@@ -136,7 +136,7 @@ def sweep(energy: float, layout: Layout, values: Values, contacts: Contacts, sou
     return waves
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
+@njit(nogil=True, error_model="numpy", fastmath=_FAST)
 def _assemble(energy: float, layer: int, layout: Layout, values: Values, contacts: Contacts, green: Array) -> None:
     """E - H - Sigma of a layer."""
     start, size = layout.sites[layer], 2 * (layout.sites[layer + 1] - layout.sites[layer])
@@ -172,7 +172,7 @@ def _assemble(energy: float, layer: int, layout: Layout, values: Values, contact
         entry += (stop - first) ** 2
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
+@njit(nogil=True, error_model="numpy", fastmath=_FAST)
 def _fold(layer: int, layout: Layout, values: Values, green: Array, half: Array) -> None:
     """Subtract V g V+ of the next layer."""
     size = 2 * (layout.sites[layer + 1] - layout.sites[layer])
@@ -188,7 +188,7 @@ def _fold(layer: int, layout: Layout, values: Values, green: Array, half: Array)
     subtract_projected(green, at, size, padded(size), half, width, rows, columns, hopping)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
+@njit(nogil=True, error_model="numpy", fastmath=_FAST)
 def _inject(layer: int, layout: Layout, values: Values, sources: Sources, green: Array, waves: Array, half: Array) -> None:
     """y_l = g_l (W_l + V y_{l+1}) for the sources in this layer and beyond."""
     used, entry = 0, 0
@@ -225,7 +225,7 @@ def _inject(layer: int, layout: Layout, values: Values, sources: Sources, green:
     multiply(green, layout.blocks[layer], size, padded(size), half, 0, waves, 4 * start * columns, columns, used)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
+@njit(nogil=True, error_model="numpy", fastmath=_FAST)
 def site_densities(waves: Array, layout: Layout, columns: int, first: int, stop: int, result: Array) -> None:
     """result (N, 4) += Tr[psi psi+] and Tr[sigma psi psi+] of every site, summed over columns first .. stop."""
     for layer in range(len(layout.sites) - 1):
@@ -247,7 +247,7 @@ def site_densities(waves: Array, layout: Layout, columns: int, first: int, stop:
             result[start + i, 3] += uu - dd
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
+@njit(nogil=True, error_model="numpy", fastmath=_FAST)
 def bond_densities(
     waves: Array, places: tuple[Array, Array], columns: int, first: int, stop: int, bonds: tuple[Array, Array], result: Array
 ) -> None:

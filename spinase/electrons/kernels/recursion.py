@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import njit
 from numpy.typing import NDArray
 
+from spinase.compiled import njit
 from spinase.simd import LANES, fma, load, scale, store
 
 Array = NDArray[Any]
@@ -23,7 +23,7 @@ _THRESHOLD = 16.0  # a pivot is exchanged if another is larger by the root of th
 _FAST = {"contract", "reassoc", "nsz", "arcp"}
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
+@njit(nogil=True, error_model="numpy", fastmath=_FAST)
 def invert_block(block: Array, at: int, size: int, stride: int, work: Array, swaps: Array) -> None:
     """In-place inverse of the block at offset `at`: Gauss-Jordan, partial pivoting, PANEL pivots at a time.
 
@@ -62,7 +62,7 @@ def invert_block(block: Array, at: int, size: int, stride: int, work: Array, swa
                 block[one], block[two] = block[two], block[one]
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
+@njit(nogil=True, error_model="numpy", fastmath=_FAST)
 def _panel(block: Array, at: int, size: int, stride: int, work: Array, swaps: Array, start: int, count: int) -> None:
     """Gauss-Jordan on `count` columns, stored as rows of `work`; row exchanges are done in the block as well."""
     im = PANEL * stride
@@ -99,7 +99,7 @@ def _panel(block: Array, at: int, size: int, stride: int, work: Array, swaps: Ar
         work[k * stride + p], work[im + k * stride + p] = u, v
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
+@njit(nogil=True, error_model="numpy", fastmath=_FAST)
 def _exchange_rows(block: Array, one: int, two: int, stride: int) -> None:
     for c in range(0, stride, LANES):
         row = load(block, one + c)
@@ -107,7 +107,7 @@ def _exchange_rows(block: Array, one: int, two: int, stride: int) -> None:
         store(block, two + c, row)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
+@njit(nogil=True, error_model="numpy", fastmath=_FAST)
 def _subtract(work: Array, re: int, im: int, from_re: int, from_im: int, x: float, y: float) -> None:
     """Row at (re, im) minus (x + i y) times the row at (from_re, from_im)."""
     a, b = load(work, from_re), load(work, from_im)
@@ -115,7 +115,7 @@ def _subtract(work: Array, re: int, im: int, from_re: int, from_im: int, x: floa
     store(work, im, fma(-y, a, fma(-x, b, load(work, im))))
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
+@njit(nogil=True, error_model="numpy", fastmath=_FAST)
 def _add_rows(block: Array, at: int, size: int, stride: int, work: Array, c: int) -> None:
     """Columns c .. c + LANES of the block plus the panel (columns in `work`) times the panel's rows (in `work`)."""
     im, panel_im = at + size * stride + c, PANEL * stride
@@ -138,7 +138,7 @@ def _add_rows(block: Array, at: int, size: int, stride: int, work: Array, c: int
         store(block, place_im, imaginary)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
+@njit(nogil=True, error_model="numpy", fastmath=_FAST)
 def multiply(
     left: Array, at: int, size: int, stride: int, right: Array, from_: int, target: Array, to: int, columns: int, used: int
 ) -> None:
@@ -162,7 +162,7 @@ def multiply(
             store(target, q + columns, imaginary2)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
+@njit(nogil=True, error_model="numpy", fastmath=_FAST)
 def add_coupled(
     rows: Array, columns: Array, values: Array, source: Array, from_: int, into: Array, to: int, sizes: tuple[int, int, int]
 ) -> None:
@@ -182,14 +182,14 @@ def add_coupled(
                 store(into, q_im + c, fma(y, re, fma(x, im, load(into, q_im + c))))
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
+@njit(nogil=True, error_model="numpy", fastmath=_FAST)
 def subtract_uniform(block: Array, at: int, green: Array, from_: int, numbers: int, factor: float) -> None:
     """block -= factor * green, `numbers` numbers (a multiple of LANES)."""
     for c in range(0, numbers, LANES):
         store(block, at + c, fma(-factor, load(green, from_ + c), load(block, at + c)))
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
+@njit(nogil=True, error_model="numpy", fastmath=_FAST)
 def subtract_projected(
     block: Array, at: int, size: int, stride: int, half: Array, width: int, rows: Array, columns: Array, values: Array
 ) -> None:
@@ -205,7 +205,7 @@ def subtract_projected(
                 block[im + j] -= u * y + v * x
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def padded(size: int) -> int:
     """`size` rounded up to a multiple of LANES."""
     return (size + LANES - 1) // LANES * LANES
