@@ -68,10 +68,15 @@ def label(
     workers: Annotated[int, typer.Option(min=0, help="processes; 0: this one")] = 0,
 ) -> None:
     """Label configurations with a calculator, for training; a killed labelling goes on when it is started again."""
+    from spinase.run import RunStopped
     from spinase.run.label import LabelOptions, label_file
 
     with _progress() as progress:
-        path = label_file(file, set_ or (), LabelOptions(output, workers), progress=progress)
+        try:
+            path = label_file(file, set_ or (), LabelOptions(output, workers), progress=progress)
+        except RunStopped as stop:
+            typer.echo(str(stop))
+            raise typer.Exit(STOPPED) from None
     typer.echo(f"wrote {path}")
 
 

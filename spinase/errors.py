@@ -55,6 +55,10 @@ class CheckpointError(SpinaseError, OSError):
     """A checkpoint or trajectory that is missing, damaged or of another run."""
 
 
+class WorkerError(SpinaseError, RuntimeError):
+    """Worker processes die again and again."""
+
+
 class ModelFileError(SpinaseError, OSError):
     """A model file that is missing, damaged, foreign, or does not fit the magnet."""
 

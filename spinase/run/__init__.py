@@ -3,7 +3,8 @@
 from spinase.run.build import Setup, build_setup
 from spinase.run.config import RunInput, read_input
 from spinase.run.convert import export_labels, import_labels
-from spinase.run.execute import RunOptions, RunStopped, run_file
+from spinase.run.execute import RunOptions, run_file
+from spinase.run.stopping import RunStopped
 
 __all__ = [
     "RunInput",

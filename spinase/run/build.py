@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,6 +149,36 @@ def build_calculator(table: Mapping[str, Any], where: str) -> Any:
         if isinstance(error, SpinaseError):
             raise
         raise InputError(f"{where} style = {style!r} does not take {options}: {error}") from error
+
+
+def build_foreign_calculator(table: Mapping[str, Any], where: str) -> Any:
+    """Calculator of a table that comes from a data file (a model's card, a label file), not from the user's own input.
+
+    An input file is code: it may name any class by a dotted path, which is imported.  Data may come from strangers, so only
+    installed styles are built for them.
+
+    Raises
+    ------
+    InputError
+        If a dotted path is in the table, wherever it is.
+    """
+    path = _dotted_path(table)
+    if path is not None:
+        raise InputError(
+            f"{where} names {path!r}, code that is not among the installed styles; a data file cannot have it run. If you "
+            "trust it, build that calculator in a script, or make it a style of a plugin"
+        )
+    return build_calculator(table, where)
+
+
+def _dotted_path(table: Any) -> str | None:
+    """The first string in nested tables and lists that styles.find_style would import from."""
+    if isinstance(table, str):
+        return table if re.fullmatch(r"[\w.]+:[\w.]+", table) else None
+    if isinstance(table, Mapping | list | tuple):
+        entries = [*table.keys(), *table.values()] if isinstance(table, Mapping) else table
+        return next((found for entry in entries if (found := _dotted_path(entry)) is not None), None)
+    return None
 
 
 def _sum(options: dict[str, Any], where: str) -> SpinSumCalculator:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -130,6 +131,29 @@ def table_of(overrides: Sequence[str]) -> dict[str, Any]:
     for override in overrides:
         _override(table, override)
     return table
+
+
+def named_files(table: Any, folder: Path) -> str:
+    """Names and hashes of the files an input names, wherever it does (relative to it, or to the current directory).
+
+    What was computed with other files of the same names must not be gone on with.  A line for each; empty if there are none.
+    """
+    lines = []
+    for name in sorted(set(_texts(table))):
+        for path in (folder / name, Path(name)):
+            if Path(name).suffix and path.is_file():
+                lines.append(f"\n# {name} {hashlib.sha256(path.read_bytes()).hexdigest()}")
+                break
+    return "".join(lines)
+
+
+def _texts(table: Any) -> Iterator[str]:
+    """Every string in nested tables and lists that may be a path."""
+    if isinstance(table, str) and "\n" not in table and len(table) < 1024:
+        yield table
+    elif isinstance(table, Mapping | list):
+        for entry in table.values() if isinstance(table, Mapping) else table:
+            yield from _texts(entry)
 
 
 def _override(table: dict[str, Any], override: str) -> None:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,8 +19,9 @@ from spinase.dynamics.guard import WHAT_TO_DO
 from spinase.errors import CheckpointError, ConvergenceError, InputError, OutOfDomainError, UnstableDynamicsError
 from spinase.io.layout import RunWriter, copy_frames
 from spinase.run.build import Setup, StageInput, build_setup
-from spinase.run.config import read_input
+from spinase.run.config import named_files, read_input
 from spinase.run.provenance import provenance
+from spinase.run.stopping import RunStopped, StopRequest, stop_signals
 from spinase.run.streams import FRAMES, RunStreams
 
 RUN_FILE, LOG_FILE, CHECKPOINT_FILE, INPUT_FILE = "run.h5", "log.txt", "checkpoint.npz", "input.toml"
@@ -52,10 +50,6 @@ class RunOptions:
     restart: bool = False
     overwrite: bool = False
     stop_after: int | None = None
-
-
-class RunStopped(Exception):  # noqa: N818
-    """The run stopped early, on request or by a signal, with a checkpoint to go on from."""
 
 
 def run_file(
@@ -95,12 +89,13 @@ def run_file(
     config, text = read_input(path, overrides)
     setup = build_setup(config, Path(path).resolve().parent)
     folder = options.output or Path.cwd() / (config.output.directory or f"{Path(path).stem}_run")
-    runner = Runner(setup, folder, text, options.stop_after, progress)
-    runner.run(_prepare_folder(folder, text, options))
+    files = named_files(config.model_dump(exclude={"atoms"}), Path(path).resolve().parent)  # atoms are compared as such
+    runner = Runner(setup, folder, text, options.stop_after, progress, files)
+    runner.run(_prepare_folder(folder, text, options, files))
     return folder / RUN_FILE
 
 
-def _prepare_folder(folder: Path, text: str, options: RunOptions) -> dict[str, Any] | None:
+def _prepare_folder(folder: Path, text: str, options: RunOptions, files: str) -> dict[str, Any] | None:
     """Make the directory; on a restart return the checkpoint in it."""
     if options.restart and not _killed_at_once(folder, text):
         checkpoint = load_checkpoint(folder / CHECKPOINT_FILE)
@@ -108,6 +103,12 @@ def _prepare_folder(folder: Path, text: str, options: RunOptions) -> dict[str, A
             raise CheckpointError(
                 f"the input differs from the one {folder} was started with ({folder / INPUT_FILE}): restart with that "
                 "file and the same --set, or start a new run elsewhere with --output"
+            )
+        if checkpoint.get("files", files) != files:
+            changed = sorted(line.split(" ")[1] for line in set(checkpoint["files"].splitlines()) ^ set(files.splitlines()))
+            raise CheckpointError(
+                f"files that the input names have changed since {folder} was started ({', '.join(dict.fromkeys(changed))}): "
+                "restart with those of the start, or start a new run elsewhere with --output"
             )
         return checkpoint
     if (folder / RUN_FILE).exists() and not (options.overwrite or options.restart):
@@ -138,14 +139,20 @@ class Runner:
     """One run in a directory.  Building it finds the mistakes of the input, before anything is written or replaced."""
 
     def __init__(
-        self, setup: Setup, folder: Path, text: str, stop_after: int | None = None, progress: Progress | None = None
+        self,
+        setup: Setup,
+        folder: Path,
+        text: str,
+        stop_after: int | None = None,
+        progress: Progress | None = None,
+        files: str = "",
     ) -> None:
-        self.setup, self.folder, self.text, self.progress = setup, folder, text, progress
+        self.setup, self.folder, self.text, self.progress, self.files = setup, folder, text, progress, files
         self.atoms = setup.atoms
         self.limit = setup.steps if stop_after is None else min(stop_after, setup.steps)
         self.step, self.time = 0, 0.0  # of the whole run
         self._started = 0.0  # time at which the present stage began
-        self._stop_signal: int | None = None
+        self._stop = StopRequest()
         self._clock, self._last_advance = time.monotonic(), 1
         self._initial_positions = self.atoms.positions.copy()
         check_stages(setup)
@@ -159,7 +166,11 @@ class Runner:
         first, done = (0, 0) if checkpoint is None else self._restore_atoms(checkpoint)
         self.atoms.calc = self.setup.stages[first].calculator
         self._restore_calculator(checkpoint)
-        with self._open_writer(checkpoint) as self.writer, self._open_log(checkpoint) as self.log, self._signals():
+        with (
+            self._open_writer(checkpoint) as self.writer,
+            self._open_log(checkpoint) as self.log,
+            stop_signals() as self._stop,
+        ):
             for number in range(first, len(self.setup.stages)):
                 state = None if checkpoint is None or number != first else checkpoint["driver"]
                 self._run_stage(number, done if number == first else 0, state, fresh=checkpoint is None and number == 0)
@@ -209,13 +220,11 @@ class Runner:
         return steps
 
     def _check_stop(self, number: int, done: int, driver: Any) -> None:
-        if self._stop_signal is None and self.step < self.limit:
+        if self._stop.received is None and self.step < self.limit:
             return
         self._save_checkpoint(number, done, driver)
-        received = self._stop_signal
-        why = "" if received is None else f" by signal {received} ({signal.Signals(received).name})"
         raise RunStopped(
-            f"stopped{why} after {self.step} steps of {self.setup.steps} steps; go on with --restart "
+            f"stopped{self._stop.told()} after {self.step} steps of {self.setup.steps} steps; go on with --restart "
             f"(checkpoint in {self.folder})"
         )
 
@@ -288,6 +297,7 @@ class Runner:
             self.folder / CHECKPOINT_FILE,
             {
                 "input": _fingerprint(self.text),
+                "files": self.files,
                 "stage": number,
                 "done": done,
                 "step": self.step,
@@ -333,27 +343,6 @@ class Runner:
     def _restore_calculator(self, checkpoint: dict[str, Any] | None) -> None:
         for number, state in (checkpoint or {}).get("calculators", {}).items():
             self.setup.stages[int(number)].calculator.restore_state(state)
-
-    # -- signals ------------------------------------------------------------------------------------------------------
-
-    @contextlib.contextmanager
-    def _signals(self) -> Iterator[None]:
-        """SIGINT and SIGTERM stop the run at the next step with a checkpoint; a second one stops it at once."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-
-        def remember(number: int, _: Any) -> None:
-            if self._stop_signal is not None:
-                raise KeyboardInterrupt
-            self._stop_signal = number
-
-        before = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
 
 def check_stages(setup: Setup) -> None:

@@ -10,16 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
 import shutil
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
+from concurrent.futures import Executor
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
-from multiprocessing.connection import wait
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,7 +29,7 @@ from spinase.dynamics.llg import LLGDynamics
 from spinase.errors import InputError
 from spinase.io.labels import Labels, load_part, save_part, write_labels
 from spinase.run.build import build_atoms, build_calculator, names_a_script
-from spinase.run.config import AtomsTable, read_table
+from spinase.run.config import AtomsTable, named_files, read_table
 from spinase.run.provenance import git_revision, versions
 from spinase.run.selection import (
     Candidates,
@@ -45,6 +41,8 @@ from spinase.run.selection import (
     selection_attributes,
     with_configuration,
 )
+from spinase.run.stopping import StopRequest, stop_signals
+from spinase.run.workers import Job, Workers
 from spinase.spin_algebra import random_spins
 from spinase.styles import load_style, make_importable, options_of, validated
 
@@ -165,8 +163,8 @@ def label_file(
 ) -> Path:
     """Label what an input file describes; returns the HDF5 file (read by :func:`spinase.io.read_labels`).
 
-    Realizations that are done lie in ``<output stem>_parts/`` until all are; a labelling that was killed goes on where it
-    stopped, if the input is the same.
+    Realizations that are done lie in ``<output stem>_parts/`` until all are; a labelling that was killed, or stopped by a
+    signal, goes on where it stopped, if the input and the files it names are the same.
 
     Parameters
     ----------
@@ -185,6 +183,10 @@ def label_file(
     ------
     InputError
         On a bad input file, or parts of another input in the way.
+    RunStopped
+        If a signal stopped it: what was finished is kept.
+    WorkerError
+        If processes die again and again.
     """
     options = options or LabelOptions()
     table, text = read_table(path, overrides)
@@ -192,19 +194,20 @@ def label_file(
     target = options.output or Path.cwd() / f"{Path(path).stem}_labels.h5"
     home = Path(path).resolve().parent
     marks = "" if config.select is None else file_marks(config.select, home)
-    folder = _prepare(target, text + marks)
+    folder = _prepare(target, text + marks + named_files(table, home))
     attributes = _attributes(config, text)
-    with _pool(options.workers, executor) as pool:
+    workers = Workers(options.workers, executor)
+    with stop_signals() as stop:
+        work = partial(_work, folder, workers, stop, progress)
         numbers: Sequence[int] = range(config.realizations)
         chosen: Selection | None = None
         if config.select is not None:
-            jobs = {_candidates(folder, number): (explore_realization, config, home, number) for number in numbers}
-            _work(jobs, pool, progress, "exploring")
+            work("exploring", {_candidates(folder, n): (explore_realization, config, home, n) for n in numbers})
             chosen = select(config.select, [Candidates.load(_candidates(folder, number)) for number in numbers], home)
             numbers = sorted(chosen.chosen)
             attributes |= selection_attributes(chosen, marks)
-        jobs = {_part(folder, n): (label_realization, config, home, n, *_choice(folder, chosen, n)) for n in numbers}
-        _work(jobs, pool, progress, "labelling")
+        choices = {n: _choice(folder, chosen, n) for n in numbers}
+        work("labelling", {_part(folder, n): (label_realization, config, home, n, *choices[n]) for n in numbers})
     write_labels(target, [load_part(_part(folder, number)) for number in numbers], attributes)
     shutil.rmtree(folder)
     return target
@@ -429,10 +432,10 @@ def label_configurations(configurations: Iterable[tuple[str, SpinAtoms]], calcul
 
 
 def _prepare(target: Path, text: str) -> Path:
-    """Folder of the parts; one of another input is refused."""
+    """Folder of the parts; one with parts of another input is refused (one in which nothing was finished is not)."""
     folder = target.with_name(f"{target.stem}_parts")
     mark = folder / "input.toml"
-    if mark.exists() and mark.read_text(encoding="utf-8") != text:
+    if mark.exists() and mark.read_text(encoding="utf-8") != text and any(folder.rglob("*.npz")):
         raise InputError(f"{folder} holds parts of a labelling with another input: finish it with that one, or delete it")
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -455,52 +458,14 @@ def _choice(folder: Path, chosen: Selection | None, number: int) -> tuple[Any, .
     return () if chosen is None else (_candidates(folder, number), chosen.chosen[number])
 
 
-@contextmanager
-def _pool(workers: int, executor: Executor | None) -> Iterator[Executor | None]:
-    """The executor that was given, processes of this machine, or None for this process."""
-    if executor is not None or workers < 1:
-        yield executor
-        return
-    own = ProcessPoolExecutor(workers, get_context("spawn"), leave_with_parent)
-    try:
-        yield own
-    finally:
-        own.shutdown(cancel_futures=True)
-
-
-def _work(jobs: dict[Path, tuple[Any, ...]], pool: Executor | None, progress: Progress | None, what: str) -> None:
-    """Do the jobs (file -> function, arguments) whose files are not there yet."""
-    missing = {path: job for path, job in jobs.items() if not path.exists()}
-    done = len(jobs) - len(missing)
-    for path in missing:
+def _work(
+    folder: Path, workers: Workers, stop: StopRequest, progress: Progress | None, what: str, jobs: dict[Path, Job]
+) -> None:
+    """Do the jobs whose files are not there yet."""
+    for path in jobs:
         path.parent.mkdir(exist_ok=True)
-    for _ in _results(missing, pool):
-        done += 1
-        if progress:
-            progress(done, len(jobs), what)
-
-
-def _results(jobs: dict[Path, tuple[Any, ...]], pool: Executor | None) -> Iterator[None]:
-    if pool is None:
-        for path, (function, *arguments) in jobs.items():
-            yield function(path, *arguments)
-        return
-    tasks: list[Future[None]] = [pool.submit(function, path, *rest) for path, (function, *rest) in jobs.items()]
-    for task in as_completed(tasks):
-        yield task.result()
-
-
-def leave_with_parent() -> None:
-    """Workers of a command that was killed end, too: otherwise they wait for tasks forever."""
-    parent = parent_process()
-    if parent is None:
-        return
-
-    def watch() -> None:
-        wait([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+    again = f"what is finished is kept in {folder}: the same command goes on"
+    workers.do(jobs, stop, again, None if progress is None else lambda done: progress(done, len(jobs), what))
 
 
 def _attributes(config: LabelInput, text: str) -> dict[str, str]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import signal
-import subprocess
-import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,6 +13,7 @@ import pytest
 from ase.io import read as ase_read
 from typer.testing import CliRunner
 
+from spinase import SpinAtoms
 from spinase.analysis import topological_charge
 from spinase.calculators import EDCalculator
 from spinase.cli import app
@@ -22,6 +21,7 @@ from spinase.electrons import SDModel
 from spinase.errors import CheckpointError, InputError
 from spinase.io import read_labels, write_label_frames
 from spinase.run import label as labelling
+from spinase.run.config import named_files, read_table
 from spinase.run.label import LabelOptions, label_file
 
 INPUT = """
@@ -136,12 +136,57 @@ def test_parts_of_another_input_and_damaged_ones_are_refused(tmp_path: Path) -> 
     folder = tmp_path / "a_parts"
     folder.mkdir()
     (folder / "input.toml").write_text("another")
+    (folder / "000002.npz").write_bytes(b"half")
     with pytest.raises(InputError, match="parts of a labelling with another input"):
         make(tmp_path)
     (folder / "input.toml").write_text(INPUT)
-    (folder / "000002.npz").write_bytes(b"half")
     with pytest.raises(CheckpointError, match="damaged.*delete the file"):
         make(tmp_path)
+
+
+def test_a_mistake_that_labelled_nothing_does_not_stand_in_the_way(tmp_path: Path) -> None:
+    wrong = INPUT.replace('symbol = "Fe"', "").replace("[atoms]", '[atoms]\nsymbol = "Xx"')
+    with pytest.raises(InputError, match="no chemical symbol"):
+        label_file(source(tmp_path, wrong), options=LabelOptions(tmp_path / "a.h5"))
+    assert (tmp_path / "a_parts").exists()
+    assert len(read_labels(make(tmp_path))[0]) == 5
+
+
+def test_another_file_of_the_same_name_is_another_input(tmp_path: Path) -> None:
+    text = INPUT.replace("[atoms]", '[atoms]\nfile = "sites.xyz"').replace("disordered = ", "# ")
+    for side in (3.0, 3.5):
+        SpinAtoms("Fe", cell=[side] * 3, pbc=True, moments=[[0, 0, 1]], units="reduced").repeat(2).write(
+            tmp_path / "sites.xyz", format="extxyz"
+        )
+        if side == 3.0:
+            labelled = label_file(source(tmp_path, text), options=LabelOptions(tmp_path / "a.h5"))
+            assert read_labels(labelled)[0][0].cells[0][0, 0] == 6.0
+            (tmp_path / "a_parts").mkdir()
+            (tmp_path / "a_parts" / "000000.npz").touch()
+            (tmp_path / "a_parts" / "input.toml").write_text(
+                text + named_files(read_table(tmp_path / "magnet.toml")[0], tmp_path)
+            )
+    with pytest.raises(InputError, match="parts of a labelling with another input"):
+        label_file(source(tmp_path, text), options=LabelOptions(tmp_path / "a.h5"))
+
+
+def test_a_signal_stops_a_labelling_that_goes_on_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    original, made = labelling.make_labels, []
+
+    def interrupted(config, folder, number):
+        made.append(number)
+        if len(made) == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return original(config, folder, number)
+
+    monkeypatch.setattr(labelling, "make_labels", interrupted)
+    words = ["label", str(source(tmp_path)), "-o", str(tmp_path / "a.h5")]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 3
+    assert "stopped by signal 15 (SIGTERM)" in result.output
+    assert "the same command goes on" in result.output
+    assert CliRunner().invoke(app, words).exit_code == 0
+    assert made == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize(
@@ -214,24 +259,3 @@ style = "ferro"
     assert len(frames) == 10
     assert frames[1].get_potential_energy() == pytest.approx(parts[0].energies[1])
     np.testing.assert_allclose(frames[3].arrays["magnetic_forces"], parts[1].magnetic_forces[1], atol=1e-7)
-
-
-def test_workers_leave_when_the_command_is_killed(tmp_path: Path) -> None:
-    script = tmp_path / "pool.py"
-    script.write_text(
-        "import os, signal\n"
-        "from concurrent.futures import ProcessPoolExecutor\n"
-        "from multiprocessing import get_context\n"
-        "from spinase.run.label import leave_with_parent\n"
-        "if __name__ == '__main__':\n"
-        "    pool = ProcessPoolExecutor(1, get_context('spawn'), leave_with_parent)\n"
-        "    print(pool.submit(os.getpid).result(), flush=True)\n"
-        "    os.kill(os.getpid(), signal.SIGKILL)\n"
-    )
-    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == -signal.SIGKILL
-    worker = Path("/proc") / done.stdout.strip() / "stat"
-    end = time.monotonic() + 20.0
-    while worker.exists() and worker.read_text().split()[2] != "Z":
-        assert time.monotonic() < end, "the worker is still there"
-        time.sleep(0.1)

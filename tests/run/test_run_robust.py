@@ -206,6 +206,26 @@ def test_a_run_killed_before_its_first_checkpoint_restarts_from_the_beginning(he
     assert content(run_file(here / "in.toml", options=RunOptions(here / "killed", restart=True))) == content(whole)
 
 
+def test_a_calculator_s_file_that_changed_stops_a_restart(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(here)
+    (here / "tabled.py").write_text(
+        "from pathlib import Path\n"
+        "from spinase.calculators import HeisenbergCalculator\n"
+        "def calculator(file: str):\n"
+        "    return HeisenbergCalculator([float(Path(file).read_text())])\n"
+    )
+    (here / "coupling.txt").write_text("1.0")
+    table = 'style = "tabled:calculator"\nfile = "coupling.txt"'
+    (here / "in.toml").write_text(INPUT.replace('style = "heisenberg"\nshells = [1.0]', table))
+    with pytest.raises(RunStopped):
+        run_file(here / "in.toml", options=RunOptions(here / "cut", stop_after=10))
+    (here / "coupling.txt").write_text("2.0")
+    with pytest.raises(CheckpointError, match=r"files that the input names have changed since .* \(coupling.txt\)"):
+        run_file(here / "in.toml", options=RunOptions(here / "cut", restart=True))
+    (here / "coupling.txt").write_text("1.0")
+    run_file(here / "in.toml", options=RunOptions(here / "cut", restart=True))
+
+
 def test_changed_or_damaged_files_stop_a_restart(here: Path) -> None:
     source = run_file(here / "in.toml", options=RunOptions(here / "source"))
     atoms = read_run(source).atoms()

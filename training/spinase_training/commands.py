@@ -30,7 +30,11 @@ def train(
     recipe, text = read_recipe(file, tuple(set_ or ()))
     folder = (output or Path(f"{file.stem}_training")).resolve()  # the trainer changes the directory
     typer.echo(f"training into {folder}; follow {folder / 'log.txt'}")
-    path = train_recipe(recipe, text, file.resolve().parent, folder, restart)
+    try:
+        path = train_recipe(recipe, text, file.resolve().parent, folder, restart)
+    except RunStopped as stop:
+        typer.echo(str(stop))
+        raise typer.Exit(STOPPED) from None
     typer.echo(f"wrote {path}")
 
 

@@ -16,9 +16,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +30,8 @@ from spinase.learning.model_file import load_model
 from spinase.run.build import build_calculator
 from spinase.run.execute import RunOptions, run_file
 from spinase.run.label import LabelOptions, label_configurations, label_file
+from spinase.run.stopping import StopRequest, stop_signals
+from spinase.run.workers import Workers
 from spinase_training.data import LEARNED
 from spinase_training.figures import learning
 from spinase_training.loop import Loop, check_labels, prepare_folder, read_loop, write_text
@@ -40,6 +40,7 @@ from spinase_training.validation import errors, predict
 
 Report = Callable[[str], None]
 LOG, FIGURE = "log.txt", "learning.png"
+AGAIN = "go on with --restart"
 _COLUMNS = ("round", "labels", "added", "R^2 test", "rms test", "R^2 check", "rms check", "runs over", "runs", "worst bar")
 
 
@@ -86,10 +87,16 @@ def learn_file(
         On a bad input, or a run directory of another one.
     RunStopped
         If a signal stopped it; a restart goes on.
+    WorkerError
+        If processes that label die again and again.
     """
-    options, tell = options or LearnOptions(), report or (lambda line: None)
+    with stop_signals() as stop:
+        return _learn(Path(path), tuple(overrides), options or LearnOptions(), report or (lambda line: None), stop)
+
+
+def _learn(path: Path, overrides: tuple[str, ...], options: LearnOptions, tell: Report, stop: StopRequest) -> Path:
     folder = (options.output or Path(f"{Path(path).stem}_learning")).resolve()
-    loop = read_loop(Path(path), tuple(overrides), folder)
+    loop = read_loop(path, overrides, folder)
     prepare_folder(loop, options.restart)
     labels, attributes = read_labels(_label_file(loop, loop.config.labels, "start_labels.h5", options.workers))
     check_labels(loop, len(labels), attributes)
@@ -99,10 +106,11 @@ def learn_file(
         model = _trained(loop, number, labels, attributes, model, check)
         tell(f"round {number}: trained on {start + added} labels")
         _summarize(loop)
+        stop.check(AGAIN)
         left = loop.config.budget - added
         if number == loop.config.rounds or left < 1:
             break
-        new = _explored(loop, number, model, left, options.workers)
+        new = _explored(loop, number, model, left, Workers(options.workers), stop)
         tell(f"round {number}: {sum(map(len, new))} labels added")
         _summarize(loop)
         if not new:
@@ -156,20 +164,23 @@ def _learned(labels: list[Labels]) -> int:
 # -- runs and labels ------------------------------------------------------------------------------------------------------
 
 
-def _explored(loop: Loop, number: int, model: Path, left: int, workers: int) -> list[Labels]:
+def _explored(loop: Loop, number: int, model: Path, left: int, workers: Workers, stop: StopRequest) -> list[Labels]:
     """Run with the model of a round and label at most `left` of the configurations chosen; the new realizations."""
     folder = loop.round_folder(number)
     (folder / "runs").mkdir(exist_ok=True)
     (folder / "parts").mkdir(exist_ok=True)
-    found = [_run(loop, number, run, model) for run in range(loop.config.runs)]
+    found = []
+    for run in range(loop.config.runs):
+        stop.check(AGAIN)
+        found.append(_run(loop, number, run, model))
     chosen = _within(left, [one["chosen"] for one in found])
-    tasks = [
-        (loop.config.teacher, folder / "runs" / f"{run:03d}" / "run.h5", frames, loop.config.forces, _part(folder, run))
-        for run, frames in enumerate(chosen)
-        if frames
-    ]
-    _do([task for task in tasks if not task[-1].exists()], workers)
-    new = [load_part(task[-1]) for task in tasks]
+    watched = {run: folder / "runs" / f"{run:03d}" / "run.h5" for run, frames in enumerate(chosen) if frames}
+    jobs = {
+        folder / "parts" / f"{run:03d}.npz": (label_frames, loop.config.teacher, source, chosen[run], loop.config.forces)
+        for run, source in watched.items()
+    }
+    workers.do(jobs, stop, AGAIN)
+    new = [load_part(part) for part in jobs]
     over = [one["over"] for one in found]
     worst = max(one["worst"] for one in found)
     table = {"runs": len(found), "over": sum(over), "new": sum(map(len, new)), "worst": worst}
@@ -226,26 +237,12 @@ def _within(left: int, chosen: list[list[int]]) -> list[list[int]]:
     return [[frame for _, owner, frame in turns if owner == run] for run in range(len(chosen))]
 
 
-def _part(folder: Path, run: int) -> Path:
-    return folder / "parts" / f"{run:03d}.npz"
-
-
-def label_frames(teacher: dict[str, Any], run: Path, frames: list[int], forces: bool, target: Path) -> None:
+def label_frames(target: Path, teacher: dict[str, Any], run: Path, frames: list[int], forces: bool) -> None:
     """Label frames of a run file and write them as one realization; a task of its own, in any process."""
     with threadpool_limits(1):
         watched = read_run(run)
         configurations = ((LEARNED, watched.atoms(frame)) for frame in frames)
         save_part(target, label_configurations(configurations, build_calculator(teacher, "[teacher]"), forces))
-
-
-def _do(tasks: list[Any], workers: int) -> None:
-    if workers < 1:
-        for task in tasks:
-            label_frames(*task)
-        return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        for done in as_completed([pool.submit(label_frames, *task) for task in tasks]):
-            done.result()
 
 
 # -- log and figure -------------------------------------------------------------------------------------------------------

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -23,6 +24,7 @@ from spinase.learning.compiled_training import keep_memory
 from spinase.learning.hippynn_adapter import magnet_graph
 from spinase.learning.model_file import ModelCard, load_model, save_model
 from spinase.learning.network import MagneticHIPNN, NetworkConfig
+from spinase.run.stopping import RunStopped, StopRequest, stop_signals
 from spinase_training.data import TrainingData, learned_realizations, network_config, prepare, split
 from spinase_training.figures import curves, parity
 from spinase_training.pair_fit import fit_pairs
@@ -31,6 +33,7 @@ from spinase_training.uncertainty import FLOOR, calibration_table, field_errors,
 from spinase_training.validation import energy_offset, errors, predict
 
 MODEL, LOG = "model.npz", "log.txt"
+_AGAIN = "go on with --restart, from the last whole epoch"
 _SHIFT_REALIZATIONS = 20  # that tell the mean energy
 
 
@@ -43,6 +46,7 @@ class Task:
     config: NetworkConfig
     parts: dict[str, Any]
     folder: Path
+    stop: StopRequest
     start: list[MagneticHIPNN] | None = None
 
 
@@ -68,15 +72,25 @@ def train_recipe(
     ------
     InputError
         If the directory holds another run, or the data do not do.
+    RunStopped
+        If a signal stopped it, after the batch at hand; a restart goes on from the last whole epoch.
     """
     keep_memory()
-    folder = folder.resolve()  # hippynn works in a folder of its own
+    with stop_signals() as stop:
+        return _train(recipe, text, home, folder.resolve(), restart, start, stop)  # hippynn works in a folder of its own
+
+
+def _train(
+    recipe: Recipe, text: str, home: Path, folder: Path, restart: bool, start: Path | None, stop: StopRequest
+) -> Path:
     labels, attributes = read_labels(home / recipe.labels)
     data = prepare(labels, recipe.floor, recipe.network.orders > 0)
     config = network_config(recipe, labels, data.species, data.window)
     parts = split(data.realization, recipe, learned_realizations(labels))
-    task = Task(recipe, data, config, parts, folder, None if start is None else _weights(start, config, recipe.ensemble))
-    _prepare_folder(folder, text, restart)
+    task = Task(
+        recipe, data, config, parts, folder, stop, None if start is None else _weights(start, config, recipe.ensemble)
+    )
+    _prepare_folder(folder, text, _source(attributes, start), restart)
     networks, histories = zip(*(_train_member(task, member) for member in range(recipe.ensemble)), strict=True)
     card = _card(task, labels, attributes, list(networks), text)
     save_model(folder / MODEL, list(networks), card)
@@ -95,19 +109,34 @@ def _weights(start: Path, config: NetworkConfig, ensemble: int) -> list[Magnetic
     return networks
 
 
-def _prepare_folder(folder: Path, text: str, restart: bool) -> None:
-    mark = folder / "recipe.toml"
-    if mark.exists() and not restart:
+def _source(attributes: Mapping[str, str], start: Path | None) -> str:
+    """What a training depends on beside its recipe, as text: the labels, and the weights it begins with."""
+    weights = "none" if start is None else hashlib.sha256(start.read_bytes()).hexdigest()
+    return f"labels {attributes.get('hash', '')}\nstart {weights}\n"
+
+
+def _prepare_folder(folder: Path, text: str, source: str, restart: bool) -> None:
+    """Make the run directory, or look whether what was begun in it is what is to be gone on with."""
+    recipe, data = folder / "recipe.toml", folder / "data.txt"
+    begun = any(folder.glob("checkpoint_*.pt")) or (folder / MODEL).exists()  # a recipe that never trained does not count
+    if begun and not restart:
         raise InputError(f"{folder} already holds a training: use --restart to go on, or another --output")
-    if mark.exists() and mark.read_text(encoding="utf-8") != text:
-        raise InputError(f"{folder} was started with another recipe ({mark}): restart with that one, or train elsewhere")
+    if begun and recipe.exists() and recipe.read_text(encoding="utf-8") != text:
+        raise InputError(f"{folder} was started with another recipe ({recipe}): restart with that one, or train elsewhere")
+    if begun and data.exists() and data.read_text(encoding="utf-8") != source:
+        raise InputError(
+            f"{folder} was started with other labels (or weights to begin with) than those that have the name now "
+            f"({data}): restart with those, or train elsewhere"
+        )
     folder.mkdir(parents=True, exist_ok=True)
-    mark.write_text(text, encoding="utf-8")
+    recipe.write_text(text, encoding="utf-8")
+    data.write_text(source, encoding="utf-8")
 
 
 def _train_member(task: Task, member: int) -> tuple[MagneticHIPNN, list[dict[str, float]]]:
     """One network of the ensemble: its best weights on the validation data, and its history."""
     recipe = task.recipe
+    task.stop.check(_AGAIN)
     torch.manual_seed(1000 * recipe.seed + member)
     network = MagneticHIPNN(task.config)
     if task.config.orders:
@@ -143,11 +172,13 @@ def _train_member(task: Task, member: int) -> tuple[MagneticHIPNN, list[dict[str
                 controller,
                 metrics,
                 [keeper],
-                None,
+                [lambda *_: task.stop.check(_AGAIN)],
                 store_structure_file=False,
                 store_metrics=False,
                 quiet=True,
             )
+    if controller.current_epoch < recipe.epochs:  # hippynn takes an interrupt for the end of the training
+        raise RunStopped(f"interrupted in epoch {controller.current_epoch + 1} of {recipe.epochs}; {_AGAIN}")
     modules[0].load_state_dict(metrics.best_model)
     history = [{split: values["loss"] for split, values in epoch.items()} for epoch in metrics.epoch_metric_values]
     return network.eval(), history

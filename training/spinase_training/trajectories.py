@@ -19,7 +19,7 @@ from spinase.errors import InputError
 from spinase.geometry import Bonds, find_bonds, nearest_distances
 from spinase.io.labels import Labels
 from spinase.learning.model_file import ModelCard
-from spinase.run.build import build_calculator
+from spinase.run.build import build_foreign_calculator
 
 FloatArray = NDArray[np.float64]
 _NEAR = 1.5  # pairs closer than this many median nearest distances are neighbours
@@ -57,7 +57,7 @@ def teacher_of(card: ModelCard, attributes: Mapping[str, Any] | None = None) -> 
     Raises
     ------
     InputError
-        If there is no such table.
+        If there is no such table, or it names code that is no installed style.
     """
     table = card.notes.get("teacher") or (attributes or {}).get("teacher")
     if not isinstance(table, Mapping) or not table:
@@ -66,7 +66,7 @@ def teacher_of(card: ModelCard, attributes: Mapping[str, Any] | None = None) -> 
             "leave them out (--no-dynamics), or say the teacher when labels are converted (--set teacher.style=...)"
         )
     if "style" in table:
-        return build_calculator(table, "teacher of the card")
+        return build_foreign_calculator(table, "the teacher of the card (or of the label file)")
     return EDCalculator(SDModel.from_config(table))
 
 

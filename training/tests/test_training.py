@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import signal
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from spinase_training import train as module
 from spinase_training.commands import train, validate
 from spinase_training.data import prepare, split
 from spinase_training.pair_fit import fit_pairs
@@ -21,6 +26,7 @@ from spinase.calculators import HIPNNCalculator
 from spinase.cli import app as core
 from spinase.errors import InputError
 from spinase.io import read_labels
+from spinase.io.labels import write_labels
 from spinase.learning.model_file import load_model
 from spinase.learning.network import MagneticHIPNN, NetworkConfig
 from spinase.run.label import LabelOptions, label_file
@@ -134,8 +140,6 @@ def test_a_cut_training_ends_with_the_same_weights(labels: Path, tmp_path: Path,
     path = recipe(labels, epochs="4", ensemble="1")
     given, text = read_recipe(path)
     whole = train_recipe(given, text, path.parent, tmp_path / "whole")
-    from spinase_training import train as module
-
     original = module._Keeper.__call__
 
     def cut(self, epoch: int, better: bool) -> None:
@@ -155,6 +159,51 @@ def test_a_cut_training_ends_with_the_same_weights(labels: Path, tmp_path: Path,
     other, changed = read_recipe(recipe(labels, epochs="5"))
     with pytest.raises(InputError, match="started with another recipe"):
         train_recipe(other, changed, path.parent, tmp_path / "cut", restart=True)
+
+
+@pytest.mark.parametrize("twice", [False, True])
+def test_an_interrupted_training_is_not_a_finished_one(
+    labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, twice: bool
+) -> None:
+    """Once: after the batch at hand; twice: at once (hippynn takes that for the end of the training)."""
+    path, folder = recipe(labels, epochs="3"), tmp_path / "run"
+    original = module._Keeper.__call__
+
+    def interrupted(self, epoch: int, better: bool) -> None:
+        original(self, epoch, better)
+        if epoch == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+            if twice:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(module._Keeper, "__call__", interrupted)
+    result = CliRunner().invoke(app, ["train", str(path), "-o", str(folder)])
+    assert result.exit_code == 3, result.output
+    assert "go on with --restart" in result.output
+    assert not (folder / "model.npz").exists()
+    monkeypatch.setattr(module._Keeper, "__call__", original)
+    assert CliRunner().invoke(app, ["train", str(path), "-o", str(folder), "--restart"]).exit_code == 0
+    assert len((folder / "log.txt").read_text().splitlines()) == 3
+
+
+def test_a_restart_with_other_labels_of_the_same_name_is_refused(labels: Path, tmp_path: Path) -> None:
+    path = recipe(labels, epochs="1")
+    given, text = read_recipe(path)
+    for name in ("labels.h5", "recipe.toml"):
+        shutil.copy(labels.parent / name, tmp_path)
+    train_recipe(given, text, tmp_path, tmp_path / "run")
+    parts, attributes = read_labels(labels)
+    write_labels(tmp_path / "labels.h5", [replace(part, energies=part.energies + 1.0) for part in parts], attributes)
+    with pytest.raises(InputError, match="started with other labels"):
+        train_recipe(given, text, tmp_path, tmp_path / "run", restart=True)
+
+
+def test_a_recipe_that_never_trained_does_not_stand_in_the_way(labels: Path, tmp_path: Path) -> None:
+    given, text = read_recipe(recipe(labels, epochs="1"), ("force_weight=1.0",))
+    with pytest.raises(InputError, match="weighs forces"):
+        train_recipe(given, text, labels.parent, tmp_path / "run")
+    good, text = read_recipe(recipe(labels, epochs="1"))
+    assert train_recipe(good, text, labels.parent, tmp_path / "run").exists()
 
 
 def test_compiled_passes_train_as_torch_does(labels: Path, tmp_path: Path) -> None:

@@ -196,6 +196,26 @@ def test_the_teacher_is_rebuilt_from_the_card() -> None:
     assert isinstance(teacher_of(ModelCard("m", CONFIG, "reduced"), {"teacher": table_}), EDCalculator)
 
 
+@pytest.mark.parametrize("place", ["style", "term", "option"])
+def test_a_strangers_data_file_runs_no_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    (tmp_path / "payload.py").write_text("from pathlib import Path\nPath('ran').touch()\nclass Calc: pass\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    tables = {
+        "style": {"style": "payload:Calc"},
+        "term": {
+            "style": "sum",
+            "terms": [{"style": "zeeman", "field": [0, 0, 1]}, {"style": "payload:Calc", "weight": 2.0}],
+        },
+        "option": {"style": "heisenberg", "shells": [1.0], "integrator": ["payload:Calc"]},
+    }
+    with pytest.raises(InputError, match="'payload:Calc', code that is not among the installed styles"):
+        teacher_of(ModelCard("m", CONFIG, "reduced", notes={"teacher": tables[place]}))
+    with pytest.raises(InputError, match="'payload:Calc'"):
+        teacher_of(ModelCard("m", CONFIG, "reduced"), {"teacher": tables[place]})
+    assert not (tmp_path / "ran").exists()
+
+
 def test_what_cannot_be_validated(files: tuple[Path, Path], tmp_path: Path) -> None:
     model, labels = files
     bare = tmp_path / "bare.npz"
