@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from spinase.errors import InputError
 from spinase.learning.calibration import needed_realizations
 from spinase.run.build import build_setup
-from spinase.run.config import read_input, read_table
+from spinase.run.config import named_files, read_input, read_table
 from spinase.run.execute import check_stages
 from spinase.styles import validated
 from spinase_training.data import split
@@ -57,6 +57,9 @@ class LoopInput(BaseModel):
     retrain: dict[str, Any] = Field({}, description="entries of the recipe that differ after the first training")
     check: str | None = Field(None, description="labels (.h5, or .toml) to test every model on, never trained on")
     forces: bool = Field(False, description="label forces on atoms, too")
+
+
+_INPUTS = ("labels", "recipe", "run", "check")
 
 
 @dataclass(frozen=True)
@@ -140,23 +143,29 @@ def check_labels(loop: Loop, realizations: int, attributes: dict[str, str]) -> N
 
 
 def prepare_folder(loop: Loop, restart: bool) -> None:
-    """Make the run directory with copies of all inputs; one of other inputs is refused.
+    """Make the run directory with copies of all inputs; one of other inputs, or other files they name, is refused.
+
+    One in which nothing was finished yet is not: a mistake does not stand in the way of its correction.
 
     Raises
     ------
     InputError
     """
-    texts = {"loop.toml": loop.text}
-    for name in ("labels", "recipe", "run", "check"):
+    texts = {"loop.toml": loop.text, "files.txt": named_files(loop.config.model_dump(exclude=set(_INPUTS)), loop.home)}
+    for name in _INPUTS:
         given = getattr(loop.config, name)
         if given is not None and given.endswith(".toml"):
-            texts[f"{name}.toml"] = read_table(loop.home / given)[1]
-    if (loop.folder / "loop.toml").exists() and not restart:
+            table, texts[f"{name}.toml"] = read_table(loop.home / given)
+            texts["files.txt"] += named_files({**table, "labels": None}, (loop.home / given).parent)
+        elif given is not None:
+            texts["files.txt"] += named_files(given, loop.home)
+    begun = any(loop.folder.glob("*_labels.h5")) or any(loop.folder.glob("round_*/*"))
+    if begun and (loop.folder / "loop.toml").exists() and not restart:
         raise InputError(f"{loop.folder} already holds a learning: use --restart to go on, or another --output")
     loop.folder.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
         kept = loop.folder / name
-        if kept.exists() and kept.read_text(encoding="utf-8") != text:
+        if begun and kept.exists() and kept.read_text(encoding="utf-8") != text:
             raise InputError(f"{loop.folder} was started with other inputs ({kept}): restart with those, or learn elsewhere")
         write_text(kept, text)
 

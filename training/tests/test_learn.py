@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import signal
+from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -14,17 +18,19 @@ from spinase_training import train as training
 from spinase_training.commands import learn
 from spinase_training.data import LEARNED
 from spinase_training.learn import LearnOptions, learn_file, read_rounds
-from spinase_training.loop import as_toml, check_labels, read_loop
+from spinase_training.loop import as_toml, check_labels, prepare_folder, read_loop
 from typer import Typer
 from typer.testing import CliRunner
 
 from spinase.calculators import HIPNNCalculator
 from spinase.errors import InputError
 from spinase.io import read_labels, read_run
+from spinase.io.labels import write_labels
 from spinase.learning.model_file import load_model
 from spinase.run.build import build_calculator
 from spinase.run.config import read_input, read_table
 from spinase.run.label import LabelInput
+from spinase.run.stopping import stop_signals
 from spinase.styles import validated
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -168,6 +174,26 @@ class Killed(BaseException):
 
 
 @pytest.mark.usefixtures("plain")
+def test_a_signal_that_comes_late_in_a_run_stops_the_learning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    original, runs = module.run_file, []
+
+    def signalled(*words: object) -> Path:
+        runs.append(words)
+        try:
+            return original(*words)
+        finally:
+            with stop_signals():  # as the run's own, after its last look
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(module, "run_file", signalled)
+    source = inputs(tmp_path, recipe=("epochs = 2", "epochs = 1"))
+    result = CliRunner().invoke(app, ["learn", str(source), "-o", str(tmp_path / "out")])
+    assert result.exit_code == 3, result.output
+    assert "stopped by signal 15 (SIGTERM); go on with spinase learn --restart" in result.output
+    assert len(runs) == 1
+
+
+@pytest.mark.usefixtures("plain")
 @pytest.mark.parametrize(
     "stage",
     ["label_frames", pytest.param("train_recipe", marks=pytest.mark.slow), pytest.param("run_file", marks=pytest.mark.slow)],
@@ -283,6 +309,23 @@ def test_a_directory_of_another_learning_is_refused(whole: Path, tmp_path: Path)
         learned(home, restart=True, run=("steps = 12", "steps = 13"))
     with pytest.raises(InputError, match="holds no finished round"):
         read_rounds(tmp_path)
+
+
+def test_other_files_of_the_same_names_are_another_learning(whole: Path, tmp_path: Path) -> None:
+    for number in (1.0, 2.0):
+        shutil.copytree(whole.parent, tmp_path, dirs_exist_ok=True)
+        parts, attributes = read_labels(whole / "start_labels.h5")
+        write_labels(tmp_path / "own.h5", [replace(part, energies=number * part.energies) for part in parts], attributes)
+        path = inputs(tmp_path, loop=('labels = "labels.toml"', 'labels = "own.h5"'))
+        loop = read_loop(path, (), tmp_path / "new")
+        if number == 1.0:
+            prepare_folder(loop, restart=False)
+            prepare_folder(loop, restart=False)  # nothing was begun: a corrected input may follow
+            (tmp_path / "new" / "round_00").mkdir()
+            (tmp_path / "new" / "round_00" / "labels.h5").touch()
+            prepare_folder(loop, restart=True)
+    with pytest.raises(InputError, match=r"started with other inputs.*files\.txt"):
+        prepare_folder(loop, restart=True)
 
 
 def test_tables_as_toml(tmp_path: Path) -> None:
