@@ -7,20 +7,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from spinase.errors import ModelError, ModelFileError
 from spinase.learning.network import MagneticHIPNN, NetworkConfig
 from spinase.learning.reservoir import Reservoir
+from spinase.units import UNIT_SYSTEMS
 
 FORMAT = "spinase-model-1"
 CONVENTION = "E(unit spins along the moment), B = -dE/dm"
@@ -142,15 +144,19 @@ def load_model(path: str | Path) -> tuple[list[MagneticHIPNN], ModelCard]:
     card = _read_card(source, text)
     if digest != _digest(text, arrays):
         raise ModelFileError(f"the model file {source} is damaged: its digest does not match its content")
-    members = sorted({int(name.split("/")[0]) for name in arrays})
-    return [_build(source, card, arrays, k) for k in members], card
+    members = sorted({name.split("/")[0] for name in arrays})
+    if not members or members != sorted(str(k) for k in range(len(members))):
+        raise ModelFileError(f"{source} holds no networks numbered from 0, but {members}")
+    return [_build(source, card, arrays, k) for k in range(len(members))], card
 
 
 def _read_card(source: Path, text: str) -> ModelCard:
     try:
         table = json.loads(text)
-    except json.JSONDecodeError:
-        raise ModelFileError(f"{source} has no card: it is no model file of spinase") from None
+    except (json.JSONDecodeError, RecursionError):
+        table = None
+    if not isinstance(table, dict):
+        raise ModelFileError(f"{source} has no card: it is no model file of spinase")
     kind, convention = table.pop("format", None), table.pop("convention", None)
     if kind != FORMAT:
         raise ModelFileError(
@@ -158,16 +164,35 @@ def _read_card(source: Path, text: str) -> ModelCard:
         )
     if convention != CONVENTION:
         raise ModelFileError(f"{source} has another spin convention ({convention!r}) than spinase ({CONVENTION!r})")
+    unknown = sorted(set(table) - {entry.name for entry in fields(ModelCard)})
+    if unknown:
+        raise ModelFileError(f"the card of {source} has entries this version of spinase does not know: {', '.join(unknown)}")
     try:
-        return ModelCard(**{**table, "network": NetworkConfig.model_validate(table["network"])})
-    except (ValidationError, TypeError, KeyError) as error:
-        raise ModelFileError(f"the card of {source} is incomplete or wrong: {error}") from None
+        card: ModelCard = TypeAdapter(ModelCard).validate_python(table)
+    except ValidationError as error:
+        told = "; ".join(f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors())
+        raise ModelFileError(f"the card of {source} is incomplete or wrong: {told}") from None
+    if card.units not in UNIT_SYSTEMS or not 0.0 < card.moment < math.inf or not 0.0 < card.energy_scale < math.inf:
+        raise ModelFileError(
+            f"the card of {source} makes no sense: units {card.units!r}, moment {card.moment}, energy_scale "
+            f"{card.energy_scale}"
+        )
+    return card
 
 
 def _build(source: Path, card: ModelCard, arrays: dict[str, np.ndarray], member: int) -> MagneticHIPNN:
-    network = MagneticHIPNN(card.network)
     prefix = f"{member}/"
     weights = {name.removeprefix(prefix): torch.from_numpy(a) for name, a in arrays.items() if name.startswith(prefix)}
+    with torch.device("meta"):  # a card may ask for any size: look at it before memory is taken
+        wanted = {name: tuple(array.shape) for name, array in MagneticHIPNN(card.network).state_dict().items()}
+    found = {name: tuple(array.shape) for name, array in weights.items()}
+    for name in sorted(wanted.keys() | found.keys()):
+        if wanted.get(name) != found.get(name):
+            raise ModelFileError(
+                f"the weights of network {member} in {source} do not fit its card: {name} has shape {found.get(name)}, the "
+                f"card asks for {wanted.get(name)}"
+            )
+    network = MagneticHIPNN(card.network)
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:

@@ -20,7 +20,7 @@ the neighbour's spin), and the chiral product (L.s)(tr T) - s.T.L are seen as we
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -42,21 +42,21 @@ class NetworkSize(BaseModel):
 
     cutoff: float = Field(gt=0, description="range of a layer [length]")
     inner: float = Field(gt=0, description="shortest distance that is resolved [length]")
-    radial: int = Field(12, ge=2, description="radial functions")
+    radial: int = Field(12, ge=2, le=1000, description="radial functions")
     even: bool = Field(False, description="radial functions evenly spaced in r, also those of `pairs`; else in 1/r")
-    width: int = Field(32, ge=1, description="features of a site")
+    width: int = Field(32, ge=1, le=10_000, description="features of a site")
     channels: tuple[int, ...] = Field(
         (32, 16, 8), min_length=1, max_length=3, description="channels of the sums with harmonics of degree 0, 1, 2, falling"
     )
-    layers: int = Field(2, ge=1, description="interaction layers")
-    atom_layers: int = Field(2, ge=0, description="on-site layers after each of them")
+    layers: int = Field(2, ge=1, le=100, description="interaction layers")
+    atom_layers: int = Field(2, ge=0, le=100, description="on-site layers after each of them")
     vectors: bool = Field(True, description="spin vectors")
     quadrupoles: bool = Field(False, description="spin quadrupoles")
     products: bool = Field(False, description="products of spin pairs in different directions, for lattices")
     chirality: bool = Field(True, description="squares of scalar chiralities")
     spin_orbit: bool = Field(False, description="spins and lattice rotate only together")
     pairs: int = Field(
-        0, ge=0, description="radial functions of a law of pairs under the network, for moving atoms; 0: none"
+        0, ge=0, le=1000, description="radial functions of a law of pairs under the network, for moving atoms; 0: none"
     )
     orders: int = Field(0, ge=0, le=12, description="degree of energies as polynomials of the chemical potential; 0: none")
 
@@ -64,7 +64,7 @@ class NetworkSize(BaseModel):
 class NetworkConfig(NetworkSize):
     """A network: its size, and what it knows of the magnet."""
 
-    species: tuple[int, ...] = Field(description="atomic numbers it knows")
+    species: tuple[Annotated[int, Field(ge=1, le=118)], ...] = Field(min_length=1, description="atomic numbers it knows")
     neighbours: float = Field(12.0, gt=0, description="usual number of neighbours, a scale of the sums")
     potentials: tuple[float, float] | None = Field(
         None, description="chemical potentials it knows, with orders > 0 [energy]"
@@ -73,8 +73,10 @@ class NetworkConfig(NetworkSize):
     @field_validator("channels")
     @classmethod
     def _falling(cls, channels: tuple[int, ...]) -> tuple[int, ...]:
-        if min(channels) < 1 or list(channels) != sorted(channels, reverse=True):
-            raise ValueError(f"channels must be positive and not rise with the degree, got {channels}")
+        if min(channels) < 1 or max(channels) > 10_000:
+            raise ValueError(f"channels must be between 1 and 10000, got {channels}")
+        if list(channels) != sorted(channels, reverse=True):
+            raise ValueError(f"channels must not rise with the degree, got {channels}")
         return channels
 
     @model_validator(mode="after")

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from spinase.errors import ModelFileError
-from spinase.learning.model_file import CONVENTION, FORMAT, ModelCard, load_model, save_model
+from spinase.learning.model_file import CONVENTION, FORMAT, ModelCard, _digest, load_model, save_model
 from spinase.learning.network import MagneticHIPNN, NetworkConfig
 
 CONFIG = NetworkConfig(species=(26,), cutoff=2.0, inner=0.7, width=4, radial=5)
@@ -61,6 +61,45 @@ def test_foreign_cards_are_refused(tmp_path: Path, changes: dict[str, object], m
         assert json.loads(str(stored["card"]))["convention"] == CONVENTION
     with pytest.raises(ModelFileError, match=message):
         load_model(rewritten(tmp_path / "a.model", **changes))
+
+
+def forged(path: Path, network: dict[str, object], **changes: object) -> Path:
+    """A file whose card was changed by somebody who put the digest right."""
+    with open(path, "rb") as source, np.load(source) as stored:
+        arrays = {name: stored[name] for name in stored.files}
+    table = {**json.loads(str(arrays.pop("card"))), **changes}
+    table["network"] |= network
+    del arrays["digest"]
+    text = json.dumps(table)
+    target = path.with_name("forged.model")
+    with open(target, "wb") as file:
+        np.savez(file, card=np.array(text), digest=np.array(_digest(text, arrays)), **arrays)
+    return target
+
+
+@pytest.mark.parametrize(
+    ("network", "changes", "message"),
+    [
+        ({"width": 10_000}, {}, r"do not fit its card: .* has shape .*, the card asks for \(1, 10000\)"),  # 10 GB of weights
+        ({"layers": 10**9}, {}, "network.layers: Input should be less than or equal to 100"),
+        ({"width": 10**12}, {}, "network.width: Input should be less"),
+        ({"channels": [10**9]}, {}, "channels must be between 1 and 10000"),
+        ({"species": [0]}, {}, "network.species.0"),
+        ({"layers": 1}, {}, "the card asks for None"),
+        ({}, {"energy_scale": "large"}, "energy_scale: Input should be a valid number"),
+        ({}, {"energy_scale": float("nan")}, "makes no sense"),
+        ({}, {"units": "imperial"}, "makes no sense: units 'imperial'"),
+        ({}, {"notes": ["a"]}, "notes: Input should be a valid dict"),
+        ({}, {"colour": "red"}, "does not know: colour"),
+    ],
+)
+def test_cards_are_looked_at_before_memory_is_taken(
+    tmp_path: Path, network: dict[str, object], changes: dict[str, object], message: str
+) -> None:
+    save_model(tmp_path / "a.model", networks(1), CARD)
+    with pytest.raises(ModelFileError, match=message):
+        load_model(forged(tmp_path / "a.model", network, **changes))
+    assert load_model(forged(tmp_path / "a.model", {}))[1] == CARD
 
 
 def test_damaged_files_are_refused(tmp_path: Path) -> None:
