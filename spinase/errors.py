@@ -59,6 +59,19 @@ class WorkerError(SpinaseError, RuntimeError):
     """Worker processes die again and again."""
 
 
+class OutputError(SpinaseError, OSError):
+    """A file that cannot be written, or that somebody removed while it was being written."""
+
+    @classmethod
+    def of(cls, path: object, error: OSError) -> OutputError:
+        """The error of the system in one line."""
+        return cls(f"cannot write {path}: {error.strerror or error}")
+
+
+class FileInUseError(SpinaseError, OSError):
+    """Another process works on the same files."""
+
+
 class ModelFileError(SpinaseError, OSError):
     """A model file that is missing, damaged, foreign, or does not fit the magnet."""
 

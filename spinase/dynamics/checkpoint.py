@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import json
-import os
-import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from spinase.errors import CheckpointError
+from spinase.files import arrays_digest, read_arrays, write_arrays
 
 FORMAT = "spinase-checkpoint-1"
 
@@ -22,26 +18,17 @@ FORMAT = "spinase-checkpoint-1"
 def save_checkpoint(path: str | Path, state: Mapping[str, Any]) -> None:
     """Write a nested dictionary of arrays and JSON values, so that a kill at any moment leaves the old or the new file.
 
-    The file is written under a temporary name, synced to the disk and renamed.
+    The file is written under a temporary name, synced to the disk and renamed (:mod:`spinase.files`).
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written; the old one is left.
     """
     arrays: dict[str, np.ndarray] = {}
-    plain = _split(state, "", arrays)
-    text = json.dumps(plain, sort_keys=True)
-    target = Path(path)
-    temporary = target.with_name(target.name + ".tmp")
-    with open(temporary, "wb") as file:
-        np.savez(
-            file,
-            allow_pickle=False,
-            __format__=np.array(FORMAT),
-            __json__=np.array(text),
-            __digest__=np.array(_digest(text, arrays)),
-            **arrays,
-        )
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, target)
-    sync_folder(target.parent)
+    text = json.dumps(_split(state, "", arrays), sort_keys=True)
+    head = {"__format__": FORMAT, "__json__": text, "__digest__": arrays_digest(text, arrays)}
+    write_arrays(path, {**{name: np.array(word) for name, word in head.items()}, **arrays})
 
 
 def load_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -58,37 +45,21 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
             f"there is no checkpoint {source}: start without --restart (with --overwrite if there is a run)"
         )
     try:
-        with open(source, "rb") as file, np.load(file, allow_pickle=False) as stored:
-            content = {name: stored[name] for name in stored.files}
-    # numpy and zipfile have no error of their own for each way a damaged header can be wrong
-    except (ValueError, OSError, EOFError, TypeError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        raise CheckpointError(f"the checkpoint {source} is damaged or no checkpoint ({error})") from error
+        content = read_arrays(source)
+    except OSError as error:
+        raise CheckpointError(f"cannot read the checkpoint {source}: {error.strerror or error}") from None
+    except ValueError as error:
+        raise CheckpointError(f"the checkpoint {source} is damaged or no checkpoint: {error}") from None
     kind, text = str(content.pop("__format__", "")), str(content.pop("__json__", ""))
     digest = str(content.pop("__digest__", ""))
     if kind != FORMAT:
         raise CheckpointError(f"{source} is not a {FORMAT} file (it says {kind!r}): it was written by another version")
-    if digest != _digest(text, content):
+    if digest != arrays_digest(text, content):
         raise CheckpointError(f"the checkpoint {source} is damaged: its digest does not match its content")
-    return dict(_join(json.loads(text), "", content))
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a rename in `folder` survive a power cut (where the system can)."""
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
-def _digest(text: str, arrays: Mapping[str, np.ndarray]) -> str:
-    total = hashlib.sha256(text.encode())
-    for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
-        total.update(f"{name}{array.dtype.str}{array.shape}".encode())
-        total.update(array.tobytes())
-    return total.hexdigest()
+    try:
+        return dict(_join(json.loads(text), "", content))
+    except (ValueError, RecursionError):
+        raise CheckpointError(f"the checkpoint {source} is damaged: what it says cannot be read") from None
 
 
 def _split(state: Mapping[str, Any], prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, Any]:

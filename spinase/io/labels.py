@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +16,13 @@ from numpy.typing import NDArray
 
 from spinase.atoms import SpinAtoms
 from spinase.errors import CheckpointError
+from spinase.files import read_arrays, replacing, write_arrays
+from spinase.io.hdf5 import DamageError, attributes_digest, get_item, open_to_read, read_array
 
 FloatArray = NDArray[np.float64]
-FORMAT = "spinase-labels-1"
+FORMAT = "spinase-labels-2"
+_ATTRIBUTES = "attributes_digest"
+_HEAD = ("numbers", "pbc", "kinds", "units")
 _NEEDED = ("positions", "cells", "moments", "energies", "magnetic_forces")
 _OPTIONAL = ("forces", "electrons", "potentials")
 
@@ -87,12 +89,7 @@ class Labels:
 
 def save_part(path: Path, labels: Labels) -> None:
     """Write one realization, so that a kill leaves no file or a whole one."""
-    temporary = path.with_name(path.name + ".tmp")
-    with open(temporary, "wb") as file:
-        np.savez(file, allow_pickle=False, **_arrays(labels))
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    write_arrays(path, _arrays(labels))
 
 
 def load_part(path: Path) -> Labels:
@@ -104,30 +101,37 @@ def load_part(path: Path) -> Labels:
         If the file is damaged.
     """
     try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
-            return _labels({name: stored[name] for name in stored.files})
-    except (ValueError, OSError, EOFError, KeyError, TypeError, RuntimeError, zipfile.BadZipFile) as error:
-        raise CheckpointError(f"the labels in {path} are damaged ({error}): delete the file to make them again") from error
+        return _labels(read_arrays(path))
+    except (OSError, ValueError, KeyError, TypeError):
+        raise CheckpointError(f"the labels in {path} are damaged: delete the file to make them again") from None
 
 
 def write_labels(path: str | Path, parts: Sequence[Labels], attributes: Mapping[str, str]) -> str:
     """Write all realizations to one HDF5 file with provenance; returns the hash of the data.
 
     A kill leaves the old file or the new one.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
     """
-    target = Path(path)
-    temporary = target.with_name(target.name + ".tmp")
     total = hashlib.sha256()
-    with h5py.File(temporary, "w") as file:
+    # made in memory: HDF5 does not survive a disk that is full
+    with h5py.File("labels", "w", driver="core", backing_store=False, libver="latest") as file:
         for number, labels in enumerate(parts):
             group = file.create_group(f"{number:06d}")
             for name, array in _arrays(labels).items():
                 data = array.astype("S") if array.dtype.kind == "U" else array
-                group.create_dataset(name, data=data, compression="gzip" if data.ndim > 1 else None)
-                total.update(f"{number}{name}{data.shape}".encode())
-                total.update(np.ascontiguousarray(data).tobytes())
+                packed = {"compression": "gzip" if data.ndim > 1 else None, "fletcher32": True}
+                group.create_dataset(name, data=data, **(packed if data.size and data.ndim else {}))
+                _count(total, number, name, data)
         file.attrs.update({**attributes, "spinase_format": FORMAT, "hash": total.hexdigest()})
-    os.replace(temporary, target)
+        file.attrs[_ATTRIBUTES] = attributes_digest(file)
+        file.flush()
+        image = file.id.get_file_image()
+    with replacing(path) as temporary:
+        temporary.write_bytes(image)
     return total.hexdigest()
 
 
@@ -137,26 +141,55 @@ def read_labels(path: str | Path) -> tuple[list[Labels], dict[str, str]]:
     Raises
     ------
     CheckpointError
-        If the file is missing, damaged, no label file, or holds numbers that are not finite.
+        If the file is missing, damaged (its digests are compared), no label file, or holds numbers that are not finite.
     """
     source = Path(path)
-    if not source.exists():
+    if not source.is_file():
         raise CheckpointError(f"there is no label file {source}")
     try:
-        with h5py.File(source) as file:
-            attributes = {name: str(value) for name, value in file.attrs.items()}
-            if attributes.get("spinase_format") != FORMAT:
-                raise CheckpointError(f"{source} is no label file of format {FORMAT}")
-            parts = [_labels({name: data[()] for name, data in file[number].items()}) for number in sorted(file)]
-    except (OSError, KeyError, RuntimeError, ValueError) as error:
-        if isinstance(error, CheckpointError):
-            raise
-        raise CheckpointError(f"the label file {source} is damaged ({error})") from error
+        with open_to_read(source) as file:
+            parts, attributes = _read(file)
+    except DamageError as error:
+        raise CheckpointError(f"the label file {source} is damaged or no label file: {error}") from None
+    except (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError, MemoryError):
+        raise CheckpointError(f"{source} is damaged or no label file") from None
     for number, labels in enumerate(parts):
         for name in ("positions", "moments", "magnetic_forces"):
             if not np.isfinite(getattr(labels, name)).all():
                 raise CheckpointError(f"{source}: {name} of realization {number} are not finite")
     return parts, attributes
+
+
+def is_label_file(path: Path) -> bool:
+    """Whether a file is one of spinase's label files, of whatever format and state."""
+    try:
+        with open_to_read(path) as file:
+            return str(file.attrs.get("spinase_format", "")).startswith("spinase-labels-")
+    except (OSError, RuntimeError, ValueError, TypeError, KeyError):
+        return False
+
+
+def _read(file: h5py.File) -> tuple[list[Labels], dict[str, str]]:
+    attributes = {name: str(value) for name, value in file.attrs.items()}
+    if attributes.get("spinase_format") != FORMAT:
+        raise DamageError(f"it is not of format {FORMAT}")
+    if attributes.pop(_ATTRIBUTES, "") != attributes_digest(file, but=(_ATTRIBUTES,)):
+        raise DamageError("what it says of itself is not as it was written")
+    total, parts = hashlib.sha256(), []
+    for number, key in enumerate(sorted(file)):
+        arrays = {name: read_array(get_item(file[key], name), "biufS") for name in file[key]}
+        for name in (*_HEAD, *_NEEDED, *_OPTIONAL):  # the order in which they are written
+            if name in arrays:
+                _count(total, number, name, arrays[name])
+        parts.append(_labels(arrays))
+    if total.hexdigest() != attributes.get("hash"):
+        raise DamageError("its labels are not as they were written (their hash is another)")
+    return parts, attributes
+
+
+def _count(total: Any, number: int, name: str, data: NDArray[Any]) -> None:
+    total.update(f"{number}{name}{data.shape}".encode())
+    total.update(np.ascontiguousarray(data).tobytes())
 
 
 def write_label_frames(parts: Sequence[Labels], path: str | Path) -> None:
@@ -176,13 +209,31 @@ def _arrays(labels: Labels) -> dict[str, NDArray[Any]]:
 
 
 def _labels(arrays: Mapping[str, Any]) -> Labels:
-    kinds = [kind.decode() if isinstance(kind, bytes) else str(kind) for kind in arrays["kinds"]]
-    units = arrays["units"][()] if isinstance(arrays["units"], np.ndarray) else arrays["units"]
+    """Labels of named arrays.
+
+    Raises
+    ------
+    DamageError
+        If one is missing, or their shapes do not fit.
+    """
+    missing = [name for name in (*_HEAD, *_NEEDED) if name not in arrays]
+    if missing:
+        raise DamageError(f"{missing[0]} of a realization are missing")
+    kinds = [kind.decode() if isinstance(kind, bytes) else str(kind) for kind in np.atleast_1d(arrays["kinds"])]
+    units = arrays["units"][()]
+    numbers, count = np.asarray(arrays["numbers"], dtype=np.int64), len(kinds)
+    sites = (count, len(numbers), 3)
+    shapes = dict.fromkeys(("positions", "moments", "magnetic_forces", "forces"), sites) | {"cells": (count, 3, 3)}
+    for name in (*_NEEDED, *(name for name in _OPTIONAL if name in arrays)):
+        if np.shape(arrays[name]) != shapes.get(name, (count,)) or arrays[name].dtype.kind != "f":
+            raise DamageError(f"{name} of a realization have the wrong shape {np.shape(arrays[name])} or type")
+    if numbers.ndim != 1 or np.shape(arrays["pbc"]) != (3,):
+        raise DamageError("numbers or boundaries of a realization have the wrong shape")
     optional: dict[str, Any] = {
         name: np.asarray(arrays[name], dtype=np.float64) if name in arrays else None for name in _OPTIONAL
     }
     return Labels(
-        numbers=np.asarray(arrays["numbers"], dtype=np.int64),
+        numbers=numbers,
         pbc=np.asarray(arrays["pbc"], dtype=bool),
         kinds=kinds,
         units=units.decode() if isinstance(units, bytes) else str(units),

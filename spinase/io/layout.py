@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -19,10 +18,23 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from spinase.errors import CheckpointError
+from spinase.errors import CheckpointError, OutputError
+from spinase.files import reserve, still_there
+from spinase.io.hdf5 import (
+    DamageError,
+    attributes_digest,
+    frame_digest,
+    get_item,
+    open_to_read,
+    read_array,
+    require_stored,
+    static_digest,
+)
 
-FORMAT = 1
+FORMAT = 2
+DIGESTS = "digests"
 _CHUNK_BYTES = 64 * 1024
+_SPARE_BYTES = 1024 * 1024  # more than HDF5 writes of its own beside a frame
 
 
 @dataclass(frozen=True)
@@ -54,6 +66,8 @@ class RunWriter:
         HDF5 path -> array stored once.
     attributes : mapping
         HDF5 group path -> its attributes.
+    run : str
+        Tells the run from all others: its checkpoint and its folder say the same.
     """
 
     def __init__(
@@ -62,28 +76,35 @@ class RunWriter:
         streams: Mapping[str, StreamInfo],
         static: Mapping[str, NDArray[Any]],
         attributes: Mapping[str, Mapping[str, Any]],
+        run: str = "",
     ) -> None:
-        self.path = path
-        self._streams = streams
+        self.path, self.run = path, run
+        self.streams = streams
         self._announced = 0
         self._file = h5py.File(path, "w", libver="latest")
-        self._file.attrs["spinase_format"] = FORMAT
+        self._file.attrs.update({"spinase_format": FORMAT, "run": run})
         for group, values in attributes.items():
             self._file.require_group(group).attrs.update(values)
         for name, array in static.items():
             self._file.create_dataset(name, data=array)
-        self._lengths = {name: self._create(info) for name, info in streams.items()}
+        self._lengths = {name: self._create(name, info) for name, info in streams.items()}
+        fixed = dict(static)
+        for info in streams.values():
+            fixed.update(info.static)
+        self._file.attrs["static_digest"] = static_digest({f"/{name}": array for name, array in fixed.items()})
+        self._file.attrs["attributes_digest"] = attributes_digest(self._file)
 
-    def _create(self, info: StreamInfo) -> int:
+    def _create(self, name: str, info: StreamInfo) -> int:
+        self._file.create_dataset(f"{DIGESTS}/{name}", (0,), np.int64, maxshape=(None,), chunks=(1024,))
         clock: dict[str, h5py.Dataset] = {}
         for path, element in info.elements.items():
             group = self._file.require_group(path)
             group.attrs.update(element.attributes)
-            for name, kind in (("step", np.int64), ("time", np.float64)):
-                if name in clock:
-                    group[name] = clock[name]
+            for word, kind in (("step", np.int64), ("time", np.float64)):
+                if word in clock:
+                    group[word] = clock[word]
                 else:
-                    clock[name] = group.create_dataset(name, (0,), kind, maxshape=(None,), chunks=(1024,))
+                    clock[word] = group.create_dataset(word, (0,), kind, maxshape=(None,), chunks=(1024,))
             rows = max(1, _CHUNK_BYTES // max(8 * int(np.prod(element.shape)), 8))
             group.create_dataset(
                 "value", (0, *element.shape), np.float64, maxshape=(None, *element.shape), chunks=(rows, *element.shape)
@@ -114,26 +135,44 @@ class RunWriter:
         os.fsync(self._file.id.get_vfd_handle())
 
     def append(self, stream: str, steps: Any, times: Any, values: Mapping[str, Any]) -> None:
-        """Append one frame (or, with a leading axis everywhere, several) to a stream and flush it."""
-        info, start = self._streams[stream], self._lengths[stream]
+        """Append one frame (or, with a leading axis everywhere, several) to a stream and flush it.
+
+        Raises
+        ------
+        OutputError
+            If the disk is full; the file holds everything up to the frame before.
+        """
+        info, start = self.streams[stream], self._lengths[stream]
         count = np.size(steps)
-        for path, element in info.elements.items():
-            dataset = self._file[f"{path}/value"]
-            dataset.resize(start + count, axis=0)
-            dataset[start:] = np.asarray(values[path], dtype=np.float64).reshape(count, *element.shape)
-            dataset.flush()
+        steps, times = np.atleast_1d(steps), np.atleast_1d(times)
+        rows = {
+            path: np.asarray(values[path], dtype=np.float64).reshape(count, *element.shape)
+            for path, element in info.elements.items()
+        }
+        digests = [frame_digest(steps[k], times[k], {path: row[k] for path, row in rows.items()}) for k in range(count)]
         first = next(iter(info.elements))
-        for name, entry in (("time", times), ("step", steps)):  # the step comes last: it says that the frame is whole
-            dataset = self._file[f"{first}/{name}"]
+        # the step comes last: it says that the frame is whole
+        clock = {f"{first}/time": times, f"{DIGESTS}/{stream}": digests, f"{first}/step": steps}
+        self._reserve(sum(row.nbytes for row in rows.values()))
+        for path, row in {**{f"{path}/value": row for path, row in rows.items()}, **clock}.items():
+            dataset = self._file[path]
             dataset.resize(start + count, axis=0)
-            dataset[start:] = np.atleast_1d(entry)
+            dataset[start:] = row
             dataset.flush()
         self._lengths[stream] = start + count
         self._announce_length()
 
+    def _reserve(self, size: int) -> None:
+        """Have the disk hold what is written next: HDF5 does not survive a disk that is full."""
+        descriptor = self._file.id.get_vfd_handle()
+        try:
+            reserve(descriptor, self._file.id.get_filesize() + 4 * size + _SPARE_BYTES)
+        except OSError as error:
+            raise OutputError.of(self.path, error) from None
+
     def _announce_length(self) -> None:
         """Let HDF5 write into the file how long it is (only if it has grown: most frames fit into the last chunks)."""
-        length = os.fstat(self._file.id.get_vfd_handle()).st_size
+        length = self._file.id.get_filesize()
         if length != self._announced:
             self._file.flush()
             self._announced = length
@@ -143,9 +182,26 @@ class RunWriter:
         """Frames written so far, by stream."""
         return dict(self._lengths)
 
+    def require_in_place(self) -> None:
+        """Check that the file is still where it was written.
+
+        Raises
+        ------
+        OutputError
+            If somebody removed or replaced it.
+        """
+        if not still_there(self.path, self._file.id.get_vfd_handle()):
+            raise OutputError(f"{self.path} was removed or replaced while it was being written: what was in it is lost")
+
     def close(self) -> None:
-        """Close the file."""
+        """Close the file and give back what was reserved."""
+        if not self._file:
+            return
+        there = still_there(self.path, self._file.id.get_vfd_handle())
         self._file.close()
+        if there:
+            with open(self.path, "r+b") as file:
+                file.truncate(int.from_bytes(file.read(36)[28:36], "little"))
 
     def __enter__(self) -> RunWriter:
         return self
@@ -154,34 +210,79 @@ class RunWriter:
         self.close()
 
 
+@dataclass(frozen=True)
+class StoredStream:
+    """Frames of a stream as read from a file, whole and undamaged."""
+
+    steps: NDArray[np.int64]
+    times: NDArray[np.float64]
+    values: Mapping[str, NDArray[np.float64]]
+
+
+def read_stream(file: h5py.File, name: str, elements: Sequence[str], size: int, count: int | None = None) -> StoredStream:
+    """Read the frames of a stream (or the first `count`) and compare each with its digest.
+
+    Parameters
+    ----------
+    file : h5py.File
+        The run file.
+    name : str
+        Of the stream.
+    elements : sequence of str
+        HDF5 paths of its elements.
+    size : int
+        Bytes of the file.
+    count : int, optional
+        Frames; default: all that are whole (the step is written last).
+
+    Raises
+    ------
+    DamageError
+        If there are fewer, or one is not what was written.
+    """
+    places = {element: get_item(file, f"{element}/value") for element in elements}
+    clock = {word: get_item(file, f"{elements[0]}/{word}") for word in ("time", "step")}
+    digests = get_item(file, f"{DIGESTS}/{name}")
+    lengths = [one.shape[0] if one.shape else 0 for one in (*places.values(), *clock.values(), digests)]
+    count = min(lengths) if count is None else count
+    if min(lengths) < count:
+        raise DamageError(f"it has {min(lengths)} frames of {name!r} instead of {count}")
+    for dataset in (*places.values(), *clock.values(), digests):
+        require_stored(dataset, count, size)
+    steps, times = read_array(clock["step"], "i", count), read_array(clock["time"], "f", count)
+    values = {element: read_array(dataset, "f", count) for element, dataset in places.items()}
+    kept = read_array(digests, "i", count)
+    for k in range(count):
+        if frame_digest(steps[k], times[k], {element: array[k] for element, array in values.items()}) != kept[k]:
+            raise DamageError(f"frame {k} of {name!r} (step {steps[k]}) is not as it was written")
+    return StoredStream(steps, times, values)
+
+
 def copy_frames(source: Path, writer: RunWriter, lengths: Mapping[str, int]) -> None:
     """Append the first ``lengths[stream]`` frames of each stream of the run file `source` to a fresh writer.
 
     Raises
     ------
     CheckpointError
-        If the file is missing, damaged, or holds fewer frames or other streams than that.
+        If the file is missing, damaged, of another run, or holds fewer frames or other streams than that.
     """
     with open_run(source) as old:
-        if set(lengths) != set(writer._streams):
-            raise CheckpointError(f"{source} holds {sorted(lengths)}, but the input asks for {sorted(writer._streams)}")
-        try:
-            for name, info in writer._streams.items():
-                _copy_stream(old, name, info, writer, int(lengths[name]))
-        except (KeyError, ValueError, OSError) as error:
-            raise CheckpointError(f"the run file {source} is damaged, or belongs to another run ({error})") from error
-
-
-def _copy_stream(old: h5py.File, name: str, info: StreamInfo, writer: RunWriter, count: int) -> None:
-    first = next(iter(info.elements))
-    for place in (f"{first}/step", f"{first}/time", *(f"{path}/value" for path in info.elements)):
-        require_stored(old[place], min(count, len(old[place])))
-    steps, times = old[f"{first}/step"][:count], old[f"{first}/time"][:count]
-    values = {path: old[f"{path}/value"][:count] for path in info.elements}
-    if min(len(array) for array in (steps, times, *values.values())) < count:
-        raise ValueError(f"{name}: {len(steps)} frames instead of {count}")
-    if count:
-        writer.append(name, steps, times, values)
+        if set(lengths) != set(writer.streams):
+            raise CheckpointError(f"{source} holds {sorted(lengths)}, but the input asks for {sorted(writer.streams)}")
+        if old.attrs.get("run") != writer.run:
+            raise CheckpointError(f"the run file {source} is of another run than the checkpoint beside it")
+        size = source.stat().st_size
+        for name, info in writer.streams.items():
+            try:
+                stored = read_stream(old, name, list(info.elements), size, int(lengths[name]))
+                if any(stored.values[path].shape[1:] != element.shape for path, element in info.elements.items()):
+                    raise DamageError(f"{name!r} is of another magnet")
+            except DamageError as error:
+                raise CheckpointError(f"the run file {source} is damaged, or belongs to another run: {error}") from None
+            except (KeyError, ValueError, OSError, RuntimeError, TypeError, AttributeError):
+                raise CheckpointError(f"the run file {source} is damaged: {name!r} cannot be read") from None
+            if len(stored.steps):
+                writer.append(name, stored.steps, stored.times, stored.values)
 
 
 def open_run(path: Path) -> h5py.File:
@@ -194,55 +295,14 @@ def open_run(path: Path) -> h5py.File:
     """
     if not path.exists():
         raise CheckpointError(f"there is no run file {path}")
+    if not path.is_file():
+        raise CheckpointError(f"{path} is no run file")
     try:
-        try:
-            return h5py.File(path, "r")
-        except OSError:
-            if not _left_open(path):
-                raise
-            return h5py.File(path, "r", libver="latest", swmr=True)
-    except OSError as error:
-        raise CheckpointError(f"the run file {path} is damaged or no run file ({error})") from error
-
-
-def _left_open(path: Path) -> bool:
-    """Whether a file is as its writer left it in single-writer mode, and as long as it announces.
-
-    Reading any other damaged file in that mode would make HDF5 wait for a writer to repair it, practically for ever.
-    (HDF5 file format, superblock version 3: consistency flags in byte 11, end of file in bytes 28 to 35.)
-    """
-    for pause in (0.0, 0.1):  # a writer at work may be between the announcement and the bytes
-        time.sleep(pause)
-        with open(path, "rb") as file:
-            head = file.read(48)
-        if len(head) < 48 or not head.startswith(b"\x89HDF") or head[8] != 3 or not head[11] & 4:
-            return False
-        if path.stat().st_size >= int.from_bytes(head[28:36], "little"):
-            return True
-    return False
-
-
-def require_stored(dataset: h5py.Dataset, count: int) -> None:
-    """Check that the first `count` rows of a dataset lie within its file.
-
-    HDF5 itself returns zeros for what is beyond the end of a file that was cut off in single-writer mode.
-
-    Raises
-    ------
-    ValueError
-        If some do not.
-    """
-    size = Path(dataset.file.filename).stat().st_size
-    whole: list[int] = []
-
-    def note(chunk: Any) -> None:
-        if chunk.chunk_offset[0] < count and chunk.byte_offset + chunk.size <= size:
-            whole.append(chunk.chunk_offset[0])
-
-    if count:
-        dataset.id.chunk_iter(note)
-    if len(whole) < -(-count // dataset.chunks[0]):
-        raise ValueError(f"{dataset.name}: {count} rows are announced, but the file ends before the last of them")
+        return open_to_read(path)
+    except DamageError as error:
+        raise CheckpointError(f"the run file {path} is damaged: {error}") from None
+    except (OSError, RuntimeError, ValueError):
+        raise CheckpointError(f"{path} is damaged or no run file") from None
 
 
 def provenance_attributes(provenance: Mapping[str, Any]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +15,10 @@ from numpy.typing import NDArray
 
 from spinase.atoms import SpinAtoms
 from spinase.errors import CheckpointError
-from spinase.io.layout import FORMAT, open_run, require_stored
+from spinase.io.hdf5 import DamageError, attributes_digest, get_item, read_array, static_digest
+from spinase.io.layout import FORMAT, open_run, read_stream
 
+_ATOMS = "particles/atoms"
 FloatArray = NDArray[np.float64]
 
 
@@ -96,63 +99,89 @@ def read_run(path: str | Path) -> Run:
         If the file is missing, damaged or not a run file.
     """
     source = Path(path) / "run.h5" if Path(path).is_dir() else Path(path)
-    with open_run(source) as file:
-        if file.attrs.get("spinase_format") != FORMAT:
-            raise CheckpointError(f"{source} is not a spinase run file of format {FORMAT}")
+    for pause in (0.05, 0.2, None):  # a writer may be at work on the block that is being read
         try:
-            return _read(file)
-        except (OSError, KeyError, RuntimeError, ValueError) as error:
-            raise CheckpointError(f"the run file {source} is damaged ({error})") from error
+            return _read_file(source)
+        except CheckpointError:
+            if pause is None:
+                raise
+            time.sleep(pause)
+    raise AssertionError("unreachable")
 
 
-def _read(file: h5py.File) -> Run:
-    group = file["particles/atoms"]
+def _read_file(source: Path) -> Run:
+    with open_run(source) as file:
+        try:
+            if int(file.attrs.get("spinase_format", 0)) != FORMAT:
+                raise DamageError(f"it is no run file of format {FORMAT}")
+            told = (file.attrs["static_digest"], file.attrs["attributes_digest"])
+            if told[1] != attributes_digest(file, but=("attributes_digest",)):
+                raise DamageError("what it says of itself is not as it was written")
+            return _read(file, source.stat().st_size, str(told[0]))
+        except DamageError as error:
+            raise CheckpointError(f"the run file {source} is damaged or no run file: {error}") from None
+        except (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError, MemoryError):
+            raise CheckpointError(f"the run file {source} is damaged: its structure cannot be read") from None
+
+
+def _read(file: h5py.File, size: int, static_told: str) -> Run:
+    group = get_item(file, _ATOMS)
     names = [name for name in group if isinstance(group[name], h5py.Group) and "value" in group[name]]
-    edges = group["box/edges"]
-    streams = [group[name] for name in names] + ([edges] if isinstance(edges, h5py.Group) else [])
-    count = min(_whole(stream) for stream in streams)
-    frames = {name: group[name]["value"][:count] for name in names}
-    fixed = group["position"][()] if isinstance(group["position"], h5py.Dataset) else None
-    moments = frames.pop("moment")
-    positions = np.broadcast_to(fixed, (count, *fixed.shape)) if fixed is not None else frames.pop("position")
-    observables: dict[str, dict[str, Series]] = {}
-    static: dict[str, dict[str, NDArray[Any]]] = {}
-    for observer, content in file.get("observables", {}).items():
-        static[observer] = {name: data[()] for name, data in content.get("static", {}).items()}
-        observables[observer] = {name: _series(content[name]) for name in content if name != "static"}
+    breathing = isinstance(group["box/edges"], h5py.Group)
+    frames = read_stream(
+        file, "frames", [f"{_ATOMS}/{name}" for name in [*names, *(["box/edges"] if breathing else [])]], size
+    )
+    results = {path.removeprefix(f"{_ATOMS}/"): values for path, values in frames.values.items()}
+    count = len(frames.steps)
+    static = _static_arrays(file)
+    if static_digest(static) != static_told:
+        raise DamageError("arrays that are stored once are not as they were written")
+    edges = results.pop("box/edges") if breathing else np.broadcast_to(static[f"/{_ATOMS}/box/edges"], (count, 3, 3))
+    fixed = static.get(f"/{_ATOMS}/position")
+    positions = results.pop("position") if fixed is None else np.broadcast_to(fixed, (count, *fixed.shape))
+    own = {
+        observer: {
+            name.rpartition("/")[2]: data for name, data in static.items() if name.startswith(f"/observables/{observer}/")
+        }
+        for observer in file.get("observables", {})
+    }
     return Run(
-        steps=group["moment/step"][:count],
-        times=group["moment/time"][:count],
+        steps=frames.steps,
+        times=frames.times,
         positions=positions,
-        moments=moments,
-        numbers=group["species"][()],
-        cells=edges["value"][:count] if isinstance(edges, h5py.Group) else np.broadcast_to(edges[()], (count, 3, 3)),
+        moments=results.pop("moment"),
+        numbers=static[f"/{_ATOMS}/species"],
+        cells=edges,
         pbc=np.array([bound in (b"periodic", "periodic") for bound in group["box"].attrs["boundary"]]),
-        results=frames,
-        observables=observables,
-        static=static,
+        results=results,
+        observables={name: _observables(name, content, file, size) for name, content in file.get("observables", {}).items()},
+        static=own,
         provenance=dict(file["provenance"].attrs),
     )
 
 
-def _whole(element: h5py.Group) -> int:
-    """Frames that are complete: the step is written last.
+def _static_arrays(file: h5py.File) -> dict[str, NDArray[Any]]:
+    """Every dataset that does not grow, by its path."""
+    found: dict[str, NDArray[Any]] = {}
 
-    Raises
-    ------
-    ValueError
-        If the file was cut off before the end of one of them.
-    """
-    count = min(len(element[name]) for name in ("step", "time", "value"))
-    for name in ("step", "time", "value"):
-        require_stored(element[name], count)
-    return count
+    def note(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset) and (not item.shape or item.maxshape[0] is not None):
+            found[f"/{name}"] = read_array(item, "biufc")
+
+    file.visititems(note)
+    return found
 
 
-def _series(element: h5py.Group) -> Series:
-    count = _whole(element)
-    text = {name: str(element.attrs.get(name, "")) for name in ("label", "unit", "plot", "axis")}
-    return Series(element["step"][:count], element["time"][:count], element["value"][:count], **text)
+def _observables(name: str, content: h5py.Group, file: h5py.File, size: int) -> dict[str, Series]:
+    elements = [f"observables/{name}/{key}" for key in content if key != "static"]
+    if not elements:
+        return {}
+    stream = read_stream(file, name, elements, size)
+    found = {}
+    for path, values in stream.values.items():
+        text = {word: str(file[path].attrs.get(word, "")) for word in ("label", "unit", "plot", "axis")}
+        found[path.rpartition("/")[2]] = Series(stream.steps, stream.times, values, **text)
+    return found
 
 
 def write_frames(run: Run, path: str | Path) -> None:

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from spinase.errors import ModelFileError
+from spinase.files import write_text
 from spinase.learning.model_file import CONVENTION, ModelCard
 from spinase.learning.network import MagneticHIPNN, NetworkConfig
 from spinase.units import UNIT_SYSTEMS
@@ -68,11 +69,9 @@ def describe_training(
     target = Path(folder) / DESCRIPTION
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(target.name + ".tmp")
-        temporary.write_text(json.dumps(table, indent=1), encoding="utf-8")
-        os.replace(temporary, target)
     except OSError as error:
         raise ModelFileError(f"cannot write {target}: {error.strerror or error}") from None
+    write_text(target, json.dumps(table, indent=1))
     return target
 
 

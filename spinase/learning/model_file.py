@@ -5,11 +5,8 @@ An archive of numpy arrays: ``card`` (JSON text), ``digest``, and the weights of
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
-import os
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -20,6 +17,7 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 
 from spinase.errors import ModelError, ModelFileError
+from spinase.files import arrays_digest, read_arrays, write_arrays
 from spinase.learning.network import MagneticHIPNN, NetworkConfig
 from spinase.learning.reservoir import Reservoir
 from spinase.units import UNIT_SYSTEMS
@@ -107,6 +105,8 @@ def save_model(path: str | Path, networks: Sequence[MagneticHIPNN], card: ModelC
     ------
     ModelFileError
         Without networks, or if one is not of the card's size.
+    OutputError
+        If it cannot be written.
     """
     if not networks:
         raise ModelFileError("a model file needs at least one network")
@@ -117,11 +117,8 @@ def save_model(path: str | Path, networks: Sequence[MagneticHIPNN], card: ModelC
         for name, weights in network.state_dict().items():
             arrays[f"{k}/{name}"] = weights.detach().cpu().numpy()
     text = card.to_json()
-    target = Path(path)
-    temporary = target.with_name(target.name + ".tmp")
-    with open(temporary, "wb") as file:
-        np.savez_compressed(file, allow_pickle=False, card=np.array(text), digest=np.array(_digest(text, arrays)), **arrays)
-    os.replace(temporary, target)
+    head = {"card": np.array(text), "digest": np.array(arrays_digest(text, arrays))}
+    write_arrays(path, {**head, **arrays}, compressed=True)
 
 
 def load_model(path: str | Path) -> tuple[list[MagneticHIPNN], ModelCard]:
@@ -136,13 +133,14 @@ def load_model(path: str | Path) -> tuple[list[MagneticHIPNN], ModelCard]:
     if not source.exists():
         raise ModelFileError(f"there is no model file {source}")
     try:
-        with open(source, "rb") as file, np.load(file, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-    except (ValueError, OSError, EOFError, KeyError, TypeError, RuntimeError, zipfile.BadZipFile) as error:
-        raise ModelFileError(f"{source} is damaged or no model file ({error})") from error
+        arrays = read_arrays(source)
+    except OSError as error:
+        raise ModelFileError(f"cannot read {source}: {error.strerror or error}") from None
+    except ValueError as error:
+        raise ModelFileError(f"{source} is damaged or no model file: {error}") from None
     text, digest = str(arrays.pop("card", "")), str(arrays.pop("digest", ""))
     card = _read_card(source, text)
-    if digest != _digest(text, arrays):
+    if digest != arrays_digest(text, arrays):
         raise ModelFileError(f"the model file {source} is damaged: its digest does not match its content")
     members = sorted({name.split("/")[0] for name in arrays})
     if not members or members != sorted(str(k) for k in range(len(members))):
@@ -198,15 +196,6 @@ def _build(source: Path, card: ModelCard, arrays: dict[str, np.ndarray], member:
     except RuntimeError as error:
         raise ModelFileError(f"the weights of network {member} in {source} do not fit its card: {error}") from None
     return network.eval()
-
-
-def _digest(text: str, arrays: dict[str, np.ndarray]) -> str:
-    total = hashlib.sha256(text.encode())
-    for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
-        total.update(f"{name}{array.dtype.str}{array.shape}".encode())
-        total.update(array.tobytes())
-    return total.hexdigest()
 
 
 __all__ = ["ModelCard", "load_model", "save_model"]

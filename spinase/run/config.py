@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from spinase.errors import InputError
+from spinase.files import file_digest
 from spinase.styles import validated
 
 
@@ -142,7 +142,7 @@ def named_files(table: Any, folder: Path) -> str:
     for name in sorted(set(_texts(table))):
         for path in (folder / name, Path(name)):
             if Path(name).suffix and path.is_file():
-                lines.append(f"\n# {name} {hashlib.sha256(path.read_bytes()).hexdigest()}")
+                lines.append(f"\n# {name} {file_digest(path)}")
                 break
     return "".join(lines)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from spinase.errors import AccuracyWarning, InputError
+from spinase.files import file_digest
 from spinase.io.consistency import Slopes, energy_slopes
 from spinase.io.foreign import Converted, ForeignFormat
 from spinase.io.labels import read_labels, write_labels
@@ -113,7 +113,7 @@ def _provenance(reader: ForeignFormat[Any], name: str, found: Sequence[Converted
         "options": reader.options.model_dump(),
         "energy_slopes": None if slopes is None else asdict(slopes),
         "remarks": [one.remarks for one in found],
-        "files": {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for one in found for path in one.files},
+        "files": {str(path): file_digest(path) for one in found for path in one.files},
         "command": " ".join(sys.argv),
     }
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
+import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,9 +17,11 @@ from spinase.contract import energy_of, field_function
 from spinase.dynamics.checkpoint import load_checkpoint, save_checkpoint
 from spinase.dynamics.guard import WHAT_TO_DO
 from spinase.errors import CheckpointError, ConvergenceError, InputError, OutOfDomainError, UnstableDynamicsError
+from spinase.files import held, read_mark, temporary_beside, text_digest, write_mark, write_text
 from spinase.io.layout import RunWriter, copy_frames
 from spinase.run.build import Setup, StageInput, build_setup
 from spinase.run.config import named_files, read_input
+from spinase.run.log import RunLog
 from spinase.run.provenance import provenance
 from spinase.run.stopping import RunStopped, StopRequest, stop_signals
 from spinase.run.streams import FRAMES, RunStreams
@@ -91,19 +93,55 @@ def run_file(
     folder = options.output or Path.cwd() / (config.output.directory or f"{Path(path).stem}_run")
     files = named_files(config.model_dump(exclude={"atoms"}), Path(path).resolve().parent)  # atoms are compared as such
     runner = Runner(setup, folder, text, options.stop_after, progress, files)
-    runner.run(_prepare_folder(folder, text, options, files))
+    if options.restart and not folder.is_dir():
+        load_checkpoint(folder / CHECKPOINT_FILE)
+    check_folder(folder)
+    make_folder(folder)
+    with held(folder, f"the run in {folder}"):
+        runner.run(_prepare_folder(folder, text, options, files))
     return folder / RUN_FILE
 
 
+def check_folder(folder: Path) -> None:
+    """Refuse a folder in which files of somebody else have the names of a run's.
+
+    Raises
+    ------
+    InputError
+        Naming one of them.
+    """
+    if read_mark(folder).get("kind") == "run":
+        return
+    foreign = [name for name in (RUN_FILE, LOG_FILE, CHECKPOINT_FILE, INPUT_FILE) if os.path.lexists(folder / name)]
+    if foreign:
+        raise InputError(f"{folder} has a {foreign[0]} that is of no run of spinase: name another folder with --output")
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder of a run.
+
+    Raises
+    ------
+    InputError
+        If that is not possible.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot write to the directory {folder}: {error.strerror or error}") from None
+
+
 def _prepare_folder(folder: Path, text: str, options: RunOptions, files: str) -> dict[str, Any] | None:
-    """Make the directory; on a restart return the checkpoint in it."""
+    """Make the directory ready; on a restart return the checkpoint in it."""
     if options.restart and not _killed_at_once(folder, text):
         checkpoint = load_checkpoint(folder / CHECKPOINT_FILE)
-        if checkpoint["input"] != _fingerprint(text):
+        if checkpoint.get("input") != text_digest(text):
             raise CheckpointError(
                 f"the input differs from the one {folder} was started with ({folder / INPUT_FILE}): restart with that "
                 "file and the same --set, or start a new run elsewhere with --output"
             )
+        if checkpoint.get("run") != read_mark(folder).get("run"):
+            raise CheckpointError(f"the checkpoint in {folder} is of another run than the folder")
         if checkpoint.get("files", files) != files:
             changed = sorted(line.split(" ")[1] for line in set(checkpoint["files"].splitlines()) ^ set(files.splitlines()))
             raise CheckpointError(
@@ -113,15 +151,13 @@ def _prepare_folder(folder: Path, text: str, options: RunOptions, files: str) ->
         return checkpoint
     if (folder / RUN_FILE).exists() and not (options.overwrite or options.restart):
         raise InputError(f"{folder} already holds a run: use --restart to go on, --overwrite to replace it, or --output DIR")
+    write_mark(folder, kind="run", run=secrets.token_hex(8))
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         for name in (CHECKPOINT_FILE, RUN_FILE, LOG_FILE):
             (folder / name).unlink(missing_ok=True)
-        copy = folder / f"{INPUT_FILE}.tmp"
-        copy.write_text(text, encoding="utf-8")
-        copy.replace(folder / INPUT_FILE)
     except OSError as error:
         raise InputError(f"cannot write to the directory {folder}: {error.strerror or error}") from None
+    write_text(folder / INPUT_FILE, text)
     return None
 
 
@@ -129,10 +165,6 @@ def _killed_at_once(folder: Path, text: str) -> bool:
     """Whether a run of this input was killed before its first checkpoint, so that a restart begins anew."""
     started = folder / INPUT_FILE
     return not (folder / CHECKPOINT_FILE).exists() and started.exists() and started.read_text(encoding="utf-8") == text
-
-
-def _fingerprint(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 class Runner:
@@ -255,35 +287,37 @@ class Runner:
         shown = "-" if energy is None else f"{energy / len(self.atoms):.12f}"
         mean = np.linalg.norm(moments.mean(axis=0))
         self.log.write(f"{self.step:10d} {self.time:16.8f} {shown:>20} {mean:14.10f} {rms:16.8e}\n")
-        self.log.flush()
 
-    def _open_log(self, checkpoint: dict[str, Any] | None) -> Any:
+    def _open_log(self, checkpoint: dict[str, Any] | None) -> RunLog:
         path = self.folder / LOG_FILE
-        if checkpoint is None:
-            log = open(path, "w", encoding="utf-8")  # noqa: SIM115
-            log.write(f"#{'step':>9} {'time':>16} {'free energy/site':>20} {'|<m>|':>14} {'rms torque':>16}\n")
-            return log
-        length = path.stat().st_size if path.exists() else 0
-        if length < checkpoint["log_bytes"]:
-            raise CheckpointError(f"{path} has {length} bytes instead of the checkpoint's {checkpoint['log_bytes']}")
-        log = open(path, "r+", encoding="utf-8")  # noqa: SIM115
-        log.truncate(checkpoint["log_bytes"])
-        log.seek(0, 2)
+        if checkpoint is not None:
+            return RunLog.resumed(path, int(checkpoint["log_bytes"]), str(checkpoint["log_digest"]))
+        log = RunLog.started(path)
+        log.write(f"#{'step':>9} {'time':>16} {'free energy/site':>20} {'|<m>|':>14} {'rms torque':>16}\n")
         return log
+
+    def _require_files(self) -> None:
+        """Check that nobody has removed what is being written."""
+        self.writer.require_in_place()
+        self.log.require_in_place()
 
     def _open_writer(self, checkpoint: dict[str, Any] | None) -> RunWriter:
         path = self.folder / RUN_FILE
-        temporary = self.folder / f"{RUN_FILE}.tmp"
-        writer = RunWriter(
-            temporary,
-            self.streams.infos,
-            self.streams.static,
-            self.streams.attributes(provenance(self.setup.config, self.text)),
-        )
-        writer.start()
-        if checkpoint is not None:
-            copy_frames(path, writer, checkpoint["lengths"])
-        writer.replace(path)
+        temporary = temporary_beside(path)
+        try:
+            writer = RunWriter(
+                temporary,
+                self.streams.infos,
+                self.streams.static,
+                self.streams.attributes(provenance(self.setup.config, self.text)),
+                run=read_mark(self.folder)["run"],
+            )
+            writer.start()
+            if checkpoint is not None:
+                copy_frames(path, writer, checkpoint["lengths"])
+            writer.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
         return writer
 
     # -- checkpoints --------------------------------------------------------------------------------------------------
@@ -291,12 +325,14 @@ class Runner:
     def _save_checkpoint(self, number: int, done: int, driver: Any) -> None:
         calculators = [stage.calculator for stage in self.setup.stages]
         states = {str(k): c.checkpoint_state() for k, c in enumerate(calculators) if hasattr(c, "checkpoint_state")}
+        self._require_files()
         self.writer.sync()  # before the checkpoint that counts on these frames and log lines
-        os.fsync(self.log.fileno())
+        self.log.sync()
         save_checkpoint(
             self.folder / CHECKPOINT_FILE,
             {
-                "input": _fingerprint(self.text),
+                "input": text_digest(self.text),
+                "run": self.writer.run,
                 "files": self.files,
                 "stage": number,
                 "done": done,
@@ -313,7 +349,8 @@ class Runner:
                 "driver": driver.checkpoint_state(),
                 "calculators": {number: state for number, state in states.items() if state},
                 "lengths": self.writer.lengths,
-                "log_bytes": self.log.tell(),
+                "log_bytes": self.log.length,
+                "log_digest": self.log.digest,
             },
         )
 

@@ -8,7 +8,6 @@ configurations first, some are chosen among all of them, and those alone are lab
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
 import shutil
@@ -27,7 +26,8 @@ from spinase.atoms import SpinAtoms, geometry_of, get_moments, set_moments
 from spinase.contract import energy_of, is_conservative
 from spinase.dynamics.llg import LLGDynamics
 from spinase.errors import InputError
-from spinase.io.labels import Labels, load_part, save_part, write_labels
+from spinase.files import held, read_mark, text_digest, write_mark, write_text
+from spinase.io.labels import Labels, is_label_file, load_part, save_part, write_labels
 from spinase.run.build import build_atoms, build_calculator, names_a_script
 from spinase.run.config import AtomsTable, named_files, read_table
 from spinase.run.provenance import git_revision, versions
@@ -194,9 +194,31 @@ def label_file(
     target = options.output or Path.cwd() / f"{Path(path).stem}_labels.h5"
     home = Path(path).resolve().parent
     marks = "" if config.select is None else file_marks(config.select, home)
-    folder = _prepare(target, text + marks + named_files(table, home))
-    attributes = _attributes(config, text)
-    workers = Workers(options.workers, executor)
+    task = _Task(config, home, target, text, marks)
+    folder = parts_folder(target)
+    _refuse_foreign(target, folder)
+    _make(folder)
+    with held(folder, f"the labels in {target}"):
+        _prepare(folder, text + marks + named_files(table, home))
+        _make_labels_in(folder, task, Workers(options.workers, executor), progress)
+        shutil.rmtree(folder)
+    return target
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What is labelled, where relative files are, where the labels go, and what the input and its files say."""
+
+    config: LabelInput
+    home: Path
+    target: Path
+    text: str
+    marks: str
+
+
+def _make_labels_in(folder: Path, task: _Task, workers: Workers, progress: Progress | None) -> None:
+    """Do what is missing in the folder of the parts, and write the label file."""
+    config, home, attributes = task.config, task.home, _attributes(task.config, task.text)
     with stop_signals() as stop:
         work = partial(_work, folder, workers, stop, progress)
         numbers: Sequence[int] = range(config.realizations)
@@ -205,12 +227,10 @@ def label_file(
             work("exploring", {_candidates(folder, n): (explore_realization, config, home, n) for n in numbers})
             chosen = select(config.select, [Candidates.load(_candidates(folder, number)) for number in numbers], home)
             numbers = sorted(chosen.chosen)
-            attributes |= selection_attributes(chosen, marks)
+            attributes |= selection_attributes(chosen, task.marks)
         choices = {n: _choice(folder, chosen, n) for n in numbers}
         work("labelling", {_part(folder, n): (label_realization, config, home, n, *choices[n]) for n in numbers})
-    write_labels(target, [load_part(_part(folder, number)) for number in numbers], attributes)
-    shutil.rmtree(folder)
-    return target
+    write_labels(task.target, [load_part(_part(folder, number)) for number in numbers], attributes)
 
 
 def label_realization(
@@ -431,18 +451,35 @@ def label_configurations(configurations: Iterable[tuple[str, SpinAtoms]], calcul
     return collected.labels(atoms)
 
 
-def _prepare(target: Path, text: str) -> Path:
+def parts_folder(target: Path) -> Path:
+    """Where finished realizations lie until all are."""
+    return target.with_name(f"{target.stem}_parts")
+
+
+def _refuse_foreign(target: Path, folder: Path) -> None:
+    """What is not of a labelling is neither replaced nor removed."""
+    if target.is_dir() or (target.exists() and not is_label_file(target)):
+        raise InputError(f"{target} is there and is no label file of spinase: name another file with --output")
+    ours = read_mark(folder).get("kind") == "labels"
+    if not ours and (folder.is_symlink() or folder.exists()) and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder} is there and was not made by spinase label: name another file with --output")
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot write to {folder}: {error.strerror or error}") from None
+    if not read_mark(folder):
+        write_mark(folder, kind="labels")
+
+
+def _prepare(folder: Path, text: str) -> None:
     """Folder of the parts; one with parts of another input is refused (one in which nothing was finished is not)."""
-    folder = target.with_name(f"{target.stem}_parts")
     mark = folder / "input.toml"
     if mark.exists() and mark.read_text(encoding="utf-8") != text and any(folder.rglob("*.npz")):
         raise InputError(f"{folder} holds parts of a labelling with another input: finish it with that one, or delete it")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        mark.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"cannot write to {folder}: {error.strerror or error}") from None
-    return folder
+    write_text(mark, text)
 
 
 def _part(folder: Path, number: int) -> Path:
@@ -474,7 +511,7 @@ def _attributes(config: LabelInput, text: str) -> dict[str, str]:
         "units": config.units,
         "seed": str(config.seed),
         "input": text,
-        "input_hash": hashlib.sha256(text.encode()).hexdigest(),
+        "input_hash": text_digest(text),
         "teacher": json.dumps(config.calculator, sort_keys=True),
         "versions": json.dumps(versions()),
         "git_revision": git_revision(),

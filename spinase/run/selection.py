@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from spinase.atoms import SpinAtoms, geometry_of, get_moments
 from spinase.calculators.hipnn import HIPNNCalculator
 from spinase.errors import CheckpointError, InputError
+from spinase.files import file_digest, read_arrays, write_arrays
 from spinase.io.labels import read_labels
 from spinase.learning.environments import farthest_points, first_largest, model_environments, pooled, site_environments
 from spinase.learning.graph import RadialBasis
@@ -82,12 +81,7 @@ class Candidates:
 
     def save(self, path: Path) -> None:
         """Write them, so that a kill leaves no file or a whole one."""
-        temporary = path.with_name(path.name + ".tmp")
-        with open(temporary, "wb") as file:
-            np.savez(file, allow_pickle=False, **{**vars(self), "kinds": np.array(self.kinds)})
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        write_arrays(path, {**vars(self), "kinds": np.array(self.kinds)})
 
     @classmethod
     def load(cls, path: Path) -> Candidates:
@@ -99,11 +93,10 @@ class Candidates:
             If the file is damaged.
         """
         try:
-            with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
-                arrays = {name: stored[name] for name in stored.files}
+            arrays: dict[str, Any] = dict(read_arrays(path))
             return cls(**{**arrays, "kinds": [str(kind) for kind in arrays["kinds"]]})
-        except Exception as error:  # zip, header and shape errors of numpy are many
-            raise CheckpointError(f"the candidates in {path} are damaged ({error}): delete the file") from error
+        except (OSError, ValueError, KeyError, TypeError):
+            raise CheckpointError(f"the candidates in {path} are damaged: delete the file to make them again") from None
 
 
 class Measure:
@@ -241,7 +234,7 @@ def file_marks(table: SelectTable, folder: Path) -> str:
     for name in (table.model, table.known):
         if name is not None:
             try:
-                marks.append(f"\n# {name} {hashlib.sha256((folder / name).read_bytes()).hexdigest()}")
+                marks.append(f"\n# {name} {file_digest(folder / name)}")
             except OSError as error:
                 raise InputError(f"[select] cannot read {folder / name}: {error.strerror or error}") from None
     return "".join(marks)

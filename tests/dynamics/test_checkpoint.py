@@ -41,7 +41,7 @@ def test_round_trip_is_exact_including_the_generator(tmp_path: Path) -> None:
 def test_a_kill_while_writing_leaves_the_old_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "c.npz"
     save_checkpoint(path, {"step": 1})
-    monkeypatch.setattr("spinase.dynamics.checkpoint.os.replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr("spinase.files.os.replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         save_checkpoint(path, {"step": 2})
     assert load_checkpoint(path)["step"] == 1

@@ -14,7 +14,8 @@ from ase.io import read
 
 from spinase.errors import CheckpointError
 from spinase.io import read_run, write_frames
-from spinase.io.layout import ElementInfo, RunWriter, StreamInfo, copy_frames, require_stored
+from spinase.io.hdf5 import require_stored
+from spinase.io.layout import ElementInfo, RunWriter, StreamInfo, copy_frames
 
 MOMENT, FIELD = "particles/atoms/moment", "particles/atoms/magnetic_forces"
 S = "observables/sf/S"
@@ -104,7 +105,7 @@ def test_damage_is_named(tmp_path: Path) -> None:
         read_run(tmp_path / "text.h5")
     with h5py.File(tmp_path / "foreign.h5", "w") as file:
         file["x"] = 1
-    with pytest.raises(CheckpointError, match="not a spinase run file"):
+    with pytest.raises(CheckpointError, match="damaged or no run file: it is no run file of format"):
         read_run(tmp_path / "foreign.h5")
 
 
@@ -148,7 +149,7 @@ def test_a_file_that_lost_frames_cannot_be_continued(tmp_path: Path) -> None:
     with writer(tmp_path / "old.h5") as out:
         out.append("frames", 0, 0.0, frame(0))
     for lengths, message in (
-        ({"frames": 2, "sf": 0}, "frames: 1 frames instead of 2"),
+        ({"frames": 2, "sf": 0}, "it has 1 frames of 'frames' instead of 2"),
         ({"frames": 1}, r"holds \['frames'\], but the input asks for \['frames', 'sf'\]"),
     ):
         with writer(tmp_path / "new.h5") as new, pytest.raises(CheckpointError, match=message):
@@ -177,6 +178,7 @@ def test_a_cut_copy_of_a_killed_runs_file_is_damaged(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=False)
     assert len(read_run(tmp_path / "run.h5")) == 40_000
     whole = (tmp_path / "run.h5").read_bytes()
+    whole = whole[: int.from_bytes(whole[28:36], "little")]  # the rest is what the writer had reserved
     names = []
     for part in (0.001, 0.1, 0.3, 0.6, 0.9):
         names.append(f"cut{part}.h5")
@@ -189,12 +191,12 @@ def test_a_cut_copy_of_a_killed_runs_file_is_damaged(tmp_path: Path) -> None:
         [sys.executable, "-c", reader, *names], cwd=tmp_path, capture_output=True, text=True, timeout=30, check=True
     )
     assert [line.split()[0] for line in done.stdout.splitlines()] == ["damaged"] * len(names), done.stdout
-    for line, part in list(zip(done.stdout.splitlines(), (0.001, 0.1, 0.3, 0.6, 0.9), strict=True))[1:]:
-        assert f"eof = {int(part * len(whole))}," in line, "known from the length that the file announces"
+    assert all("it is shorter than it says" in line for line in done.stdout.splitlines()[1:])
     with h5py.File(tmp_path / "cut0.6.h5", "r", libver="latest", swmr=True) as file:
-        require_stored(file[f"{MOMENT}/value"], 1000)
+        size = (tmp_path / "cut0.6.h5").stat().st_size
+        require_stored(file[f"{MOMENT}/value"], 1000, size)
         with pytest.raises(ValueError, match="40000 rows are announced, but the file ends before"):
-            require_stored(file[f"{MOMENT}/value"], 40_000)
+            require_stored(file[f"{MOMENT}/value"], 40_000, size)
 
 
 def test_a_cut_run_file_is_damaged(tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ from spinase.calculators import EDCalculator
 from spinase.cli import app
 from spinase.electrons import SDModel
 from spinase.errors import CheckpointError, InputError
-from spinase.io import read_labels, write_label_frames
+from spinase.files import write_mark
+from spinase.io import read_labels, write_label_frames, write_labels
 from spinase.run import label as labelling
 from spinase.run.config import named_files, read_table
 from spinase.run.label import LabelOptions, label_file
@@ -135,6 +136,7 @@ def test_a_killed_labelling_goes_on_where_it_stopped(tmp_path: Path, monkeypatch
 def test_parts_of_another_input_and_damaged_ones_are_refused(tmp_path: Path) -> None:
     folder = tmp_path / "a_parts"
     folder.mkdir()
+    write_mark(folder, kind="labels")
     (folder / "input.toml").write_text("another")
     (folder / "000002.npz").write_bytes(b"half")
     with pytest.raises(InputError, match="parts of a labelling with another input"):
@@ -162,6 +164,7 @@ def test_another_file_of_the_same_name_is_another_input(tmp_path: Path) -> None:
             labelled = label_file(source(tmp_path, text), options=LabelOptions(tmp_path / "a.h5"))
             assert read_labels(labelled)[0][0].cells[0][0, 0] == 6.0
             (tmp_path / "a_parts").mkdir()
+            write_mark(tmp_path / "a_parts", kind="labels")
             (tmp_path / "a_parts" / "000000.npz").touch()
             (tmp_path / "a_parts" / "input.toml").write_text(
                 text + named_files(read_table(tmp_path / "magnet.toml")[0], tmp_path)
@@ -215,13 +218,14 @@ def test_bad_label_files(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="there is no label file"):
         read_labels(tmp_path / "no.h5")
     path = make(tmp_path)
-    with h5py.File(path, "r+") as file:
-        file["000001/magnetic_forces"][0, 0, 0] = np.nan
+    parts, attributes = read_labels(path)
+    parts[1].magnetic_forces[0, 0, 0] = np.nan
+    write_labels(path, parts, attributes)
     with pytest.raises(CheckpointError, match="magnetic_forces of realization 1 are not finite"):
         read_labels(path)
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file["x"] = 1
-    with pytest.raises(CheckpointError, match="no label file of format"):
+    with pytest.raises(CheckpointError, match="no label file: it is not of format"):
         read_labels(tmp_path / "other.h5")
     (tmp_path / "cut.h5").write_bytes(path.read_bytes()[:3000])
     with pytest.raises(CheckpointError, match="damaged"):

@@ -24,6 +24,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from spinase.errors import InputError, OutOfDomainError, UnstableDynamicsError
+from spinase.files import replacing, write_text
 from spinase.io.labels import Labels, load_part, read_labels, save_part, write_labels
 from spinase.io.run_file import Run, read_run
 from spinase.learning.model_file import load_model
@@ -34,7 +35,7 @@ from spinase.run.stopping import StopRequest, stop_signals
 from spinase.run.workers import Workers
 from spinase_training.data import LEARNED
 from spinase_training.figures import learning
-from spinase_training.loop import Loop, check_labels, prepare_folder, read_loop, write_text
+from spinase_training.loop import Loop, check_labels, prepare_folder, read_loop
 from spinase_training.train import MODEL, train_recipe
 from spinase_training.validation import errors, predict
 
@@ -117,8 +118,8 @@ def _learn(path: Path, overrides: tuple[str, ...], options: LearnOptions, tell: 
             break
         labels, added = labels + new, added + sum(map(len, new))
     assert model is not None
-    shutil.copyfile(model, folder / f"{MODEL}.tmp")
-    (folder / f"{MODEL}.tmp").replace(folder / MODEL)
+    with replacing(folder / MODEL) as temporary:
+        shutil.copyfile(model, temporary)
     return folder / MODEL
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +11,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from spinase.errors import InputError
+from spinase.files import write_text
 from spinase.learning.calibration import needed_realizations
 from spinase.run.build import build_setup
 from spinase.run.config import named_files, read_input, read_table
@@ -170,13 +170,6 @@ def prepare_folder(loop: Loop, restart: bool) -> None:
         write_text(kept, text)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file, so that a kill leaves the old one or the new one."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
-
-
 def as_toml(value: Any) -> str:
     """A value of JSON's kinds as an inline TOML value."""
     if isinstance(value, dict):
@@ -186,4 +179,4 @@ def as_toml(value: Any) -> str:
     return json.dumps(value)  # strings, numbers, true and false look alike in both
 
 
-__all__ = ["GuardTable", "Loop", "LoopInput", "as_toml", "check_labels", "prepare_folder", "read_loop", "write_text"]
+__all__ = ["GuardTable", "Loop", "LoopInput", "as_toml", "check_labels", "prepare_folder", "read_loop"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from ase.data import chemical_symbols
 
 from spinase.calculators.hipnn import HIPNNCalculator
 from spinase.errors import InputError
+from spinase.files import write_text
 from spinase.io.labels import Labels, read_labels
 from spinase.learning.model_file import ModelCard, load_model
 from spinase.testing.case import Case, SkipCheck
@@ -92,9 +92,7 @@ def validate_model(model: Path, data: Path, folder: Path, course: Course | None,
     }
     folder.mkdir(parents=True, exist_ok=True)
     validation_figure(found, dynamics, folder / FIGURE)
-    temporary = folder / (REPORT + ".tmp")
-    temporary.write_text(json.dumps(_plain(told), indent=1, allow_nan=False), encoding="utf-8")
-    os.replace(temporary, folder / REPORT)
+    write_text(folder / REPORT, json.dumps(_plain(told), indent=1, allow_nan=False))
     return told
 
 

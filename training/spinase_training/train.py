@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import math
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +17,7 @@ from hippynn.experiment import SetupParams, assemble_for_training, setup_trainin
 from hippynn.graphs import loss
 
 from spinase.errors import InputError
+from spinase.files import file_digest, replacing
 from spinase.io.labels import Labels, read_labels
 from spinase.learning.compiled_training import keep_memory
 from spinase.learning.hippynn_adapter import magnet_graph
@@ -111,7 +110,7 @@ def _weights(start: Path, config: NetworkConfig, ensemble: int) -> list[Magnetic
 
 def _source(attributes: Mapping[str, str], start: Path | None) -> str:
     """What a training depends on beside its recipe, as text: the labels, and the weights it begins with."""
-    weights = "none" if start is None else hashlib.sha256(start.read_bytes()).hexdigest()
+    weights = "none" if start is None else file_digest(start)
     return f"labels {attributes.get('hash', '')}\nstart {weights}\n"
 
 
@@ -253,9 +252,8 @@ class _Keeper:
             "best_values": self.metrics.epoch_best_metric_values,
             "random": torch.get_rng_state(),
         }
-        temporary = self.path.with_suffix(".tmp")
-        torch.save(state, temporary)
-        os.replace(temporary, self.path)
+        with replacing(self.path) as temporary:
+            torch.save(state, temporary)
         rate = self.controller.optimizer.param_groups[0]["lr"]
         with open(self.log, "a", encoding="utf-8") as file:
             shown = "  ".join(f"{name} {float(values[name]['loss']):.6f}" for name in ("train", "valid"))
