@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from spinase.errors import ModelFileError
-from spinase.learning.model_file import CONVENTION, FORMAT, ModelCard, _digest, load_model, save_model
+from spinase.files import arrays_digest
+from spinase.learning.model_file import CONVENTION, FORMAT, ModelCard, load_model, save_model
 from spinase.learning.network import MagneticHIPNN, NetworkConfig
 
 CONFIG = NetworkConfig(species=(26,), cutoff=2.0, inner=0.7, width=4, radial=5)
@@ -73,7 +74,7 @@ def forged(path: Path, network: dict[str, object], **changes: object) -> Path:
     text = json.dumps(table)
     target = path.with_name("forged.model")
     with open(target, "wb") as file:
-        np.savez(file, card=np.array(text), digest=np.array(_digest(text, arrays)), **arrays)
+        np.savez(file, card=np.array(text), digest=np.array(arrays_digest(text, arrays)), **arrays)
     return target
 
 
