@@ -66,6 +66,24 @@ class Bonds:
         return Bonds(self.first[mask], self.second[mask], self.shifts[mask], self.vectors[mask], self.distances[mask])
 
 
+def moved_slightly(before: Geometry, after: Geometry, distance: float) -> bool:
+    """Whether `after` is `before` with no site moved by more than `distance` (length): same species and boundaries.
+
+    A homogeneous strain moves no site, up to a tenth in any direction; nor does a jump by a period.
+    """
+    if not (np.array_equal(before.numbers, after.numbers) and np.array_equal(before.pbc, after.pbc)):
+        return False
+    change = after.cell - before.cell
+    if np.abs(change).max(initial=0.0) > 0.1 * max(np.linalg.norm(before.cell, axis=1).max(), np.finfo(float).tiny):
+        return False
+    # along a missing cell vector there is no strain
+    strained = before.positions + before.positions @ np.linalg.pinv(before.cell) @ change
+    step = after.positions - strained
+    periods = np.linalg.pinv(after.cell)[:, after.pbc]
+    step -= np.round(step @ periods) @ after.cell[after.pbc]
+    return bool(np.linalg.norm(step, axis=1).max(initial=0.0) <= distance)
+
+
 def _solid_cell(geometry: Geometry, cutoff: float) -> FloatArray:
     """Cell with a full-rank frame: open directions get a vector that spans the sites (matscipy bins by the cell)."""
     cell = geometry.cell.copy()

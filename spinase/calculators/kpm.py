@@ -10,26 +10,32 @@ from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 
-from spinase.atoms import geometry_of, get_moments
+from spinase.atoms import geometry_of, get_moments, get_reference_lengths
 from spinase.calculators.base import per_moment, split_moments
-from spinase.calculators.electrons import ElectronCalculator
+from spinase.calculators.electrons import ElectronCalculator, SolvedElectrons
 from spinase.electrons.chebyshev import spectral_density
 from spinase.electrons.columns import random_columns, subset_columns
 from spinase.electrons.config import SDModelConfig
+from spinase.electrons.hamiltonian import FrozenHamiltonian
 from spinase.electrons.model import SDModel
 from spinase.electrons.occupation import Occupation
 from spinase.electrons.operator import SpinOperator
 from spinase.electrons.solvers.base import Solver
 from spinase.electrons.solvers.dense import DenseSolver
-from spinase.electrons.solvers.kpm import Calibration, KPMOptions, KPMSolver
+from spinase.electrons.solvers.kpm import KPMOptions, KPMSolver
+from spinase.electrons.solvers.kpm_calibration import Calibration
 from spinase.electrons.solvers.rational import RationalSolver
 from spinase.electrons.solvers.refreshed import RefreshedSolver
 from spinase.errors import AccuracyWarning, ModelError
+from spinase.geometry import Bonds, Geometry, moved_slightly
 
 FloatArray = NDArray[np.float64]
 ReferenceName = Literal["rational", "ed"]
 
 _DOS_COLUMNS = 32
+_SHORT_WAY = 0.3  # of the shortest bond: sites that moved less since the last solution are still the same magnet
+_LOOK_EVERY = 100  # solutions between two looks at the error
+_LENIENT = 1.5  # errors of a few sites scatter
 
 
 class KPMConfig(SDModelConfig):
@@ -59,13 +65,18 @@ class KPMCalculator(ElectronCalculator):
     may push the spectrum out of the bounds in use; new bounds mean another estimate, a small step in the energy: give
     ``bounds=(low, high)`` with some room where that matters.
 
+    Columns and order are chosen for one magnet and kept while it stays the same, so that its energies are comparable.  Atoms
+    of the same species, boundaries and magnetic sites are the same magnet if their bonds are the same, or if no site has
+    moved since the last solution by more than 0.3 of the shortest bond (as in molecular dynamics and relaxations, where
+    bonds come and go).  Anything else is another magnet, for which they are chosen anew.
+
     Parameters
     ----------
     model : SDModel
         Hopping, coupling, filling or chemical potential, kT > 0.
     accuracy : float
         Asked rms error of the components of the fields times moments, energy.  Columns and order follow from it at the first
-        magnet of a size, by comparison with exact columns of a few sites; see :meth:`calibrate`.
+        spins of a magnet, by comparison with exact columns of a few sites; see :meth:`calibrate`.
     options : KPMOptions, optional
         Everything by hand instead (its accuracy replaces `accuracy`); or give some of its fields as keywords.
     reference : "rational" or "ed", optional
@@ -85,7 +96,8 @@ class KPMCalculator(ElectronCalculator):
     Warns
     -----
     AccuracyWarning
-        If the columns given by hand are measured to be too few for the accuracy.
+        If the columns in use are measured to be too few for the accuracy: at the first solution of a magnet (where they were
+        given by hand), and at every hundredth one after it (where spins or atoms have moved far from the first).
     """
 
     citation = (
@@ -113,7 +125,9 @@ class KPMCalculator(ElectronCalculator):
             self._refreshed = RefreshedSolver(self._kpm, _exact(reference, model.occupation), self._options.accuracy)
         super().__init__(model, self._refreshed or self._kpm, units=units)
         self.renew = renew
+        self._magnet: Geometry | None = None  # of the last solution
         self._judged: Calibration | None = None
+        self._solutions, self._warned = 0, False
         self.conservative = self._options.estimator == "gradient" or self._options.columns == "unit"
         if self._options.columns != "unit":  # phases and colours single out sites and a spin axis
             self.symmetries = self.symmetries & {"lattice_rotation", "translation"}
@@ -136,10 +150,26 @@ class KPMCalculator(ElectronCalculator):
         """What was asked for."""
         return self._options
 
+    def freeze(self, geometry: Geometry) -> FrozenHamiltonian:
+        """Bonds and hoppings; the solver hears whether they are of the magnet that it knows."""
+        frozen = super().freeze(geometry)
+        before, self._magnet = self._magnet, geometry
+        if before is not None:
+            if moved_slightly(before, geometry, _SHORT_WAY * _shortest(frozen.bonds)):
+                self._kpm.follow(frozen.bonds)
+            elif not (np.array_equal(before.numbers, geometry.numbers) and np.array_equal(before.pbc, geometry.pbc)):
+                (self._refreshed or self._kpm).forget()
+        return frozen
+
+    def solve(self, frozen: FrozenHamiltonian, spins: FloatArray, lengths: FloatArray) -> SolvedElectrons:
+        """Nothing yet (see :class:`ElectronCalculator`); solutions are counted."""
+        self._solutions += 1
+        return super().solve(frozen, spins, lengths)
+
     def derive(self, name: str, frozen: Any, state: Any, spins: FloatArray, lengths: FloatArray) -> Any:
         """One result from the electrons' state."""
         result = super().derive(name, frozen, state, spins, lengths)
-        self._judge()
+        self._judge(frozen, spins)
         return result
 
     def begin_step(self) -> None:
@@ -149,13 +179,13 @@ class KPMCalculator(ElectronCalculator):
             self.results, self._state = {}, None
 
     def calibrate(self, atoms: Atoms) -> Calibration:
-        """Order, columns and bounds in use, with the measured error of the fields (times moment), energy."""
-        return self._kpm.calibrate(self._operator(atoms))
+        """Order, columns and bounds in use, with the error of the fields (times moment) measured for these atoms, energy."""
+        return self._kpm.measure(self._operator(atoms))
 
     def field_errors(self, atoms: Atoms, repeats: int = 8) -> FloatArray:
         """Standard errors (N, 3) of ``magnetic_forces``, energy/moment, from the scatter over `repeats` sets of phases."""
-        spins, lengths = split_moments(get_moments(atoms))
-        frozen = self._model.hamiltonian.freeze(geometry_of(atoms))
+        spins, lengths = split_moments(get_moments(atoms), get_reference_lengths(atoms))
+        frozen = self._frozen_for(atoms)
         scatter = self._kpm.errors(frozen.operator(spins), repeats)
         return per_moment(np.abs(frozen.coupling)[:, None] * scatter, lengths)
 
@@ -182,33 +212,68 @@ class KPMCalculator(ElectronCalculator):
         return None
 
     def checkpoint_state(self) -> dict[str, Any]:
-        """Generator, phases and calibration: a restart continues with the same numbers, to the last bit."""
-        return {**(self._refreshed or self._kpm).checkpoint_state(), "forces_wanted": self._forces_wanted}
+        """Generator, phases, calibration and magnet: a restart continues with the same numbers, to the last bit."""
+        magnet = self._magnet
+        known = None if magnet is None else {name: getattr(magnet, name).tolist() for name in _GEOMETRY}
+        return {
+            **(self._refreshed or self._kpm).checkpoint_state(),
+            "forces_wanted": self._forces_wanted,
+            "geometry": known,
+            "solutions": self._solutions,
+        }
 
     def restore_state(self, state: dict[str, Any]) -> None:
         """Take back what :meth:`checkpoint_state` gave."""
         (self._refreshed or self._kpm).restore_state(state)
         self._forces_wanted = bool(state["forces_wanted"])
+        known = state["geometry"]
+        self._magnet = None if known is None else Geometry(**{name: np.array(known[name]) for name in _GEOMETRY})
+        self._frozen, self._solutions = None, int(state["solutions"])
         self._judged = self._kpm.calibration
 
-    def _operator(self, atoms: Atoms) -> SpinOperator:
-        spins, _ = split_moments(get_moments(atoms))
-        return self._model.hamiltonian.freeze(geometry_of(atoms)).operator(spins)
+    def _frozen_for(self, atoms: Atoms) -> FrozenHamiltonian:
+        """The frozen Hamiltonian of `atoms`, kept as that of a solution."""
+        if self._frozen is None or not self._geometry_is_current(atoms):
+            self.reset()
+            self._frozen, self._state = self.freeze(geometry_of(atoms)), None
+            self.atoms = atoms.copy()
+        return self._frozen
 
-    def _judge(self) -> None:
-        """Say once if the calibration in use misses the accuracy."""
+    def _operator(self, atoms: Atoms) -> SpinOperator:
+        spins, _ = split_moments(get_moments(atoms), get_reference_lengths(atoms))
+        return self._frozen_for(atoms).operator(spins)
+
+    def _judge(self, frozen: FrozenHamiltonian, spins: FloatArray) -> None:
+        """Say so, once for a magnet, if the calibration in use misses the accuracy."""
         known = self._kpm.calibration
-        if known is None or known is self._judged:
+        if known is None:
             return
+        if self._judged is None or known.columns is not self._judged.columns:
+            self._warned, self._solutions = False, 0
+            self._blame(known, "take more of them (left out, they are chosen for the accuracy), or a larger accuracy")
+        elif self._refreshed is None and self._solutions >= _LOOK_EVERY and not self._warned:
+            self._solutions = 0
+            measured = self._kpm.measure(frozen.operator(spins))
+            self._blame(measured, "the magnet has changed since they were chosen: take a new calculator", _LENIENT)
         self._judged = known
-        if known.error > self._options.accuracy:
+
+    def _blame(self, known: Calibration, advice: str, lenient: float = 1.0) -> None:
+        if known.error > lenient * self._options.accuracy:
+            self._warned = True
             warnings.warn(
                 f"{known.columns.count} columns and {known.order} moments give fields with an rms error of "
-                f"{known.error:.2g}, more than the asked {self._options.accuracy:g}: take more of "
-                "them (left out, they are chosen for the accuracy), or a larger accuracy",
+                f"{known.error:.2g}, more than the asked {self._options.accuracy:g}: {advice}",
                 AccuracyWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
+
+
+_GEOMETRY = ("positions", "cell", "pbc", "numbers")
+
+
+def _shortest(bonds: Bonds) -> float:
+    """The shortest bond, length; infinite without bonds."""
+    return float(bonds.distances.min(initial=np.inf))
 
 
 def _options(accuracy: float, options: KPMOptions | None, by_hand: dict[str, Any]) -> KPMOptions:

@@ -46,6 +46,11 @@ class Band:
     half: float
     reach: float = np.inf
 
+    @classmethod
+    def between(cls, low: float, high: float) -> Band:
+        """The band low .. high, energy."""
+        return cls(0.5 * (low + high), 0.5 * (high - low))
+
     @property
     def low(self) -> float:
         """Lower end, energy."""

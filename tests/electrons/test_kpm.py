@@ -353,6 +353,49 @@ def test_error_bars_cover_the_true_error(count: int, columns: str) -> None:
     assert np.mean(np.array(ratios) < 2.0) > 0.9
 
 
+def ordered(kind: str, filling: float, size: int = 8) -> tuple[SpinOperator, FixedFilling]:
+    operator, occupation = lattice_operator(size)
+    signs = (-1.0) ** np.add(*np.divmod(np.arange(size * size), size)) if kind == "antiferromagnet" else np.ones(size * size)
+    along = np.array([[0.0, 0.0, -1.0]]) * signs[:, None]
+    return replace(operator, exchange=operator.exchange if kind == "random" else along), FixedFilling(occupation.kT, filling)
+
+
+@pytest.mark.parametrize("accuracy", [1e-2, 1e-3])
+@pytest.mark.parametrize("filling", [0.3, 0.5])
+@pytest.mark.parametrize("kind", ["ferromagnet", "antiferromagnet", "random"])
+def test_two_error_bars_cover_most_errors_also_where_all_sites_are_alike(kind: str, filling: float, accuracy: float) -> None:
+    """The error of the order is the same on all sites of a collinear magnet: it is covered everywhere, or nowhere."""
+    operator, occupation = ordered(kind, filling)
+    exact = DenseSolver(occupation).solve(operator).density.spin
+    covered, errors = [], []
+    for seed in range(8):
+        solver = KPMSolver(occupation, KPMOptions(accuracy=accuracy), np.random.default_rng(seed))
+        wrong = np.abs(solver.solve(operator, bonds=False).density.spin - exact)
+        bars = solver.errors(operator)
+        covered.append(np.mean(wrong <= 2.0 * bars))
+        errors.append(np.mean(wrong**2))
+        assert np.sqrt(np.mean(bars**2)) < 2.0 * accuracy
+    assert np.mean(covered) > 0.93
+    assert min(covered) > 0.85
+    assert np.sqrt(np.mean(errors)) < accuracy
+
+
+@pytest.mark.parametrize("filling", [0.13, 0.24, 0.3, 0.41, 0.5])
+def test_orders_are_not_chosen_where_the_error_passes_through_zero(filling: float) -> None:
+    operator, occupation = ordered("ferromagnet", filling)
+    exact = DenseSolver(occupation).solve(operator)
+    for accuracy in (3e-2, 1e-2, 3e-3, 1e-3):
+        for estimator in ("gradient", "direct"):
+            options = KPMOptions(accuracy=accuracy, columns="unit", dtype="float64", estimator=estimator)
+            solver = KPMSolver(occupation, options)
+            known = solver.calibrate(operator)
+            for order in range(known.order, known.order + 12, 2):
+                solver.calibration = replace(known, order=order)
+                found = solver.solve(operator)
+                assert np.sqrt(np.mean((found.density.spin - exact.density.spin) ** 2)) < accuracy
+                assert abs(found.free_energy - exact.free_energy) < accuracy * len(operator)
+
+
 def test_the_error_bar_of_unit_columns_is_that_of_the_order() -> None:
     operator, occupation = lattice_operator(8)
     exact = RationalSolver(occupation, 1e-9).solve(operator, bonds=False).density.spin

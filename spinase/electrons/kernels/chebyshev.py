@@ -323,12 +323,12 @@ def _mix(target: Array, one: Array, other: Array, first: float, second: float) -
 
 @njit(nogil=True)
 def contract_sites(one: Array, other: Array, sites: Array, result: Array) -> None:
-    """result (n, 3) = the vector parts of Herm(one other+) on a few sites."""
+    """result (n, 4) = trace and vector parts of Herm(one other+) on a few sites."""
     for n in range(len(sites)):
         p = sites[n] * SPINOR
         ur, ui, dr, di = _rows(one, p)
         lur, lui, ldr, ldi = _rows(other, p)
-        _, result[n, 0], result[n, 1], result[n, 2] = _vector(ur, ui, dr, di, lur, lui, ldr, ldi)
+        result[n, 0], result[n, 1], result[n, 2], result[n, 3] = _vector(ur, ui, dr, di, lur, lui, ldr, ldi)
 
 
 @njit(nogil=True)

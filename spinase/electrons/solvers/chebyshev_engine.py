@@ -68,7 +68,7 @@ class ChebyshevEngine(ABC):
 
     @abstractmethod
     def series(self, order: int, sites: AnyArray) -> FloatArray:
-        """The terms of the direct spin density of a few sites, (order + 1, n, 3): contracted with c_m they give it."""
+        """Terms of the direct density (charge, spin) of a few sites, (order + 1, n, 4): contracted with c_m they give it."""
 
 
 class Pattern:
@@ -205,7 +205,7 @@ class NumbaEngine(ChebyshevEngine):
 
         def run(first: int) -> FloatArray:
             even, source = self._fill(first), self._fill(first)
-            odd, terms = aligned(len(even), even.dtype), np.zeros((order + 1, len(sites), 3))
+            odd, terms = aligned(len(even), even.dtype), np.zeros((order + 1, len(sites), 4))
             contract_sites(even, source, local, terms[0])
             for m in range(1, order + 1):
                 new, old = (odd, even) if m % 2 else (even, odd)
@@ -216,7 +216,7 @@ class NumbaEngine(ChebyshevEngine):
             return terms
 
         parts = map_threads(run, self._starts, self.threads)
-        return self.columns.weight * sum(parts, np.zeros((order + 1, len(sites), 3)))
+        return self.columns.weight * sum(parts, np.zeros((order + 1, len(sites), 4)))
 
     def _fill(self, first: int) -> AnyArray:
         block = aligned(len(self.site) * SPINOR, self.pattern.dtype)

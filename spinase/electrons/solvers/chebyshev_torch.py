@@ -98,14 +98,14 @@ class TorchEngine(ChebyshevEngine):
 
     def series(self, order: int, sites: Any) -> FloatArray:
         """See :class:`ChebyshevEngine`."""
-        terms = np.zeros((order + 1, len(sites), 3))
+        terms = np.zeros((order + 1, len(sites), 4))
         for start in range(0, self.columns.count, _CHUNK):
             source = self._fill(start)
             here, ahead = source, self._apply(source)
             for m in range(order + 1):
                 total = self._zero(False)
                 self._contract(total, here, source, 1.0, False)
-                terms[m] += self._raw(total).sites[sites, 1:]
+                terms[m] += self._raw(total).sites[sites]
                 here, ahead = ahead, (2.0 * self._apply(ahead) - here)
         return terms
 

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
+from scipy.stats import t as student
 
 from spinase.electrons.chebyshev import Band, coefficients, fermi_order, find_band, largest_exchange
 from spinase.electrons.columns import (
@@ -29,15 +30,21 @@ from spinase.electrons.columns import (
 from spinase.electrons.occupation import FixedChemicalPotential, FixedFilling, Occupation, fermi
 from spinase.electrons.operator import Density, ElectronState, SpinOperator
 from spinase.electrons.solvers.base import Solver
-from spinase.electrons.solvers.chebyshev_engine import (
-    ChebyshevEngine,
-    NumbaEngine,
-    Pattern,
-    Precision,
-    RawDensity,
-)
+from spinase.electrons.solvers.chebyshev_engine import ChebyshevEngine, NumbaEngine, Precision, RawDensity
+from spinase.electrons.solvers.chebyshev_engine import Pattern as CompiledPattern
 from spinase.electrons.solvers.chebyshev_torch import TorchEngine
+from spinase.electrons.solvers.kpm_calibration import (
+    Calibration,
+    Pattern,
+    Sample,
+    digest,
+    energy_scale,
+    occupation_coefficients,
+    potential_coefficients,
+    rms_components,
+)
 from spinase.errors import ModelError
+from spinase.geometry import Bonds
 from spinase.threads import default_threads
 
 FloatArray = NDArray[np.float64]
@@ -46,10 +53,14 @@ Backend = Literal["numba", "torch"]
 
 _TRUNCATION = 0.25  # share of the accuracy that the order may cost
 _EXACT = 0.01  # the same for what counts as exact when errors are measured
-_STEP_UP = 1.12  # between the orders that are tried
+_STEP_DOWN = 1.05  # between the orders that are tried
+_LEAST_ORDER = 4
 _ROOM = 1.08  # widening of a band that replaces one that was too narrow
 _SAMPLE = 24  # sites whose exact densities the columns are measured against
 _FIRST_COUNT = 64
+_FINER = 2.0  # times as many moments tell the error of the order
+_TWO_SIGMA = 0.97725  # part of a Gaussian below two standard deviations
+_SINGLE = 2e-7  # round-off of densities in single precision
 _TRIES = 8
 _SAFETY = 0.85  # of the accuracy, for the scatter of an error measured on a few sites
 _REACH = 40.0  # kT around the band within which mu is searched
@@ -118,42 +129,13 @@ _CHOICES = {
 }
 
 
-@dataclass(frozen=True, eq=False)
-class Calibration:
-    """What was chosen for a magnet, and what it was measured to be good for.
-
-    Attributes
-    ----------
-    band : Band
-    order : int
-        Number of moments (even).
-    columns : Columns
-    error : float
-        Measured rms error of the components of the fields, energy.
-    truncation : float
-        The part of it that is due to the order, energy.
-    """
-
-    band: Band
-    order: int
-    columns: Columns
-    error: float = float("nan")
-    truncation: float = float("nan")
-
-
-@dataclass(frozen=True, eq=False)
-class _Sample:
-    """Sites (n,) that errors are measured on, and the terms (order + 1, n, 3) of their exact spin density."""
-
-    sites: NDArray[np.int64]
-    series: FloatArray
-
-
 class KPMSolver(Solver):
     """Kernel polynomial method with gradient or direct estimators; kT > 0, Gamma point.
 
-    The first operator of a size calibrates: the order follows from the temperature, the number of columns from comparing a
-    few sites with their exact columns.  Colours and bounds are then kept, so that successive energies are comparable.
+    The first operator of a magnet calibrates: the order follows from the temperature, the number of columns from comparing
+    a few sites with their exact columns.  Colours and bounds are then kept while the magnet stays the same, so that
+    successive energies are comparable.  The same magnet is one with the same graph of bonds and the same sites with an
+    exchange vector; where atoms move and bonds come and go, :meth:`follow` says so beforehand.
 
     Parameters
     ----------
@@ -182,7 +164,10 @@ class KPMSolver(Solver):
         self.rng = rng or np.random.default_rng(0)
         self.calibration: Calibration | None = None
         self.seed = self._new_seed()
-        self._pattern: Pattern | None = None
+        self._magnet: Pattern | None = None
+        self._compiled: CompiledPattern | None = None
+        self._bounded: tuple[Any, Any] | None = None  # hopping and onsite that the band was checked for
+        self._recalled: str | None = None  # digest of them, from a checkpoint
 
     def renew(self) -> None:
         """New random phases, from the generator."""
@@ -195,34 +180,74 @@ class KPMSolver(Solver):
         """Density on the operator's pattern, energies from the moments."""
         return self._solve(operator, self.calibrate(operator), bonds)
 
+    def follow(self, bonds: Bonds) -> None:
+        """Say that `bonds` are of the magnet known so far, though they may differ from those before: its atoms have moved.
+
+        Colours, order and bounds are kept for it, so that its energy is comparable with those before.
+        """
+        if self._magnet is not None:
+            self._magnet = Pattern(bonds.first, bonds.second, self._magnet.magnetic)
+
+    def forget(self) -> None:
+        """Say that the next operator is of another magnet, whatever its bonds."""
+        self.calibration = self._magnet = None
+
+    def knows(self, operator: SpinOperator) -> bool:
+        """Whether `operator` is of the magnet that the calibration is for."""
+        return self.calibration is not None and Pattern.of(operator) == self._magnet
+
     def calibrate(self, operator: SpinOperator) -> Calibration:
-        """The order, columns and bounds in use for operators of this size; chosen at the first one."""
-        known = self.calibration
-        if known is None or (known.columns.colours is not None and len(known.columns.colours) != len(operator)):
+        """The order, columns and bounds in use for this magnet; chosen at its first operator."""
+        known, magnet = self.calibration, Pattern.of(operator)
+        if known is None or magnet != self._magnet:
+            self._magnet = magnet
             self.calibration = self._choose(operator)
+            self._bounded = (operator.hopping, operator.onsite)
         elif self.options.bounds is None:
-            stale = self._pattern_is_new(operator) or largest_exchange(operator) > known.band.reach
-            band = find_band(operator, keep=known.band) if stale else known.band
-            if band is not known.band:  # with room for what comes next: every new band is another estimate
-                band = Band(band.centre, _ROOM * band.half, band.reach + (_ROOM - 1.0) * band.half)
-            if band is not known.band:
-                order = known.order * band.half / known.band.half  # the same resolution on another band
-                self.calibration = replace(known, band=band, order=2 * int(np.ceil(0.5 * order)))
-        assert self.calibration is not None
-        return self.calibration
+            self.calibration = self._rebounded(known, operator)
+        return self.calibration  # type: ignore[return-value]
+
+    def measure(self, operator: SpinOperator) -> Calibration:
+        """The calibration in use, with its error measured on `operator` instead of that it was chosen at."""
+        known = self.calibrate(operator)
+        sample = self._sampled(operator, known.band, known.strength)
+        truncation = self._truncation(operator, known.band, sample, known.strength)
+        lost = float(truncation[min(known.order, len(truncation) - 1)])
+        return self._measured(operator, replace(known, truncation=lost), sample)
+
+    def _rebounded(self, known: Calibration, operator: SpinOperator) -> Calibration:
+        """The same calibration, on a new band if the spectrum may have left the one in use."""
+        if self._bounded is None:
+            checked = self._recalled == digest(operator.hopping, operator.onsite)
+        else:
+            checked = self._bounded[0] is operator.hopping and self._bounded[1] is operator.onsite
+        self._bounded = (operator.hopping, operator.onsite)
+        if checked and largest_exchange(operator) <= known.band.reach:
+            return known
+        band = find_band(operator, keep=known.band)
+        if band is known.band:
+            return known
+        # with room for what comes next: every new band is another estimate
+        band = Band(band.centre, _ROOM * band.half, band.reach + (_ROOM - 1.0) * band.half)
+        order = known.order * band.half / known.band.half  # the same resolution on another band
+        return replace(known, band=band, order=2 * int(np.ceil(0.5 * order)))
 
     def errors(self, operator: SpinOperator, repeats: int = 8) -> FloatArray:
-        """Standard errors (N, 3) of the spin density of one solution.
+        """Standard errors (N, 3) of the spin density of one solution; two of them cover about 95 %.
 
-        The scatter over `repeats` new sets of phases, and in quadrature the measured error of the order (unit columns have
-        only that).
+        The scatter over `repeats` new sets of phases, widened for their small number (Student's t), and in quadrature the
+        error of the order: the difference from a solution with twice as many moments and the same phases.
         """
         if repeats < 2:
             raise ModelError(f"an error bar needs at least 2 repeats, got {repeats}")
         calibration = self.calibrate(operator)
-        seeds = np.random.default_rng([self.seed, 1]).integers(2**62, size=repeats)
-        found = [self._solve(operator, calibration, False, int(seed)).density.spin for seed in seeds]
-        return np.hypot(np.std(found, axis=0, ddof=1), calibration.truncation / self._strength)
+        seeds = [int(s) for s in np.random.default_rng([self.seed, 1]).integers(2**62, size=repeats)]
+        found = [self._solve(operator, calibration, False, seed).density.spin for seed in seeds]
+        finer = replace(calibration, order=2 * int(np.ceil(0.5 * _FINER * calibration.order)))
+        lost = self._solve(operator, finer, False, seeds[0]).density.spin - found[0]
+        widened = 0.5 * float(student.ppf(_TWO_SIGMA, repeats - 1))
+        floor = _SINGLE if self.options.dtype == "float32" else 0.0
+        return np.hypot(widened * np.std(found, axis=0, ddof=1), np.abs(lost) + floor)
 
     def moments(self, operator: SpinOperator, columns: Columns, order: int) -> tuple[FloatArray, Band]:
         """Moments mu_0 .. mu_order of all columns together, and the band they refer to."""
@@ -259,8 +284,7 @@ class KPMSolver(Solver):
         return engine.direct(coefficients(lambda e: fermi(e, mu, self.occupation.kT), with_.band, with_.order), bonds)
 
     def _potential(self, mu: float, with_: Calibration) -> FloatArray:
-        kT = self.occupation.kT
-        return coefficients(lambda e: -kT * np.logaddexp(0.0, (mu - e) / kT), with_.band, with_.order)
+        return potential_coefficients(with_.band, mu, self.occupation.kT, with_.order)
 
     def _chemical_potential(self, moments: FloatArray, with_: Calibration, states: float) -> tuple[float, float | None]:
         """mu, and the number of electrons if that is what is fixed; -d(Omega)/d(mu) = N holds exactly for these moments."""
@@ -289,58 +313,87 @@ class KPMSolver(Solver):
 
     # -- preparation --------------------------------------------------------------------------------------------------
 
-    def _pattern_is_new(self, operator: SpinOperator) -> bool:
-        return self._pattern is None or self._pattern.hopping is not operator.hopping
-
     def _engine(self, operator: SpinOperator, band: Band, columns: Columns, seed: int) -> ChebyshevEngine:
         if self.options.backend == "torch":
             return TorchEngine(operator, band, columns, seed, self.options.dtype, self.options.device)
         threads = self.options.threads or default_threads()
-        if self._pattern is None or self._pattern_is_new(operator) or self._pattern.band is not band:
-            self._pattern = Pattern(operator, band, self.options.dtype, threads)
-        return NumbaEngine(self._pattern, operator, columns, seed, threads)
+        known = self._compiled
+        if known is None or known.hopping is not operator.hopping or known.band is not band:
+            self._compiled = known = CompiledPattern(operator, band, self.options.dtype, threads)
+        return NumbaEngine(known, operator, columns, seed, threads)
 
-    def _exact_order(self, band: Band) -> int:
+    def _exact_order(self, band: Band, strength: float) -> int:
         """An order beyond doubt for the asked accuracy."""
         middle = getattr(self.occupation, "chemical_potential", band.centre)
-        return fermi_order(band, middle, self.occupation.kT, _EXACT * self.options.accuracy / max(1.0, self._strength))
+        tolerance = _EXACT * self.options.accuracy / max(1.0, strength)
+        return max(_LEAST_ORDER, fermi_order(band, middle, self.occupation.kT, tolerance))
 
-    def _order(self, operator: SpinOperator, band: Band, sample: _Sample) -> tuple[int, float]:
-        """The smallest order at which the exact columns of a few sites are good enough (or that given); its error."""
-        highest = len(sample.series) - 1
-        rough = Calibration(band, highest, self._columns(operator, _FIRST_COUNT))
-        moments = self._engine(operator, band, rough.columns, self.seed).moments(highest // 2)
+    def _truncation(self, operator: SpinOperator, band: Band, sample: Sample, strength: float) -> FloatArray:
+        """Errors (highest order + 1,), energy, that exact columns of a few sites have at each order or at some order above.
+
+        Of the density (times `strength`), and of the energy per site: symmetry may make any density right (half filling).
+        At a fixed number of electrons the chemical potential is that of the same order.  The largest error of all orders
+        above is what counts: where all sites are alike (a ferromagnet) the error goes through zero time and again.
+        """
+        columns = self._columns(operator, _FIRST_COUNT)
+        moments = self._engine(operator, band, columns, self.seed).moments(sample.order // 2)
         self._check_moments(moments, band)
-        mu = self._chemical_potential(moments, rough, 2.0 * len(operator))[0]
-        exact = self._exact(sample, band, mu, highest)
-        given = self.options.order
-        order = max(8, highest // 6) if given is None else min(given, highest)
-        while True:
-            order += order % 2
-            wrong = self._strength * (self._exact(sample, band, mu, order) - exact)
-            error = float(np.sqrt(np.mean(wrong**2)))
-            if given is not None or order >= highest or error <= _TRUNCATION * self.options.accuracy:
-                return (order if given is None else given + given % 2), error
-            order = min(int(np.ceil(_STEP_UP * order)), highest)
+        kT, sites, gradient = self.occupation.kT, len(operator), self.options.estimator == "gradient"
 
-    _strength = 1.0  # largest |exchange|: fields are that times the spin density
+        def numbers(order: int) -> tuple[FloatArray, float]:
+            draft = Calibration(band, order, columns)
+            mu, target = self._chemical_potential(moments[: order + 1], draft, 2.0 * sites)
+            energy = float(coefficients(lambda e: (e - mu) * fermi(e, mu, kT), band, order) @ moments[: order + 1])
+            energy += 0.0 if target is None else mu * target
+            return sample.density(occupation_coefficients(band, mu, kT, order, gradient)), energy / sites
+
+        exact, energy = numbers(sample.order)
+
+        def error(order: int) -> float:
+            density, there = numbers(order)
+            return max(strength * rms_components(density - exact), abs(there - energy))
+
+        errors, order = np.zeros(sample.order + 1), sample.order
+        worst = 0.0
+        while order >= _LEAST_ORDER:
+            worst = max(worst, error(order))
+            smaller = max(min(order - 2, 2 * int(order / _STEP_DOWN / 2.0)), 0)
+            errors[smaller + 1 : order + 1] = worst
+            order = smaller
+        errors[: order + 1] = np.inf
+        return errors
+
+    def _order(self, truncation: FloatArray) -> tuple[int, float]:
+        """The smallest even order at which exact columns are good enough (or that given); its error."""
+        given = self.options.order
+        if given is None:
+            enough = np.flatnonzero(truncation <= _TRUNCATION * self.options.accuracy)
+            order = int(enough[0]) if len(enough) else len(truncation) - 1
+        else:
+            order = given
+        order += order % 2
+        return order, float(truncation[min(order, len(truncation) - 1)])
 
     def _choose(self, operator: SpinOperator) -> Calibration:
-        self._strength = max(largest_exchange(operator), 1e-12)
-        band = find_band(operator) if self.options.bounds is None else _band(self.options.bounds)
-        sample = self._sampled(operator, band)
-        order, truncation = self._order(operator, band, sample)
+        strength = energy_scale(operator, self.occupation.kT)
+        band = find_band(operator) if self.options.bounds is None else Band.between(*self.options.bounds)
+        sample = self._sampled(operator, band, strength)
+        lost = self._truncation(operator, band, sample, strength)
+        order, truncation = self._order(lost)
         if self.options.columns == "unit":
-            return Calibration(band, order, unit_columns(len(operator)), truncation, truncation)
-        if self.options.count is not None:
-            columns = self._columns(operator, self.options.count)
-            return self._measured(operator, Calibration(band, order, columns, truncation=truncation), sample)
-        count = _FIRST_COUNT
+            return Calibration(band, order, unit_columns(len(operator)), strength, truncation, truncation)
+        count = self.options.count or _FIRST_COUNT
         for _ in range(_TRIES):
-            draft = Calibration(band, order, self._columns(operator, count), truncation=truncation)
+            draft = Calibration(band, order, self._columns(operator, count), strength, truncation=truncation)
             found = self._measured(operator, draft, sample)
-            if found.error <= _SAFETY * self.options.accuracy or found.columns.count >= 2 * len(operator):
+            if found.error <= _SAFETY * self.options.accuracy or self.options.count is not None:
                 return found
+            if found.columns.count >= 2 * len(operator):  # exact columns know mu better than those the order was chosen with
+                if self.options.order is not None or order >= sample.order:
+                    return found
+                order = min(2 * int(np.ceil(0.6 * order)), sample.order)
+                truncation = float(lost[order])
+                continue
             # errors fall as count^-1/2 (random) to count^-1 (probing in the plane); the larger step costs little
             power = 2.0 if self.options.columns == "random" else 1.2
             growth = float(np.clip((found.error / (0.7 * self.options.accuracy)) ** power, 1.2, 8.0))
@@ -354,59 +407,41 @@ class KPMSolver(Solver):
             return unit_columns(len(operator))
         return probing_columns(len(operator), operator.bonds, count)
 
-    def _measured(self, operator: SpinOperator, draft: Calibration, sample: _Sample) -> Calibration:
-        """The calibration with its error on a few sites, against their own exact columns."""
-        state = self._solve(operator, draft, bonds=False)
-        exact = self._exact(sample, draft.band, state.chemical_potential, len(sample.series) - 1)
-        wrong = self._strength * (state.density.spin[sample.sites] - exact)
+    def _measured(self, operator: SpinOperator, draft: Calibration, sample: Sample) -> Calibration:
+        """The calibration with its error on a few sites, against their exact columns at the mu of the highest order."""
+        found = self._solve(operator, draft, bonds=False).density.spin[sample.sites]
+        moments = self._engine(operator, draft.band, draft.columns, self.seed).moments(sample.order // 2)
+        mu = self._chemical_potential(moments, replace(draft, order=sample.order), 2.0 * len(operator))[0]
+        expansion = occupation_coefficients(draft.band, mu, self.occupation.kT, sample.order, gradient=False)
+        wrong = draft.strength * (found - sample.density(expansion)[:, 1:])
         return replace(draft, error=float(np.sqrt(np.mean(wrong**2))))
 
-    def _sampled(self, operator: SpinOperator, band: Band) -> _Sample:
-        """A few sites with the terms of their spin density, from their own unit columns, beyond the order needed."""
+    def _sampled(self, operator: SpinOperator, band: Band, strength: float) -> Sample:
+        """A few sites with the terms of their density, from their own unit columns, beyond the order needed."""
         sites = len(operator)
         chosen = np.sort(np.random.default_rng(0).choice(sites, size=min(_SAMPLE, sites), replace=False))
         engine = self._engine(operator, band, subset_columns(sites, chosen), self.seed)
-        return _Sample(chosen, engine.series(self._exact_order(band), chosen))
-
-    def _exact(self, sample: _Sample, band: Band, mu: float, order: int) -> FloatArray:
-        """Spin density of the sampled sites at `order` moments."""
-        expansion = coefficients(lambda e: fermi(e, mu, self.occupation.kT), band, order)
-        return np.tensordot(expansion, sample.series[: order + 1], 1)
+        order = self._exact_order(band, strength)
+        return Sample(chosen, engine.series(order + order % 2, chosen))
 
     # -- restart ------------------------------------------------------------------------------------------------------
 
     def checkpoint_state(self) -> dict[str, Any]:
-        """Generator, phases, and what was calibrated: another process continues with the same numbers."""
-        known = self.calibration
-        state: dict[str, Any] = {"generator": self.rng.bit_generator.state, "seed": self.seed, "strength": self._strength}
-        if known is not None:
-            colours = None if known.columns.colours is None else known.columns.colours.tolist()
-            state["calibration"] = {
-                "centre": known.band.centre,
-                "half": known.band.half,
-                "reach": known.band.reach,
-                "order": known.order,
-                "count": known.columns.count,
-                "colours": colours,
-                "weight": known.columns.weight,
-                "error": known.error,
-                "truncation": known.truncation,
-            }
+        """Generator, phases, the magnet and what was calibrated for it: another process continues with the same numbers."""
+        state: dict[str, Any] = {"generator": self.rng.bit_generator.state, "seed": self.seed}
+        if self.calibration is not None and self._magnet is not None:
+            state["calibration"] = self.calibration.to_table()
+            state["magnet"] = [getattr(self._magnet, name).tolist() for name in ("first", "second", "magnetic")]
+            state["bounded"] = self._recalled if self._bounded is None else digest(*self._bounded)
         return state
 
     def restore_state(self, state: dict[str, Any]) -> None:
         """Take back what :meth:`checkpoint_state` gave."""
         self.rng.bit_generator.state = state["generator"]
-        self.seed, self._strength = int(state["seed"]), float(state["strength"])
-        known = state.get("calibration")
-        if known is None:
-            self.calibration = None
-            return
-        colours = None if known["colours"] is None else np.array(known["colours"], dtype=np.int64)
-        columns = Columns(int(known["count"]), colours, float(known["weight"]))
-        band = Band(float(known["centre"]), float(known["half"]), float(known["reach"]))
-        self.calibration = Calibration(band, int(known["order"]), columns, known["error"], known["truncation"])
-
-
-def _band(bounds: tuple[float, float]) -> Band:
-    return Band(0.5 * (bounds[0] + bounds[1]), 0.5 * (bounds[1] - bounds[0]))
+        self.seed, self._bounded = int(state["seed"]), None
+        self.forget()
+        if "calibration" in state:
+            self.calibration = Calibration.from_table(state["calibration"])
+            first, second, magnetic = state["magnet"]
+            self._magnet = Pattern(np.array(first, np.int64), np.array(second, np.int64), np.array(magnetic, bool))
+            self._recalled = state["bounded"]

@@ -61,12 +61,19 @@ class RefreshedSolver(Solver):
         if self._stored is not None:
             self._recall(operator)
         known = self._reference
+        if known is not None and not self.cheap.knows(operator):  # another magnet has another rate
+            known = self._reference = self.rate = None
         if known is None or not self._fits(known, operator, bonds):
             return self._refresh(operator, bonds, None).exact
         found = self._corrected(known, operator, bonds)
         if self.estimated_error(operator) > self.accuracy:
             return self._refresh(operator, bonds, found).exact
         return found
+
+    def forget(self) -> None:
+        """Say that the next operator is of another magnet, whatever its bonds."""
+        self.cheap.forget()
+        self._reference = self._stored = self.rate = None
 
     def estimated_error(self, operator: SpinOperator) -> float:
         """Rms error of the components of the fields expected at `operator`, energy; inf before the first solution."""
@@ -175,14 +182,16 @@ def _array(stored: dict[str, Any]) -> NDArray[Any]:
 
 
 def _distance(one: SpinOperator, other: SpinOperator) -> float:
-    """How far two operators are apart: rms angle of the exchange vectors (radian) and rms relative change of the hopping."""
-    size = np.linalg.norm(one.exchange, axis=1)
+    """How far two operators are apart: rms angle of the exchange vectors (radian) and rms relative change of the rest."""
+    size = np.maximum(np.linalg.norm(one.exchange, axis=1), np.linalg.norm(other.exchange, axis=1))
     magnetic = size > 0.0
     change = np.linalg.norm(other.exchange - one.exchange, axis=1)[magnetic] / size[magnetic]
     turned = float(np.mean(change**2)) if magnetic.any() else 0.0
     hopping = float(np.mean(np.abs(one.hopping) ** 2)) if len(one.hopping) else 0.0
     moved = float(np.mean(np.abs(other.hopping - one.hopping) ** 2)) / hopping if hopping > 0.0 else 0.0
-    return float(np.sqrt(turned + moved))
+    scale = max(hopping, float(np.mean(size**2)))
+    shifted = float(np.mean((other.onsite - one.onsite) ** 2)) / scale if scale > 0.0 else 0.0
+    return float(np.sqrt(turned + moved + shifted))
 
 
 def _rms(values: FloatArray) -> float:
