@@ -8,11 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
-from scipy.special import expit, xlogy
+from scipy.special import expit, log_expit, logsumexp, xlogy
 
 from spinase.errors import ModelError
 
 FloatArray = NDArray[np.float64]
+
+RESOLUTION = 1e-10
+"""Levels of a diagonalization in double precision are known to this, relative to the largest; see `Occupation.fill`."""
+SINGLE_RESOLUTION = 1e-5
+"""The same in single precision."""
+
+_WHOLE = 1e-12  # part of all states by which a number of electrons may miss a number of full levels and still be it
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,8 +45,12 @@ class Occupation(ABC):
             raise ModelError(f"kT must be zero or positive (an energy), got {self.kT}")
 
     @abstractmethod
-    def fill(self, levels: FloatArray, weights: FloatArray, orbitals: float) -> Filled:
-        """Fill `levels` (n,), each standing for `weights` (n,) states; `orbitals` is the total number of states."""
+    def fill(self, levels: FloatArray, weights: FloatArray, orbitals: float, resolution: float = RESOLUTION) -> Filled:
+        """Fill `levels` (n,), each standing for `weights` (n,) states; `orbitals` is the total number of states.
+
+        At kT = 0 levels closer to the Fermi level than `resolution` times the largest |level| count as degenerate with it
+        and are filled evenly: symmetry makes them equal, and what splits them is round-off.
+        """
 
 
 @dataclass(frozen=True)
@@ -53,10 +64,12 @@ class FixedChemicalPotential(Occupation):
         if not np.isfinite(self.chemical_potential):
             raise ModelError(f"chemical_potential must be finite, got {self.chemical_potential}")
 
-    def fill(self, levels: FloatArray, weights: FloatArray, orbitals: float) -> Filled:
-        """Fill at the given mu; the energy is Omega + kT S = sum f (e - mu)."""
+    def fill(self, levels: FloatArray, weights: FloatArray, orbitals: float, resolution: float = RESOLUTION) -> Filled:
+        """Fill at the given mu; at kT = 0 levels at mu are half filled."""
         mu = self.chemical_potential
         occupations = fermi(levels, mu, self.kT)
+        if self.kT == 0.0:
+            occupations[np.abs(levels - mu) <= _width(levels, resolution, mu)] = 0.5
         electrons = float(weights @ occupations)
         energy = float(weights @ (occupations * (levels - mu)))
         entropy = fermi_entropy(occupations, weights)
@@ -74,11 +87,11 @@ class FixedFilling(Occupation):
         if not np.isfinite(self.filling) or not 0.0 <= self.filling <= 1.0:
             raise ModelError(f"filling is electrons per spin-orbital and must be in 0..1, got {self.filling}")
 
-    def fill(self, levels: FloatArray, weights: FloatArray, orbitals: float) -> Filled:
+    def fill(self, levels: FloatArray, weights: FloatArray, orbitals: float, resolution: float = RESOLUTION) -> Filled:
         """Find mu so that the electrons are filling * orbitals, then fill."""
         electrons = self.filling * orbitals
         if self.kT == 0.0:
-            mu, occupations = _fill_cold(levels, weights, electrons)
+            mu, occupations = _fill_cold(levels, weights, electrons, resolution)
         else:
             mu = find_chemical_potential(levels, weights, electrons, self.kT)
             occupations = fermi(levels, mu, self.kT)
@@ -122,14 +135,31 @@ def find_chemical_potential(levels: FloatArray, weights: FloatArray, electrons: 
             "use 0 < filling < 1 (or kT = 0)"
         )
     margin = kT * (np.log(total / min(electrons, total - electrons)) + 40.0)
+    order = np.argsort(levels, kind="stable")
+    filled = np.concatenate([[0.0], np.cumsum(weights[order])])
+    full = int(np.argmin(np.abs(filled - electrons)))
+    # electrons above and holes below, each to full relative accuracy: in a gap both are far below round-off of their sum
+    low, high, w_low, w_high = levels[order[:full]], levels[order[full:]], weights[order[:full]], weights[order[full:]]
+    rest = electrons - filled[full]
 
     def excess(mu: float) -> float:
-        return float(weights @ expit((mu - levels) / kT)) - electrons
+        return float(w_high @ expit((mu - high) / kT) - w_low @ expit((low - mu) / kT)) - rest
 
-    return float(brentq(excess, levels.min() - margin, levels.max() + margin, xtol=1e-300, rtol=1e-15, maxiter=500))
+    def ratio(mu: float) -> float:
+        above = logsumexp(log_expit((mu - high) / kT), b=w_high)
+        return float(above - logsumexp(log_expit((low - mu) / kT), b=w_low))
+
+    whole = 0 < full < len(levels) and abs(rest) <= _WHOLE * total
+    ends = levels.min() - margin, levels.max() + margin
+    return float(brentq(ratio if whole else excess, *ends, xtol=1e-300, rtol=1e-15, maxiter=500))
 
 
-def _fill_cold(levels: FloatArray, weights: FloatArray, electrons: float) -> tuple[float, FloatArray]:
+def _width(levels: FloatArray, resolution: float, mu: float = 0.0) -> float:
+    """Distance, energy, below which levels count as equal."""
+    return resolution * max(float(np.abs(levels).max(initial=0.0)), abs(mu))
+
+
+def _fill_cold(levels: FloatArray, weights: FloatArray, electrons: float, resolution: float) -> tuple[float, FloatArray]:
     """Lowest levels full; a degenerate level at the Fermi energy is filled evenly.  mu: middle of the gap, or the level."""
     order = np.argsort(levels, kind="stable")
     filled = np.cumsum(weights[order])
@@ -140,7 +170,7 @@ def _fill_cold(levels: FloatArray, weights: FloatArray, electrons: float) -> tup
     if electrons >= filled[-1] - rounding:
         return float(levels[order[-1]]), np.ones_like(levels)
     homo = levels[order[highest]]
-    same = np.abs(levels - homo) <= 1e-10 * max(1.0, float(np.abs(levels).max()))
+    same = np.abs(levels - homo) <= _width(levels, resolution)
     below = (levels < homo) & ~same
     share = (electrons - float(weights[below].sum())) / float(weights[same].sum())
     occupations = below.astype(np.float64)

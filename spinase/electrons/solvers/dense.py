@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from spinase.electrons.kernels.density import scalar_density, spinor_density
-from spinase.electrons.occupation import Filled, Occupation
+from spinase.electrons.occupation import RESOLUTION, SINGLE_RESOLUTION, Filled, Occupation
 from spinase.electrons.operator import Density, ElectronState, SpinOperator
 from spinase.electrons.solvers.base import Solver
 from spinase.errors import ModelError
@@ -60,7 +60,8 @@ class DenseSolver(Solver):
         Mesh of k-points along the cell vectors, k = n/kpts: the same states as a cell repeated `kpts` times whose
         spins repeat too.
     dtype : str
-        ``"complex128"``, or ``"complex64"``: twice as fast at about 1e-6 accuracy.
+        ``"complex128"``, or ``"complex64"``: twice as fast at about 1e-6 accuracy.  At kT = 0 levels within 1e-10 (single:
+        1e-5) of the largest |level| of the Fermi level count as degenerate with it and are filled evenly.
 
     Raises
     ------
@@ -90,7 +91,8 @@ class DenseSolver(Solver):
         weights = np.concatenate(
             [np.broadcast_to(b.weights[:, None, None], v.shape).ravel() for b, (v, _) in zip(batches, solved, strict=True)]
         )
-        filled = self.occupation.fill(levels, weights, 2.0 * len(operator))
+        resolution = RESOLUTION if self.dtype == "complex128" else SINGLE_RESOLUTION
+        filled = self.occupation.fill(levels, weights, 2.0 * len(operator), resolution)
         density = self._density(operator, frame, batches, solved, filled, bonds)
         return ElectronState(
             energy=filled.energy,
