@@ -1,0 +1,21 @@
+"""Exchange tensors from other codes: TB2J's exchange.xml, UppASD's jfile and Vampire's unit cell file.
+
+Each reader ends in one convention (:class:`~spinase.classical.BondTable`): unit spins, each pair once, eV, -s_i.J_ij s_j.
+
+=========  =======================  ==================  ========================================================
+code       energy of its entries    unit                pair energy here
+=========  =======================  ==================  ========================================================
+TB2J       -sum_{i != j} (twice)    eV                  J(i,j) + J(j,i)^T of the file, that is twice its J
+UppASD     -sum_{i != j} (twice)    mRy                 likewise
+Vampire    -sum_{i < j} (once)      J                   half of J(i,j) + J(j,i)^T: its J (both directions are listed)
+=========  =======================  ==================  ========================================================
+
+In TB2J D stands for -D.(s_i x s_j), and so says UppASD's manual; but the field routine of most versions of UppASD has the
+other sign, so :func:`read_uppasd` lets you choose.  Vampire has D in the tensor.
+"""
+
+from spinase.io.exchange.tb2j import read_tb2j
+from spinase.io.exchange.uppasd import read_uppasd
+from spinase.io.exchange.vampire import read_vampire
+
+__all__ = ["read_tb2j", "read_uppasd", "read_vampire"]
