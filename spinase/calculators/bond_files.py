@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from spinase.atoms import get_units
 from spinase.calculators.base import SpinCalculator
 from spinase.calculators.classical import TermCalculator
 from spinase.calculators.options import OptionTable
@@ -24,6 +25,14 @@ class BondFileConfig(OptionTable):
     )
     format: Literal["tb2j", "uppasd", "vampire"] = Field(description="which code wrote it")
     tolerance: float = Field(0.05, gt=0, description="how far a site may be from where the file has it [Angstrom]")
+    version: str = Field("6.1", description="version of UppASD, whose D has the sign of the manual from 6.1 on only")
+    leave_out: list[str] = Field([], description='keywords of UppASD that are read as if they were not there: ["hfield"]')
+
+    @model_validator(mode="after")
+    def _of_uppasd(self) -> BondFileConfig:
+        if self.format != "uppasd" and self.model_fields_set & {"version", "leave_out"}:
+            raise ValueError("version and leave_out are for the format 'uppasd'")
+        return self
 
 
 class BondTableCalculator(TermCalculator):
@@ -57,9 +66,11 @@ class BondTableCalculator(TermCalculator):
     @classmethod
     def from_config(cls, config: BondFileConfig) -> BondTableCalculator:
         """Calculator from the table of an input file."""
-        readers = {"tb2j": read_tb2j, "uppasd": read_uppasd, "vampire": read_vampire}
-        table, _ = readers[config.format](config.file)
-        return cls(table, config.tolerance, units="metal")
+        if config.format == "uppasd":
+            table, atoms = read_uppasd(config.file, version=config.version, leave_out=config.leave_out)
+        else:
+            table, atoms = {"tb2j": read_tb2j, "vampire": read_vampire}[config.format](config.file)
+        return cls(table, config.tolerance, units=get_units(atoms).name)
 
 
 __all__ = ["BondTableCalculator", "read_tb2j", "read_uppasd", "read_vampire"]

@@ -122,7 +122,7 @@ def test_uppasd(tmp_path: Path, style: str) -> None:
     symmetric = style == "reduced by symmetry"
     if symmetric:  # one vector stands for all eight, for each of the two types
         lines = [f"1 2 0.5 0.5 0.5 {J * half:.12e}", f"2 1 0.5 0.5 0.5 {J * half:.12e}"]
-    (tmp_path / "jfile").write_text("16 0\n" + "\n".join(lines))
+    (tmp_path / "jfile").write_text(f"{len(lines)} 0\n" + "\n".join(lines))
     (tmp_path / "dmfile").write_text("\n".join(dm))
     (tmp_path / "posfile").write_text("1 1 0.0 0.0 0.0\n2 2 0.5 0.5 0.5\n")
     (tmp_path / "momfile").write_text("1 1 2.2 0 0 1\n2 1 2.0 0 0 1\n")
@@ -130,7 +130,7 @@ def test_uppasd(tmp_path: Path, style: str) -> None:
     (tmp_path / "inpsd.dat").write_text(
         f"simid bccFe\ncell {rows[0]}\n {rows[1]}\n {rows[2]}\nposfile ./posfile  # sites\nmomfile ./momfile\n"
         f"exchange ./jfile\n{'' if symmetric else 'dm ./dmfile'}\nmaptype {2 if style == 'cells' else 1}\n"
-        f"posfiletype {'D' if style == 'direct' else 'C'}\nsym {1 if symmetric else 0}\nalat {A * 1e-10}\n"
+        f"posfiletype {'D' if style == 'direct' else 'C'}\nbc P P P\nsym {1 if symmetric else 0}\nalat {A * 1e-10}\n"
     )
     table, atoms = read_uppasd(tmp_path / "inpsd.dat")
     np.testing.assert_allclose(np.linalg.norm(atoms.get_initial_magnetic_moments(), axis=1), [2.2, 2.0])
@@ -179,7 +179,7 @@ def test_bad_files(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="has no opposite"):
         read_vampire(tmp_path / "half.ucf")
     (tmp_path / "short.ucf").write_text("1 1 1\n1 0 0\n")
-    with pytest.raises(InputError, match="no unit cell file of Vampire"):
+    with pytest.raises(InputError, match="no unit cell file of Vampire: it has 2 lines"):
         read_vampire(tmp_path / "short.ucf")
     (tmp_path / "n.ucf").write_text("1 1 1\n1 0 0\n0 1 0\n0 0 1\n1 1\n0 0 0 0\n1 normalised-isotropic\n0 0 0 1 0 0 1\n")
     with pytest.raises(InputError, match="'normalised-isotropic' is not understood"):
@@ -187,26 +187,26 @@ def test_bad_files(tmp_path: Path) -> None:
     (tmp_path / "inpsd.dat").write_text("cell 1 0 0\n0 1 0\n0 0 1\nposfile p\n")
     with pytest.raises(InputError, match="'exchange' is missing"):
         read_uppasd(tmp_path / "inpsd.dat")
-    (tmp_path / "inpsd.dat").write_text("cell 1 0 0\n0 1 0\n0 0 1\nposfile p\nexchange j\nsym 3\n")
-    with pytest.raises(InputError, match="got maptype 1, sym 3"):
+    (tmp_path / "inpsd.dat").write_text("cell 1 0 0\n0 1 0\n0 0 1\nposfile p\nexchange j\nsym 4\n")
+    (tmp_path / "p").write_text("1 1 0 0 0\n")
+    with pytest.raises(InputError, match="4 and 5 need a file of operations"):
         read_uppasd(tmp_path / "inpsd.dat")
 
 
 @pytest.mark.parametrize(
     ("changed", "text", "message"),
     [
-        ("jfile", "1 2 0.5 0.5 x 1.0\n", "has a wrong line"),
-        ("jfile", "1 2 0.3 0.0 0.0 1.0\n", "joins no two sites"),
-        ("jfile", "1 2 0.5 0.5 0.5 1.0\n", "has no opposite"),
-        ("jfile", "1 2 0.5 0.5 0.5 1.0\n1 2 0.5 0.5\n", "has 4 entries, 6 are needed"),
-        ("momfile", "9 1 2.0 0 0 1\n", "the momfile has a site 9"),
+        ("jfile", "1 2 0.5 0.5 x 1.0\n", "line 1, column 5: 'x' is no number"),
+        ("jfile", "1 2 0.5 0.5 0.5 1.0\n", r"the bond 1 -> 2 in cell \(0, 0, 0\) \(line 1\) has no opposite"),
+        ("jfile", "1 2 0.5 0.5 0.5 1.0\n1 2 0.5 0.5\n", "line 2 has 4 columns, 6 are needed"),
+        ("momfile", "9 1 2.0 0 0 1\n", "line 1: site 9, species 1; the posfile has 2 sites"),
     ],
 )
 def test_bad_lines_of_uppasd(tmp_path: Path, changed: str, text: str, message: str) -> None:
     files = {
         "jfile": "1 2 0.5 0.5 0.5 1.0d0\n2 1 -0.5 -0.5 -0.5 1.0\n",
         "posfile": "1 1 0 0 0\n2 2 0.5 0.5 0.5\n",
-        "momfile": "",
+        "momfile": "1 1 2 0 0 1\n2 1 2 0 0 1\n",
     }
     for name, content in (files | {changed: text}).items():
         (tmp_path / name).write_text(content)

@@ -10,8 +10,11 @@ UppASD     -sum_{i != j} (twice)    mRy                 likewise
 Vampire    -sum_{i < j} (once)      J                   half of J(i,j) + J(j,i)^T: its J (both directions are listed)
 =========  =======================  ==================  ========================================================
 
-In TB2J D stands for -D.(s_i x s_j), and so says UppASD's manual; but the field routine of most versions of UppASD has the
-other sign, so :func:`read_uppasd` lets you choose.  Vampire has D in the tensor.
+In TB2J D stands for -D.(s_i x s_j), and so it does in UppASD from version 6.1 on; up to 6.0.2 its energies and fields had
+the other sign: :func:`read_uppasd` takes the version.  Vampire has D in the tensor.
+
+What a file says is read or refused by name: unknown keywords, elements and columns, announced counts that are wrong, numbers
+cut short, bonds listed in one direction only.
 """
 
 from spinase.io.exchange.tb2j import read_tb2j

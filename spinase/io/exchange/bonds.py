@@ -1,66 +1,161 @@
-"""What the readers of exchange files share: directed bonds become a table with each pair once."""
+"""What the readers of exchange files share: bonds listed in both directions become a table with each pair once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from ase import Atoms
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from spinase.classical import BondTable
 from spinase.errors import InputError
 
 FloatArray = NDArray[np.float64]
-Entry = tuple[int, int, tuple[int, int, int]]
+IntArray = NDArray[np.int64]
+_UNEQUAL = 0.01  # part of a coupling by which its two directions may differ (rounding of printed numbers)
+_NOTHING = 1e-4  # part of the largest coupling below which a difference does not matter
 
 
-def require_opposites(source: Path, entries: dict[Entry, FloatArray]) -> None:
-    """Refuse a bond that is listed in one direction only (InputError)."""
-    for i, j, (x, y, z) in entries:
-        if (j, i, (-x, -y, -z)) not in entries:
-            raise InputError(
-                f"{source}: the bond {i + 1} -> {j + 1} at {x, y, z} has no opposite: both directions are needed"
-            )
+@dataclass(frozen=True, eq=False)
+class DirectedBonds:
+    """Couplings as a file lists them, from site i to site j.
+
+    Attributes
+    ----------
+    first, second : (b,)
+        Sites i and j, from 0.
+    shifts : (b, 3)
+        Cell of j.
+    tensors : (b, 3, 3)
+        J(i, j) in the file's convention, energy: it goes with s_i.J s_j.
+    lines : (b,)
+        Lines of the file, for messages; 0 where there is none.
+    """
+
+    first: IntArray
+    second: IntArray
+    shifts: IntArray
+    tensors: FloatArray
+    lines: IntArray
+
+    @classmethod
+    def of(cls, keys: ArrayLike, tensors: ArrayLike, lines: ArrayLike) -> DirectedBonds:
+        """From rows (i, j, x, y, z), (b, 5)."""
+        table = np.asarray(keys, dtype=np.int64).reshape(-1, 5)
+        values = np.asarray(tensors, dtype=np.float64).reshape(-1, 3, 3)
+        return cls(table[:, 0], table[:, 1], table[:, 2:], values, np.asarray(lines, dtype=np.int64))
+
+    @property
+    def keys(self) -> IntArray:
+        """Rows (i, j, x, y, z), (b, 5)."""
+        return np.column_stack([self.first, self.second, self.shifts])
+
+    def name(self, k: int) -> str:
+        """Bond `k` for messages, sites from 1."""
+        place = f" (line {self.lines[k]})" if self.lines[k] else ""
+        return f"the bond {self.first[k] + 1} -> {self.second[k] + 1} in cell {tuple(int(x) for x in self.shifts[k])}{place}"
+
+
+def codes(*tables: IntArray) -> tuple[IntArray, ...]:
+    """One number for each row of tables of whole numbers: equal where rows are equal, in any of the tables."""
+    rows = np.concatenate(tables)
+    if not len(rows):
+        return tuple(np.zeros(0, dtype=np.int64) for _ in tables)
+    low = rows.min(axis=0)
+    extent = rows.max(axis=0) - low + 1
+    if np.prod(extent.astype(float)) > 2.0**62:
+        raise InputError(f"bonds reach over cells as far as {np.abs(rows).max()}: this is no list of couplings")
+    return tuple(np.ravel_multi_index(tuple((table - low).T), tuple(extent)) for table in tables)
+
+
+def isotropic_tensor(exchange: FloatArray) -> FloatArray:
+    """J 1 of J (...), (..., 3, 3)."""
+    return np.asarray(exchange)[..., None, None] * np.eye(3)
+
+
+def odd_tensor(vectors: FloatArray) -> FloatArray:
+    """Tensors (..., 3, 3) whose s_i.J s_j is D.(s_i x s_j), of D (..., 3)."""
+    return np.cross(np.asarray(vectors)[..., None, :], np.eye(3))
 
 
 def bond_table(
-    atoms: Atoms, entries: dict[Entry, FloatArray], onsite: FloatArray, weight: float, path: str | Path
+    path: str | Path, atoms: Atoms, bonds: DirectedBonds, weight: float, onsite: FloatArray | None = None
 ) -> BondTable:
-    """Each pair once: weight (J(i, j) + J(j, i)^T)."""
-    pairs: dict[Entry, FloatArray] = {}
-    for (i, j, shift), tensor in entries.items():
-        if not (0 <= i < len(atoms) and 0 <= j < len(atoms)) or (i == j and not any(shift)):
-            raise InputError(f"{path}: the bond {i + 1} -> {j + 1} at {shift} joins no two of the {len(atoms)} sites")
-        back = (j, i, (-shift[0], -shift[1], -shift[2]))
-        if (i, j, shift) <= back:
-            pairs[i, j, shift] = pairs.get((i, j, shift), np.zeros((3, 3))) + weight * tensor
-        else:
-            pairs[back] = pairs.get(back, np.zeros((3, 3))) + weight * tensor.T
+    """Each pair once, with weight (J(i, j) + J(j, i)^T); what is listed twice in one direction is added.
+
+    Parameters
+    ----------
+    path : path
+        The file, for messages.
+    atoms : Atoms
+        The magnetic sites.
+    bonds : DirectedBonds
+        Couplings of both directions.
+    weight : float
+        1 where the code's energy is a sum over all i and j, 1/2 where it counts each pair once.
+    onsite : (n, 3, 3), optional
+        Q_i, energy: -s_i.Q_i s_i.
+
+    Raises
+    ------
+    InputError
+        If a bond joins no two sites, has no opposite, or another coupling in the opposite direction.
+    """
+    count = len(atoms)
+    outside = (bonds.first < 0) | (bonds.first >= count) | (bonds.second < 0) | (bonds.second >= count)
+    itself = (bonds.first == bonds.second) & ~bonds.shifts.any(axis=1)
+    for k in np.flatnonzero(outside | itself)[:1]:
+        raise InputError(f"{path}: {bonds.name(k)} joins no two of the {count} sites")
+    bonds = _added(bonds)
+    back = _opposites(bonds)
+    for k in np.flatnonzero(back < 0)[:1]:
+        raise InputError(f"{path}: {bonds.name(k)} has no opposite: both directions are needed")
+    _require_equal(path, bonds, back)
+    chosen = np.flatnonzero(np.arange(len(back)) < back)
+    turned = bonds.tensors[back[chosen]].transpose(0, 2, 1)
     return BondTable(
         positions=atoms.get_positions(),
         cell=atoms.cell.array.copy(),
-        first=np.array([key[0] for key in pairs], dtype=np.int64),
-        second=np.array([key[1] for key in pairs], dtype=np.int64),
-        shifts=np.array([key[2] for key in pairs], dtype=np.int64).reshape(-1, 3),
-        tensors=np.array(list(pairs.values())).reshape(-1, 3, 3),
-        onsite=onsite,
+        first=bonds.first[chosen],
+        second=bonds.second[chosen],
+        shifts=bonds.shifts[chosen],
+        tensors=weight * (bonds.tensors[chosen] + turned),
+        onsite=np.zeros((count, 3, 3)) if onsite is None else onsite,
     )
 
 
-def odd_tensor(vector: FloatArray) -> FloatArray:
-    """Tensor whose s_i.J s_j is D.(s_i x s_j)."""
-    return np.cross(vector, np.eye(3))
+def _added(bonds: DirectedBonds) -> DirectedBonds:
+    """Every bond once, sorted; the couplings of lines that repeat one are added."""
+    _, first, places = np.unique(codes(bonds.keys)[0], return_index=True, return_inverse=True)
+    tensors = np.zeros((len(first), 3, 3))
+    np.add.at(tensors, places, bonds.tensors)
+    return DirectedBonds.of(bonds.keys[first], tensors, bonds.lines[first])
 
 
-def rows(path: Path) -> Iterator[list[str]]:
-    """Words of every line that is neither empty nor a comment."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read {path}: {error}") from None
-    for line in text.splitlines():
-        words = line.split("#")[0].split("!")[0].split()
-        if words:
-            yield words
+def _opposites(bonds: DirectedBonds) -> IntArray:
+    """Number of the bond that leads back, -1 where there is none; `bonds` are unique."""
+    opposite = np.column_stack([bonds.second, bonds.first, -bonds.shifts])
+    own, back = codes(bonds.keys, opposite)
+    order = np.argsort(own)
+    at = np.minimum(np.searchsorted(own, back, sorter=order), max(len(own) - 1, 0))
+    found = order[at] if len(own) else at
+    return np.where(own[found] == back, found, -1) if len(own) else np.zeros(0, dtype=np.int64)
+
+
+def _require_equal(path: str | Path, bonds: DirectedBonds, back: IntArray) -> None:
+    """The two directions of a bond are one coupling: a mean of two is what neither the code nor its fields mean."""
+    if not len(back):
+        return
+    there, here = bonds.tensors, bonds.tensors[back].transpose(0, 2, 1)
+    differ = np.abs(there - here).max(axis=(1, 2))
+    size = np.maximum(np.abs(there), np.abs(here)).max(axis=(1, 2))
+    for k in np.flatnonzero((differ > _UNEQUAL * size) & (differ > _NOTHING * size.max()))[:1]:
+        raise InputError(
+            f"{path}: {bonds.name(k)} has the coupling {there[k].round(9).tolist()}, "
+            f"{bonds.name(int(back[k]))} the transpose of {here[k].round(9).tolist()}: J(i, j) = J(j, i)^T is needed"
+        )
+
+
+__all__ = ["DirectedBonds", "FloatArray", "IntArray", "bond_table", "codes", "isotropic_tensor", "odd_tensor"]

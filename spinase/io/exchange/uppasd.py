@@ -2,161 +2,302 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator
-from itertools import permutations, product
+import warnings
+from collections.abc import Collection
 from pathlib import Path
 
 import ase.units
 import numpy as np
 from ase import Atoms
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from spinase.atoms import set_units
 from spinase.classical import BondTable
-from spinase.errors import InputError
-from spinase.io.exchange.bonds import Entry, FloatArray, bond_table, odd_tensor, require_opposites, rows
+from spinase.errors import AccuracyWarning, InputError
+from spinase.io.exchange.bonds import DirectedBonds, FloatArray, IntArray, bond_table, isotropic_tensor, odd_tensor
+from spinase.io.exchange.text import Line, lines_of
+from spinase.io.exchange.uppasd_bonds import Lattice, bonds_of, operations_of, shells_of
+from spinase.io.exchange.uppasd_input import UppasdInput, read_input
 
 _MILLIRYDBERG = 1e-3 * ase.units.Ry
+_FIRST_MINUS = (6, 1)  # version from which -D.(e_i x e_j) is in energy and field
 
 
-def read_uppasd(path: str | Path, dmi_sign: int = -1) -> tuple[BondTable, Atoms]:
-    """Read UppASD's ``inpsd.dat`` with the files it names: posfile, exchange (the jfile), momfile, dm.
+def read_uppasd(
+    path: str | Path,
+    dmi_sign: int | None = None,
+    *,
+    version: str = "6.1",
+    cell: ArrayLike | None = None,
+    scaled_positions: bool | None = None,
+    leave_out: Collection[str] = (),
+) -> tuple[BondTable, Atoms]:
+    """Read UppASD's ``inpsd.dat`` with the files it names: posfile, momfile, exchange (the jfile), dm, sa, pd, anisotropy.
 
-    UppASD writes E = -sum_{i != j} J e_i.e_j for unit spins, mRy.  Understood: ``cell``, ``posfile``, ``posfiletype``,
-    ``maptype`` 1 (vectors) and 2 (cells), ``sym`` 0, 1 (cubic) and 2 (square), ``alat`` (m).
+    UppASD writes E = -sum_{i != j} e_i.J e_j + sum_i K (e_i.n)^2 for unit spins, mRy.  What is read is what UppASD 6.1
+    makes of the files on a large magnet (one that is no larger than the range of its couplings loses bonds in UppASD, not
+    here).
+
+    * ``posfiletype`` C and D, ``scalefac``, ``alat`` (m), ``bc``, ``aunits`` (then energies have no unit: reduced units);
+    * ``sym`` 0, 1 (cubic), 2 (square), 3 (hexagonal) for the jfile, ``maptype`` 1 (vectors), 2 (cells) and 3 (cells, RSPt);
+    * ``do_jtensor`` 1 with ``calc_jtensor`` F: nine numbers, row by row; else the first number only, as in UppASD;
+    * ``dm`` (D), ``sa`` (symmetric off-diagonal part: yz, xz, xy), ``pd`` (nine numbers); ``jij_scale``, ``dm_scale``,
+      ``sa_scale``;
+    * ``anisotropy``: uniaxial ones of first order, also along two axes (``mult_axis``).
+
+    Everything else that changes an energy (fields, dipoles, biquadratic exchange, alloys, ...) is refused by name unless it
+    is off or zero; how a run is made and what it measures is ignored
+    (:data:`spinase.io.exchange.uppasd_keywords.IGNORED`).
 
     Parameters
     ----------
     path : path
         The input file.
-    dmi_sign : int
-        Sign of sum_{i != j} D.(e_i x e_j) in the energy: -1 as in UppASD's manual, +1 as in the field routine of most of its
-        versions.  Compare the energy of a spiral with your version's.
+    dmi_sign : int, optional
+        Sign of sum_{i != j} D.(e_i x e_j) in the energy; default: that of `version`.
+    version : str
+        The version of UppASD the files were made for: up to 6.0.2 field and energy have +D.(e_i x e_j), from 6.1 on
+        -D.(e_i x e_j), as the manual has always had it.
+    cell : (3, 3), optional
+        Cell vectors for files without them, Angstrom; then all lengths are in Angstrom.  TB2J 0.9.22 leaves the cell empty.
+    scaled_positions : bool, optional
+        Whether the posfile has scaled positions; default: as ``posfiletype`` says, which also tells what vectors of bonds
+        are.  TB2J writes scaled positions (without saying so) beside Cartesian vectors.
+    leave_out : collection of str
+        Keywords that are read as if they were not there, such as ``["hfield"]``.
 
     Returns
     -------
     BondTable, Atoms
-        Couplings in the convention of the table, and the sites (as iron, with the moments of the momfile, else 1 mu_B).
-        Without ``alat``, lengths are in lattice constants.
+        Couplings in the convention of the table, and the sites (as iron, with the moments of the momfile and their
+        directions, else 1 mu_B along z).  Without ``alat``, lengths are in lattice constants.
 
     Raises
     ------
     InputError
         If a file is missing, has a wrong line, lists a bond in one direction only, or uses what is not understood.
+
+    Warns
+    -----
+    AccuracyWarning
+        Where lines join no two sites (UppASD ignores them, too) or have numbers UppASD does not read.
     """
-    source = Path(path)
-    if dmi_sign not in (-1, 1):
+    source = read_input(Path(path), leave_out, cell is not None)
+    if not source.has("exchange"):
+        raise InputError(f"{source.path}: the keyword 'exchange' is missing")
+    sign = _sign_of(version) if dmi_sign is None else dmi_sign
+    if sign not in (-1, 1):
         raise InputError(f"dmi_sign must be -1 or 1, got {dmi_sign!r}")
-    options = _uppasd_options(source)
+    lattice, periodic = _lattice(source, cell, scaled_positions)
+    reduced = source.on("aunits")
+    unit = 1.0 if reduced else _MILLIRYDBERG
+    bonds, constant = _couplings(source, lattice, sign)
+    length = 1.0 if reduced or cell is not None or not source.has("alat") else 1e10 * source.real("alat", 1.0)
+    atoms = Atoms("Fe" * len(lattice.types), positions=length * lattice.positions, cell=length * lattice.cell, pbc=periodic)
+    atoms.set_initial_magnetic_moments(_moments(source, len(lattice.types)))
+    if reduced:
+        set_units(atoms, "reduced")
+    bonds = DirectedBonds(bonds.first, bonds.second, bonds.shifts, unit * bonds.tensors, bonds.lines)
+    onsite = unit * (constant + _anisotropy(source, len(lattice.types)))
+    return bond_table(source.path, atoms, bonds, 1.0, onsite), atoms
+
+
+def _sign_of(version: str) -> int:
     try:
-        scale = _number(options.get("alat", ["1e-10"])[0]) * 1e10
-        cell = np.array([_number(x) for x in options["cell"]]).reshape(3, 3)
-        direct = options.get("posfiletype", ["C"])[0].upper() == "D"
-        maptype, sym = int(options.get("maptype", ["1"])[0]), int(options.get("sym", ["0"])[0])
-        if maptype not in (1, 2) or sym not in (0, 1, 2):
-            raise InputError(f"{source}: maptype 1 or 2 and sym 0, 1 or 2 are understood, got maptype {maptype}, sym {sym}")
-        kinds, positions, moments = _uppasd_sites(source, options, cell, direct)
-        finder = _BondFinder(positions, cell, kinds, direct, maptype)
-        entries = _uppasd_bonds(source, options, finder, sym, -dmi_sign)
-    except (ValueError, IndexError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{source}, or a file it names, has a wrong line: {error}") from None
-    require_opposites(source, entries)
-    atoms = Atoms("Fe" * len(kinds), positions=scale * positions, cell=scale * cell, pbc=True)
-    atoms.set_initial_magnetic_moments(moments[:, None] * np.array([0.0, 0.0, 1.0]))
-    return bond_table(atoms, entries, np.zeros((len(kinds), 3, 3)), 1.0, source), atoms
+        parts = tuple(int(word) for word in version.split(".")[:2])
+    except ValueError:
+        raise InputError(f"version: {version!r} is no version of UppASD such as '6.1'") from None
+    return -1 if parts >= _FIRST_MINUS else 1
 
 
-def _uppasd_sites(
-    source: Path, options: dict[str, list[str]], cell: FloatArray, direct: bool
-) -> tuple[NDArray[np.int64], FloatArray, FloatArray]:
-    """Types, positions (lattice constants) and lengths of the moments."""
-    lines = list(rows(source.parent / options["posfile"][0]))
-    places = np.array([[_number(x) for x in row[2:5]] for row in lines]).reshape(len(lines), 3)
-    moments = np.ones(len(lines))
-    if "momfile" in options:
-        for row in rows(source.parent / options["momfile"][0]):
-            if not 1 <= int(row[0]) <= len(lines):
-                raise InputError(f"{source}: the momfile has a site {row[0]}, the posfile {len(lines)} sites")
-            moments[int(row[0]) - 1] = _number(row[2])
-    return np.array([int(row[1]) for row in lines]), places @ cell if direct else places, moments
+def _lattice(source: UppasdInput, cell: ArrayLike | None, scaled: bool | None) -> tuple[Lattice, list[bool]]:
+    """Sites and cell, lattice constants (Angstrom if the cell is given), and the periodic directions."""
+    if not source.has("cell") and cell is None:
+        raise InputError(f"{source.path}: the keyword 'cell' is missing; give cell=... (Angstrom)")
+    vectors = np.array(source.entries["cell"].reals(0, 9) if cell is None else cell, dtype=np.float64).reshape(-1)
+    if vectors.shape != (9,) or not np.isfinite(vectors).all():
+        raise InputError(f"cell must be three vectors of three finite numbers, got {cell!r}")
+    vectors = source.real("scalefac", 1.0) * vectors.reshape(3, 3)
+    kind = source.word("posfiletype", "C").upper()
+    if kind not in ("C", "D"):
+        raise InputError(f"{source.where('posfiletype')}: C (Cartesian) or D (direct), got {kind!r}")
+    boundaries = [word.upper() for word in source.entries["bc"].words[:3]] if source.has("bc") else ["0"] * 3
+    if len(boundaries) != 3 or set(boundaries) - {"P", "0"}:
+        raise InputError(f"{source.where('bc')}: three of P (periodic) and 0 (vacuum), got {boundaries}")
+    places, types = _sites(source)
+    raw = places @ vectors if (kind == "D" if scaled is None else scaled) else places
+    periodic = [word == "P" for word in boundaries]
+    vectors = _with_volume(source, vectors, raw, periodic)
+    inside = raw @ np.linalg.inv(vectors)
+    return Lattice(raw - np.floor(inside + 1e-5) @ vectors, raw, vectors, types, kind == "D"), periodic
 
 
-def _uppasd_bonds(
-    source: Path, options: dict[str, list[str]], finder: _BondFinder, sym: int, dmi_weight: int
-) -> dict[Entry, FloatArray]:
-    """Tensors (eV) of all listed bonds."""
-    entries: dict[Entry, FloatArray] = defaultdict(lambda: np.zeros((3, 3)))
-    for key, operations, needed in (("exchange", _operations(sym), 6), ("dm", _operations(0), 8)):
-        for number, row in enumerate(rows(source.parent / options[key][0]) if key in options else ()):
-            if len(row) < needed and number == 0:
-                continue  # a head line with counts
-            values = np.array([_number(x) for x in row[5:needed]])
-            if len(values) < needed - 5:
-                raise InputError(
-                    f"{source}: line {number + 1} of the {key} file has {len(row)} entries, {needed} are needed"
-                )
-            tensor = values[0] * np.eye(3) if key == "exchange" else dmi_weight * odd_tensor(values)
-            found = 0
-            for bond in finder.bonds(int(row[0]), int(row[1]), np.array([_number(x) for x in row[2:5]]), operations):
-                entries[bond] = entries[bond] + tensor * _MILLIRYDBERG
-                found += 1
-            if not found:
-                raise InputError(f"{source}: line {number + 1} of the {key} file, {' '.join(row)}, joins no two sites")
-    return entries
+def _with_volume(source: UppasdInput, cell: FloatArray, sites: FloatArray, periodic: list[bool]) -> FloatArray:
+    """The cell, or a box around the sites of a finite magnet without one."""
+    if abs(np.linalg.det(cell)) > 1e-12:
+        return cell
+    if any(periodic) or cell.any():
+        raise InputError(f"{source.where('cell')}: the cell {cell.tolist()} has no volume")
+    return np.diag(np.ptp(sites, axis=0) + 1e3)
 
 
-def _number(word: str) -> float:
-    """A number, also with a Fortran exponent."""
-    return float(word.lower().replace("d", "e"))
+def _sites(source: UppasdInput) -> tuple[FloatArray, IntArray]:
+    """Positions as written and types, by number of the site."""
+    rows = source.rows("posfile", "posfile")
+    numbers = [row.wholes(0, 1)[0] for row in rows]
+    if sorted(numbers) != list(range(1, len(rows) + 1)) or not rows:
+        raise InputError(f"{source.where('posfile')}: sites must be numbered 1, 2, ..., each once, got {numbers[:8]} ...")
+    order = np.argsort(numbers)
+    types = np.array([row.wholes(1, 2)[0] for row in rows], dtype=np.int64)[order]
+    for key, have in (("natoms", len(rows)), ("ntypes", int(types.max()))):
+        if source.has(key) and source.whole(key, 0) != have:
+            raise InputError(f"{source.where(key)}: {source.whole(key, 0)} are announced, the posfile has {have}")
+    return np.array([row.reals(2, 5) for row in rows])[order], types
 
 
-class _BondFinder:
-    """Finds the bonds a line of a jfile stands for."""
-
-    def __init__(self, positions: FloatArray, cell: FloatArray, kinds: ArrayLike, direct: bool, maptype: int) -> None:
-        self.positions, self.cell, self.kinds = positions, cell, np.asarray(kinds)
-        self.direct, self.maptype, self.inverse = direct, maptype, np.linalg.inv(cell)
-
-    def bonds(self, one: int, two: int, vector: FloatArray, operations: list[FloatArray]) -> Iterator[Entry]:
-        """All bonds from sites of kind (maptype 2: number) `one` to `two` along `vector` or its images."""
-        if self.maptype == 2:
-            x, y, z = (int(v) for v in np.round(vector))
-            yield one - 1, two - 1, (x, y, z)
-            return
-        along = vector @ self.cell if self.direct else vector
-        images = {tuple(np.round(operation @ along, 6)): operation @ along for operation in operations}
-        for i in np.flatnonzero(self.kinds == one):
-            for image in images.values():
-                offsets = (self.positions[i] + image - self.positions) @ self.inverse
-                cells = np.round(offsets)
-                near = np.linalg.norm((offsets - cells) @ self.cell, axis=1)
-                for j in np.flatnonzero((near < 1e-2) & (self.kinds == two)):
-                    x, y, z = (int(v) for v in cells[j])
-                    yield int(i), int(j), (x, y, z)
+def _moments(source: UppasdInput, count: int) -> FloatArray:
+    """Moments (n, 3), mu_B; 1 mu_B along z without a momfile."""
+    if not source.has("momfile"):
+        return np.tile([0.0, 0.0, 1.0], (count, 1))
+    rows = source.rows("momfile")
+    moments = np.full((count, 3), np.nan)
+    for row in rows:
+        site, chemistry = row.wholes(0, 2)
+        if not 1 <= site <= count or chemistry != 1:
+            raise InputError(f"{row}: site {site}, species {chemistry}; the posfile has {count} sites of one species each")
+        length, *axis = row.reals(2, 6)
+        norm = float(np.linalg.norm(axis))
+        if length and not norm:
+            raise InputError(f"{row}: a moment of length {length} needs a direction")
+        moments[site - 1] = length * np.array(axis) / (norm or 1.0)
+    missing = np.flatnonzero(np.isnan(moments[:, 0]))
+    if len(missing):
+        raise InputError(
+            f"{source.where('momfile')}: site {missing[0] + 1} has no moment ({len(rows)} lines, {count} sites)"
+        )
+    return moments
 
 
-def _operations(sym: int) -> list[FloatArray]:
-    """Symmetry operations of UppASD's ``sym``: 0 none, 1 cubic, 2 square in the xy plane."""
-    identity = np.eye(3)
-    if sym == 0:
-        return [identity]
-    orders = permutations(range(3)) if sym == 1 else [(0, 1, 2), (1, 0, 2)]
-    signs = list(product((1.0, -1.0), repeat=3)) if sym == 1 else [(a, b, 1.0) for a in (1.0, -1.0) for b in (1.0, -1.0)]
-    return [np.diag(sign) @ identity[list(order)] for order in orders for sign in signs]
+def _couplings(source: UppasdInput, lattice: Lattice, sign: int) -> tuple[DirectedBonds, FloatArray]:
+    """Bonds between sites, and what lines without a vector say of a site, in the file's energies."""
+    full = source.whole("do_jtensor", 0)
+    if full not in (0, 1) or (full and source.has("dm")):
+        raise InputError(
+            f"{source.where('do_jtensor')}: 0, or 1 without dm, is understood (UppASD's energy leaves dm out there)"
+        )
+    nine = full == 1 and not source.on("calc_jtensor", "T")
+    sym = source.whole("sym", 0)
+    if sym not in (0, 1, 2, 3):
+        raise InputError(
+            f"{source.where('sym')}: 0, 1, 2 and 3 are understood (4 and 5 need a file of operations), got {sym}"
+        )
+    rows = _listed(source, "exchange", 9 if nine else 1)
+    scale = 1.0 if full else source.real("jij_scale", 1.0)
+    values = scale * rows[2].reshape(-1, 3, 3) if nine else scale * isotropic_tensor(rows[2][:, 0])
+    parts = [_bonds(source, lattice, "exchange", rows, values, sym, by_partner=not full)]
+    builders = {"dm": -sign * odd_tensor(np.eye(3)), "sa": np.abs(odd_tensor(np.eye(3))), "pd": np.eye(9).reshape(9, 3, 3)}
+    for key, basis in builders.items():
+        if source.has(key):
+            rows = _listed(source, key, len(basis))
+            values = source.real(f"{key}_scale", 1.0) * np.einsum("bk,kxy->bxy", rows[2], basis)
+            parts.append(_bonds(source, lattice, key, rows, values, 0, by_partner=False))
+    keys = np.concatenate([part.keys for part in parts])
+    tensors, lines = (np.concatenate([getattr(part, name) for part in parts]) for name in ("tensors", "lines"))
+    itself = (keys[:, 0] == keys[:, 1]) & ~keys[:, 2:].any(axis=1)
+    constant = np.zeros((len(lattice.types), 3, 3))
+    np.add.at(constant, keys[itself, 0], 0.5 * (tensors[itself] + tensors[itself].transpose(0, 2, 1)))
+    return DirectedBonds.of(keys[~itself], tensors[~itself], lines[~itself]), constant
 
 
-def _uppasd_options(path: Path) -> dict[str, list[str]]:
-    """Words after every keyword; ``cell`` goes on for three lines."""
-    lines = list(rows(path))
-    options: dict[str, list[str]] = {}
-    for k, words in enumerate(lines):
-        key = words[0].lower()
-        options[key] = words[1:]
-        if key == "cell":
-            options[key] = [word for row in [words[1:], *lines[k + 1 : k + 3]] for word in row[:3]]
-    for key in ("cell", "posfile", "exchange"):
-        if len(options.get(key, [])) < (9 if key == "cell" else 1):
-            raise InputError(f"{path}: the keyword {key!r} is missing or incomplete")
-    return options
+def _listed(source: UppasdInput, key: str, count: int) -> tuple[list[Line], IntArray, FloatArray, FloatArray]:
+    """Lines of a coupling file: rows, pairs of sites (from 0), `count` numbers each, vectors."""
+    rows = source.rows(key)
+    if rows and len(rows[0].words) == 2:  # TB2J writes the number of lines first
+        if rows[0].wholes(0, 1)[0] != len(rows) - 1:
+            raise InputError(f"{rows[0]}: {rows[0].words[0]} lines are announced, {len(rows) - 1} follow")
+        rows = rows[1:]
+    sites = len(source.rows("posfile", "posfile"))
+    pairs = np.array([row.wholes(0, 2) for row in rows], dtype=np.int64).reshape(-1, 2)
+    for k in np.flatnonzero(((pairs < 1) | (pairs > sites)).any(axis=1))[:1]:
+        raise InputError(
+            f"{rows[k]}: a bond from site {pairs[k, 0]} to site {pairs[k, 1]}; the posfile has sites 1 to {sites}"
+        )
+    numbers = np.array([row.reals(2, 5 + count) for row in rows]).reshape(-1, 3 + count)
+    if count < 9 and any(len(row.words) == 14 for row in rows):
+        warnings.warn(
+            f"{rows[0].path}: lines have nine numbers, UppASD reads {count} of them (all: do_jtensor 1, calc_jtensor F)",
+            AccuracyWarning,
+            stacklevel=5,
+        )
+    return rows, pairs - 1, numbers[:, 3:], numbers[:, :3]
+
+
+def _bonds(
+    source: UppasdInput,
+    lattice: Lattice,
+    key: str,
+    listed: tuple[list[Line], IntArray, FloatArray, FloatArray],
+    tensors: FloatArray,
+    sym: int,
+    by_partner: bool,
+) -> DirectedBonds:
+    """Bonds of one coupling file."""
+    maptype, keep = source.whole("maptype", 1), source.on("map_multiple", "F")
+    if maptype not in (1, 2, 3):
+        raise InputError(f"{source.where('maptype')}: 1, 2 and 3 are understood, got {maptype}")
+    rows, pairs, _, vectors = listed
+    shells = shells_of(lattice, maptype, rows, pairs, vectors, tensors, keep and not by_partner and key == "exchange")
+    bonds, empty = bonds_of(lattice, shells, operations_of(sym), by_partner, keep)
+    if len(empty):
+        warnings.warn(
+            f"{rows[0].path}: {len(empty)} lines join no two sites and are left out, as in UppASD; first: line {empty[0]}",
+            AccuracyWarning,
+            stacklevel=5,
+        )
+    return bonds
+
+
+def _anisotropy(source: UppasdInput, count: int) -> FloatArray:
+    """Q of E = -s.Q s, (n, 3, 3), of the kfile's K (s.n)^2."""
+    onsite = np.zeros((count, 3, 3))
+    if not source.has("anisotropy"):
+        if source.whole("do_anisotropy", 0):
+            raise InputError(f"{source.where('do_anisotropy')}: the keyword 'anisotropy' with its file is missing")
+        return onsite
+    rows = list(lines_of(source.path.parent / source.word("anisotropy", "")))
+    due = count * (2 if source.on("mult_axis") else 1)
+    if len(rows) != due:
+        raise InputError(f"{source.where('anisotropy')}: {len(rows)} lines for {count} sites, {due} are needed")
+    for block in range(0, due, count):
+        part = rows[block : block + count]
+        if sorted(row.wholes(0, 1)[0] for row in part) != list(range(1, count + 1)):
+            raise InputError(f"{part[0]}: every site must have one line, numbered 1 to {count}")
+        for row in part:
+            onsite[row.wholes(0, 1)[0] - 1] -= _uniaxial(row)
+    return onsite
+
+
+def _uniaxial(row: Line) -> FloatArray:
+    """K n n^T of a line of the kfile: site, type, K_1, K_2, axis, ratio."""
+    (kind,), (first, second, *axis) = row.wholes(1, 2), row.reals(2, 7)
+    ratio = row.reals(7, 8)[0] if kind == 7 else 0.0
+    if kind not in (0, 1, 2, 7):
+        raise InputError(f"{row}: anisotropy of type {kind}; 0 (none) and 1 (uniaxial) are understood")
+    if kind == 0 or not (first or second):
+        return np.zeros((3, 3))
+    if kind == 2 or second or ratio:
+        told = "cubic" if kind == 2 or ratio else "second-order uniaxial"
+        raise InputError(
+            f"{row}: a {told} anisotropy is no bilinear term; leave_out=['anisotropy'] reads the rest"
+            + (
+                f", CubicAnisotropyCalculator takes K = {-first * (ratio or 1.0):g} mRy"
+                if told == "cubic" and not second
+                else ""
+            )
+        )
+    if not any(axis):
+        raise InputError(f"{row}: an anisotropy of {first} mRy needs an axis")
+    return first * np.outer(axis, axis) / float(np.dot(axis, axis))
+
+
+__all__ = ["read_uppasd"]
