@@ -35,6 +35,7 @@ from spinase.io.labels import Labels
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+_OWN = "spinase_kinds.raw"  # of our own export: how each frame was made, and that the frames are one realization
 _READ = {"box", "coord", "spin", "energy", "force", "force_mag", "real_atom_types"}
 
 
@@ -109,11 +110,14 @@ class DeepSpinFormat(ForeignFormat[DeepSpinOptions]):
         if kinds.max(initial=-1) >= len(symbols):
             raise InputError(f"{folder}: type {kinds.max()} has no chemical symbol: the type map has {len(symbols)}")
         scale = energy_scale(self.options)
+        kind_of = _own_kinds(folder, count, files)
         for k in range(count):
             real, where = kinds[k] >= 0, f"{folder}, frame {k}"
             numbers = symbols[kinds[k][real]]
             moments, fields = to_moments_and_fields(spin[k][real], mag[k][real], numbers, self.options, where)
-            require_finite(where, coordinates=coord[k], spins=moments, magnetic_forces=fields)
+            require_finite(where, coordinates=coord[k][real], cell=box[k], spins=moments, magnetic_forces=fields)
+            require_finite(where, **({"energy": energies[k : k + 1]} if (folder / "energy.npy").exists() else {}))
+            require_finite(where, **({} if forces is None else {"forces": forces[k][real]}))
             yield Frame(
                 numbers=numbers,
                 pbc=np.full(3, periodic),
@@ -123,7 +127,8 @@ class DeepSpinFormat(ForeignFormat[DeepSpinOptions]):
                 magnetic_forces=fields,
                 energy=scale * float(energies[k]),
                 forces=None if forces is None else scale * forces[k][real],
-                kind=folder.parent.name,
+                kind=kind_of[k] if kind_of else folder.parent.name,
+                realization=0 if kind_of else None,
             )
 
     def write(self, parts: Sequence[Labels], target: str | Path) -> None:
@@ -155,6 +160,7 @@ def _write_system(part: Labels, system: Path) -> None:
     (system / "type_map.raw").write_text("\n".join(chemical_symbols[number] for number in species) + "\n", encoding="utf-8")
     if not part.pbc.any():
         (system / "nopbc").touch()
+    (folder / _OWN).write_text("".join(f"{kind}\n" for kind in part.kinds), encoding="utf-8")
     arrays = {"box": part.cells, "coord": part.positions, "spin": part.moments, "force_mag": part.magnetic_forces}
     if part.forces is not None:
         arrays["force"] = part.forces
@@ -162,6 +168,18 @@ def _write_system(part: Labels, system: Path) -> None:
         np.save(folder / f"{name}.npy", array.reshape(len(part), -1))
     if np.isfinite(part.energies).all():
         np.save(folder / "energy.npy", part.energies)
+
+
+def _own_kinds(folder: Path, count: int, files: list[Path]) -> list[str]:
+    """How each frame of our own export was made: its system is one realization; empty for systems of others."""
+    path = folder / _OWN
+    if not path.exists():
+        return []
+    files.append(path)
+    kinds = path.read_text(encoding="utf-8").splitlines()
+    if len(kinds) != count:
+        raise InputError(f"{path} has {len(kinds)} lines for {count} frames")
+    return kinds
 
 
 def _integers(path: Path, files: list[Path]) -> IntArray:

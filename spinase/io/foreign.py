@@ -33,10 +33,11 @@ class ForeignOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    together: int = Field(
-        1,
+    together: int | None = Field(
+        None,
         ge=1,
-        description="consecutive frames of one realization (a trajectory), never split between train and test",
+        description="consecutive frames of one realization (a trajectory), never split between train and test; default: "
+        "as a file of our own export says, else 1",
     )
     teacher: dict[str, Any] | None = Field(
         None, description="the calculator that made the labels, as a [calculator] table: kept for validation against it"
@@ -78,7 +79,7 @@ class VectorOptions(ForeignOptions):
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One configuration; arrays and units as in :class:`~spinase.io.labels.Labels`."""
+    """One configuration; arrays and units as in :class:`~spinase.io.labels.Labels`; its realization if the file says so."""
 
     numbers: NDArray[np.int64]
     pbc: NDArray[np.bool_]
@@ -89,6 +90,7 @@ class Frame:
     energy: float = np.nan
     forces: FloatArray | None = None
     kind: str = "converted"
+    realization: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,11 +146,19 @@ class ForeignFormat(ABC, Generic[Options]):
         """
 
 
-def group_frames(frames: Iterable[Frame], together: int, units: str) -> list[Labels]:
-    """Realizations of up to `together` consecutive frames of one magnet (same species, boundaries and labels)."""
+def group_frames(frames: Iterable[Frame], together: int | None, units: str) -> list[Labels]:
+    """Realizations of consecutive frames of one magnet (same species, boundaries and labels).
+
+    Up to `together` of them; without it those that the file counts as one realization, else each frame by itself.
+    """
     parts: list[list[Frame]] = []
     for frame in frames:
-        if parts and len(parts[-1]) < together and _same_magnet(parts[-1][0], frame):
+        last = parts[-1][0].realization if parts else None
+        if together is None:
+            room = frame.realization is not None and frame.realization == last
+        else:
+            room = bool(parts) and len(parts[-1]) < together
+        if room and _same_magnet(parts[-1][0], frame):
             parts[-1].append(frame)
         else:
             parts.append([frame])
@@ -197,7 +207,7 @@ def to_moments_and_fields(
     lengths = np.linalg.norm(vectors, axis=-1)
     magnetic = lengths > 0.0
     unit = bool(magnetic.any() and np.all(np.abs(lengths[magnetic] - 1.0) < _UNIT_LENGTH))
-    if options.vectors is None and unit:
+    if options.vectors is None and unit and units == "metal":  # in reduced units a unit spin is a moment of length 1
         raise InputError(
             f"{where}: every vector has length 1: are these unit spins?  Say vectors = 'spins' with moment = their length, "
             "or vectors = 'moments' if each moment is 1 mu_B"
@@ -253,16 +263,18 @@ def symbols_to_numbers(symbols: Sequence[str], where: str) -> NDArray[np.int64]:
 
 
 def require_finite(where: str, **arrays: NDArray[np.float64]) -> None:
-    """Refuse numbers that are not finite.
+    """Refuse numbers that are not finite; rows of arrays are sites.
 
     Raises
     ------
     InputError
-        Naming the array.
+        Naming the array, the site and the number.
     """
     for name, array in arrays.items():
-        if not np.isfinite(array).all():
-            raise InputError(f"{where}: {name.replace('_', ' ')} are not finite")
+        values = np.atleast_1d(array)
+        for place in np.argwhere(~np.isfinite(values))[:1]:
+            site = f", site {place[0]}" if values.ndim > 1 and name != "cell" else ""
+            raise InputError(f"{where}{site}: {name.replace('_', ' ')} not finite ({values[tuple(place)]})")
 
 
 __all__ = [

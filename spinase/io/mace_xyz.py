@@ -36,11 +36,12 @@ from spinase.units import UNIT_SYSTEMS
 FloatArray = NDArray[np.float64]
 # looked for in this order where the options do not name a key; the first is written
 KEYS = {
-    "energy": ("REF_energy", "dft_energy", "energy"),
+    "energy": ("REF_energy", "dft_energy", "free_energy", "energy"),  # forces are the gradient of the free one
     "forces": ("REF_forces", "dft_forces", "forces"),
     "moments": ("REF_magmom", "REF_magmoms", "dft_magmom", "magmom", "magmoms", "initial_magmoms", "REF_spins", "spins"),
     "fields": ("REF_magforces", "REF_magforce", "magforces", "magnetic_forces", "REF_magnetic_forces"),
 }
+_OWN = "spinase_vectors"  # entry of our own export: what its vectors are
 
 
 class MaceOptions(VectorOptions):
@@ -97,14 +98,19 @@ class MaceFormat(ForeignFormat[MaceOptions]):
                 raise InputError(
                     f"{where} has no {told} (looked for {', '.join(KEYS[name])}): say {name}_key; it has {have}"
                 )
+        if atoms.info.get(_OWN) == "moments" and options.vectors is None:
+            options = options.model_copy(update={"vectors": "moments"})
         vectors, raw = (_as_vectors(found[name], len(atoms), where) for name in ("moments", "fields"))
         if used["moments"].lower().endswith("spins") and options.vectors is None:
             raise InputError(f"{where}: are the vectors {used['moments']!r} unit spins?  Say vectors = 'spins' or 'moments'")
         numbers = atoms.numbers.astype(np.int64)
         moments, fields = to_moments_and_fields(vectors, raw, numbers, options, where, units)
-        require_finite(where, moments=moments, magnetic_forces=fields)
         scale = energy_scale(options, units)
         forces = None if found["forces"] is None else scale * _as_vectors(found["forces"], len(atoms), where)
+        energy = np.nan if found["energy"] is None else scale * float(found["energy"])
+        require_finite(where, moments=moments, magnetic_forces=fields, positions=atoms.positions, cell=atoms.cell.array)
+        require_finite(where, **({} if found["energy"] is None else {"energy": np.array([energy])}))
+        require_finite(where, **({} if forces is None else {"forces": forces}))
         return Frame(
             numbers=numbers,
             pbc=atoms.pbc.copy(),
@@ -112,9 +118,10 @@ class MaceFormat(ForeignFormat[MaceOptions]):
             positions=atoms.positions.copy(),
             moments=moments,
             magnetic_forces=fields,
-            energy=np.nan if found["energy"] is None else scale * float(found["energy"]),
+            energy=energy,
             forces=forces,
             kind=str(atoms.info.get(options.kind_key, "converted")),
+            realization=_realization(atoms, where),
         )
 
     def write(self, parts: Sequence[Labels], target: str | Path) -> None:
@@ -125,14 +132,22 @@ class MaceFormat(ForeignFormat[MaceOptions]):
         InputError
             If the file cannot be written.
         """
-        frames = [_plain_frame(labels, k, self.options) for labels in parts for k in range(len(labels))]
+        frames = [_plain_frame(part, k, number, self.options) for number, part in enumerate(parts) for k in range(len(part))]
         try:
             ase_write(target, frames, format="extxyz", write_results=False)
         except OSError as error:
             raise InputError(f"cannot write {target}: {error.strerror or error}") from None
 
 
-def _plain_frame(labels: Labels, k: int, options: MaceOptions) -> Atoms:
+def _realization(atoms: Atoms, where: str) -> int | None:
+    """Number of the realization a frame of our own export belongs to."""
+    value = atoms.info.get("realization") if _OWN in atoms.info else None
+    if value is not None and not isinstance(value, int | np.integer):
+        raise InputError(f"{where}: realization {value!r} is no whole number")
+    return None if value is None else int(value)
+
+
+def _plain_frame(labels: Labels, k: int, realization: int, options: MaceOptions) -> Atoms:
     atoms = Atoms(labels.numbers, positions=labels.positions[k], cell=labels.cells[k], pbc=labels.pbc)
     atoms.arrays[options.moments_key or KEYS["moments"][0]] = labels.moments[k].copy()
     atoms.arrays[options.fields_key or KEYS["fields"][0]] = labels.magnetic_forces[k].copy()
@@ -142,6 +157,8 @@ def _plain_frame(labels: Labels, k: int, options: MaceOptions) -> Atoms:
         atoms.info[options.energy_key or KEYS["energy"][0]] = float(labels.energies[k])
     atoms.info[options.kind_key] = labels.kinds[k]
     atoms.info["units"] = labels.units
+    atoms.info[_OWN] = "moments"
+    atoms.info["realization"] = realization
     return atoms
 
 
