@@ -4,10 +4,11 @@
 
 The device continues into ferromagnetic leads, up on the left and down on the right.  Electrons that enter from one side are
 polarized; in the wall their spin turns, and the wall takes up the difference.  In ds/dt = -gamma s x B a moment's angular
-momentum is -m/gamma while that of an electron is along its spin, so that for coupling > 0 (electron spins along the moments)
-the wall runs against the electrons, for coupling < 0 with them.  Writes wall_motion.png and wall_motion.csv, after every
-voltage.  `full`: 60x16 sites and 750 steps at each voltage instead of 20x4 and 80, some eight minutes a voltage: +-0.3 t
-move the wall by -+7.31 a within 15,000 hbar/t, +-0.6 t by -+14.87 a, steadily (speeds scatter by 2 %), while it turns.
+momentum is -m/gamma while that of an electron is hbar sigma/2, so that for coupling > 0 (electron spins along the moments,
+as here) the wall runs against the electrons, for coupling < 0 (ordinary ferromagnets, the Zhang-Li torque) with them.
+Writes wall_motion.png and wall_motion.csv, after every voltage.  `full`: 60x16 sites and 750 steps at each voltage instead
+of 20x4 and 80, some eight minutes a voltage: +-0.3 t move the wall by -+7.31 a within 15,000 hbar/t, +-0.6 t by -+14.87 a,
+steadily (speeds scatter by 2 %), while it turns.
 """
 
 import sys

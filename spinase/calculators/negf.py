@@ -81,6 +81,11 @@ class NEGFCalculator(ElectronCalculator):
     ``conservative`` is False, and energies are refused.  In equilibrium it is conservative, and ``energy`` and
     ``free_energy`` are both the grand potential of device and leads less that of the leads alone.
 
+    Currents are numbers of electrons, not charge: ``lead_currents[0] > 0`` means electrons that enter from the first lead,
+    and a positive bias lifts the first lead's chemical potential.  The torque on a moment is the angular momentum that
+    electrons (hbar sigma/2) give to it (-m/gamma): a domain wall runs with the electrons for coupling < 0, as in ordinary
+    ferromagnets and in :class:`~spinase.calculators.ZhangLiCalculator`, and against them for coupling > 0.
+
     Results beside those of :class:`~spinase.calculators.electrons.ElectronCalculator` (no entropy, no stress):
 
     ``lead_currents`` (A,)
@@ -207,10 +212,8 @@ class NEGFCalculator(ElectronCalculator):
 
     def freeze(self, geometry: Geometry) -> FrozenHamiltonian:
         """Bonds and hoppings; the leads are attached."""
-        hopping = self._model.hamiltonian.hopping
-        if self._model.hamiltonian.flux and any(isinstance(lead, LatticeLead) for lead in self.leads):
-            raise ModelError("a flux through the cell does not continue into lattice leads: use wide-band leads, or no flux")
-        self._electron_solver = NEGFSolver(attach_all(self.leads, geometry, hopping, self._shares), self._drive)
+        attached = attach_all(self.leads, geometry, self._model.hamiltonian, self._shares)
+        self._electron_solver = NEGFSolver(attached, self._drive)
         self._dwell = None
         return super().freeze(geometry)
 

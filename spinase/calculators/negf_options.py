@@ -45,7 +45,7 @@ class LatticeLeadConfig(_LeadConfig):
     axis: int = Field(0, ge=0, le=2, description="cell vector along which the lead runs")
     layers: int = Field(1, ge=1, description="device layers that make the lead's cell")
     exchange: tuple[float, float, float] = Field((0, 0, 0), description="exchange vector, H = -exchange.sigma [energy]")
-    onsite: float = Field(0.0, description="on-site energy of the lead [energy]")
+    onsite: float = Field(0.0, description="on-site energy of the lead, in addition to the model's [energy]")
     share: float | None = Field(None, description="chemical potential mu + share * bias; absent: 1/2, -1/2 [1]")
 
     def build(self) -> Lead:

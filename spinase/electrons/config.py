@@ -64,11 +64,15 @@ class SDModelConfig(_Table):
     """s-d model: hopping, coupling, filling and temperature."""
 
     hopping: HoppingConfig = Field(description="hopping law: a table with style = shell, exponential or power-law")
-    coupling: float | dict[int, float] = Field(description="s-d coupling J, or a table by atomic number [energy]")
+    coupling: float | dict[int, float] = Field(
+        description="s-d coupling J, H = -J s.sigma, or a table by atomic number [energy]"
+    )
     filling: float | None = Field(None, ge=0, le=1, description="electrons per spin-orbital, 0..1 [1]")
     chemical_potential: float | None = Field(None, description="chemical potential, instead of the filling [energy]")
     kT: float = Field(0.0, ge=0, description="electronic temperature [energy]")  # noqa: N815
-    zeeman: tuple[float, float, float] = Field((0, 0, 0), description="Zeeman vector of the electrons, mu_B B [energy]")
+    zeeman: tuple[float, float, float] = Field(
+        (0, 0, 0), description="Zeeman vector of the electrons, H = +h.sigma, h = mu_B B [energy]"
+    )
     onsite: float | dict[int, float] | list[float] = Field(0.0, description="on-site energies [energy]")
     flux: float = Field(0.0, description="flux quanta through the cell [h/e]")
 

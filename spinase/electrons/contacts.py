@@ -16,14 +16,16 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from spinase.electrons.self_energy import band_edges, chain_surface, decimated_surface
+from spinase.electrons.lead_modes import ChainModes, LeadModes
+from spinase.electrons.self_energy import band_edges
+from spinase.spin_algebra import PAULI
 
 FloatArray = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
 IntArray = NDArray[np.int64]
 
-_CLOSED = 1e-9  # decimation leaves closed channels with a broadening below this part of the band width
 _KEPT_BYTES = 256 * 1024**2
+_EDGE_ROUNDS = 4  # an energy moved aside of one edge may have come to another
 
 
 class AttachedLead(ABC):
@@ -59,6 +61,10 @@ class AttachedLead(ABC):
     def sources(self, energy: float) -> ComplexArray:
         """W (2c, channels) with W W+ = Gamma, root of energy."""
 
+    def resolved(self, energy: float) -> float:
+        """The energy itself, or the one aside of it that is taken instead where it is an edge of a band."""
+        return energy
+
     @property
     @abstractmethod
     def edges(self) -> FloatArray:
@@ -79,27 +85,44 @@ class _Kept:
     """The latest matrices, by key, up to a number of bytes."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[tuple[str, complex], ComplexArray] = OrderedDict()
+        self._known: OrderedDict[tuple[str, complex], tuple[ComplexArray, ...]] = OrderedDict()
         self._bytes = 0
 
-    def get(self, key: tuple[str, complex], make: Callable[[], ComplexArray]) -> ComplexArray:
-        """The matrix of `key`, made if it is not there."""
-        if key not in self._known:
-            self._known[key] = make()
-            self._bytes += self._known[key].nbytes
-            while self._bytes > _KEPT_BYTES and len(self._known) > 1:
-                self._bytes -= self._known.popitem(last=False)[1].nbytes
-        return self._known[key]
+    def get(self, key: tuple[str, complex], make: Callable[[], tuple[ComplexArray, ...]]) -> tuple[ComplexArray, ...]:
+        """The matrices of `key`, made if they are not there."""
+        if key in self._known:
+            return self._known[key]
+        made = make()
+        self._known[key] = made
+        self._bytes += _bytes(made)
+        while self._bytes > _KEPT_BYTES and len(self._known) > 1:
+            self._bytes -= _bytes(self._known.popitem(last=False)[1])
+        return made
+
+
+def _bytes(matrices: tuple[ComplexArray, ...]) -> int:
+    return sum(matrix.nbytes for matrix in matrices)
 
 
 @dataclass(eq=False)
 class LatticeContact(AttachedLead):
-    """A semi-infinite lattice: cells `intra` (n, n), `inter` (n, n) between cells, `coupling` (2c, n) to the device."""
+    """A semi-infinite lattice, the same for both spins but for an exchange vector: H = cells x 1 - 1 x exchange . sigma.
+
+    Attributes
+    ----------
+    intra, inter : (n, n)
+        Cell, and coupling of a cell to the next one further from the device, without spin, energy.
+    coupling : (c, n)
+        Of the device's `sites` to the first cell, energy.
+    exchange : (3,)
+        Energy.
+    """
 
     sites: IntArray
     intra: ComplexArray
     inter: ComplexArray
     coupling: ComplexArray
+    exchange: FloatArray = field(default_factory=lambda: np.zeros(3))
     share: float = 0.0
     kT: float | None = None  # noqa: N815
     name: str = "lead"
@@ -110,50 +133,69 @@ class LatticeContact(AttachedLead):
     def __post_init__(self) -> None:
         hop = self.inter[0, 0].real if self.inter.size else 0.0
         uniform = hop != 0.0 and np.allclose(self.inter, hop * np.eye(len(self.inter)), rtol=0, atol=1e-12 * abs(hop))
-        self._hop = float(hop) if uniform else None  # every orbital couples to its own image only: modes are known
-        self._levels, self._modes = np.linalg.eigh(self.intra)
-        self._through = self.coupling @ self._modes
+        self.modes: ChainModes | LeadModes = (
+            ChainModes(self.intra, float(hop)) if uniform else LeadModes(self.intra, self.inter)
+        )
+        self._splitting = float(np.linalg.norm(self.exchange))
         self._edges: FloatArray | None = None
 
     @property
     def is_analytic(self) -> bool:
         """Whether the modes are known in closed form (each orbital couples to its own image, all alike)."""
-        return self._hop is not None
+        return isinstance(self.modes, ChainModes)
 
     def self_energy(self, energy: complex) -> ComplexArray:
         """Coupling g coupling+, kept."""
-        return self._known.get(("sigma", energy), lambda: self._self_energy(energy))
+        return self._known.get(("sigma", energy), lambda: (self._self_energy(energy),))[0]
 
     def sources(self, energy: float) -> ComplexArray:
         """Open modes, each with the root of its broadening; kept."""
-        return self._known.get(("sources", energy), lambda: self._sources(energy))
+        return self._known.get(("sources", energy), lambda: (self._sources(energy),))[0]
+
+    def resolved(self, energy: float) -> float:
+        """The energy, or the one aside of an edge of either spin's bands."""
+        for _ in range(_EDGE_ROUNDS):
+            before = energy
+            for shift, _ in self._spins():
+                energy += float(self._seen(energy + shift)[2].real[0]) - (energy + shift)
+            if energy == before:
+                break
+        return energy
 
     def _self_energy(self, energy: complex) -> ComplexArray:
-        if self._hop is not None:
-            surface = chain_surface(energy - self._levels, self._hop)
-            return (self._through * surface) @ self._through.conj().T
-        return self.coupling @ decimated_surface(energy, self.intra, self.inter) @ self.coupling.conj().T
+        parts = [(self._seen(energy + shift)[0], spinors) for shift, spinors in self._spins()]
+        return np.asarray(sum(np.kron(green, spinors @ spinors.conj().T) for green, spinors in parts))
 
     def _sources(self, energy: float) -> ComplexArray:
-        if self._hop is not None:
-            broadening = -2.0 * chain_surface(complex(energy) - self._levels, self._hop).imag
-            is_open = broadening > 0.0
-            return self._through[:, is_open] * np.sqrt(broadening[is_open])
-        sigma = self.self_energy(energy)
-        widths, modes = np.linalg.eigh(1j * (sigma - sigma.conj().T))
-        is_open = widths > _CLOSED * np.ptp(self.reach)
-        return modes[:, is_open] * np.sqrt(widths[is_open])
+        return np.concatenate([np.kron(self._seen(energy + shift)[1], spinors) for shift, spinors in self._spins()], axis=1)
+
+    def _spins(self) -> list[tuple[float, ComplexArray]]:
+        """Energy that the exchange gives, and its spinors as columns (2, k)."""
+        if not self._splitting:
+            return [(0.0, np.eye(2, dtype=np.complex128))]
+        values, spinors = np.linalg.eigh(np.einsum("a,aij->ij", self.exchange, PAULI))
+        return [(float(value), spinors[:, [k]]) for k, value in enumerate(values)]
+
+    def _seen(self, energy: complex) -> tuple[ComplexArray, ...]:
+        """Without spin, kept: coupling g coupling+ (c, c), coupling waves (c, p), the energy they are at (1,)."""
+
+        def make() -> tuple[ComplexArray, ...]:
+            surface = self.modes.surface(energy)
+            green = self.coupling @ surface.green @ self.coupling.conj().T
+            return green, self.coupling @ surface.waves, np.array([surface.energy])
+
+        return self._known.get(("seen", energy), make)
 
     @property
     def edges(self) -> FloatArray:
         """Band edges."""
         if self._edges is None:
-            if self._hop is not None:
-                self._edges = np.unique(
-                    np.concatenate([self._levels - 2 * abs(self._hop), self._levels + 2 * abs(self._hop)])
-                )
+            modes = self.modes
+            if isinstance(modes, ChainModes):
+                here = np.concatenate([modes.levels - 2 * abs(modes.hopping), modes.levels + 2 * abs(modes.hopping)])
             else:
-                self._edges = band_edges(self.intra, self.inter)
+                here = band_edges(self.intra, self.inter)
+            self._edges = np.unique(np.concatenate([here - self._splitting, here + self._splitting]))
         return self._edges
 
     @property
@@ -161,13 +203,13 @@ class LatticeContact(AttachedLead):
         """Gershgorin bounds."""
         centre = np.diag(self.intra).real
         radius = np.abs(self.intra).sum(axis=1) - np.abs(centre) + 2.0 * np.abs(self.inter).sum(axis=1)
-        radius = radius + np.abs(self.coupling).sum(axis=0)
+        radius = radius + np.abs(self.coupling).sum(axis=0) + self._splitting
         return float((centre - radius).min()), float((centre + radius).max())
 
     @property
     def strength(self) -> FloatArray:
-        """Row sums of the coupling, the larger of both spins."""
-        return np.abs(self.coupling).sum(axis=1).reshape(-1, 2).max(axis=1)
+        """Row sums of the coupling."""
+        return np.asarray(np.abs(self.coupling).sum(axis=1), dtype=np.float64)
 
 
 @dataclass(eq=False)

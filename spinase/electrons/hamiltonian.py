@@ -23,20 +23,27 @@ class SDHamiltonian:
     r"""s-d (double-exchange) Hamiltonian of electrons on sites with classical unit spins s_i.
 
     .. math:: H = -\sum_{i\ne j} t_{ij} e^{i\phi_{ij}} c^+_i c_j + \sum_i \epsilon_i c^+_i c_i
-                  - \sum_i J_i\, s_i\cdot c^+_i\sigma c_i - \sum_i h\cdot c^+_i\sigma c_i
+                  - \sum_i J_i\, s_i\cdot c^+_i\sigma c_i + \sum_i h\cdot c^+_i\sigma c_i
 
     with t -> `hopping`, phi -> `flux`, epsilon -> `onsite`, J -> `coupling`, h -> `zeeman`, sigma the Pauli matrices
     (papers that write S.sigma/2 have twice this J).  It knows no temperature, no filling and no solver.
+
+    An electron's angular momentum is hbar sigma/2 and its moment -mu_B sigma, those of a site -m/gamma and m = mu s: only so
+    do the commutators of sigma and ds/dt = -gamma s x B conserve the sum.  So the Zeeman energy is +mu_B B.sigma, J > 0 sets
+    the spins of electrons along s and their moments against it, and J is negative in ordinary ferromagnets (Hund's rule).
+    Without a field, a flux and a bias the sign of J changes no energy, no field on the spins, and no force.
 
     Attributes
     ----------
     hopping : HoppingLaw
     coupling : float or {atomic number: float}
-        J, energy; positive J aligns electrons with the moments.  Non-magnetic sites (zero spin) do not couple.
+        J, energy; positive J aligns the spins of electrons with the moments (their moments are opposite), negative J is that
+        of ordinary ferromagnets.  Non-magnetic sites (zero spin) do not couple.
     onsite : float, {atomic number: float} or array (N,)
         epsilon, energy.
     zeeman : (3,)
-        h, energy (mu_B B for g = 2), on the electrons only; the moments' own Zeeman energy is another term.
+        h = mu_B B for g = 2, energy, on the electrons only; the moments' own Zeeman energy is another term.  In general
+        h = (hbar gamma/2) B with the gamma of the unit system: B in ``metal`` units (eV/mu_B), B/2 in ``reduced`` ones.
     flux : float
         Flux quanta through the cell (first two cell vectors); a whole number if both directions are periodic.
     """
@@ -46,6 +53,10 @@ class SDHamiltonian:
     onsite: PerSpecies | ArrayLike = 0.0
     zeeman: FloatArray = field(default_factory=lambda: np.zeros(3))
     flux: float = 0.0
+
+    def onsite_energies(self, geometry: Geometry) -> FloatArray:
+        """epsilon of every site (N,), energy; ModelError if the table does not fit the geometry."""
+        return _per_site(self.onsite, geometry, "onsite")
 
     def freeze(self, geometry: Geometry) -> FrozenHamiltonian:
         """Everything that depends on the geometry only.
@@ -66,7 +77,7 @@ class SDHamiltonian:
             hopping=-values * phase_factor,
             hopping_slope=-slopes * phase_factor,
             phase_gradients=gradients,
-            onsite=_per_site(self.onsite, geometry, "onsite"),
+            onsite=self.onsite_energies(geometry),
             coupling=_per_site(self.coupling, geometry, "coupling"),
             zeeman=np.asarray(self.zeeman, dtype=np.float64),
             volume=geometry.volume,
@@ -107,7 +118,7 @@ class FrozenHamiltonian:
 
     def operator(self, spins: FloatArray) -> SpinOperator:
         """H for the unit spins (N, 3) (zero rows: non-magnetic sites)."""
-        return SpinOperator(self.bonds, self.hopping, self.onsite, -self.coupling[:, None] * spins - self.zeeman)
+        return SpinOperator(self.bonds, self.hopping, self.onsite, self.zeeman - self.coupling[:, None] * spins)
 
     @property
     def moves(self) -> bool:

@@ -136,17 +136,24 @@ class LayeredDevice:
         )
 
         # self-energies are made here and not in threads: leads keep them
-        inputs = [(self._contacts(float(e)), *self._sources(float(e), wanted)) for e in energies]
+        resolved = [self._resolved(float(energy)) for energy in energies]
+        inputs = [(self._contacts(energy), *self._sources(energy, wanted)) for energy in resolved]
 
         def run(part: IntArray) -> None:
             green = aligned(self._size, np.float64)
             for k in part:
                 if inputs[k][2]:
-                    self._one(values, float(energies[k]), inputs[k], green, result, int(k))
+                    self._one(values, resolved[k], inputs[k], green, result, int(k))
 
         threads = min(default_threads(), max(count, 1))
         map_threads(run, np.array_split(np.arange(count), threads), threads)
         return result
+
+    def _resolved(self, energy: float) -> float:
+        """The energy, aside of the edges of all leads."""
+        for lead in self.leads * 2:
+            energy = lead.resolved(energy)
+        return energy
 
     def _one(
         self,

@@ -6,15 +6,15 @@ Attached to a geometry each becomes a self-energy on some sites (see :mod:`spina
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spinase.electrons.contacts import AttachedLead, LatticeContact, WideBandContact
-from spinase.electrons.hopping import HoppingLaw
+from spinase.electrons.hamiltonian import SDHamiltonian
 from spinase.errors import InvalidGeometryError, ModelError
 from spinase.geometry import Geometry
 from spinase.spin_algebra import PAULI
@@ -40,8 +40,8 @@ class Lead(ABC):
         """Whether it distinguishes a direction of spin."""
 
     @abstractmethod
-    def attach(self, geometry: Geometry, hopping: HoppingLaw, share: float) -> AttachedLead:
-        """The lead on a device: `share` is what a lead without one of its own gets."""
+    def attach(self, geometry: Geometry, hamiltonian: SDHamiltonian, share: float) -> AttachedLead:
+        """The lead on a device of electrons with `hamiltonian`: `share` is what a lead without one of its own gets."""
 
 
 def _checked(share: float | None, kT: float | None, what: str) -> None:  # noqa: N803
@@ -52,10 +52,11 @@ def _checked(share: float | None, kT: float | None, what: str) -> None:  # noqa:
 
 
 class LatticeLead(Lead):
-    """A semi-infinite lattice with the hopping law of the device.
+    """A semi-infinite lattice of the electrons of the device: their hopping law, on-site energies and Zeeman energy.
 
     The lead repeats its cell along `period` for ever.  Without `cell` it repeats the `layers` outermost layers of the device
-    at this end, by the distance at which the next layer follows; what lies further in has no influence on the lead.
+    at this end, with their on-site energies, by the distance at which the next layer follows; what lies further in has no
+    influence on the lead.  It has no moments but an `exchange` of its own.
 
     Parameters
     ----------
@@ -66,9 +67,10 @@ class LatticeLead(Lead):
     layers : int
         Device layers that make the lead's cell; more than one where hopping reaches beyond a layer.
     exchange : (3,)
-        Exchange vector of the lead's electrons, H = -exchange . sigma, energy; a ferromagnet in any direction.
+        Exchange vector of the lead's electrons, H = -exchange . sigma, energy; a ferromagnet in any direction, J s of a
+        device of coupling J.  The model's Zeeman energy comes on top.
     onsite : float
-        On-site energy of the lead's sites.
+        On-site energy of the lead's sites, in addition to that of the device's model.
     share : float, optional
         Chemical potential mu + share * bias; by default 1/2 and -1/2 for the first and second lead.
     kT : float, optional
@@ -77,6 +79,8 @@ class LatticeLead(Lead):
         Positions of the lead's cell next to the device, length; then `period` (3,) leads away from the device.
     period : (3,), optional
         Translation of the lead.
+    numbers : (n,) int, optional
+        Atomic numbers of the sites of `cell`, for on-site energies by species; default: all are of the device's one species.
     name : str, optional
 
     Raises
@@ -97,6 +101,7 @@ class LatticeLead(Lead):
         kT: float | None = None,  # noqa: N803
         cell: ArrayLike | None = None,
         period: ArrayLike | None = None,
+        numbers: ArrayLike | None = None,
         name: str | None = None,
     ) -> None:
         if side not in ("left", "right"):
@@ -115,9 +120,16 @@ class LatticeLead(Lead):
         self.onsite, self.share, self.kT = float(onsite), share, kT
         self.cell = None if cell is None else np.atleast_2d(np.asarray(cell, dtype=np.float64))
         self.period = None if period is None else np.asarray(period, dtype=np.float64)
+        self.numbers = None if numbers is None else np.atleast_1d(np.asarray(numbers, dtype=np.int64))
         self._check_shape()
 
     def _check_shape(self) -> None:
+        if self.numbers is not None and self.numbers.shape != (0 if self.cell is None else len(self.cell),):
+            sites = "no cell" if self.cell is None else f"{len(self.cell)} sites"
+            raise ModelError(
+                f"numbers of lead {self.name!r} are those of the sites of its cell, one each: got shape "
+                f"{self.numbers.shape} and {sites}"
+            )
         if self.cell is None or self.period is None:
             return
         finite = np.isfinite(self.cell).all() and np.isfinite(self.period).all()
@@ -132,40 +144,47 @@ class LatticeLead(Lead):
         """Whether it is a ferromagnet."""
         return bool(self.exchange.any())
 
-    def attach(self, geometry: Geometry, hopping: HoppingLaw, share: float) -> LatticeContact:
+    def attach(self, geometry: Geometry, hamiltonian: SDHamiltonian, share: float) -> LatticeContact:
         """Cell and couplings of the lead at `geometry`."""
-        places, numbers, period, made_from = self._cell_at(geometry)
-        device, count = len(geometry), len(places)
-        cells = [places + k * period for k in range(_CELLS)]
+        if hamiltonian.flux:
+            raise ModelError("a flux through the cell does not continue into lattice leads: use wide-band leads, or no flux")
+        cell = self._cell_at(geometry)
+        device, count = len(geometry), len(cell.places)
+        matrix = self._matrix(geometry, cell, hamiltonian)
+        first, second = slice(0, count), slice(count, 2 * count)
+        self._check(matrix, device, count)
+        touched = np.flatnonzero(np.abs(matrix[:device, first]).max(axis=1))
+        onsite = self.onsite + self._onsite_at(geometry, hamiltonian, cell)
+        return LatticeContact(
+            sites=touched,
+            intra=(matrix[device:][first, first] + np.diag(onsite)).astype(np.complex128),
+            inter=matrix[device:][first, second].astype(np.complex128),
+            coupling=matrix[touched, first].astype(np.complex128),
+            exchange=self.exchange - hamiltonian.zeeman,
+            share=share if self.share is None else self.share,
+            kT=self.kT,
+            name=self.name,
+            held=np.union1d(touched, cell.made_from),
+            places=cell.places,
+        )
+
+    @staticmethod
+    def _matrix(geometry: Geometry, cell: _FirstCell, hamiltonian: SDHamiltonian) -> FloatArray:
+        """Hoppings from the device and the first cells (rows) to the first cells (columns), energy."""
+        device, count = len(geometry), len(cell.places)
         joined = Geometry(
-            np.concatenate([geometry.positions, *cells]),
+            np.concatenate([geometry.positions, *(cell.places + k * cell.period for k in range(_CELLS))]),
             geometry.cell,
             geometry.pbc,
-            np.concatenate([geometry.numbers, *([numbers] * _CELLS)]),
+            np.concatenate([geometry.numbers, *([cell.numbers] * _CELLS)]),
         )
-        bonds, values, _ = hopping.amplitudes(joined)
+        bonds, values, _ = hamiltonian.hopping.amplitudes(joined)
         matrix = np.zeros((device + _CELLS * count, _CELLS * count))
         for i, j, value in zip(bonds.first, bonds.second, -values, strict=True):
             for a, b in ((i, j), (j, i)):
                 if b >= device:  # a bond of a site with its own image counts twice, as it should
                     matrix[a, b - device] += value
-        first, second = slice(0, count), slice(count, 2 * count)
-        self._check(matrix, device, count)
-        touched = np.flatnonzero(np.abs(matrix[:device, first]).max(axis=1))
-        spin = np.eye(2)
-        local = self.onsite * spin - np.einsum("a,aij->ij", self.exchange, PAULI)
-        intra = np.kron(matrix[device:][first, first], spin) + np.kron(np.eye(count), local)
-        return LatticeContact(
-            sites=touched,
-            intra=intra.astype(np.complex128),
-            inter=np.kron(matrix[device:][first, second], spin).astype(np.complex128),
-            coupling=np.kron(matrix[touched, first], spin).astype(np.complex128),
-            share=share if self.share is None else self.share,
-            kT=self.kT,
-            name=self.name,
-            held=np.union1d(touched, made_from),
-            places=places,
-        )
+        return matrix
 
     def _check(self, matrix: FloatArray, device: int, count: int) -> None:
         where = f"lead {self.name!r} does not match the device"
@@ -182,18 +201,19 @@ class LatticeLead(Lead):
                 f"{where}: hopping reaches beyond one cell of {self.layers} layer(s); take a longer cell (more layers)"
             )
 
-    def _cell_at(self, geometry: Geometry) -> tuple[FloatArray, IntArray, FloatArray, IntArray]:
-        """Positions and species of the first cell, the translation away from the device, the sites it was made from."""
+    def _cell_at(self, geometry: Geometry) -> _FirstCell:
         if geometry.pbc[self.axis] and self.cell is None:
             raise InvalidGeometryError(
                 f"lead {self.name!r} runs along cell vector {self.axis}, which is periodic: open that direction (pbc)"
             )
-        if self.cell is not None:
-            assert self.period is not None
-            return self.cell, np.full(len(self.cell), geometry.numbers[0]), self.period, np.empty(0, dtype=np.int64)
-        return self._outer_layers(geometry)
+        if self.cell is None or self.period is None:
+            return self._outer_layers(geometry)
+        numbers, none = self.numbers, np.empty(0, dtype=np.int64)
+        if numbers is None:
+            numbers = np.full(len(self.cell), geometry.numbers[0])
+        return _FirstCell(self.cell, numbers, self.period, none, none)
 
-    def _outer_layers(self, geometry: Geometry) -> tuple[FloatArray, IntArray, FloatArray, IntArray]:
+    def _outer_layers(self, geometry: Geometry) -> _FirstCell:
         layer = _layers_from(geometry, self.axis, self.side, self.name)
         count = int(layer.max()) + 1
         if count < self.layers + 1:
@@ -203,8 +223,49 @@ class LatticeLead(Lead):
             )
         along = _heights(geometry, self.axis, self.name)
         period = (along[layer == 0].mean() - along[layer == self.layers].mean()) * geometry.cell[self.axis]
-        chosen = layer < self.layers
-        return geometry.positions[chosen] + period, geometry.numbers[chosen], period, np.flatnonzero(layer <= self.layers)
+        repeated = np.flatnonzero(layer < self.layers)
+        return _FirstCell(
+            geometry.positions[repeated] + period,
+            geometry.numbers[repeated],
+            period,
+            repeated,
+            np.flatnonzero(layer <= self.layers),
+        )
+
+    def _onsite_at(self, geometry: Geometry, hamiltonian: SDHamiltonian, first: _FirstCell) -> FloatArray:
+        """On-site energies of the model at the sites of the cell (n,)."""
+        if len(first.repeated):
+            return hamiltonian.onsite_energies(geometry)[first.repeated]
+        tabled = isinstance(hamiltonian.onsite, Mapping)
+        where = f"lead {self.name!r} has a cell of its own, and the on-site energies of the model are given"
+        if not tabled and np.asarray(hamiltonian.onsite).ndim == 1:
+            raise ModelError(f"{where} site by site, without those of the lead: give one number, or a table by species")
+        if tabled and self.numbers is None and len(np.unique(geometry.numbers)) > 1:
+            raise ModelError(f"{where} by species: say which species are in its cell (numbers=[...])")
+        cell = Geometry(first.places, geometry.cell, geometry.pbc, first.numbers)
+        return hamiltonian.onsite_energies(cell)
+
+
+class _FirstCell(NamedTuple):
+    """The cell of a lead next to the device.
+
+    Attributes
+    ----------
+    places, numbers : (n, 3), (n,)
+        Positions and species.
+    period : (3,)
+        Translation away from the device.
+    repeated : (n,) or (0,) int
+        Device sites that the cell repeats, if it does.
+    made_from : (h,) int
+        Device sites on whose positions it depends.
+    """
+
+    places: FloatArray
+    numbers: IntArray
+    period: FloatArray
+    repeated: IntArray
+    made_from: IntArray
 
 
 def _heights(geometry: Geometry, axis: int, name: str) -> FloatArray:
@@ -294,8 +355,8 @@ class WideBandLead(Lead):
             return np.flatnonzero(_layers_from(geometry, self.axis, self.sites, self.name) == 0)
         return self.sites
 
-    def attach(self, geometry: Geometry, hopping: HoppingLaw, share: float) -> WideBandContact:
-        """The lead on the sites of `geometry`."""
+    def attach(self, geometry: Geometry, hamiltonian: SDHamiltonian, share: float) -> WideBandContact:
+        """The lead on the sites of `geometry`; it has no energies of its own."""
         sites = self._sites_of(geometry)
         if not len(sites) or sites.min() < 0 or sites.max() >= len(geometry) or len(np.unique(sites)) < len(sites):
             raise InvalidGeometryError(
@@ -334,10 +395,10 @@ class Bath(WideBandLead):
 
 
 def attach_all(
-    leads: Sequence[Lead], geometry: Geometry, hopping: HoppingLaw, shares: Sequence[float]
+    leads: Sequence[Lead], geometry: Geometry, hamiltonian: SDHamiltonian, shares: Sequence[float]
 ) -> list[AttachedLead]:
     """The leads on a device; InvalidGeometryError if two of them are in one place."""
-    attached = [lead.attach(geometry, hopping, share) for lead, share in zip(leads, shares, strict=True)]
+    attached = [lead.attach(geometry, hamiltonian, share) for lead, share in zip(leads, shares, strict=True)]
     for one, other in combinations([lead for lead in attached if len(lead.places)], 2):
         apart = np.linalg.norm(one.places[:, None] - other.places, axis=2)
         if apart.min() < _APART * max(1.0, float(apart.max())):

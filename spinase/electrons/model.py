@@ -19,14 +19,14 @@ class SDModel:
     """s-d / double-exchange model: electrons hopping on sites, exchange-coupled to classical spins.
 
     The Hamiltonian is that of :class:`~spinase.electrons.hamiltonian.SDHamiltonian`,
-    H = -sum t c+c - J sum s.(c+ sigma c) + ...
+    H = -sum t c+c - J sum s.(c+ sigma c) + zeeman.sum (c+ sigma c) + ...
 
     Parameters
     ----------
     hopping : HoppingLaw
         t, energy: :class:`ShellHopping`, :class:`ExponentialHopping`, :class:`PowerLawHopping`, :class:`UserHopping`.
     coupling : float or {atomic number: float}
-        J, energy.
+        J, energy: negative in ordinary ferromagnets, where electrons' moments are along s (their spins, sigma, against it).
     filling : float, optional
         Electrons per spin-orbital, 0..1 (fixed number; free energy F).
     chemical_potential : float, optional
@@ -34,7 +34,8 @@ class SDModel:
     kT : float
         Electronic temperature, energy; 0 allowed.
     zeeman : (3,)
-        Zeeman energy vector of the electrons, energy (mu_B B for g = 2).
+        Zeeman energy vector h of the electrons, H = +h.sigma, energy: mu_B B for g = 2 (B in ``metal`` units, B/2 in
+        ``reduced`` ones, for the field B that acts on the moments).  Lattice leads feel it, too.
     onsite : float, {atomic number: float} or (N,)
         On-site energies.
     flux : float

@@ -25,7 +25,7 @@ class SpinOperator:
     Attributes
     ----------
     bonds : Bonds
-        Pattern of the off-diagonal part, each pair once; ``shifts`` carry the Bloch phases exp(2 pi i k.S).
+        SparsityPattern of the off-diagonal part, each pair once; ``shifts`` carry the Bloch phases exp(2 pi i k.S).
     hopping : (n_bonds,) float or complex
         H_{first, second + shift}, energy, the same for both spins.
     onsite : (N,) float
@@ -48,6 +48,19 @@ class SpinOperator:
         return not np.iscomplexobj(self.hopping)
 
 
+class SparsityPattern:
+    """Sites and bonds of an operator: what the plans of solvers belong to."""
+
+    def __init__(self, operator: SpinOperator) -> None:
+        self._sites, self._bonds = len(operator), operator.bonds
+
+    def fits(self, operator: SpinOperator) -> bool:
+        """Whether `operator` has the same sites and, in the same order, the same bonds."""
+        own, bonds = self._bonds, operator.bonds
+        same = own is bonds or (np.array_equal(own.first, bonds.first) and np.array_equal(own.second, bonds.second))
+        return same and self._sites == len(operator)
+
+
 @dataclass(frozen=True, eq=False)
 class Density:
     """One-particle density matrix rho_{ia,jb} = <c+_jb c_ia> on the pattern of a :class:`SpinOperator`.
@@ -57,7 +70,7 @@ class Density:
     charge : (N,)
         Tr rho_ii, electrons per site.
     spin : (N, 3)
-        Tr[sigma rho_ii], in units of hbar/2 per site.
+        Tr[sigma rho_ii], angular momentum in units of hbar/2 per site (the electrons' moment is -mu_B times it).
     bond : (n_bonds,) complex
         Sum over spin of rho_{ia,ja} with i = first, j = second + shift.
     """

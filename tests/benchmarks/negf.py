@@ -40,7 +40,10 @@ def device(length: int, width: int, *leads: Lead, wall: float = 0.0) -> tuple[Sp
     if wall:
         atoms.spins = domain_wall(geometry, np.random.default_rng(0), width=wall)
     operator = SDHamiltonian(HOP, 1.0).freeze(geometry).operator(get_spins(atoms))
-    return operator, [lead.attach(geometry, HOP, share) for lead, share in zip(leads, (0.5, -0.5, 0.0), strict=False)]
+    shares = (0.5, -0.5, 0.0)
+    return operator, [
+        lead.attach(geometry, SDHamiltonian(HOP, 1.0), share) for lead, share in zip(leads, shares, strict=False)
+    ]
 
 
 def energy(kwant: str | None) -> None:

@@ -60,7 +60,7 @@ def magnet(graph: str) -> tuple[SpinAtoms, SDHamiltonian]:
             atoms.pbc = False
     onsite = np.random.default_rng(5).uniform(-0.4, 0.4, len(atoms))
     flux = 1.0 if graph == "flux" else 0.0
-    return atoms, SDHamiltonian(hopping, 1.7, onsite, np.array([0.05, 0.1, -0.07]), flux)
+    return atoms, SDHamiltonian(hopping, 1.7, onsite, -np.array([0.05, 0.1, -0.07]), flux)
 
 
 def make_operator(graph: str) -> SpinOperator:

@@ -34,7 +34,7 @@ def of_atoms(atoms: SpinAtoms, coupling: float, hopping: HoppingLaw = HOP) -> tu
 def attach(geometry: Geometry, *leads: Lead, hopping: HoppingLaw = HOP) -> list[AttachedLead]:
     """Leads with shares 1/2, -1/2, 0, 0, ..."""
     shares = [0.5, -0.5, *([0.0] * len(leads))]
-    return [lead.attach(geometry, hopping, share) for lead, share in zip(leads, shares, strict=False)]
+    return [lead.attach(geometry, SDHamiltonian(hopping, 0.0), share) for lead, share in zip(leads, shares, strict=False)]
 
 
 def paper(operator: SpinOperator, leads: Sequence[AttachedLead], energy: complex) -> tuple[np.ndarray, list[np.ndarray]]:

@@ -7,10 +7,11 @@ import pytest
 from open_systems import HOP, attach, strip
 
 from spinase.atoms import geometry_of
-from spinase.electrons import ExponentialHopping
+from spinase.electrons import ExponentialHopping, SDHamiltonian
 from spinase.electrons.leads import Bath, LatticeLead, WideBandLead
 from spinase.electrons.self_energy import band_edges, chain_surface, decimated_surface
 from spinase.errors import ConvergenceError, InvalidGeometryError, ModelError
+from spinase.spin_algebra import PAULI
 
 
 def test_surface_of_a_chain_is_that_of_a_long_chain() -> None:
@@ -50,8 +51,10 @@ def test_decimation_of_a_clean_lattice_gives_its_modes() -> None:
     _, geometry, _ = strip((4, 5))
     (lead,) = attach(geometry, LatticeLead("left", exchange=(0.3, -0.2, 0.4), onsite=0.1))
     assert lead.is_analytic
+    coupling, spin = np.kron(lead.coupling, np.eye(2)), np.einsum("a,aij->ij", [0.3, -0.2, 0.4], PAULI)
+    intra, inter = np.kron(lead.intra, np.eye(2)) - np.kron(np.eye(5), spin), np.kron(lead.inter, np.eye(2))
     for energy in (-2.1, 0.37, 0.2 + 0.3j):
-        slow = lead.coupling @ decimated_surface(energy, lead.intra, lead.inter) @ lead.coupling.conj().T
+        slow = coupling @ decimated_surface(energy, intra, inter) @ coupling.conj().T
         np.testing.assert_allclose(lead.self_energy(energy), slow, atol=1e-9)
 
 
@@ -68,9 +71,10 @@ def test_edges_of_the_bands() -> None:
         assert np.abs(found - edge).min() < 1e-9
     _, geometry, _ = strip((4, 5))
     (lead,) = attach(geometry, LatticeLead("right", exchange=(0.3, -0.2, 0.4)))
-    found = band_edges(lead.intra, lead.inter)
+    found, splitting = band_edges(lead.intra, lead.inter), np.linalg.norm(lead.exchange)
+    assert splitting == pytest.approx(np.sqrt(0.29))
     for edge in lead.edges:
-        assert np.abs(found - edge).min() < 1e-4
+        assert np.abs([*(found - edge - splitting), *(found - edge + splitting)]).min() < 1e-4
 
 
 @pytest.mark.parametrize("lattice", ["square", "triangular"])
@@ -120,7 +124,9 @@ def test_what_lies_further_in_does_not_move_a_lead() -> None:
     atoms.positions[[6, 7, 10], 0] += [0.3, -0.2, 0.4]
     law = ExponentialHopping(1.0, 1.0, 1.0, 1.35)
     for side, held in (("left", np.arange(6)), ("right", np.arange(12, 18))):
-        one, other = (LatticeLead(side).attach(where, law, 0.0) for where in (geometry, geometry_of(atoms)))
+        one, other = (
+            LatticeLead(side).attach(where, SDHamiltonian(law, 0.0), 0.0) for where in (geometry, geometry_of(atoms))
+        )
         np.testing.assert_array_equal(one.self_energy(0.2), other.self_energy(0.2))
         np.testing.assert_array_equal(one.held, held)
     (end,) = attach(geometry, WideBandLead(0.3, "right"))
@@ -139,18 +145,19 @@ def test_leads_that_do_not_match_are_refused() -> None:
         (WideBandLead(0.1, [3, 3]), "different numbers"),
     ):
         with pytest.raises(InvalidGeometryError, match=message):
-            lead.attach(geometry, HOP, 0.0)
+            lead.attach(geometry, SDHamiltonian(HOP, 0.0), 0.0)
     long = ExponentialHopping(1.0, 1.0, 1.0, 2.5)
     with pytest.raises(InvalidGeometryError, match="reaches beyond one cell of 1 layer"):
-        LatticeLead("left").attach(geometry, long, 0.0)
-    assert LatticeLead("left", layers=2).attach(strip((6, 4))[1], long, 0.0).intra.shape == (16, 16)
+        LatticeLead("left").attach(geometry, SDHamiltonian(long, 0.0), 0.0)
+    two = LatticeLead("left", layers=2).attach(strip((6, 4))[1], SDHamiltonian(long, 0.0), 0.0)
+    assert two.intra.shape == (8, 8)
 
 
 def test_a_lead_along_a_periodic_direction_is_refused() -> None:
     atoms, _, _ = strip((3, 4))
     atoms.pbc = [True, True, False]
     with pytest.raises(InvalidGeometryError, match="periodic: open that direction"):
-        LatticeLead("left").attach(geometry_of(atoms), HOP, 0.0)
+        LatticeLead("left").attach(geometry_of(atoms), SDHamiltonian(HOP, 0.0), 0.0)
 
 
 def test_wrong_options_are_refused() -> None:

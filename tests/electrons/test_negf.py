@@ -151,15 +151,14 @@ def test_zero_bias_is_the_middle_of_a_long_chain(shift: float) -> None:
     part = slice(190, 210)
     spins = np.zeros((400, 3))
     spins[part] = long.spins[part]
-    frozen = SDHamiltonian(HOP, 1.3, zeeman=np.array([0.0, 0.1, 0.0])).freeze(of_atoms(long, 1.3)[0])
-    whole = frozen.operator(spins)
+    hamiltonian = SDHamiltonian(HOP, 1.3, onsite=0.2, zeeman=np.array([0.0, 0.1, 0.0]))
+    whole = hamiltonian.freeze(of_atoms(long, 1.3)[0]).operator(spins)
     reference = RationalSolver(FixedChemicalPotential(0.05, -0.4 + shift), 1e-10).solve(whole)
     short = SpinAtoms.lattice("chain", (20,), units="reduced", rng=2)
     short.pbc = False
     geometry, _ = of_atoms(short, 1.3)
-    operator = SDHamiltonian(HOP, 1.3, zeeman=np.array([0.0, 0.1, 0.0])).freeze(geometry).operator(long.spins[part])
-    field = (0.0, 0.1, 0.0)
-    leads = attach(geometry, LatticeLead("left", exchange=field), LatticeLead("right", exchange=field))
+    operator = hamiltonian.freeze(geometry).operator(long.spins[part])
+    leads = [LatticeLead(side).attach(geometry, hamiltonian, 0.0) for side in ("left", "right")]
     state = NEGFSolver(leads, Drive(-0.4 + shift, 0.05, 0.0, 1e-9)).solve(operator)
     np.testing.assert_allclose(state.density.charge, reference.density.charge[part], atol=1e-9)
     np.testing.assert_allclose(state.density.spin, reference.density.spin[part], atol=1e-9)

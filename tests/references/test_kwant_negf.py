@@ -23,7 +23,7 @@ def test_a_strip_between_ferromagnets() -> None:
     geometry, hopping = geometry_of(atoms), ShellHopping([1.0])
     operator = SDHamiltonian(hopping, 1.0).freeze(geometry).operator(atoms.spins)
     leads = [LatticeLead("left", exchange=LEFT), LatticeLead("right", exchange=RIGHT)]
-    solver = NEGFSolver([lead.attach(geometry, hopping, 0.0) for lead in leads], Drive(0.0, 0.1))
+    solver = NEGFSolver([lead.attach(geometry, SDHamiltonian(hopping, 1.0), 0.0) for lead in leads], Drive(0.0, 0.1))
     energies = np.array(REFERENCE["energies"])
     np.testing.assert_allclose(
         solver.transmission(operator, energies)[:, 0, 1], REFERENCE["transmission"], rtol=0, atol=1e-10

@@ -27,7 +27,7 @@ from spinase.electrons.elimination import adjacency, cheapest_tree
 from spinase.electrons.fermi_poles import FermiPoles, fermi_poles
 from spinase.electrons.layered import LayeredDevice
 from spinase.electrons.occupation import fermi
-from spinase.electrons.operator import ComplexArray, Density, ElectronState, FloatArray, SpinOperator
+from spinase.electrons.operator import ComplexArray, Density, ElectronState, FloatArray, SparsityPattern, SpinOperator
 from spinase.electrons.quadrature import FIRST_POINTS, Integral, integrate
 from spinase.electrons.selected_inversion import Inverse, SelectedInversion, SelfEnergies
 from spinase.electrons.solvers.base import Solver
@@ -146,6 +146,7 @@ class NEGFSolver(Solver):
         self.leads, self.drive = list(leads), drive
         self._device: LayeredDevice | None = None
         self._plan: SelectedInversion | None = None
+        self._planned: SparsityPattern | None = None
         self._unreached: IntArray = np.empty(0, dtype=np.int64)
 
     # -- what the leads are held at -----------------------------------------------------------------------------------
@@ -194,9 +195,16 @@ class NEGFSolver(Solver):
         return self._state(operator, (density, blocks), found, self._potential(operator, poles, inverse, mu, kT))
 
     def _prepare(self, operator: SpinOperator) -> None:
-        if self._device is not None:
+        """Layers and order of elimination; made anew for an operator with other sites or bonds."""
+        if self._planned is not None and self._planned.fits(operator):
             return
         first, second, sites = operator.bonds.first, operator.bonds.second, len(operator)
+        for lead in self.leads:
+            if len(lead.sites) and lead.sites.max() >= sites:
+                raise ModelError(
+                    f"lead {lead.name!r} is attached to site {lead.sites.max()}, and the operator has {sites} sites: attach "
+                    "the leads to the geometry the operator was made from"
+                )
         cliques = [lead.sites for lead in self.leads if isinstance(lead, LatticeContact)]
         pairs = [np.array(np.triu_indices(len(clique), 1)) for clique in cliques]
         joined = [np.stack([first, second]), *(clique[pair] for clique, pair in zip(cliques, pairs, strict=True))]
@@ -206,6 +214,7 @@ class NEGFSolver(Solver):
         part = connected_components(adjacency(sites, rows, columns), directed=False)[1]
         reached = np.unique(part[np.concatenate([lead.sites for lead in self.leads])])
         self._unreached = np.flatnonzero(~np.isin(part, reached))
+        self._planned = SparsityPattern(operator)
 
     @property
     def device(self) -> LayeredDevice:
@@ -245,6 +254,7 @@ class NEGFSolver(Solver):
         that no lead reaches (bound states) count as well.  Takes a few times as long as the solution.  0 in equilibrium, and
         where part of the window is left out because no driven lead has states there.
         """
+        self._prepare(operator)
         reference = self.reference()
         mu, kT = self.levels()
         worst, spectra = 0.0, None

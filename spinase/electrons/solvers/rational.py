@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from spinase.electrons.elimination import EliminationTree, cheapest_tree
 from spinase.electrons.fermi_poles import FermiPoles, fermi_poles
 from spinase.electrons.occupation import FixedChemicalPotential, FixedFilling, Occupation
-from spinase.electrons.operator import Density, ElectronState, SpinOperator
+from spinase.electrons.operator import Density, ElectronState, SparsityPattern, SpinOperator
 from spinase.electrons.selected_inversion import Inverse, SelectedInversion
 from spinase.electrons.solvers.base import Solver
 from spinase.electrons.solvers.chemical_potential import MuMemory, Trial, find_mu
@@ -116,7 +116,7 @@ class RationalSolver(Solver):
         self.memory = MuMemory()
         self._tree: EliminationTree | None = None
         self._plan: SelectedInversion | None = None
-        self._planned: Bonds | None = None
+        self._planned: SparsityPattern | None = None
 
     def solve(self, operator: SpinOperator, bonds: bool = True) -> ElectronState:
         """Density on the operator's pattern, energies from traces and log determinants."""
@@ -156,14 +156,13 @@ class RationalSolver(Solver):
     def plan(self, operator: SpinOperator) -> SelectedInversion:
         """The elimination for the operator's bonds; kept while they stay, its order also while they nearly do."""
         bonds = operator.bonds
-        planned = self._planned
-        if self._plan is not None and planned is not None and (bonds is planned or _same_pattern(bonds, planned)):
+        if self._plan is not None and self._planned is not None and self._planned.fits(operator):
             return self._plan
         tree = self._tree
         if tree is None or tree.sites != len(operator) or not tree.covers(bonds.first, bonds.second):
             tree = cheapest_tree(len(operator), bonds.first, bonds.second)
         self._tree = tree
-        self._plan, self._planned = SelectedInversion(tree, bonds.first, bonds.second), bonds
+        self._plan, self._planned = SelectedInversion(tree, bonds.first, bonds.second), SparsityPattern(operator)
         return self._plan
 
     def checkpoint_state(self) -> dict[str, Any]:
@@ -240,7 +239,3 @@ def pole_density(poles: FermiPoles, kT: float, inverse: Inverse, pattern: Bonds)
     if len(bond):
         bond[pattern.first == pattern.second] += 1.0  # a site's own image: the 1/2 of both spins
     return Density(up + down, np.stack([2.0 * flip.real, 2.0 * flip.imag, up - down], axis=1), bond)
-
-
-def _same_pattern(one: Bonds, other: Bonds) -> bool:
-    return np.array_equal(one.first, other.first) and np.array_equal(one.second, other.second)

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spinase.electrons.chebyshev import largest_exchange
-from spinase.electrons.operator import Density, ElectronState, SpinOperator
+from spinase.electrons.operator import Density, ElectronState, SparsityPattern, SpinOperator
 from spinase.electrons.solvers.base import Solver
 from spinase.electrons.solvers.kpm import KPMSolver
 
@@ -82,10 +82,7 @@ class RefreshedSolver(Solver):
         return self.rate * _distance(self._reference.operator, operator)
 
     def _fits(self, known: Reference, operator: SpinOperator, bonds: bool) -> bool:
-        same = operator.bonds is known.operator.bonds or (
-            np.array_equal(operator.bonds.first, known.operator.bonds.first)
-            and np.array_equal(operator.bonds.second, known.operator.bonds.second)
-        )
+        same = SparsityPattern(known.operator).fits(operator)
         return same and not (bonds and not len(known.exact.density.bond) and len(operator.bonds))
 
     def _refresh(self, operator: SpinOperator, bonds: bool, predicted: ElectronState | None) -> Reference:
