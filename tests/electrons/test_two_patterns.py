@@ -66,7 +66,6 @@ def test_a_second_pattern_is_solved_as_by_a_new_solver(name: str) -> None:
         np.testing.assert_allclose(found.bond, expected.bond, atol=2e-4)
 
 
-@pytest.mark.xfail(strict=False, reason="colours and calibration of the first pattern are kept: for the KPM solver's owner")
 def test_colours_of_the_first_pattern_are_not_those_of_the_second() -> None:
     """The asked accuracy holds for either of two magnets of equal size."""
     options = KPMOptions(accuracy=5e-3)
