@@ -6,6 +6,8 @@ import json
 import os
 import shlex
 import sys
+import traceback
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import EntryPoint, entry_points
@@ -190,13 +192,15 @@ def info() -> None:
     """Versions, threads, devices, linear algebra and installed styles."""
     import torch
 
-    from spinase.run.provenance import git_revision, versions
+    from spinase.run.provenance import is_editable, source_digest, versions
     from spinase.styles import list_styles
     from spinase.threads import linear_algebra
 
     for package, version in versions().items():
         typer.echo(f"{package:10} {version}")
-    typer.echo(f"revision   {git_revision() or 'installed package'}")
+    typer.echo(
+        f"sources    {source_digest()[:16]} ({'editable: they may change' if is_editable() else 'installed package'})"
+    )
     typer.echo(f"path       {Path(__file__).parent}")
     typer.echo(f"threads    {torch.get_num_threads()} of {os.cpu_count()} cores")
     devices = [torch.cuda.get_device_name(k) for k in range(torch.cuda.device_count())]
@@ -274,14 +278,31 @@ def _main_options(
 
 def main() -> None:
     """Entry point of the ``spinase`` command: errors made on purpose are one line and exit status 2."""
+    warnings.showwarning = _tell_warning  # type: ignore[assignment]
     try:
         _add_plugin_commands()
         app()
     except SpinaseError as error:
-        if "--debug" in sys.argv:
-            raise
-        typer.secho(f"Error: {error}", fg=typer.colors.RED, err=True)
-        sys.exit(2)
+        _fail(str(error), STOPPED if getattr(error, "stopped", False) else 2)
+    except MemoryError:
+        _fail("not enough memory", 2)
+    except OSError as error:
+        _fail(": ".join(str(word) for word in (error.filename, error.strerror or error) if word), 2)
+
+
+def _fail(message: str, status: int) -> None:
+    """One line, and the exit status; the whole story with ``--debug``."""
+    if "--debug" in sys.argv:
+        traceback.print_exc()
+        sys.exit(status)
+    typer.secho(f"Error: {message}", fg=typer.colors.RED, err=True)
+    sys.stderr.flush()
+    sys.exit(status)
+
+
+def _tell_warning(message: Warning | str, *_: object) -> None:
+    """A warning is one line."""
+    typer.secho(f"Warning: {message}", fg=typer.colors.YELLOW, err=True)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class SpinaseError(Exception):
-    """Base class of every error raised on purpose by spinase."""
+    """Base class of every error raised on purpose by spinase.
+
+    Attributes
+    ----------
+    stopped : bool
+        It ended a run that had begun: what is written is good up to there, and the exit status is 3.
+    """
+
+    stopped: bool = False
 
 
 class InvalidMomentsError(SpinaseError, ValueError):
@@ -90,3 +100,30 @@ class AdiabaticityWarning(UserWarning):
 
 class CostWarning(UserWarning):
     """A calculation works, but another way is much cheaper."""
+
+
+_NEEDED = {
+    "int": "a whole number is needed",
+    "float": "a number is needed",
+    "bool": "true or false is needed",
+    "string": "a text in quotes is needed",
+    "list": "a list is needed",
+    "tuple": "a list is needed",
+    "dict": "a table is needed",
+    "model": "a table is needed",
+    "finite": "a finite number is needed",
+    "none": "leave it out",
+}
+"""What is needed, by the first word of pydantic's kind of problem."""
+
+
+def in_words(problem: Any) -> str:
+    """What pydantic found wrong with a value (an entry of its ``errors()``), in our words."""
+    kind, context = problem["type"], problem.get("ctx", {})
+    if kind in ("too_short", "too_long"):
+        word, bound = ("at least", "min_length") if kind == "too_short" else ("at most", "max_length")
+        return f"{word} {context.get(bound)} entries are needed"
+    word = kind.partition("_")[0]
+    if word in _NEEDED:
+        return _NEEDED[word]
+    return str(problem["msg"]).removeprefix("Value error, ").replace("Input should be", "must be")

@@ -120,6 +120,22 @@ def reserve(descriptor: int, size: int) -> None:
         raise
 
 
+def require_room(path: Path, size: int) -> None:
+    """Check that a file of `size` bytes can be written to `path`, which is made, or made empty.
+
+    Raises
+    ------
+    OutputError
+        If it cannot.
+    """
+    try:
+        with open(path, "wb") as file:
+            reserve(file.fileno(), size)
+            file.truncate(0)
+    except OSError as error:
+        raise OutputError.of(path, error) from None
+
+
 # -- reading --------------------------------------------------------------------------------------------------------------
 
 

@@ -32,7 +32,7 @@ from pydantic import (
     create_model,
 )
 
-from spinase.errors import InputError, StyleError
+from spinase.errors import InputError, StyleError, in_words
 
 KINDS = ("calculators", "drivers", "integrators", "initializers", "observers", "formats", "commands")
 _PREFIX = "spinase."
@@ -229,9 +229,26 @@ def options_of(target: Any, table: Mapping[str, Any], where: str, also: Iterable
 def validated(model: type[BaseModel], table: Mapping[str, Any], where: str, also: Iterable[str] = ()) -> Any:
     """`table` as an instance of `model`, or an :class:`InputError` that says what, the value, where, and what to do."""
     try:
-        return model.model_validate(dict(table))
+        taken = model.model_validate(dict(table))
+        _require_as_given(table, taken, where)
+        return taken
     except ValidationError as error:
         raise InputError("; ".join(_explain(model, problem, where, also) for problem in error.errors())) from None
+
+
+def _require_as_given(given: Any, taken: Any, where: str) -> None:
+    """Refuse texts and truth values that were taken for numbers: ``steps = true`` is no number of steps."""
+    if isinstance(given, Mapping) and isinstance(taken, BaseModel):
+        names = {field.alias or name: name for name, field in type(taken).model_fields.items()}
+        for key, value in given.items():
+            _require_as_given(value, getattr(taken, str(names.get(key, key)), None), f"{where} {key}")
+    elif isinstance(given, list | tuple) and isinstance(taken, list | tuple):
+        for one, other in zip(given, taken, strict=False):
+            _require_as_given(one, other, where)
+    elif isinstance(given, bool) != isinstance(taken, bool) and isinstance(taken, int | float):
+        raise InputError(f"{where}: {'true or false' if isinstance(taken, bool) else 'a number'} is needed (got {given!r})")
+    elif isinstance(given, str) and isinstance(taken, int | float):
+        raise InputError(f"{where}: a number is needed, without quotes (got {given!r})")
 
 
 def _explain(model: type[BaseModel], problem: Any, where: str, also: Iterable[str]) -> str:
@@ -244,7 +261,7 @@ def _explain(model: type[BaseModel], problem: Any, where: str, also: Iterable[st
         return f"unknown key {key!r} in {place}{nearest(key, known)}{listing}"
     if problem["type"] == "missing":
         return f"key {key!r} is missing in {place}"
-    message = problem["msg"].removeprefix("Value error, ")
+    message = in_words(problem)
     if problem["type"] == "value_error":  # a rule about a whole table, which says its values itself
         return f"{f'{place} {key}'.strip()}: {message}"
     return f"{f'{place} {key}'.strip()}: {message} (got {problem['input']!r})"

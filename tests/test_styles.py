@@ -215,7 +215,7 @@ def test_signatures_are_checked_as_they_are_annotated() -> None:
     assert options_of(Foreign, {"strength": 2}, "[x]").label is None  # type: ignore[attr-defined]
     for table, message in (
         ({}, r"key 'strength' is missing in \[x\]"),
-        ({"strength": "abc"}, r"\[x\] strength: .*valid number.*'abc'"),
+        ({"strength": "abc"}, r"\[x\] strength: a number is needed .*'abc'"),
         ({"strength": 1, "mode": "c"}, r"\[x\] mode: .*'a' or 'b'.*'c'"),
         ({"strength": 1, "vector": [1, "q"]}, r"\[x\] vector: a number or a list of numbers is needed, got 'q'"),
         ({"strength": 1, "vector": True}, "a number or a list of numbers is needed, got True"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -58,6 +59,7 @@ class SpinCalculator(Calculator, ABC, Generic[Frozen, State]):
         super().__init__()
         self._frozen: Frozen | None = None
         self._state: State | None = None
+        self._lock = threading.RLock()
 
     @abstractmethod
     def freeze(self, geometry: Geometry) -> Frozen:
@@ -84,6 +86,11 @@ class SpinCalculator(Calculator, ABC, Generic[Frozen, State]):
 
     def restore_state(self, state: dict[str, Any]) -> None:
         """Take back what :meth:`checkpoint_state` gave."""
+
+    def get_property(self, name: str, atoms: Atoms | None = None, allow_calculation: bool = True) -> Any:
+        """One result, as in ASE; threads that share the calculator wait for each other."""
+        with self._lock:
+            return super().get_property(name, atoms, allow_calculation)
 
     def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
         """What changed since the last calculation, as in ASE; other reference lengths count as other moments."""
@@ -148,8 +155,9 @@ class SpinCalculator(Calculator, ABC, Generic[Frozen, State]):
         scale = split_moments(get_moments(atoms), get_reference_lengths(atoms))[1] if lengths is None else lengths
 
         def fields(spins: FloatArray) -> FloatArray:
-            state = self.solve(frozen, spins, scale)
-            result: FloatArray = self.derive("magnetic_forces", frozen, state, spins, scale)
+            with self._lock:
+                state = self.solve(frozen, spins, scale)
+                result: FloatArray = self.derive("magnetic_forces", frozen, state, spins, scale)
             return result
 
         return fields
@@ -167,7 +175,12 @@ class SpinCalculator(Calculator, ABC, Generic[Frozen, State]):
         """Pickle parameters and results, not the frozen geometry or the state (they are rebuilt)."""
         state = self.__dict__.copy()
         state["_frozen"], state["_state"], state["results"], state["atoms"] = None, None, {}, None
+        del state["_lock"]
         return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._lock = threading.RLock()
 
 
 def changes_between(before: Atoms | None, now: Atoms) -> list[str]:

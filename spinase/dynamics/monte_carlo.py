@@ -70,6 +70,7 @@ class MonteCarlo(LLGDynamics):
     """
 
     Config = MonteCarloConfig  # type: ignore[assignment]
+    time_unit = "sweeps"
     citation = "Y. Miyatake et al., J. Phys. C 19, 2539 (1986) (heat bath); M. Creutz, Phys. Rev. D 36, 515 (1987)"
 
     def __init__(

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spinase.errors import CheckpointError, OutputError
-from spinase.files import reserve, still_there
+from spinase.files import require_room, reserve, still_there
 from spinase.io.hdf5 import (
     DamageError,
     attributes_digest,
@@ -81,7 +81,11 @@ class RunWriter:
         self.path, self.run = path, run
         self.streams = streams
         self._announced = 0
+        arrays = [*static.values(), *(array for info in streams.values() for array in info.static.values())]
+        room = _SPARE_BYTES + 2 * sum(np.asarray(array).nbytes for array in arrays)
+        require_room(path, room)
         self._file = h5py.File(path, "w", libver="latest")
+        self._reserve(room)
         self._file.attrs.update({"spinase_format": FORMAT, "run": run})
         for group, values in attributes.items():
             self._file.require_group(group).attrs.update(values)

@@ -18,7 +18,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from spinase.errors import ModelFileError
+from spinase.errors import ModelFileError, in_words
 from spinase.files import write_text
 from spinase.learning.model_file import CONVENTION, ModelCard
 from spinase.learning.network import MagneticHIPNN, NetworkConfig
@@ -223,7 +223,7 @@ def _config(network: NetworkConfig | Mapping[str, Any], where: str) -> NetworkCo
     try:
         return NetworkConfig.model_validate(dict(network))
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(str(p) for p in e['loc'])}: {e['msg']}" for e in error.errors())
+        problems = "; ".join(f"{'.'.join(str(p) for p in e['loc'])}: {in_words(e)}" for e in error.errors())
         raise ModelFileError(f"{where} describes no network: {problems}") from None
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from pydantic import TypeAdapter, ValidationError
 
-from spinase.errors import ModelError, ModelFileError
+from spinase.errors import ModelError, ModelFileError, in_words
 from spinase.files import arrays_digest, read_arrays, write_arrays
 from spinase.learning.network import MagneticHIPNN, NetworkConfig
 from spinase.learning.reservoir import Reservoir
@@ -168,7 +168,7 @@ def _read_card(source: Path, text: str) -> ModelCard:
     try:
         card: ModelCard = TypeAdapter(ModelCard).validate_python(table)
     except ValidationError as error:
-        told = "; ".join(f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors())
+        told = "; ".join(f"{'.'.join(str(part) for part in one['loc'])}: {in_words(one)}" for one in error.errors())
         raise ModelFileError(f"the card of {source} is incomplete or wrong: {told}") from None
     if card.units not in UNIT_SYSTEMS or not 0.0 < card.moment < math.inf or not 0.0 < card.energy_scale < math.inf:
         raise ModelFileError(

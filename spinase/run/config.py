@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,8 @@ from spinase.errors import InputError
 from spinase.files import file_digest
 from spinase.styles import validated
 
+MOST_SITES = 10**8  # what an input file may ask for: nobody has the memory for more
+
 
 class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid")
@@ -21,7 +24,7 @@ class _Table(BaseModel):
 class DisorderedTable(_Table):
     """Sites at random in a periodic box."""
 
-    sites: int = Field(ge=1, description="number of sites")
+    sites: int = Field(ge=1, le=MOST_SITES, description="number of sites")
     density: float = Field(1.0, gt=0, description="sites per length^dimension [1/length^d]")
     min_distance: float = Field(0.75, ge=0, description="smallest distance of two sites [length]")
     dimension: Literal[1, 2, 3] = Field(3, description="dimension of the box")
@@ -50,14 +53,16 @@ class AtomsTable(_Table):
             raise ValueError(f"give exactly one of lattice, disordered and file (got {', '.join(given) or 'none'})")
         if (self.lattice is None) != (self.size is None):
             raise ValueError("a lattice needs its size, and only a lattice has one")
+        if self.size is not None and math.prod(self.size) > MOST_SITES:
+            raise ValueError(f"size = {self.size} asks for {math.prod(self.size)} cells, more than {MOST_SITES}")
         return self
 
 
 class OutputTable(_Table):
     """What is written, and how often (in steps)."""
 
-    every: int = Field(10, ge=1, description="steps between frames and log lines")
-    checkpoint_every: int = Field(100, ge=1, description="steps between checkpoints")
+    every: int = Field(10, ge=1, le=10**12, description="steps between frames and log lines")
+    checkpoint_every: int = Field(100, ge=1, le=10**12, description="steps between checkpoints")
     results: list[str] = Field([], description="calculator results stored with every frame, e.g. magnetic_forces")
     directory: str | None = Field(None, description="where, from the current directory; default: <input>_run")
 

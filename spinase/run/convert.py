@@ -16,7 +16,7 @@ from spinase.files import file_digest
 from spinase.io.consistency import Slopes, energy_slopes
 from spinase.io.foreign import Converted, ForeignFormat
 from spinase.io.labels import read_labels, write_labels
-from spinase.run.provenance import git_revision, versions
+from spinase.run.provenance import code_identity, versions
 from spinase.styles import load_style, options_of
 
 
@@ -79,7 +79,7 @@ def import_labels(
         "units": units.pop(),
         "provenance": json.dumps(_provenance(reader, name, found, slopes), sort_keys=True),
         "versions": json.dumps(versions()),
-        "git_revision": git_revision(),
+        **code_identity(),
         "platform": platform.platform(),
     }
     if reader.options.teacher is not None:

@@ -237,9 +237,11 @@ class Runner:
             driver.run(steps)
         except (UnstableDynamicsError, ConvergenceError) as error:
             good = load_checkpoint(self.folder / CHECKPOINT_FILE)["step"]
-            raise type(error)(
+            failed = type(error)(
                 f"{error}. The run in {self.folder} is good up to step {self.step}, its checkpoint is of step {good}"
-            ) from error
+            )
+            failed.stopped = True
+            raise failed from error
 
     def _advance(self, end: int) -> int:
         """Steps until something is due (or patience ends); how a run is divided does not change its results."""
@@ -264,15 +266,17 @@ class Runner:
 
     def _record(self) -> None:
         last = self.step == self.setup.steps
-        for stream, values in self.streams.collect(self.atoms, self.step, last):
+        for stream, values in self.streams.collect(self.atoms, self.step, last, self._driver):
             self.writer.append(stream, self.step, self.time, values)
             if stream == FRAMES:
                 self._write_log()
         if self.streams.alarm is not None:
             self.writer.sync()
-            raise OutOfDomainError(
+            alarm = OutOfDomainError(
                 f"{self.streams.alarm}, at step {self.step}. {WHAT_TO_DO}. The run in {self.folder} is written up to here"
             )
+            alarm.stopped = True
+            raise alarm
 
     def _write_log(self) -> None:
         energy = energy_of(self.atoms)

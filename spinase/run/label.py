@@ -30,7 +30,7 @@ from spinase.files import held, read_mark, text_digest, write_mark, write_text
 from spinase.io.labels import Labels, is_label_file, load_part, save_part, write_labels
 from spinase.run.build import build_atoms, build_calculator, names_a_script
 from spinase.run.config import AtomsTable, named_files, read_table
-from spinase.run.provenance import git_revision, versions
+from spinase.run.provenance import code_identity, versions
 from spinase.run.selection import (
     Candidates,
     Measure,
@@ -514,7 +514,7 @@ def _attributes(config: LabelInput, text: str) -> dict[str, str]:
         "input_hash": text_digest(text),
         "teacher": json.dumps(config.calculator, sort_keys=True),
         "versions": json.dumps(versions()),
-        "git_revision": git_revision(),
+        **code_identity(),
         "platform": platform.platform(),
     }
 

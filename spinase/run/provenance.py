@@ -1,12 +1,13 @@
-"""Where a run comes from: versions, seed, input, revision, machine."""
+"""Where a run comes from: versions, digest of the code, seed, input, machine."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
-import subprocess
 import sys
-from importlib.metadata import PackageNotFoundError, version
+from functools import cache
+from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 
 from spinase.run.config import RunInput
@@ -25,19 +26,30 @@ def versions() -> dict[str, str]:
     return found
 
 
-def git_revision() -> str:
-    """Revision of the source tree spinase is run from, with ``+`` if it is modified; empty for an installed package."""
-    folder = Path(__file__).resolve().parent
+@cache
+def source_digest() -> str:
+    """SHA-256 of the package's Python sources, whatever repository they lie in: the same code has the same digest."""
+    root = Path(__file__).resolve().parents[1]
+    total = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        content = path.read_bytes()
+        total.update(f"{path.relative_to(root).as_posix()} {len(content)}\n".encode() + content)
+    return total.hexdigest()
+
+
+def is_editable() -> bool:
+    """Whether spinase runs from a source tree (``pip install -e``, or a path), where code changes under one version."""
     try:
-        revision = _git(folder, "rev-parse", "HEAD")
-        return revision + ("+" if _git(folder, "status", "--porcelain", "--untracked-files=no") else "")
-    except (OSError, subprocess.SubprocessError):
-        return ""
+        told = distribution("spinase").read_text("direct_url.json") or "{}"
+        installed = Path(str(distribution("spinase").locate_file("spinase"))).resolve()
+        return bool(json.loads(told).get("dir_info", {}).get("editable")) or installed != Path(__file__).resolve().parents[1]
+    except (PackageNotFoundError, ValueError):
+        return True
 
 
-def _git(folder: Path, *words: str) -> str:
-    done = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True, timeout=10)
-    return done.stdout.strip()
+def code_identity() -> dict[str, str]:
+    """What tells the code of spinase: the digest of its sources, and whether they may change under the same version."""
+    return {"source_digest": source_digest(), "installed": "editable" if is_editable() else "package"}
 
 
 def provenance(config: RunInput, text: str) -> dict[str, str]:
@@ -48,7 +60,7 @@ def provenance(config: RunInput, text: str) -> dict[str, str]:
         "seed": str(config.seed),
         "input": text,
         "versions": json.dumps(versions()),
-        "git_revision": git_revision(),
+        **code_identity(),
         "platform": platform.platform(),
         "command": " ".join(sys.argv),
     }

@@ -14,6 +14,9 @@ from spinase.run.build import ObserverInput, Setup
 from spinase.units import unit_system
 
 FRAMES = "frames"
+CONDITIONS = "conditions"
+_KNOWN = {"kT": ("temperature kT", "bath_temperature"), "field": ("applied field", "applied_field")}
+"""What stages may change: option of a driver -> label, and the driver's method that says it now."""
 _ATOMS = "particles/atoms"
 
 
@@ -37,14 +40,44 @@ class RunStreams:
             self.static[f"{_ATOMS}/box/edges"] = atoms.cell.array.copy()
         if not self.moving:
             self.static[f"{_ATOMS}/position"] = atoms.positions.copy()
-        self.infos = {FRAMES: self._frame_info(atoms)} | {
-            name: self._observer_info(name, entry, atoms) for name, entry in zip(self.names, setup.observers, strict=True)
-        }
+        self.changing = _changing(setup)
+        self.infos = (
+            {FRAMES: self._frame_info(atoms)}
+            | self._conditions_info()
+            | {
+                name: self._observer_info(name, entry, atoms)
+                for name, entry in zip(self.names, setup.observers, strict=True)
+            }
+        )
 
     @property
     def periods(self) -> list[int]:
         """Steps between the frames and between the calls of each observer."""
         return [self.setup.config.output.every, *(entry.every for entry in self.setup.observers)]
+
+    def _conditions_info(self) -> dict[str, StreamInfo]:
+        """Ramps and what differs between stages, recorded whenever anything is."""
+        if not self.changing:
+            return {}
+        units = unit_system(self.setup.config.units)
+        told = {"kT": ((), units.energy), "field": ((3,), f"{units.energy}/{units.moment}")}
+        elements = {}
+        for name in self.changing:
+            shape, unit = told[name]
+            marks = {"label": _KNOWN[name][0], "unit": unit, "plot": "series", "axis": ""}
+            elements[f"observables/{CONDITIONS}/{name}"] = ElementInfo(shape, marks)
+        return {CONDITIONS: StreamInfo(elements)}
+
+    def _conditions(self, driver: Any, count: int) -> dict[str, Any]:
+        """Temperature and (mean) applied field now, as the driver says; 0 where a stage has none."""
+        found: dict[str, Any] = {}
+        for name in self.changing:
+            ask = getattr(driver, _KNOWN[name][1], None)
+            value = 0.0 if ask is None else ask()
+            if name == "field":
+                value = np.broadcast_to(value, (count, 3)).mean(axis=0)
+            found[f"observables/{CONDITIONS}/{name}"] = value
+        return found
 
     def attributes(self, provenance: Mapping[str, str]) -> dict[str, dict[str, Any]]:
         """Attributes of the run file's groups."""
@@ -55,15 +88,22 @@ class RunStreams:
             "h5md/creator": {"name": "spinase", "version": "1"},
             "h5md/author": {"name": ""},
             f"{_ATOMS}/box": {"dimension": 3, "boundary": bounds},
-            "provenance": dict(provenance) | {"time_unit": units.time, "energy_unit": units.energy},
+            "provenance": dict(provenance) | {"time_unit": self._time_unit(), "energy_unit": units.energy},
         }
 
-    def collect(self, atoms: SpinAtoms, step: int, last: bool) -> Iterator[tuple[str, dict[str, Any]]]:
+    def _time_unit(self) -> str:
+        """Of the clock: Monte Carlo counts sweeps."""
+        usual = unit_system(self.setup.config.units).time
+        return " and ".join(dict.fromkeys(str(getattr(stage.driver, "time_unit", usual)) for stage in self.setup.stages))
+
+    def collect(self, atoms: SpinAtoms, step: int, last: bool, driver: Any = None) -> Iterator[tuple[str, dict[str, Any]]]:
         """Streams due at `step`, observers first (a frame in the file then has its observables there too).
 
         Where an observer raises an alarm, the frame is written even if it is not due.
         """
         self.alarm = None
+        if self.changing and (last or any(step % period == 0 for period in self.periods)):
+            yield CONDITIONS, self._conditions(driver, len(atoms))
         for name, entry in zip(self.names, self.setup.observers, strict=True):
             if step % entry.every == 0 or last:
                 values = entry.observer.observe(atoms)
@@ -103,12 +143,23 @@ class RunStreams:
         return StreamInfo(elements, static)
 
 
+def _changing(setup: Setup) -> list[str]:
+    """Which of temperature and field are ramps, or not the same in all stages."""
+    found = []
+    for name in _KNOWN:
+        values = [getattr(stage.options, name, None) for stage in setup.stages]
+        plain = [value for value in values if value is None or isinstance(value, float | int | tuple)]
+        if len(plain) < len(values) or any(value != plain[0] for value in plain):
+            found.append(name)
+    return found
+
+
 def _unique_names(observers: list[ObserverInput]) -> list[str]:
     """Names of the observers' groups; a second one of a kind gets a number."""
-    names: list[str] = []
+    names: list[str] = [CONDITIONS]
     for entry in observers:
         name, count = entry.observer.name, 2
         while name in names:
             name, count = f"{entry.observer.name}-{count}", count + 1
         names.append(name)
-    return names
+    return names[1:]

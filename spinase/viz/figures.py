@@ -204,10 +204,28 @@ def time_series(ax: Axes, times: FloatArray, values: FloatArray, label: str, uni
 
 def against_time(ax: Axes, label: str, unit: str, time_unit: str) -> None:
     """Axes of quantities against time, with so few ticks that long numbers do not touch."""
-    ax.set(xlabel=f"time [{time_unit}]", ylabel=f"{label} [{unit}]" if unit else label)
+    name = "Monte Carlo sweeps" if time_unit == "sweeps" else f"time [{time_unit}]"
+    ax.set(xlabel=name, ylabel=f"{label} [{unit}]" if unit else label)
     ax.xaxis.set_major_locator(MaxNLocator(5))
     ax.spines[["top", "right"]].set_visible(False)
     ax.margins(x=0.01)
+    honest_range(ax)
+
+
+def honest_range(ax: Axes) -> None:
+    """Have round-off look like nothing: a quantity that changes by less than 1e-9 of itself gets a range around it."""
+    low, high = ax.get_ylim()
+    values = np.concatenate([np.asarray(line.get_ydata(), dtype=float).ravel() for line in ax.get_lines()] or [np.zeros(1)])
+    values = values[np.isfinite(values)]
+    if not values.size:
+        return
+    middle, spread = 0.5 * (values.min() + values.max()), values.max() - values.min()
+    if spread <= 1e-9 * max(abs(middle), 1e-9):
+        half = 0.1 * abs(middle) if abs(middle) > 1e-9 else 1.0
+        ax.set_ylim(middle - half, middle + half)
+    else:
+        ax.set_ylim(low, high)
+    ax.ticklabel_format(axis="y", useOffset=False)
 
 
 def profile(ax: Axes, x: FloatArray, y: FloatArray, xlabel: str, ylabel: str, label: str = "") -> None:

@@ -11,12 +11,22 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from spinase.atoms import get_spins
 from spinase.errors import CheckpointError
 from spinase.io.run_file import Run, Series, read_run
 from spinase.units import UnitSystem, unit_system
-from spinase.viz.figures import COLORS, against_time, profile, site_map, spin_map, structure_factor_map, time_series
+from spinase.viz.figures import (
+    COLORS,
+    against_time,
+    honest_range,
+    profile,
+    site_map,
+    spin_map,
+    structure_factor_map,
+    time_series,
+)
 
 _TELLING = {
     "energy": ("per_site",),
@@ -159,18 +169,54 @@ def _summary(run: Run) -> Figure:
     fields += [_profile_panel(run, name, s) for name, s in observed if s.plot == "profile"][:1]
     fields += [_site_panel(run, s, -1) for _, s in observed if s.plot == "sites"][:1]
     frames = [0, -1] if len(run) > 1 else [0]
-    scalars = _telling_scalars(run)[: _SUMMARY_PANELS - len(frames) - len(fields)]
+    scalars = _telling_scalars(run)[: _SUMMARY_PANELS - len(frames) - len(fields) - len(_response_panels(run))]
     panels = [_spin_panel(run, frame) for frame in frames]
     panels += [_scalar_panel(run, observer, group) for observer, group in scalars]
     panels += fields
+    panels += _response_panels(run)
     columns = 3 if len(panels) > 4 else min(2, len(panels))
     return _figure(panels, columns, run.provenance.get("title", ""))
+
+
+def _response_panels(run: Run) -> list[Panel]:
+    """Magnetization against what the run has changed: its component along a field, its length at a temperature."""
+    conditions, magnets = run.observables.get("conditions", {}), run.observables.get("magnetization", {})
+    found: list[Panel] = []
+    if "field" in conditions and "x" in magnets:
+        fields, first = _together(conditions["field"], magnets["x"])
+        vectors = np.stack([first, *(_together(conditions["field"], magnets[axis])[1] for axis in "yz")], axis=1)
+        along = fields[np.linalg.norm(fields, axis=1).argmax()]
+        if along.any():
+            along = along / np.linalg.norm(along)
+            unit = conditions["field"].unit
+            label = f"M along the field [{magnets['x'].unit}]"
+            found.append(_curve(fields @ along, vectors @ along, f"applied field [{unit}]", label))
+    if "kT" in conditions and "length" in magnets:
+        temperatures, lengths = _together(conditions["kT"], magnets["length"])
+        found.append(_curve(temperatures, lengths, f"temperature kT [{conditions['kT'].unit}]", magnets["length"].label))
+    return found
+
+
+def _together(one: Series, two: Series) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Values of both at the steps they share."""
+    _, first, second = np.intersect1d(one.steps, two.steps, return_indices=True)
+    return one.values[first], two.values[second]
+
+
+def _curve(x: NDArray[np.float64], y: NDArray[np.float64], xlabel: str, ylabel: str) -> Panel:
+    def draw(ax: Axes) -> None:
+        ax.plot(x, y, color=COLORS[0], lw=1.6)
+        ax.set(xlabel=xlabel, ylabel=ylabel)
+        ax.spines[["top", "right"]].set_visible(False)
+        honest_range(ax)
+
+    return draw
 
 
 def _telling_scalars(run: Run) -> list[tuple[str, list[Series]]]:
     """Observers with a group of scalars each: the known observers in the order of `_TELLING`, then the others'."""
     groups = []
-    for observer in sorted(run.observables, key=_rank):
+    for observer in sorted(run.observables.keys() - {"conditions"}, key=lambda name: (_rank(name), name)):
         scalars = {name: s for name, s in run.observables[observer].items() if s.plot == "series" and len(s.steps) > 1}
         wanted = [scalars[name] for name in _TELLING.get(_base(observer), ()) if name in scalars]
         if wanted or scalars:
@@ -209,8 +255,9 @@ def _rank(observer: str) -> int:
 
 def _units(run: Run) -> UnitSystem:
     units = unit_system(run.units)
-    return replace(units, time=units.time.partition(" (")[0])
+    return replace(units, time=str(run.provenance.get("time_unit", units.time)).partition(" (")[0])
 
 
 def _at(run: Run, time: float) -> str:
-    return f"time {time:g} {_units(run).time}"
+    unit = _units(run).time
+    return f"{time:g} sweeps" if unit == "sweeps" else f"time {time:g} {unit}"

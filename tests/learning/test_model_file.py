@@ -82,15 +82,15 @@ def forged(path: Path, network: dict[str, object], **changes: object) -> Path:
     ("network", "changes", "message"),
     [
         ({"width": 10_000}, {}, r"do not fit its card: .* has shape .*, the card asks for \(1, 10000\)"),  # 10 GB of weights
-        ({"layers": 10**9}, {}, "network.layers: Input should be less than or equal to 100"),
-        ({"width": 10**12}, {}, "network.width: Input should be less"),
+        ({"layers": 10**9}, {}, "network.layers: must be less than or equal to 100"),
+        ({"width": 10**12}, {}, "network.width: must be less"),
         ({"channels": [10**9]}, {}, "channels must be between 1 and 10000"),
         ({"species": [0]}, {}, "network.species.0"),
         ({"layers": 1}, {}, "the card asks for None"),
-        ({}, {"energy_scale": "large"}, "energy_scale: Input should be a valid number"),
+        ({}, {"energy_scale": "large"}, "energy_scale: a number is needed"),
         ({}, {"energy_scale": float("nan")}, "makes no sense"),
         ({}, {"units": "imperial"}, "makes no sense: units 'imperial'"),
-        ({}, {"notes": ["a"]}, "notes: Input should be a valid dict"),
+        ({}, {"notes": ["a"]}, "notes: a table is needed"),
         ({}, {"colour": "red"}, "does not know: colour"),
     ],
 )

@@ -282,9 +282,9 @@ def test_options_of_shells_and_clusters() -> None:
     wide = watched(observers_of("clusters", shells=2), atoms)
     shells = watched(observers_of("shell-correlation"), atoms)
     assert wide["local"].mean() == pytest.approx(0.5 * (shells["shell_1"] + shells["shell_2"]))
-    with pytest.raises(InputError, match=r"threshold: Input should be less than or equal to 1 \(got 1.5\)"):
+    with pytest.raises(InputError, match=r"threshold: must be less than or equal to 1 \(got 1.5\)"):
         observers_of("clusters", threshold=1.5)
-    with pytest.raises(InputError, match=r"shells: Input should be greater than or equal to 1 \(got 0\)"):
+    with pytest.raises(InputError, match=r"shells: must be greater than or equal to 1 \(got 0\)"):
         observers_of("shell-correlation", shells=0)
 
 

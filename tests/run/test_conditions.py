@@ -1,0 +1,150 @@
+"""What a run says of itself: ramps as series, the unit of its clock, the code that made it, how it ended."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from spinase import SpinAtoms
+from spinase.calculators import HeisenbergCalculator
+from spinase.io import Run, read_run
+from spinase.run import run_file
+from spinase.run.provenance import source_digest
+from spinase.spin_algebra import random_spins
+from spinase.viz.figures import against_time
+from spinase.viz.report import plot_run
+
+INPUT = """
+seed = 3
+[atoms]
+lattice = "square"
+size = [3, 3]
+[calculator]
+style = "heisenberg"
+shells = [1.0]
+%s
+[[observer]]
+style = "magnetization"
+every = 2
+[output]
+every = 10
+"""
+FIELD = "[[stage]]\nsteps = 20\ntimestep = 0.1\ndamping = 0.3\nfield = { from = [0, 0, 1.0], to = [0, 0, -1.0] }\n"
+COOL = '[[stage]]\ndriver = "monte-carlo"\nsteps = 20\nkT = { from = 2.0, to = 0.5 }\n'
+PLAIN = "[[stage]]\nsteps = 20\ntimestep = 0.1\ndamping = 0.3\n"
+
+
+def ran(folder: Path, stages: str, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.chdir(folder)
+    (folder / "in.toml").write_text(INPUT % stages)
+    return read_run(run_file("in.toml"))
+
+
+def test_ramps_are_in_the_run_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = ran(tmp_path, FIELD + PLAIN, monkeypatch)
+    told = run.observables["conditions"]
+    assert sorted(told) == ["field"]
+    assert told["field"].steps.tolist() == run.observables["magnetization"]["z"].steps.tolist()
+    np.testing.assert_allclose(told["field"].values[:11, 2], np.linspace(1.0, -1.0, 11), atol=1e-12)
+    assert not told["field"].values[11:].any(), "the second stage has no field"
+    assert told["field"].unit == "t/|m|"
+    paths = plot_run(run, tmp_path / "figures")
+    assert all(path.stat().st_size > 5000 for path in paths)
+
+
+def test_monte_carlo_counts_sweeps_and_tells_its_temperature(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = ran(tmp_path, COOL, monkeypatch)
+    assert run.provenance["time_unit"] == "sweeps"
+    np.testing.assert_allclose(run.observables["conditions"]["kT"].values, np.linspace(2.0, 0.5, 11), atol=1e-12)
+    axes = Figure().subplots()
+    against_time(axes, "energy", "t", "sweeps")
+    assert axes.get_xlabel() == "Monte Carlo sweeps"
+    (tmp_path / "plain").mkdir()
+    plain = ran(tmp_path / "plain", PLAIN, monkeypatch)
+    assert plain.provenance["time_unit"] == "hbar/t"
+    assert "conditions" not in plain.observables
+
+
+def test_axes_show_no_round_off() -> None:
+    axes = Figure().subplots()
+    axes.plot([0, 1, 2], [1.0, 1.0 + 1e-14, 1.0 - 1e-14])
+    against_time(axes, "|M|", "", "hbar/t")
+    low, high = axes.get_ylim()
+    assert (low, high) == pytest.approx((0.9, 1.1))
+    axes.plot([0, 1, 2], [0.2, 0.9, 1.0])
+    axes.relim()
+    axes.autoscale()
+    against_time(axes, "|M|", "", "hbar/t")
+    assert axes.get_ylim()[0] < 0.25
+
+
+def test_the_code_is_told_by_its_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = ran(tmp_path, PLAIN, monkeypatch).provenance
+    assert told["source_digest"] == source_digest()
+    assert len(source_digest()) == 64
+    assert told["installed"] in ("editable", "package")
+    assert "git_revision" not in told
+
+
+EXPLODING = """
+from spinase.calculators import HeisenbergCalculator
+from spinase.errors import UnstableDynamicsError
+
+class Exploding(HeisenbergCalculator):
+    count = 0
+    def solve(self, *words):
+        self.count += 1
+        if self.count > 40:
+            raise UnstableDynamicsError("spins explode")
+        return super().solve(*words)
+"""
+
+
+def test_a_run_that_explodes_is_no_bad_input(tmp_path: Path) -> None:
+    (tmp_path / "exploding.py").write_text(EXPLODING)
+    (tmp_path / "in.toml").write_text((INPUT % PLAIN).replace('"heisenberg"', '"exploding:Exploding"'))
+    command = [sys.executable, "-m", "spinase.cli", "run", "in.toml", "--no-figures"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 3, done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "spins explode. The run in" in done.stderr
+    bad = subprocess.run([*command, "--set", "seed=-1"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert bad.returncode == 2
+
+
+class Slow(HeisenbergCalculator):
+    """Lets other threads in between the question and the answer."""
+
+    def solve(self, frozen, spins, lengths):  # type: ignore[no-untyped-def]
+        threading.Event().wait(0.001)
+        return super().solve(frozen, spins, lengths)
+
+
+def test_threads_that_share_a_calculator_get_answers_to_their_own_questions() -> None:
+    atoms = SpinAtoms("Fe4", positions=[[k, 0.0, 0.0] for k in range(4)], cell=[4, 9, 9], pbc=[True, False, False])
+    shared, rng = Slow(shells=[1.0]), np.random.default_rng(1)
+    magnets = []
+    for _ in range(4):
+        magnet = atoms.copy()
+        magnet.moments = random_spins(4, rng)
+        magnets.append(magnet)
+    expected = [HeisenbergCalculator(shells=[1.0]).get_property("energy", magnet) for magnet in magnets]
+    found: dict[int, list[float]] = {k: [] for k in range(4)}
+
+    def ask(k: int) -> None:
+        for _ in range(10):
+            found[k].append(float(shared.get_property("energy", magnets[k])))
+
+    threads = [threading.Thread(target=ask, args=(k,)) for k in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for k in range(4):
+        assert found[k] == pytest.approx([expected[k]] * 10, abs=1e-12)
