@@ -137,12 +137,23 @@ def check(file: InputPath, set_: Overrides = None) -> None:
 
 @app.command()
 def styles(
-    kind: Annotated[str | None, typer.Argument(help="calculators, drivers, observers, ...", show_default=False)] = None,
+    kind: Annotated[
+        str | None, typer.Argument(help="calculators, drivers, observers, ...; input: the input file", show_default=False)
+    ] = None,
     name: Annotated[str | None, typer.Argument(help="one style of that kind", show_default=False)] = None,
 ) -> None:
-    """List what can be chosen by name, or describe one style: options with units, citation, package."""
+    """List what can be chosen by name, or describe one style: options with units, citation, package.
+
+    ``spinase styles input`` lists the keys of an input file.
+    """
     from spinase.styles import describe, find_style, list_styles
 
+    if kind == "input" and name is None:
+        from spinase.run.config import input_reference
+
+        typer.echo("Keys of an input file of `spinase run`; options of styles and drivers: spinase styles KIND NAME\n")
+        _show_options(input_reference())
+        return
     if kind is None or name is None:
         for style in list_styles(kind):
             typer.echo(f"{style.kind:14} {style.name:20} {style.package} {style.version}")
@@ -150,12 +161,20 @@ def styles(
     told = describe(find_style(kind, name))
     source = ", ".join(word for word in (told["kind"], told["package"], told["target"]) if word)
     typer.echo("\n".join(line for line in (f"{told['name']} ({source})", told["summary"], told["details"]) if line) + "\n")
-    for option, entry in told["options"].items():
-        default = entry["default"]
-        shown = "required" if default == "required" else f"default {json.dumps(default)}"
-        typer.echo(f"  {option:20} {entry['description']} ({shown})".replace("  (", " ("))
+    _show_options(told["options"])
     if told["citation"]:
         typer.echo(f"\ncite: {told['citation']}")
+
+
+def _show_options(options: dict[str, Any]) -> None:
+    """Keys with their descriptions, choices and defaults."""
+    width = max([20, *map(len, options)])
+    for option, entry in options.items():
+        default = entry["default"]
+        shown = "required" if default == "required" else f"default {json.dumps(default)}"
+        if entry["choices"]:
+            shown = f"one of {', '.join(str(choice) for choice in entry['choices'])}; {shown}"
+        typer.echo(f"  {option:{width}} {entry['description']} ({shown})".replace("  (", " ("))
 
 
 @app.command()

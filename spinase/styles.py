@@ -19,7 +19,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from operator import attrgetter
 from pathlib import Path
-from typing import Annotated, Any, cast, get_args, get_type_hints
+from typing import Annotated, Any, Literal, cast, get_args, get_origin, get_type_hints
 
 from pydantic import (
     AfterValidator,
@@ -279,21 +279,52 @@ def _keys_at(model: type[BaseModel], path: list[str]) -> list[str]:
     return list(model.model_fields)
 
 
+def options_table(model: type[BaseModel], prefix: str = "", above: tuple[type[BaseModel], ...] = ()) -> dict[str, Any]:
+    """Every key of a table and of the tables in it (dotted): description, default (or "required"), choices.
+
+    `<name>` stands for a key of the user's own, `<n>` for a place in a list; where a key takes one of several tables, their
+    names are in brackets.
+    """
+    rows: dict[str, Any] = {}
+    for name, field in model.model_fields.items():
+        key = f"{prefix}{field.alias or name}"
+        default = "required" if field.is_required() else field.get_default(call_default_factory=True)
+        choices = _choices(field.annotation)
+        rows[key] = {
+            "description": field.description or ("chooses this table" if len(choices) == 1 else ""),
+            "default": TypeAdapter(Any).dump_python(default, mode="json", by_alias=True, fallback=repr),
+            "choices": choices,
+        }
+        tables = [(place, table) for place, table in _tables(field.annotation) if table not in above]
+        for place, table in tables:
+            told = f"({table.__name__.removesuffix('Config')})" if len(tables) > 1 else ""
+            rows |= options_table(table, f"{key}{place}{told}.", (*above, table))
+    return rows
+
+
+def _choices(annotation: Any) -> list[Any]:
+    """Values of the literals in an annotation."""
+    if get_origin(annotation) is Literal:
+        return list(get_args(annotation))
+    return [value for part in get_args(annotation) for value in _choices(part)]
+
+
+def _tables(annotation: Any, place: str = "") -> list[tuple[str, type[BaseModel]]]:
+    """Tables in an annotation, and how they hang below its key."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [(place, annotation)]
+    origin = get_origin(annotation)
+    step = ".<name>" if origin in (dict, Mapping) else ".<n>" if origin in (list, tuple) else ""
+    return [found for part in get_args(annotation) for found in _tables(part, place + step)]
+
+
 def describe(style: Style) -> dict[str, Any]:
     """What a user wants to know of a style: summary, options with units and defaults, citation, package."""
     target = style.load()
-    schema = config_model(target).model_json_schema() if style.kind not in ("integrators", "commands") else {}
     summary, _, rest = (inspect.getdoc(target) or "").partition("\n\n")
     # A function has no Config whose fields tell the units: its text does, up to the first section.
     details = "" if isinstance(target, type) else re.split(r"\n*\w+\n-{3,}\n", rest)[0].strip()
-    required = set(schema.get("required", ()))
-    options = {
-        name: {
-            "description": entry.get("description", ""),
-            "default": "required" if name in required else entry.get("default"),
-        }
-        for name, entry in schema.get("properties", {}).items()
-    }
+    options = {} if style.kind in ("integrators", "commands") else options_table(config_model(target))
     return {
         "kind": style.kind,
         "name": style.name,

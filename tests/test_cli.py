@@ -165,3 +165,12 @@ def test_plugins_bring_commands(plugin: dict[str, str], words: tuple[str, ...], 
     assert done.returncode == status, done.stderr
     assert said in " ".join((done.stdout + done.stderr).split())
     assert ("imported" in done.stdout) == (words[0] in ("hello", "group")), "a plugin is imported when its command is called"
+
+
+def test_keys_of_the_input_file() -> None:
+    told = spinase("styles", "input").stdout
+    keys = ("title", "atoms.lattice", "atoms.disordered.density", "spins.style", "stage.<n>.steps", "observer.<n>.every")
+    for key in (*keys, "output.checkpoint_every", "calculator.style"):
+        assert f"\n  {key} " in told, key
+    assert '(one of reduced, metal; default "reduced")' in told
+    assert "(one of tb2j, uppasd, vampire; required)" in spinase("styles", "calculators", "bond-table").stdout

@@ -11,6 +11,7 @@ from typing import Literal
 
 import pytest
 from numpy.typing import ArrayLike
+from pydantic import BaseModel, Field
 
 from spinase import styles
 from spinase.calculators import EDCalculator, HeisenbergCalculator
@@ -236,3 +237,40 @@ def test_descriptions_come_from_the_docstring() -> None:
 def test_functions_tell_their_units_in_their_text() -> None:
     assert "length units" in describe(find_style("initializers", "domain-wall"))["details"]
     assert "reciprocal" in describe(find_style("initializers", "spiral"))["details"]
+
+
+def test_keys_of_nested_tables_and_choices_are_told() -> None:
+    exchange = describe(find_style("calculators", "heisenberg"))["options"]
+    assert set(exchange) >= {f"bethe_slater.{key}" for key in ("amplitude", "shape", "range", "cutoff", "switch_width")}
+    assert exchange["bethe_slater.range"] == {"description": "d [length]", "default": "required", "choices": []}
+    assert exchange["pairs.<name>.morse.depth"]["description"] == "depth of the well [energy]"
+    table = describe(find_style("calculators", "bond-table"))["options"]
+    assert table["format"]["choices"] == ["tb2j", "uppasd", "vampire"]
+    terms = describe(find_style("calculators", "sum"))["options"]
+    assert list(terms) == ["terms"]
+    assert terms["terms"]["default"] == "required"
+
+
+def test_tables_in_lists_several_tables_and_tables_in_themselves() -> None:
+    class Leaf(BaseModel):
+        """Called from in a file."""
+
+        start: float = Field(0.5, alias="from", description="where it begins")
+
+    class Other(BaseModel):
+        """Another table."""
+
+        kind: Literal["a", "b"] = "a"
+
+    class Tree(BaseModel):
+        """A table with itself in it."""
+
+        branch: Tree | None = None
+        leaves: list[Leaf | Other] = []
+        one: Leaf
+
+    Tree.model_rebuild(_types_namespace={"Tree": Tree, "Leaf": Leaf, "Other": Other})
+    rows = styles.options_table(Tree, above=(Tree,))
+    assert list(rows) == ["branch", "leaves", "leaves.<n>(Leaf).from", "leaves.<n>(Other).kind", "one", "one.from"]
+    assert rows["leaves.<n>(Other).kind"]["choices"] == ["a", "b"]
+    assert rows["one.from"]["default"] == 0.5

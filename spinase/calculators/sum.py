@@ -10,6 +10,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
 from ase.outputs import Properties
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
 
 from spinase.atoms import get_moments
 from spinase.calculators.base import SpinCalculator, changes_between
@@ -29,6 +30,16 @@ from spinase.errors import ModelError, UnitMismatchError
 
 FloatArray = NDArray[np.float64]
 _ADDITIVE = ("energy", "free_energy", "forces", "stress", "magnetic_forces")
+
+
+class SumConfig(BaseModel):
+    """A sum of calculators."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    terms: list[dict[str, Any]] = Field(
+        min_length=1, description="tables of calculators: style, its options, and weight (default 1)"
+    )
 
 
 class SpinSumCalculator(Calculator):
@@ -55,6 +66,7 @@ class SpinSumCalculator(Calculator):
         If members declare different unit systems.
     """
 
+    Config = SumConfig
     citation: ClassVar[str] = ""
     default_parameters: ClassVar[dict[str, Any]] = {}
     atoms: Atoms | None

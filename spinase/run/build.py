@@ -20,7 +20,7 @@ from spinase.atoms import SpinAtoms, geometry_of, get_moments, has_moments, set_
 from spinase.calculators.sum import SpinSumCalculator
 from spinase.dynamics.ramp import with_durations
 from spinase.errors import InputError, SpinaseError, StyleError
-from spinase.run.config import AtomsTable, RunInput
+from spinase.run.config import AtomsTable, ObserverKeys, RunInput, StageKeys
 from spinase.styles import load_style, make_importable, nearest, options_of
 
 _NATIVE = "from_config"
@@ -203,7 +203,7 @@ def _stage(table: Mapping[str, Any], number: int, default: Any) -> StageInput:
     name = str(options.pop("name", f"stage {number}"))
     driver = _configurable("drivers", str(options.pop("driver", "llg")), where)
     steps, own = options.pop("steps", None), options.pop("calculator", None)
-    checked = options_of(driver, options, where, also=("driver", "name", "steps", "calculator"))
+    checked = options_of(driver, options, where, also=StageKeys.model_fields)
     if not isinstance(steps, int) or isinstance(steps, bool) or steps < 0:
         raise InputError(f"{where} steps: a whole number of steps is needed, got {steps!r}")
     timestep = getattr(checked, "timestep", None)
@@ -221,7 +221,7 @@ def _observer(table: Mapping[str, Any], number: int) -> ObserverInput:
     if not isinstance(every, int) or isinstance(every, bool) or every < 1:
         raise InputError(f"{where} every: a positive number of steps is needed, got {every!r}")
     target = _configurable("observers", style, where)
-    return ObserverInput(target.from_config(options_of(target, options, where, also=("style", "every"))), every)
+    return ObserverInput(target.from_config(options_of(target, options, where, also=ObserverKeys.model_fields)), every)
 
 
 def _configurable(kind: str, name: str, where: str) -> Any:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from spinase.errors import InputError
 from spinase.files import file_digest
-from spinase.styles import validated
+from spinase.styles import options_table, validated
 
 MOST_SITES = 10**8  # what an input file may ask for: nobody has the memory for more
 
@@ -67,6 +67,34 @@ class OutputTable(_Table):
     directory: str | None = Field(None, description="where, from the current directory; default: <input>_run")
 
 
+class SpinsKeys(_Table):
+    """Key of [spins] beside the options of the initializer."""
+
+    style: str = Field("random", description="an initializer, or keep: the moments of the file (default for a file)")
+
+
+class StageKeys(_Table):
+    """Keys of [[stage]] beside the options of the driver."""
+
+    driver: str = Field("llg", description="a driver")
+    name: str = Field("stage <n>", description="shown in logs and figures")
+    steps: int = Field(ge=0, description="number of steps")
+    calculator: dict[str, Any] | None = Field(None, description="a calculator of this stage only; absent: [calculator]")
+
+
+class ObserverKeys(_Table):
+    """Keys of [[observer]] beside the options of the observer."""
+
+    style: str = Field(description="an observer")
+    every: int = Field(10, ge=1, description="steps between its calls")
+
+
+class CalculatorKeys(_Table):
+    """Key of [calculator] beside the options of the calculator."""
+
+    style: str = Field(description="a calculator, or module:Class")
+
+
 class RunInput(_Table):
     """A whole input file.  Tables with a `style` (or `driver`) are checked against that style's own options."""
 
@@ -79,6 +107,22 @@ class RunInput(_Table):
     stage: list[dict[str, Any]] = Field(min_length=1, description="driver, steps, and the driver's options; run in order")
     observer: list[dict[str, Any]] = Field([], description="style = an observer, every, and its options")
     output: OutputTable = OutputTable()
+
+
+def input_reference() -> dict[str, Any]:
+    """Every key of an input file (dotted) with description, default and choices; not the options of styles."""
+    own: dict[str, type[BaseModel]] = {
+        "spins": SpinsKeys,
+        "calculator": CalculatorKeys,
+        "stage": StageKeys,
+        "observer": ObserverKeys,
+    }
+    rows: dict[str, Any] = {}
+    for key, entry in options_table(RunInput).items():
+        rows[key] = entry
+        if key in own:
+            rows |= options_table(own[key], f"{key}.<n>." if key in ("stage", "observer") else f"{key}.")
+    return rows
 
 
 def read_input(path: str | Path, overrides: Sequence[str] = ()) -> tuple[RunInput, str]:
