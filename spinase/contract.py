@@ -3,8 +3,8 @@
 Results of a calculator (units: metal or reduced):
 
 ===================  =====================================================================  ==================
-``energy``           energy (electrons: internal energy)                                    energy
-``free_energy``      what the forces and fields are gradients of                            energy
+``energy``           energy (electrons: internal energy Tr[rho H])                          energy
+``free_energy``      what forces and fields are gradients of (F; Omega at fixed mu)         energy
 ``forces``           -dE/dr_i                                                               energy/length (N,3)
 ``stress``           (dE/d strain)/volume, Voigt xx yy zz yz xz xy, ASE's sign              energy/length^3 (6,)
 ``magnetic_forces``  effective field B_i = -dE/dm_i, full, not projected                    energy/moment (N,3)
@@ -235,6 +235,41 @@ def energy_of(atoms: Atoms) -> float | None:
         if name in getattr(calc, "implemented_properties", ()):
             return float(calc.get_property(name, atoms))
     return None
+
+
+def internal_energy_of(atoms: Atoms) -> float | None:
+    """The calculator's ``energy`` (its free energy if it has no other); None for a driven system or without any."""
+    calc = calculator_of(atoms)
+    if not is_conservative(calc) or "energy" not in getattr(calc, "implemented_properties", ()):
+        return energy_of(atoms)
+    return float(calc.get_property("energy", atoms))
+
+
+def applied_field_of(driver: Any) -> FloatArray | float:
+    """The field (N, 3) that a driver applies to the moments now, energy/moment; 0.0 if it applies none.
+
+    It belongs to no calculator: observers and logs of a driven magnet add it (see :mod:`spinase.measures`).
+    """
+    hook = getattr(driver, "applied_field", None)
+    return 0.0 if hook is None else hook()
+
+
+@runtime_checkable
+class SeesAppliedField(Protocol):
+    """An observer whose numbers contain the field that the driver applies."""
+
+    def set_applied_field(self, field: FloatArray | float) -> None:
+        """Take the field (N, 3), energy/moment, or 0.0 for none, for the observations that follow."""
+        ...
+
+
+def is_linear_in_each_spin(atoms: Atoms, calc: Any) -> bool:
+    """Whether the energy is known to be linear in each spin (exchange, DMI, Zeeman)."""
+    hook = getattr(calc, "local_model", None)
+    if hook is None or get_reference_lengths(atoms) is not None:
+        return False
+    model = hook(atoms, np.linalg.norm(get_moments(atoms), axis=1))
+    return model is not None and model.is_linear_in_each_spin
 
 
 def probe_moments(atoms: Atoms, calc: Any) -> None:

@@ -8,10 +8,11 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
 
-from spinase.analysis.reciprocal import primitive_lattice, site_mask
+from spinase.analysis.reciprocal import primitive_lattice
 from spinase.atoms import geometry_of, get_spins
 from spinase.errors import InvalidGeometryError
 from spinase.geometry import Bonds, find_bonds
+from spinase.measures import site_mask
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from spinase.analysis.reciprocal import site_mask
 from spinase.atoms import geometry_of, get_spins
 from spinase.errors import InvalidGeometryError
 from spinase.geometry import Bonds, Geometry, find_bonds, find_shells
+from spinase.measures import site_mask
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

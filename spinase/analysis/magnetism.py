@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
-
 import numpy as np
 from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
 
-from spinase.analysis.reciprocal import site_mask
 from spinase.atoms import get_moments
-from spinase.errors import InvalidGeometryError, InvalidMomentsError
-
-FloatArray = NDArray[np.float64]
-
-
-class TorqueNorms(NamedTuple):
-    """`rms` = sqrt(<|T_i|^2>) and `maximum` = max |T_i| over the sites, energy."""
-
-    rms: float
-    maximum: float
-
-
-def magnetization(atoms: Atoms) -> FloatArray:
-    """Mean moment vector of the magnetic sites, M = sum_i m_i / N, shape (3,), mu_B or |m|."""
-    return np.asarray(get_moments(atoms)[site_mask(atoms)].mean(axis=0))
+from spinase.errors import InvalidGeometryError
+from spinase.measures import (
+    TorqueNorms,
+    configurational_spin_temperature,
+    magnetization,
+    site_mask,
+    spin_temperature,
+    torque_norms,
+)
 
 
 def staggered_magnetization(atoms: Atoms, wavevector: ArrayLike) -> NDArray[np.complex128]:
@@ -41,82 +31,11 @@ def staggered_magnetization(atoms: Atoms, wavevector: ArrayLike) -> NDArray[np.c
     return np.asarray(phases @ get_moments(atoms)[mask] / mask.sum())
 
 
-def torque_norms(torques: ArrayLike) -> TorqueNorms:
-    """Root mean square and largest length of torques T_i = m_i x B_i, shape (N, 3), energy."""
-    array = np.asarray(torques, dtype=np.float64)
-    if array.ndim != 2 or array.shape[1] != 3 or not len(array):
-        raise InvalidMomentsError(f"torques must have shape (N, 3), got {array.shape}")
-    lengths = np.linalg.norm(array, axis=1)
-    return TorqueNorms(float(np.sqrt(np.mean(lengths**2))), float(lengths.max()))
-
-
-def spin_temperature(moments: ArrayLike, magnetic_forces: ArrayLike) -> float:
-    """kT_s = sum_i |m_i x B_i|^2 / (2 sum_i m_i.B_i), energy, from moments and magnetic forces, both (N, 3).
-
-    Exact in equilibrium for energies that are linear in each spin (pair models: exchange, DMI, Zeeman), where
-    <|m x B|^2> = 2 kT <m.B> (Nurdin, Schotte, Phys. Rev. E 61, 3579 (2000), doi:10.1103/PhysRevE.61.3579).
-    It may be negative away from equilibrium.
-
-    Raises
-    ------
-    InvalidMomentsError
-        If sum_i m_i.B_i is zero, where the formula says nothing.
-    """
-    vectors, fields = np.asarray(moments, dtype=np.float64), np.asarray(magnetic_forces, dtype=np.float64)
-    if vectors.shape != fields.shape or vectors.ndim != 2 or vectors.shape[1] != 3:
-        raise InvalidMomentsError(f"moments and magnetic_forces must both be (N, 3), got {vectors.shape} and {fields.shape}")
-    alignment = float(np.sum(vectors * fields))
-    if alignment == 0.0:
-        raise InvalidMomentsError("sum m.B is zero, so there is no spin temperature (no field acts along the moments)")
-    return float(np.sum(np.cross(vectors, fields) ** 2)) / (2.0 * alignment)
-
-
-def configurational_spin_temperature(
-    fields: Callable[[FloatArray], FloatArray],
-    moments: ArrayLike,
-    rng: np.random.Generator,
-    samples: int = 4,
-    angle: float = 0.02,
-) -> float:
-    """kT_s = sum |m x B|^2 / <d^2 E>, energy: the spin temperature of any energy, not only one linear in each spin.
-
-    d^2 E is the second derivative of the energy along rotations of all spins by independent normal angles about their
-    two tangent directions; its mean is the Laplacian on the spheres, which is 2 sum m.B for pair models.
-
-    Parameters
-    ----------
-    fields : callable
-        B (N, 3) of moments (N, 3) of the same lengths, energy/moment.
-    moments : (N, 3) array_like
-        Moments, |m| or mu_B.
-    rng : numpy Generator
-        For the rotations.
-    samples : int
-        Rotations to average over.
-    angle : float
-        Their size, radian; 0.1 for single precision.
-
-    Raises
-    ------
-    InvalidMomentsError
-        If the mean second derivative is not positive: far from equilibrium there is no temperature.
-
-    Source: H. H. Rugh, Phys. Rev. Lett. 78, 772 (1997), as <|grad E|^2> = kT <Laplacian E>.
-    """
-    vectors = np.asarray(moments, dtype=np.float64)
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    units = vectors / np.where(lengths > 0.0, lengths, 1.0)
-    curvature = 0.0
-    for _ in range(samples):
-        turn = angle * np.cross(units, rng.normal(size=vectors.shape))
-        for sign in (1.0, -1.0):
-            angles = np.linalg.norm(turn, axis=1, keepdims=True)
-            towards = sign * turn / np.where(angles > 0.0, angles, 1.0)
-            moved = lengths * (np.cos(angles) * units + np.sin(angles) * towards)
-            velocity = lengths * angles * (np.cos(angles) * towards - np.sin(angles) * units)
-            curvature -= float(np.sum(np.asarray(fields(moved)) * velocity)) / (2.0 * samples * angle**2)
-    if curvature <= 0.0:
-        raise InvalidMomentsError(
-            f"the energy curves downwards along random rotations ({curvature:.3g}): there is no spin temperature"
-        )
-    return float(np.sum(np.cross(vectors, np.asarray(fields(vectors))) ** 2)) / curvature
+__all__ = [
+    "TorqueNorms",
+    "configurational_spin_temperature",
+    "magnetization",
+    "spin_temperature",
+    "staggered_magnetization",
+    "torque_norms",
+]

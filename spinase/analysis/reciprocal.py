@@ -11,8 +11,8 @@ from ase.geometry import minkowski_reduce
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from spinase.atoms import has_moments, magnetic_sites
 from spinase.errors import InvalidGeometryError
+from spinase.measures import site_mask
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -76,11 +76,6 @@ class PrimitiveLattice:
     def reciprocal(self) -> FloatArray:
         """Reciprocal vectors of the primitive lattice, Minkowski-reduced rows (d, 3), 1/length."""
         return _reduced(_dual(self.vectors))
-
-
-def site_mask(atoms: Atoms) -> NDArray[np.bool_]:
-    """Mask (N,) of the sites an analysis uses: the magnetic ones, or all if no site has a moment."""
-    return magnetic_sites(atoms) if has_moments(atoms) else np.ones(len(atoms), dtype=bool)
 
 
 def primitive_lattice(atoms: Atoms) -> PrimitiveLattice:

@@ -14,7 +14,6 @@ from spinase.analysis.reciprocal import (
     default_mesh,
     distance_to,
     primitive_lattice,
-    site_mask,
     star,
     zone_mesh,
 )
@@ -22,6 +21,7 @@ from spinase.analysis.topology import triangle_chirality
 from spinase.analysis.triangles import Triangulation, resolve
 from spinase.atoms import get_spins
 from spinase.errors import InvalidGeometryError
+from spinase.measures import site_mask
 
 FloatArray = NDArray[np.float64]
 

@@ -11,10 +11,10 @@ from ase import Atoms
 from numpy.typing import NDArray
 from scipy.spatial import Delaunay, QhullError
 
-from spinase.analysis.reciprocal import site_mask
 from spinase.atoms import geometry_of
 from spinase.errors import InvalidGeometryError
 from spinase.geometry import Geometry, find_bonds
+from spinase.measures import site_mask
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

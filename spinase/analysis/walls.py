@@ -10,9 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import least_squares
 
 from spinase.analysis.domains import NeighbourShells, aligned_sites, neighbour_shells
-from spinase.analysis.reciprocal import site_mask
 from spinase.atoms import get_spins
 from spinase.errors import InvalidGeometryError
+from spinase.measures import site_mask
 from spinase.spin_algebra import normalized
 
 FloatArray = NDArray[np.float64]

@@ -45,8 +45,8 @@ class ElectronCalculator(SpinCalculator[FrozenHamiltonian, SolvedElectrons]):
 
     Results beside the contract's (see :mod:`spinase.contract`): ``entropy`` (k_B), ``chemical_potential`` (energy),
     ``electron_density`` (N,) electrons per site, ``spin_density`` (N, 3) = Tr[sigma rho_ii].
-    ``energy`` is the internal energy, ``free_energy`` the one whose gradients are forces and fields
-    (F at fixed filling, Omega at fixed chemical potential); energy - free_energy = kT entropy.
+    ``energy`` is the internal energy U = Tr[rho H], ``free_energy`` the one whose gradients are forces and fields and which
+    is conserved: F = U - kT S at fixed filling, the grand potential Omega = U - kT S - mu N at fixed chemical potential.
 
     Parameters
     ----------

@@ -47,6 +47,12 @@ class LocalModel:
     quadratic: FloatArray | None = None
     cubic: Sequence[tuple[FloatArray, FloatArray]] = ()
 
+    @property
+    def is_linear_in_each_spin(self) -> bool:
+        """Whether there are neither anisotropies nor biquadratic couplings."""
+        own = self.quadratic is not None and bool(np.any(self.quadratic))
+        return not (own or self.cubic or np.any(self.biquadratic))
+
 
 def add_models(models: Sequence[tuple[float, LocalModel]]) -> LocalModel:
     """Weighted sum of models of one magnet; entries of the same pair are added."""

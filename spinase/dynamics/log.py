@@ -6,18 +6,18 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
-from spinase.atoms import get_moments, get_units
-from spinase.contract import calculator_of, energy_of
+from spinase.atoms import get_units
+from spinase.measures import free_energy, magnetization, spin_temperature_of, torques_of_sites
 
 if TYPE_CHECKING:
     from spinase.dynamics.llg import LLGDynamics
 
 
 class SpinLogger:
-    """Writes one line per call: time, energy per site, length of the mean moment, rms torque.
+    """Writes one line per call: time, free energy per site, length of the mean moment, rms torque.
 
-    Energies are free energies per site (``-`` for a driven system, which has none), plus the energy of the driver's
-    applied field where there is one; everything is in the unit system of the atoms.
+    The numbers are those of :mod:`spinase.measures` in the driver's applied field (``-`` for the energy of a driven system,
+    which has none), in the unit system of the atoms; averages are over the magnetic sites.
     """
 
     def __init__(self, dynamics: LLGDynamics, file: IO[str]) -> None:
@@ -25,19 +25,16 @@ class SpinLogger:
         self.file = file
         units = get_units(dynamics.atoms)
         self.file.write(
-            f"# time [{units.time}]  energy/site [{units.energy}]  |<m>| [{units.moment}]  rms torque [{units.energy}]\n"
+            f"# time [{units.time}]  free energy/site [{units.energy}]  "
+            f"|<m>| [{units.moment}]  rms torque [{units.energy}]\n"
         )
 
     def __call__(self) -> None:
         """Write the line of the present step and flush it."""
-        atoms = self.dynamics.atoms
-        energy = energy_of(atoms)
-        shown = "-" if energy is None else f"{(energy + self.dynamics.zeeman_energy()) / len(atoms):.10f}"
-        torques = np.asarray(calculator_of(atoms).get_property("magnetic_forces", atoms))
-        moments = get_moments(atoms)
-        torques = np.cross(moments, torques + self.dynamics.applied_field())
-        rms = np.sqrt(np.mean(np.einsum("ia,ia->i", torques, torques)))
-        mean = np.linalg.norm(moments.mean(axis=0))
+        atoms, applied = self.dynamics.atoms, self.dynamics.applied_field()
+        energy = free_energy(atoms, applied)
+        shown = "-" if energy is None else f"{energy / len(atoms):.10f}"
+        mean, rms = np.linalg.norm(magnetization(atoms)), torques_of_sites(atoms, applied).rms
         self.file.write(f"{self.dynamics.get_time():14.6f} {shown:>18} {mean:12.8f} {rms:12.6e}\n")
         self.file.flush()
 
@@ -46,7 +43,8 @@ class SpinLatticeLogger(SpinLogger):
     """Writes one line per call: time; potential, kinetic and total energy per site; temperatures; length of the mean moment.
 
     The potential is the free energy plus that of the driver's applied field (``-``, as is the total, for a driven system).
-    The lattice temperature is 2 K/freedoms, that of the spins sum |m x B|^2 / (2 sum m.B), both as energies.
+    The lattice temperature is 2 K/freedoms, that of the spins is
+    :func:`spinase.measures.spin_temperature_of`, both as energies.
     """
 
     def __init__(self, dynamics: LLGDynamics, file: IO[str]) -> None:
@@ -59,22 +57,17 @@ class SpinLatticeLogger(SpinLogger):
 
     def __call__(self) -> None:
         """Write the line of the present step and flush it."""
-        atoms, sites = self.dynamics.atoms, len(self.dynamics.atoms)
-        energy, kinetic = energy_of(atoms), atoms.get_kinetic_energy()
-        potential = None if energy is None else energy + self.dynamics.zeeman_energy()
-        moments = get_moments(atoms)
-        fields = np.asarray(calculator_of(atoms).get_property("magnetic_forces", atoms)) + self.dynamics.applied_field()
-        along = 2.0 * float(np.sum(moments * fields))
-        spin = float(np.sum(np.cross(moments, fields) ** 2)) / along if along > 0.0 else float("nan")
+        atoms, sites, applied = self.dynamics.atoms, len(self.dynamics.atoms), self.dynamics.applied_field()
+        potential, kinetic = free_energy(atoms, applied), atoms.get_kinetic_energy()
         freedoms = max(1, int(atoms.get_number_of_degrees_of_freedom()))
         values = (
             potential,
             kinetic,
             None if potential is None else potential + kinetic,
             2.0 * kinetic * sites / freedoms,
-            spin * sites,
+            spin_temperature_of(atoms, applied) * sites,
         )
         shown = "".join(f"{'-' if value is None else format(value / sites, '.10f'):>24}" for value in values)
-        mean = np.linalg.norm(moments.mean(axis=0))
+        mean = np.linalg.norm(magnetization(atoms))
         self.file.write(f"{self.dynamics.get_time():30.6f}{shown} {mean:16.8f}\n")
         self.file.flush()

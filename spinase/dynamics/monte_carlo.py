@@ -17,6 +17,7 @@ from spinase.contract import local_model_of
 from spinase.dynamics.llg import AppliedField, LLGDynamics, NotNegative, mobile_mask
 from spinase.dynamics.ramp import FieldRampConfig, Ramp, RampConfig, Temperature, built
 from spinase.errors import ModelError
+from spinase.measures import free_energy
 
 FloatArray = NDArray[np.float64]
 Method = Literal["heat-bath", "metropolis"]
@@ -158,7 +159,8 @@ def simulated_annealing(
 ) -> float:
     """Cool the spins of `atoms` from kT = `start` to `stop` geometrically in `sweeps` sweeps; returns the final energy.
 
-    Options are those of :class:`MonteCarlo`.  The atoms are changed; relax them afterwards for the nearest minimum.
+    Options are those of :class:`MonteCarlo`; the energy contains that in an applied field among them.  The atoms are
+    changed; relax them afterwards for the nearest minimum.
 
     Raises
     ------
@@ -168,8 +170,11 @@ def simulated_annealing(
     if not (start > 0.0 and stop > 0.0 and np.isfinite(start) and np.isfinite(stop)):
         raise ModelError(f"annealing needs two positive temperatures, got {start} and {stop}")
     logarithm = Ramp(np.log(start), np.log(stop), max(sweeps - 1, 1))
-    MonteCarlo(atoms, lambda time: float(np.exp(logarithm(time))), rng=rng, **options).run(sweeps)
-    return float(atoms.get_potential_energy())
+    driver = MonteCarlo(atoms, lambda time: float(np.exp(logarithm(time))), rng=rng, **options)
+    driver.run(sweeps)
+    energy = free_energy(atoms, driver.applied_field())
+    assert energy is not None  # a driven calculator has been refused
+    return energy
 
 
 @dataclass(frozen=True)
@@ -181,7 +186,7 @@ class TemperingResult:
     kT : (R,)
         Temperatures as energies.
     energies : (T, R)
-        Energy at each temperature after every step of the measurement.
+        Energy at each temperature after every step of the measurement, as the calculator counts it.
     observed : (T, R, ...) or None
         What the user's function returned.
     spins : (R, N, 3)
@@ -243,6 +248,7 @@ def parallel_tempering(
     lengths = np.linalg.norm(moments, axis=1)
     replicas = np.repeat((moments / np.where(lengths > 0.0, lengths, 1.0)[:, None])[None], len(kT), axis=0)
     mobile = mobile_mask(frozen, len(atoms)) & (lengths > 0.0)
+    constant = (free_energy(atoms) or 0.0) - sampler.energy(replicas[0])  # what sampling need not know
     state = _Tempering(sampler, kT, mobile, replicas, _KINDS[method], rng)
     energies, observed = np.empty((steps, len(kT))), []
     for step in range(-thermalize, steps):
@@ -250,7 +256,7 @@ def parallel_tempering(
         if step == -1:
             state.reset_counts()
         if step >= 0:
-            energies[step] = state.energies
+            energies[step] = state.energies + constant
             if observe is not None:
                 observed.append([np.asarray(observe(spins)) for spins in replicas])
     set_moments(atoms, lengths[:, None] * replicas[int(np.argmin(kT))])

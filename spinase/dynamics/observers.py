@@ -9,6 +9,8 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from ase import Atoms
 from numpy.typing import NDArray
 
+from spinase.contract import SeesAppliedField, applied_field_of
+
 Plot = Literal["series", "profile", "map", "sites"]
 Observed = Mapping[str, float | NDArray[Any]]
 
@@ -28,12 +30,15 @@ class Quantity:
         array over the points of the static array `axis`, shape (n, 2).  ``sites``: one number for each site, (N,).
     axis : str or None
         Name of a static array (see :meth:`Observer.prepare`); None for series and sites.
+    description : str
+        What the number is, for readers of a run file, where the label does not say all of it.
     """
 
     label: str
     unit: str = ""
     plot: Plot = "series"
     axis: str | None = None
+    description: str = ""
 
     def __post_init__(self) -> None:
         if (self.plot in ("series", "sites")) != (self.axis is None):
@@ -65,3 +70,14 @@ class Observer(Protocol):
     def observe(self, atoms: Atoms) -> Observed:
         """One value per quantity; shapes do not change during a run."""
         ...
+
+
+def observe(observer: Observer, atoms: Atoms, driver: Any = None) -> Observed:
+    """What `observer` says of `atoms` in the field that `driver` applies to them now (without a driver: in none).
+
+    Energies, torques and spin temperatures contain the driver's field only if they are told of it: the calculator does not
+    know it.  ``observer.observe(atoms)`` alone goes on with the field it was told last.
+    """
+    if isinstance(observer, SeesAppliedField):
+        observer.set_applied_field(applied_field_of(driver))
+    return observer.observe(atoms)

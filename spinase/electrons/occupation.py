@@ -71,7 +71,7 @@ class FixedChemicalPotential(Occupation):
         if self.kT == 0.0:
             occupations[np.abs(levels - mu) <= _width(levels, resolution, mu)] = 0.5
         electrons = float(weights @ occupations)
-        energy = float(weights @ (occupations * (levels - mu)))
+        energy = float(weights @ (occupations * levels))
         entropy = fermi_entropy(occupations, weights)
         return Filled(occupations, mu, electrons, energy, grand_potential(levels, weights, mu, self.kT), entropy)
 

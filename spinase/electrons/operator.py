@@ -92,9 +92,9 @@ class ElectronState:
     Attributes
     ----------
     energy : float
-        Internal energy: Tr[rho H] at fixed number, Tr[rho (H - mu)] at fixed chemical potential.
+        Internal energy U = Tr[rho H], whether the number of electrons or the chemical potential is fixed.
     free_energy : float
-        F = Omega + mu N at fixed number, Omega at fixed chemical potential; energy - kT entropy.
+        What forces and fields are gradients of: F = U - kT S at fixed number, Omega = F - mu N at fixed chemical potential.
     entropy : float
         In units of k_B.
     chemical_potential : float

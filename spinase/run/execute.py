@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 
 from spinase.atoms import get_moments, get_spins, set_moments
-from spinase.contract import energy_of, field_function
+from spinase.contract import applied_field_of, field_function
 from spinase.dynamics.checkpoint import load_checkpoint, save_checkpoint
 from spinase.dynamics.guard import WHAT_TO_DO
 from spinase.errors import CheckpointError, ConvergenceError, InputError, OutOfDomainError, UnstableDynamicsError
 from spinase.files import held, read_mark, temporary_beside, text_digest, write_mark, write_text
 from spinase.io.layout import RunWriter, copy_frames
+from spinase.measures import free_energy, magnetization, torques_of_sites
 from spinase.run.build import Setup, StageInput, build_setup
 from spinase.run.config import named_files, read_input
 from spinase.run.log import RunLog
@@ -279,17 +280,10 @@ class Runner:
             raise alarm
 
     def _write_log(self) -> None:
-        energy = energy_of(self.atoms)
-        moments = get_moments(self.atoms)
-        fields = np.asarray(self.atoms.calc.get_property("magnetic_forces", self.atoms))
-        applied = getattr(self._driver, "applied_field", None)  # a field of the driver's belongs to no calculator
-        if applied is not None:
-            fields = fields + applied()
-            energy = None if energy is None else energy + self._driver.zeeman_energy()
-        torques = np.cross(moments, fields)
-        rms = np.sqrt(np.mean(np.einsum("ia,ia->i", torques, torques)))
-        shown = "-" if energy is None else f"{energy / len(self.atoms):.12f}"
-        mean = np.linalg.norm(moments.mean(axis=0))
+        applied = applied_field_of(self._driver)
+        energy, sites = free_energy(self.atoms, applied), len(self.atoms)
+        shown = "-" if energy is None else f"{energy / sites:.12f}"
+        mean, rms = np.linalg.norm(magnetization(self.atoms)), torques_of_sites(self.atoms, applied).rms
         self.log.write(f"{self.step:10d} {self.time:16.8f} {shown:>20} {mean:14.10f} {rms:16.8e}\n")
 
     def _open_log(self, checkpoint: dict[str, Any] | None) -> RunLog:

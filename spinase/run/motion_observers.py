@@ -4,25 +4,29 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import numpy as np
 from ase import Atoms
 
-from spinase.analysis import spin_temperature
 from spinase.atoms import get_moments, get_units
 from spinase.contract import calculator_of, require_magnetic_forces
 from spinase.dynamics.observers import Quantity
-from spinase.run.observers import Arrays, EnergyObserver, NoOptions
+from spinase.measures import spin_temperature_of
+from spinase.run.observers import Arrays, EnergyObserver, InField, NoOptions
 
 
-class EnergyPartitionObserver:
+class EnergyPartitionObserver(InField):
     """Potential (free energy), kinetic and total energy per site; temperatures of lattice and spins as energies.
 
-    Lattice: 2 K / degrees of freedom.  Spins: sum |m x B|^2 / (2 sum m.B), for pair models; nan if sum m.B is zero.
+    Lattice: 2 K / degrees of freedom.  Spins: |gradient|^2 over curvature of the energy, which is
+    sum |m x B|^2 / (2 sum m.B) for pair models (:func:`spinase.measures.spin_temperature_of`); nan where there is none.
+    Potential and fields contain the driver's applied field.
     """
 
     Config = NoOptions
     name = "energy-partition"
-    citation: ClassVar[str] = "spin temperature: W. B. Nurdin, K.-D. Schotte, Phys. Rev. E 61, 3579 (2000)"
+    citation: ClassVar[str] = (
+        "spin temperature: H. H. Rugh, Phys. Rev. Lett. 78, 772 (1997); "
+        "W. B. Nurdin, K.-D. Schotte, Phys. Rev. E 61, 3579 (2000)"
+    )
 
     def __init__(self) -> None:
         self.quantities = _quantities("")
@@ -47,17 +51,16 @@ class EnergyPartitionObserver:
 
     def observe(self, atoms: Atoms) -> dict[str, float]:
         """Energies per site, and temperatures."""
+        self._potential.set_applied_field(self.applied)
         potential = self._potential.observe(atoms)["per_site"]
         kinetic = float(atoms.get_kinetic_energy()) / len(atoms)
-        moments = get_moments(atoms)
-        fields = np.asarray(calculator_of(atoms).get_property("magnetic_forces", atoms))
         freedoms = max(1, int(atoms.get_number_of_degrees_of_freedom()))
         return {
             "potential": potential,
             "kinetic": kinetic,
             "total": potential + kinetic,
             "lattice_kT": 2.0 * kinetic * len(atoms) / freedoms,
-            "spin_kT": spin_temperature(moments, fields) if np.sum(moments * fields) else float("nan"),
+            "spin_kT": spin_temperature_of(atoms, self.applied),
         }
 
 
@@ -103,7 +106,7 @@ def _momenta(unit: str) -> dict[str, Quantity]:
 
 def _quantities(unit: str) -> dict[str, Quantity]:
     return {
-        "potential": Quantity("potential energy per site", unit),
+        "potential": Quantity("free energy per site", unit),
         "kinetic": Quantity("kinetic energy per site", unit),
         "total": Quantity("total energy per site", unit),
         "lattice_kT": Quantity("lattice temperature", unit),

@@ -22,15 +22,15 @@ from spinase.analysis import (
     staggered_magnetization,
 )
 from spinase.analysis.correlations import PairBins, correlate, pair_bins, rebin
-from spinase.analysis.magnetism import torque_norms
-from spinase.analysis.reciprocal import default_mesh, site_mask, zone_mesh
+from spinase.analysis.reciprocal import default_mesh, zone_mesh
 from spinase.analysis.structure_factor import chirality_structure_factor, peak_length, structure_factor, zone_centre_length
 from spinase.analysis.topology import scalar_chirality, topological_charge
 from spinase.analysis.triangles import triangles
-from spinase.atoms import get_moments, get_spins, get_units
-from spinase.contract import calculator_of, energy_of, is_conservative, require_magnetic_forces
+from spinase.atoms import get_spins, get_units
+from spinase.contract import calculator_of, is_conservative, require_magnetic_forces
 from spinase.dynamics.observers import Quantity
 from spinase.errors import ModelError
+from spinase.measures import free_energy, internal_energy, site_mask, torques_of_sites
 
 FloatArray = NDArray[np.float64]
 Arrays = dict[str, NDArray[Any]]
@@ -113,8 +113,22 @@ class OfSites(Generic[Built]):
         return self._value
 
 
-class EnergyObserver:
-    """Energy (free energy of electrons), total and per site."""
+class InField:
+    """What observers share whose numbers contain the field that a driver applies (``contract.SeesAppliedField``)."""
+
+    applied: FloatArray | float = 0.0
+
+    def set_applied_field(self, field: FloatArray | float) -> None:
+        """Take the field (N, 3), energy/moment, or 0.0 for none, for the observations that follow."""
+        self.applied = field
+
+
+class EnergyObserver(InField):
+    """Energies, with that of the moments in the driver's applied field.
+
+    ``free_energy`` and ``energy`` are the calculator's results of these names (for electrons F at fixed filling, the grand
+    potential at fixed chemical potential; and the internal energy), ``per_site`` is the free energy per site.
+    """
 
     Config = NoOptions
     name = "energy"
@@ -136,27 +150,28 @@ class EnergyObserver:
         ModelError
             If the calculator is driven or has no energy.
         """
-        self._energy(atoms)
+        self.observe(atoms)
         self.quantities = _energies(get_units(atoms).energy)
         return {}
 
     def observe(self, atoms: Atoms) -> dict[str, float]:
-        """Total energy and energy per site."""
-        energy = self._energy(atoms)
-        return {"per_site": energy / len(atoms), "total": energy}
-
-    @staticmethod
-    def _energy(atoms: Atoms) -> float:
-        calc = calculator_of(atoms)
-        energy = energy_of(atoms)
-        if energy is None:
+        """Free energy per site and in all, and internal energy."""
+        energy, internal = free_energy(atoms, self.applied), internal_energy(atoms, self.applied)
+        if energy is None or internal is None:
+            calc = calculator_of(atoms)
             why = "gives no energy" if is_conservative(calc) else "describes a driven system, which has no energy"
             raise ModelError(f"{type(calc).__name__} {why}: leave out the observer 'energy'")
-        return energy
+        return {"per_site": energy / len(atoms), "free_energy": energy, "energy": internal}
 
 
 def _energies(unit: str) -> dict[str, Quantity]:
-    return {"per_site": Quantity("energy per site", unit), "total": Quantity("energy", unit)}
+    field = "with that of the moments in the driver's applied field"
+    free = f"free_energy of the calculator (forces and fields are its gradients), {field}"
+    return {
+        "per_site": Quantity("free energy per site", unit, description=f"{free}, per site"),
+        "free_energy": Quantity("free energy", unit, description=free),
+        "energy": Quantity("internal energy", unit, description=f"energy of the calculator (no entropy in it), {field}"),
+    }
 
 
 class MagnetizationObserver:
@@ -196,8 +211,8 @@ class MagnetizationObserver:
         return values
 
 
-class TorqueObserver:
-    """Torques T_i = m_i x B_i: root mean square and largest length."""
+class TorqueObserver(InField):
+    """Torques T_i = m_i x B_i, B_i with the driver's applied field: rms and largest length over the magnetic sites."""
 
     Config = NoOptions
     name = "torque"
@@ -218,9 +233,8 @@ class TorqueObserver:
         return {}
 
     def observe(self, atoms: Atoms) -> dict[str, float]:
-        """Rms and maximum over the sites."""
-        field = np.asarray(calculator_of(atoms).get_property("magnetic_forces", atoms))
-        norms = torque_norms(np.cross(get_moments(atoms), field))
+        """Rms and maximum over the magnetic sites."""
+        norms = torques_of_sites(atoms, self.applied)
         return {"rms": norms.rms, "maximum": norms.maximum}
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from spinase.atoms import SpinAtoms, get_moments
+from spinase.dynamics.observers import observe
 from spinase.errors import InputError
 from spinase.io.layout import ElementInfo, StreamInfo
 from spinase.run.build import ObserverInput, Setup
@@ -99,14 +100,15 @@ class RunStreams:
     def collect(self, atoms: SpinAtoms, step: int, last: bool, driver: Any = None) -> Iterator[tuple[str, dict[str, Any]]]:
         """Streams due at `step`, observers first (a frame in the file then has its observables there too).
 
-        Where an observer raises an alarm, the frame is written even if it is not due.
+        Observers are told of the field that the driver applies.  Where one raises an alarm, the frame is written even if it
+        is not due.
         """
         self.alarm = None
         if self.changing and (last or any(step % period == 0 for period in self.periods)):
             yield CONDITIONS, self._conditions(driver, len(atoms))
         for name, entry in zip(self.names, self.setup.observers, strict=True):
             if step % entry.every == 0 or last:
-                values = entry.observer.observe(atoms)
+                values = observe(entry.observer, atoms, driver)
                 self.alarm = self.alarm or getattr(entry.observer, "alarm", None)
                 yield name, {f"observables/{name}/{key}": value for key, value in values.items()}
         if step % self.setup.config.output.every == 0 or last or self.alarm is not None:
@@ -139,6 +141,8 @@ class RunStreams:
         for key, value in observer.observe(atoms).items():
             quantity = observer.quantities[key]
             marks = {"label": quantity.label, "unit": quantity.unit, "plot": quantity.plot, "axis": quantity.axis or ""}
+            if quantity.description:
+                marks["description"] = quantity.description
             elements[f"observables/{name}/{key}"] = ElementInfo(np.shape(value), marks)
         return StreamInfo(elements, static)
 

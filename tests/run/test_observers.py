@@ -79,12 +79,16 @@ def test_energy_is_that_of_the_calculator_and_per_site() -> None:
     atoms = magnet("tetrahedral")
     observer = observers.EnergyObserver()
     # antiferromagnet J = -1, s.s = -1/3 on each of the 3 bonds a site: E/N = -J... = 3 * (-1/3)
-    assert watched(observer, atoms) == {"per_site": pytest.approx(-1.0), "total": pytest.approx(-36.0)}
-    assert observer.quantities["total"].unit == "t"
+    assert watched(observer, atoms) == {
+        "per_site": pytest.approx(-1.0),
+        "free_energy": pytest.approx(-36.0),
+        "energy": pytest.approx(-36.0),
+    }
+    assert observer.quantities["energy"].unit == "t"
     metal = SpinAtoms.lattice("triangular", (4, 4))
     metal.calc = HeisenbergCalculator(shells=[0.01])
     assert watched(observer, metal)["per_site"] == pytest.approx(-0.03)
-    assert observer.quantities["total"].unit == "eV"
+    assert observer.quantities["energy"].unit == "eV"
 
 
 class Driven(Calculator):
@@ -257,6 +261,8 @@ def test_shells_and_clusters_of_a_disc_in_an_antiferromagnet() -> None:
 
 def test_energies_add_up_and_temperatures_follow_their_definitions() -> None:
     atoms = magnet()
+    assert np.isnan(watched(observers_of("energy-partition"), atoms)["spin_kT"])  # random spins have no temperature here
+    atoms.calc, atoms.spins = HeisenbergCalculator(shells=[1.0]), np.array([0.0, 0.0, 1.0]) + 0.3 * atoms.spins
     atoms.set_momenta(np.random.default_rng(3).normal(size=(36, 3)))
     values = watched(observers_of("energy-partition"), atoms)
     assert values["total"] == pytest.approx(values["potential"] + values["kinetic"])

@@ -263,15 +263,15 @@ class KPMSolver(Solver):
         mu, target = self._chemical_potential(moments, with_, 2.0 * len(operator))
         band, kT = with_.band, self.occupation.kT
         raw = self._density(engine, mu, with_, bonds)
-        reference = 0.0 if target is not None else mu
-        energy = float(coefficients(lambda e: (e - reference) * fermi(e, mu, kT), band, with_.order) @ moments)
-        free_energy = float(self._potential(mu, with_) @ moments) + (0.0 if target is None else mu * target)
+        energy = float(coefficients(lambda e: e * fermi(e, mu, kT), band, with_.order) @ moments)
+        electrons = float(coefficients(lambda e: fermi(e, mu, kT), band, with_.order) @ moments)
+        omega = float(self._potential(mu, with_) @ moments)
         return ElectronState(
             energy=energy,
-            free_energy=free_energy,
-            entropy=(energy - free_energy) / kT,
+            free_energy=omega + (0.0 if target is None else mu * target),
+            entropy=(energy - mu * (electrons if target is None else target) - omega) / kT,
             chemical_potential=mu,
-            electrons=float(coefficients(lambda e: fermi(e, mu, kT), band, with_.order) @ moments),
+            electrons=electrons,
             density=Density(raw.sites[:, 0].copy(), raw.sites[:, 1:].copy(), raw.bonds),
             levels=np.empty(0),
             weights=np.empty(0),

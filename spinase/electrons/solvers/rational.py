@@ -198,8 +198,9 @@ class RationalSolver(Solver):
         # Tr[(H - mu) f]: (H - mu) G = 1 + i y kT G
         energy = excess - kT * float(weights @ (states - kT * heights * found.inverse.trace().imag))
         entropy = (energy - omega) / kT
+        energy += mu * (found.electrons if target is None else target)
         if target is not None:
-            energy, omega = energy + mu * target, omega + mu * target
+            omega += mu * target
         return ElectronState(
             energy=energy,
             free_energy=omega,
