@@ -149,7 +149,7 @@ def _refuse(key: str, line: Line) -> None:
     if values and all(word.lower() in _OFF or (is_number(word) and not number(word, "")) for word in values):
         return
     raise InputError(
-        f"{line}: {key} {' '.join(line.words[:3])}: {REFUSED[key]} cannot be read; leave_out=[{key!r}] reads the rest"
+        f"{line}: {key} {' '.join(line.words[:3])}: not read: {REFUSED[key]}; leave_out=[{key!r}] reads the rest"
     )
 
 
