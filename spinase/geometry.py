@@ -38,6 +38,10 @@ class Geometry:
     def __len__(self) -> int:
         return len(self.positions)
 
+    def select(self, mask: NDArray[np.bool_] | IntArray) -> Geometry:
+        """The sites picked by a boolean mask or an index array, in the same cell."""
+        return Geometry(self.positions[mask], self.cell, self.pbc, self.numbers[mask])
+
     @property
     def volume(self) -> float:
         """Volume of the cell, length^3 (0 where a cell vector is missing)."""
@@ -225,41 +229,6 @@ def _near_bonds(
     return one[:near], two[:near], cells[:near], vectors[:near], distances[:near]
 
 
-def find_shells(geometry: Geometry, count: int, tolerance: float = 1e-3) -> FloatArray:
-    """Distances of the first `count` neighbour shells of a lattice, ascending, length (count,).
-
-    Distances closer than `tolerance` (relative) belong to one shell.  Positions without shells (disordered ones)
-    are refused: every site must have a neighbour in the first shell.
-
-    Raises
-    ------
-    InvalidGeometryError
-        If the positions have no well-defined shells or fewer than `count`.
-    """
-    nearest = _nearest_distance(geometry)
-    reach = nearest * (1.0 + 1e-6)
-    for _ in range(12):
-        bonds = find_bonds(geometry, reach * (1.0 + 2.0 * tolerance))
-        distances = np.unique(bonds.distances)
-        new_shell = np.diff(distances, prepend=-np.inf) > tolerance * np.maximum(distances, nearest)
-        if int(new_shell.sum()) > count or (reach > 2.0 * _extent(geometry) and not geometry.pbc.any()):
-            break
-        reach *= 1.5
-    starts = distances[new_shell]
-    if len(starts) < count:
-        raise InvalidGeometryError(
-            f"only {len(starts)} neighbour shells exist among {len(geometry)} sites; {count} were asked"
-        )
-    first = bonds.select(bonds.distances <= starts[0] * (1.0 + tolerance))
-    lonely = np.setdiff1d(np.arange(len(geometry)), np.concatenate([first.first, first.second]))
-    if len(lonely):
-        raise InvalidGeometryError(
-            f"these positions have no neighbour shells: site {lonely[0]} has no neighbour at the shortest distance "
-            f"{starts[0]:.4g}; use a law of distance (e.g. an exponential hopping or exchange), or pass `distances`"
-        )
-    return starts[:count]
-
-
 def nearest_distances(geometry: Geometry) -> FloatArray:
     """Distance of every site to the nearest other one, images included, (N,); infinite where there is none.
 
@@ -271,25 +240,26 @@ def nearest_distances(geometry: Geometry) -> FloatArray:
     out = np.full(len(geometry), np.inf)
     if len(geometry) < 2 and not geometry.pbc.any():
         return out
-    reach = _nearest_distance(geometry) * 1.2
+    reach = nearest_distance(geometry) * 1.2
     for _ in range(40):
         bonds = find_bonds(geometry, reach)
         np.minimum.at(out, bonds.first, bonds.distances)
         np.minimum.at(out, bonds.second, bonds.distances)
-        if np.isfinite(out).mean() > 0.9 or (reach > 2.0 * max(_extent(geometry), 1e-12) and not geometry.pbc.any()):
+        if np.isfinite(out).mean() > 0.9 or (reach > 2.0 * max(extent_of(geometry), 1e-12) and not geometry.pbc.any()):
             break
         reach *= 1.5
     return out
 
 
-def _extent(geometry: Geometry) -> float:
+def extent_of(geometry: Geometry) -> float:
+    """Diagonal of the box around the sites, length."""
     return float(np.linalg.norm(np.ptp(geometry.positions, axis=0))) if len(geometry) else 0.0
 
 
-def _nearest_distance(geometry: Geometry) -> float:
+def nearest_distance(geometry: Geometry) -> float:
     """Shortest distance between two sites, images included."""
     lengths = np.linalg.norm(geometry.cell, axis=1)[geometry.pbc]
-    extent = _extent(geometry)
+    extent = extent_of(geometry)
     reach = min([*lengths, extent / max(len(geometry), 2) ** (1 / 3) + 1e-12] if extent > 0 else lengths, default=0.0)
     limit = 2.0 * max([extent, *lengths], default=0.0)
     while 0.0 < reach <= 2.0 * limit:

@@ -4,66 +4,126 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spinase.errors import ModelError
-from spinase.geometry import Bonds, Geometry, NeighbourCache, find_bonds, find_shells
+from spinase.geometry import Bonds, Geometry, NeighbourCache, find_bonds
 from spinase.radial import RadialLaw
+from spinase.shells import WIDTH, WINDOW, LonelySiteError, Species, find_shells, in_windows, pairs_of, rim_of, windows
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+Couplings = tuple[Bonds, FloatArray, FloatArray]
 
 
 class PairLaw(ABC):
     """Chooses the bonds of a geometry and gives a coupling v and its slope dv/dr on each."""
 
     @abstractmethod
-    def amplitudes(self, geometry: Geometry) -> tuple[Bonds, FloatArray, FloatArray]:
+    def amplitudes(self, geometry: Geometry) -> Couplings:
         """Bonds, v (energy) and dv/dr (energy/length) on each."""
+
+    def between(self, geometry: Geometry, pair: Species) -> Couplings:
+        """The law on pairs of sites of two species (atomic numbers) alone."""
+        bonds, values, slopes = self.amplitudes(geometry)
+        one, two = geometry.numbers[bonds.first], geometry.numbers[bonds.second]
+        keep = ((one == pair[0]) & (two == pair[1])) | ((one == pair[1]) & (two == pair[0]))
+        return bonds.select(keep), values[keep], slopes[keep]
 
 
 class ShellLaw(PairLaw):
     """Coupling by neighbour shell of a lattice: v_1 on the nearest neighbours, v_2 on the next, ...
 
-    The couplings do not depend on the distance within a shell: there are no forces from them.
+    The couplings do not depend on the distance within a shell: there are no forces from them.  Which shell a pair is in
+    depends on the positions alone; positions that do not tell are refused, so atoms that move keep their bonds or stop.
 
     Parameters
     ----------
     values : sequence of float
         v_1, v_2, ..., energy; zeros are allowed.
     distances : sequence of float, optional
-        The shells' distances (length); default: found on the geometry, which must be a lattice.
-    tolerance : float
-        Relative width of a shell.
+        The shells' distances (length); default: found on the geometry, by the gaps between its distances
+        (:func:`~spinase.shells.find_shells`).  With them, a shell is a window about its distance
+        (:func:`~spinase.shells.windows`), which displaced atoms do not leave.
+    width : float, optional
+        Without `distances`: the largest gap within a shell, as part of the shortest distance (default 0.01; gaps between
+        shells are at least four times that).  With them: half the width of a window, as part of its distance (default 0.1).
     """
 
-    def __init__(self, values: Sequence[float], distances: Sequence[float] | None = None, tolerance: float = 1e-3) -> None:
+    def __init__(
+        self, values: Sequence[float], distances: Sequence[float] | None = None, width: float | None = None
+    ) -> None:
         self.values = np.array(values, dtype=np.float64)
         if self.values.ndim != 1 or not len(self.values) or not np.isfinite(self.values).all():
             raise ModelError(f"shells need a list of finite amplitudes [v1, v2, ...], got {values!r}")
         self.distances = None if distances is None else np.array(distances, dtype=np.float64)
         given = self.distances
-        if given is not None and (given.shape != self.values.shape or np.any(np.diff(given) <= 0)):
+        if given is not None and (
+            given.shape != self.values.shape
+            or not np.isfinite(given).all()
+            or np.any(np.diff(given) <= 0)
+            or np.any(given <= 0)
+        ):
             raise ModelError(f"shells need one ascending distance for each amplitude, got {distances!r}")
-        self.tolerance = tolerance
+        if width is not None and not 0.0 < width < 0.5:
+            raise ModelError(f"the width of a shell must be between 0 and 0.5 (a part of the distance), got {width}")
+        self.width = width
+        self._neighbours = NeighbourCache()
 
-    def amplitudes(self, geometry: Geometry) -> tuple[Bonds, FloatArray, FloatArray]:
-        """Bonds of all shells with non-zero amplitude, v on each, and zeros."""
-        shells = self._shells(geometry)
-        bonds = find_bonds(geometry, float(shells[-1]) * (1.0 + 2.0 * self.tolerance))
-        nearest = np.abs(bonds.distances[:, None] - shells[None, :]).argmin(axis=1)
-        inside = np.abs(bonds.distances - shells[nearest]) <= self.tolerance * shells[nearest]
-        keep = inside & (self.values[nearest] != 0.0)
-        chosen = self.values[nearest[keep]]
-        return bonds.select(keep), chosen, np.zeros_like(chosen)
+    def amplitudes(self, geometry: Geometry) -> Couplings:
+        """Bonds of all shells with non-zero amplitude, v on each, and zeros.
 
-    def _shells(self, geometry: Geometry) -> FloatArray:
-        if self.distances is not None:
-            return self.distances
-        if len(geometry) == 1 and not geometry.pbc.any():
-            return np.arange(1.0, len(self.values) + 1.0)  # an isolated site has no bonds at any distance
-        return find_shells(geometry, len(self.values), self.tolerance)
+        Raises
+        ------
+        InvalidGeometryError
+            If the positions do not tell the shells.
+        """
+        return self._amplitudes(geometry, None)
+
+    def between(self, geometry: Geometry, pair: Species) -> Couplings:
+        """The law on the shells that the pairs of two species make, whatever other sites there are.
+
+        In an alloy of species on one lattice (a site without such a neighbour, while others have one among their nearest
+        neighbours of any species) shells are those of the lattice.
+        """
+        sites = np.flatnonzero(np.isin(geometry.numbers, pair))
+        if not all((geometry.numbers == number).any() for number in pair):
+            return _couplings(_NO_BONDS, np.zeros(0))
+        try:
+            bonds, values, slopes = self._amplitudes(geometry.select(sites), pair)
+        except LonelySiteError:
+            nearest, _ = ShellLaw([1.0], width=self.width).shells(geometry)
+            if not len(pairs_of(nearest, geometry, pair)):
+                raise
+            return super().between(geometry, pair)
+        return renumbered(bonds, sites), values, slopes
+
+    def _amplitudes(self, geometry: Geometry, pair: Species | None) -> Couplings:
+        if len(geometry) <= 1 and not geometry.pbc.any():
+            return _couplings(_NO_BONDS, np.zeros(0))  # an isolated site has no bonds at any distance
+        bonds, shell = self.shells(geometry, pair)
+        keep = self.values[shell] != 0.0
+        return _couplings(bonds.select(keep), self.values[shell[keep]])
+
+    def shells(self, geometry: Geometry, pair: Species | None = None) -> tuple[Bonds, IntArray]:
+        """Bonds of all shells and the shell (0, 1, ...) of each; between two species only, if a `pair` is given.
+
+        Raises
+        ------
+        InvalidGeometryError
+            If the positions do not tell the shells.
+        """
+        if self.distances is None:
+            found = find_shells(geometry, len(self.values), WIDTH if self.width is None else self.width, pair)
+            bonds = pairs_of(find_bonds(geometry, found.reach), geometry, pair)
+            shell, inside = found.sort(bonds.distances)
+            return bonds.select(inside), shell[inside]
+        given = windows(self.distances, WINDOW if self.width is None else self.width)
+        near = pairs_of(self._neighbours.bonds(geometry, rim_of(given)), geometry, pair)
+        return in_windows(near, given, several=self.width is not None)
 
 
 class DistanceLaw(PairLaw):
@@ -92,7 +152,8 @@ class SpeciesLaw(PairLaw):
     Parameters
     ----------
     table : mapping of (int, int) to PairLaw
-        Laws by pair of atomic numbers; the order within a pair does not matter.  Neighbour shells are those of all sites.
+        Laws by pair of atomic numbers; the order within a pair does not matter.  Neighbour shells are
+        those that the pairs of the two species make.
 
     Raises
     ------
@@ -112,19 +173,47 @@ class SpeciesLaw(PairLaw):
 
     def amplitudes(self, geometry: Geometry) -> tuple[Bonds, FloatArray, FloatArray]:
         """Bonds of every pair of species in the table, with its own law."""
-        bonds, values, slopes = zip(
-            *(_of_species(law.amplitudes(geometry), geometry, pair) for pair, law in self.table.items()), strict=True
-        )
+        bonds, values, slopes = zip(*(law.between(geometry, pair) for pair, law in self.table.items()), strict=True)
         parts = [[getattr(found, name) for found in bonds] for name in ("first", "second", "shifts", "vectors", "distances")]
         joined = Bonds(*(np.concatenate(part) for part in parts))
         order = np.lexsort((joined.shifts[:, 2], joined.shifts[:, 1], joined.shifts[:, 0], joined.second, joined.first))
         return joined.select(order), np.concatenate(values)[order], np.concatenate(slopes)[order]
 
 
-def _of_species(
-    found: tuple[Bonds, FloatArray, FloatArray], geometry: Geometry, pair: tuple[int, int]
-) -> tuple[Bonds, FloatArray, FloatArray]:
-    bonds, values, slopes = found
-    one, two = geometry.numbers[bonds.first], geometry.numbers[bonds.second]
-    keep = ((one == pair[0]) & (two == pair[1])) | ((one == pair[1]) & (two == pair[0]))
-    return bonds.select(keep), values[keep], slopes[keep]
+class AmongSpecies(PairLaw):
+    """A pair law among the sites of some species, as if there were no others: they make no shells.
+
+    Parameters
+    ----------
+    law : PairLaw
+        The law.
+    numbers : sequence of int
+        Atomic numbers.
+    """
+
+    def __init__(self, law: PairLaw, numbers: Sequence[int]) -> None:
+        self.law = law
+        self.numbers = tuple(numbers)
+
+    def amplitudes(self, geometry: Geometry) -> Couplings:
+        """The law's bonds among these sites."""
+        sites = np.flatnonzero(np.isin(geometry.numbers, self.numbers))
+        if not len(sites):
+            return _couplings(_NO_BONDS, np.zeros(0))
+        bonds, values, slopes = self.law.amplitudes(geometry.select(sites))
+        return renumbered(bonds, sites), values, slopes
+
+
+_NO_BONDS = Bonds(
+    np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros((0, 3), dtype=np.int64), np.zeros((0, 3)), np.zeros(0)
+)
+
+
+def _couplings(bonds: Bonds, values: FloatArray) -> Couplings:
+    """Couplings without slopes."""
+    return bonds, values, np.zeros_like(values)
+
+
+def renumbered(bonds: Bonds, sites: IntArray) -> Bonds:
+    """Bonds of a selection of sites, with the numbers the sites have in the whole."""
+    return replace(bonds, first=sites[bonds.first], second=sites[bonds.second])

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spinase import SpinAtoms, lattices
+from spinase import SpinAtoms
 from spinase.atoms import geometry_of
 from spinase.errors import InvalidGeometryError
-from spinase.geometry import Geometry, NeighbourCache, find_bonds, find_shells
+from spinase.geometry import Geometry, NeighbourCache, find_bonds
 
 TRICLINIC = np.array([[2.2, 0.1, 0.0], [0.7, 1.9, 0.2], [-0.4, 0.6, 2.5]])
 PBCS = list(itertools.product([False, True], repeat=3))
@@ -165,65 +165,6 @@ def test_bad_geometries_are_refused():
 def test_volume():
     assert geometry([[0, 0, 0]], TRICLINIC).volume == pytest.approx(abs(np.linalg.det(TRICLINIC)))
     assert geometry([[0, 0, 0]]).volume == 0.0
-
-
-ROOT2, ROOT3 = np.sqrt(2), np.sqrt(3)
-SHELLS = {
-    "chain": [1, 2, 3],
-    "square": [1, ROOT2, 2, np.sqrt(5)],
-    "triangular": [1, ROOT3, 2, np.sqrt(7)],
-    "honeycomb": [1, ROOT3, 2, np.sqrt(7)],
-    "kagome": [1, ROOT3, 2, np.sqrt(7)],
-    "cubic": [1, ROOT2, ROOT3, 2],
-}
-
-
-@pytest.mark.parametrize("name", SHELLS)
-@pytest.mark.parametrize(("count", "periodic"), [(1, True), (4, True), (4, False)])
-@pytest.mark.parametrize("scale", [1.0, 2.87])
-def test_shells_of_lattices(name, count, periodic, scale):
-    """Small periodic cells have all shells through their images; open lattices as far as they reach."""
-    size = (count if periodic else 5,) * len(lattices.LATTICES[name][0])
-    positions, cell, pbc = lattices.build(name, size, scale, periodic)
-    expected = SHELLS[name][:count]
-    shells = find_shells(geometry(positions, cell, pbc), len(expected))
-    assert shells == pytest.approx(scale * np.array(expected), rel=1e-10)
-
-
-def test_shells_tell_distances_of_one_permille_apart():
-    geo = geometry([[0, 0, 0], [0, 0, 0]] + np.array([[0, 0, 0], [0, 0, 1.0]]), np.diag([1.01, 9, 2.0]), (True, False, True))
-    assert find_shells(geo, 2) == pytest.approx([1.0, 1.01])
-
-
-def test_shells_allow_for_small_noise():
-    atoms = SpinAtoms.lattice("square", (6, 6))
-    atoms.positions += 1e-5 * np.random.default_rng(0).normal(size=(36, 3))
-    assert find_shells(geometry_of(atoms), 2) == pytest.approx([1.0, ROOT2], abs=2e-4)
-
-
-@pytest.mark.parametrize("dimension", [2, 3])
-def test_shells_of_disordered_points_are_refused(dimension):
-    geo = geometry_of(SpinAtoms.disordered(30, rng=2, dimension=dimension, density=0.6))
-    with pytest.raises(InvalidGeometryError, match="no neighbour shells: site .* use a law of distance"):
-        find_shells(geo, 1)
-
-
-def test_missing_shells_are_counted():
-    geo = geometry([[0, 0, 0], [1, 0, 0], [2, 0, 0]])
-    with pytest.raises(InvalidGeometryError, match="only 2 neighbour shells exist among 3 sites; 5 were asked"):
-        find_shells(geo, 5)
-
-
-def test_a_lone_site_has_no_shells():
-    with pytest.raises(InvalidGeometryError, match="without any neighbour"):
-        find_shells(geometry([[0, 0, 0]]), 1)
-
-
-def test_shells_far_from_the_origin_and_many():
-    positions, cell, pbc = lattices.build("square", (2, 2))
-    geo = geometry(positions + [1e3, -500, 0], cell, pbc)
-    squares = sorted({a * a + b * b for a in range(8) for b in range(8)} - {0})[:15]
-    assert find_shells(geo, 15) == pytest.approx(np.sqrt(squares), rel=1e-10)
 
 
 def test_kept_neighbours_do_not_depend_on_what_was_asked_before() -> None:

@@ -16,13 +16,13 @@ from scipy.sparse.csgraph import connected_components
 
 from spinase.atoms import geometry_of, get_spins
 from spinase.errors import InvalidGeometryError
-from spinase.geometry import Bonds, Geometry, find_bonds, find_shells
+from spinase.geometry import Bonds, Geometry, find_bonds
 from spinase.measures import site_mask
+from spinase.shells import LonelySiteError, Shells, find_shells
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-_SHELL_WIDTH = 1e-3
 _TIE = 1e-9  # means of products of unit vectors this close to a threshold are at it: round-off does not decide
 
 
@@ -92,14 +92,14 @@ def neighbour_shells(atoms: Atoms, count: int = 1) -> NeighbourShells:
     if count < 1:
         raise InvalidGeometryError(f"the number of neighbour shells must be positive, got {count}")
     geometry, magnetic = geometry_of(atoms), site_mask(atoms)
-    sites = Geometry(geometry.positions[magnetic], geometry.cell, geometry.pbc, geometry.numbers[magnetic])
+    sites = geometry.select(magnetic)
     try:
-        distances = find_shells(sites, count)
-    except InvalidGeometryError:
+        shells = find_shells(sites, count)
+    except LonelySiteError:
         if magnetic.all():
             raise
-        sites, distances = geometry, find_shells(geometry, count)
-    return _grouped(atoms, distances, _limits(sites, distances))
+        sites, shells = geometry, find_shells(geometry, count)
+    return _grouped(atoms, shells.distances, _limits(sites, shells))
 
 
 def follow_shells(atoms: Atoms, shells: NeighbourShells) -> NeighbourShells:
@@ -107,12 +107,11 @@ def follow_shells(atoms: Atoms, shells: NeighbourShells) -> NeighbourShells:
     return _grouped(atoms, shells.distances, shells.limits)
 
 
-def _limits(sites: Geometry, distances: FloatArray) -> FloatArray:
+def _limits(sites: Geometry, shells: Shells) -> FloatArray:
     """Halfway from each shell to the next; a last shell without a next one nearby ends at 1.2 of its distance."""
-    last = float(distances[-1])
-    wider = find_bonds(sites, 1.4 * last).distances
-    following = float(wider[wider > last * (1.0 + _SHELL_WIDTH)].min(initial=1.4 * last))
-    return 0.5 * (distances + np.append(distances[1:], following))
+    wider = find_bonds(sites, 1.4 * shells.reach).distances
+    following = float(wider[wider > shells.reach].min(initial=1.4 * shells.longest[-1]))
+    return 0.5 * (shells.longest + np.append(shells.shortest[1:], following))
 
 
 def _grouped(atoms: Atoms, distances: FloatArray, limits: FloatArray) -> NeighbourShells:

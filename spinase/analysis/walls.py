@@ -78,7 +78,8 @@ def domain_wall(atoms: Atoms, axis: int = 0, easy: ArrayLike = (0.0, 0.0, 1.0)) 
         raise InvalidGeometryError(f"a domain wall needs at least 4 layers along axis {axis}, there are {len(places)}")
     profile = spins @ direction
     middle = 0.5 * (profile[0] + profile[-1])
-    crossing = np.flatnonzero((profile[:-1] - middle) * (profile[1:] - middle) < 0.0)
+    side = profile >= middle  # a layer exactly in the middle is on one of the sides
+    crossing = np.flatnonzero(side[:-1] != side[1:])
     if not len(crossing) or profile[0] * profile[-1] >= 0.0:
         nan = float("nan")
         return DomainWall(nan, nan, nan, 0.0, float(profile.mean()))

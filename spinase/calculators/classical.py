@@ -24,6 +24,7 @@ from spinase.classical import (
 from spinase.classical.terms import FrozenTerm, OfSpecies, Term
 from spinase.errors import InvalidGeometryError, ModelError
 from spinase.geometry import Geometry
+from spinase.pair_laws import ShellLaw
 from spinase.radial import RadialLaw
 
 FloatArray = NDArray[np.float64]
@@ -125,17 +126,18 @@ class HeisenbergCalculator(TermCalculator):
 
     Parameters
     ----------
-    shells : sequence of float, optional
-        J_1, J_2, ... by neighbour shell of a lattice, energy; no forces on atoms.
+    shells : sequence of float or ShellLaw, optional
+        J_1, J_2, ... by neighbour shell of a lattice, energy; no forces on atoms.  A
+        :class:`~spinase.pair_laws.ShellLaw` also says the shells' distances, or their width.
     law : RadialLaw, optional
         J(r), energy, with its derivative: gives forces and stress.
     pairs : mapping, optional
-        A table by species, ``{"Fe-Co": [J_1, ...] or RadialLaw}``; pairs that are not in it do not couple.  Give exactly one
-        of the three.
+        A table by species, ``{"Fe-Co": [J_1, ...] or RadialLaw}``; pairs that are not in it do not couple, shells are those
+        of such pairs.  Give exactly one of the three.
     offset : bool
         Count energies from the ferromagnet, E = -sum J (s_i.s_j - 1), so that parallel spins exert no forces on atoms.
     species : sequence of str, optional
-        Only among sites of these species.
+        Only among sites of these species; others make no shells.
     units : str, optional
         Unit system of J.
     """
@@ -145,7 +147,7 @@ class HeisenbergCalculator(TermCalculator):
 
     def __init__(
         self,
-        shells: Sequence[float] | None = None,
+        shells: Sequence[float] | ShellLaw | None = None,
         law: RadialLaw | None = None,
         pairs: PairTable | None = None,
         *,
@@ -153,7 +155,7 @@ class HeisenbergCalculator(TermCalculator):
         units: str | None = None,
         species: Sequence[str] | None = None,
     ) -> None:
-        super().__init__(Heisenberg(pair_law(shells, law, pairs), offset), units=units, species=species)
+        super().__init__(Heisenberg(pair_law(shells, law, pairs, species), offset), units=units, species=species)
 
     @classmethod
     def from_config(cls, config: PairConfig) -> HeisenbergCalculator:
@@ -170,14 +172,14 @@ class BiquadraticCalculator(TermCalculator):
 
     def __init__(
         self,
-        shells: Sequence[float] | None = None,
+        shells: Sequence[float] | ShellLaw | None = None,
         law: RadialLaw | None = None,
         pairs: PairTable | None = None,
         *,
         units: str | None = None,
         species: Sequence[str] | None = None,
     ) -> None:
-        super().__init__(Biquadratic(pair_law(shells, law, pairs)), units=units, species=species)
+        super().__init__(Biquadratic(pair_law(shells, law, pairs, species)), units=units, species=species)
 
     @classmethod
     def from_config(cls, config: PairConfig) -> BiquadraticCalculator:
@@ -203,7 +205,7 @@ class DMICalculator(TermCalculator):
 
     def __init__(
         self,
-        shells: Sequence[float] | None = None,
+        shells: Sequence[float] | ShellLaw | None = None,
         law: RadialLaw | None = None,
         normal: ArrayLike | None = None,
         pairs: PairTable | None = None,
@@ -212,7 +214,9 @@ class DMICalculator(TermCalculator):
         species: Sequence[str] | None = None,
     ) -> None:
         direction = None if normal is None else unit_vector(normal, "normal")
-        super().__init__(DzyaloshinskiiMoriya(pair_law(shells, law, pairs), direction), units=units, species=species)
+        super().__init__(
+            DzyaloshinskiiMoriya(pair_law(shells, law, pairs, species), direction), units=units, species=species
+        )
         broken = {"spin_rotation", "lattice_rotation"} | (set() if normal is None else {"joint_rotation"})
         self.symmetries = _ALL - broken
 

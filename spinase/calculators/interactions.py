@@ -11,15 +11,16 @@ from pydantic import Field
 from spinase.calculators.base import SpinCalculator
 from spinase.calculators.classical import TermCalculator
 from spinase.calculators.options import (
+    Coupling,
     OnePairConfig,
     OptionTable,
     PairTable,
     finite,
+    law_of,
     pair_law,
 )
 from spinase.classical import Dipole, Landau, Neel, PairPotential
 from spinase.errors import ModelError
-from spinase.pair_laws import ShellLaw
 from spinase.radial import RadialLaw
 from spinase.units import METAL
 
@@ -102,9 +103,9 @@ class NeelCalculator(TermCalculator):
 
     Parameters
     ----------
-    dipolar : sequence of float or RadialLaw
+    dipolar : sequence of float, ShellLaw or RadialLaw
         g by neighbour shell or by distance, energy.
-    quadrupolar : sequence of float or RadialLaw, optional
+    quadrupolar : sequence of float, ShellLaw or RadialLaw, optional
         q, energy.
     units : str, optional
         Unit system of g and q.
@@ -116,14 +117,12 @@ class NeelCalculator(TermCalculator):
 
     def __init__(
         self,
-        dipolar: Sequence[float] | RadialLaw,
-        quadrupolar: Sequence[float] | RadialLaw | None = None,
+        dipolar: Coupling,
+        quadrupolar: Coupling | None = None,
         *,
         units: str | None = None,
     ) -> None:
-        laws = [
-            pair_law(law=x) if isinstance(x, RadialLaw) else ShellLaw(x) for x in (dipolar, quadrupolar) if x is not None
-        ]
+        laws = [law_of(coupling) for coupling in (dipolar, quadrupolar) if coupling is not None]
         super().__init__(Neel(*laws), units=units)
 
     @classmethod

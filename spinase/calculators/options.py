@@ -11,13 +11,15 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from spinase.errors import ModelError
-from spinase.pair_laws import DistanceLaw, PairLaw, ShellLaw, SpeciesLaw
+from spinase.pair_laws import AmongSpecies, DistanceLaw, PairLaw, ShellLaw, SpeciesLaw
 from spinase.radial import BetheSlater, Exponential, Morse, PowerLaw, RadialLaw
 from spinase.spin_algebra import normalized
 
 FloatArray = NDArray[np.float64]
-PairTable = Mapping[str, Sequence[float] | RadialLaw]
-"""Couplings by pair of species: ``{"Fe-Co": [J_1, ...] or a law of distance}``."""
+Coupling = Sequence[float] | RadialLaw | ShellLaw
+"""J_1, J_2, ... by neighbour shell (a :class:`~spinase.pair_laws.ShellLaw` says distances, too), or a law of distance."""
+PairTable = Mapping[str, Coupling]
+"""Couplings by pair of species: ``{"Fe-Co": [J_1, ...] or a law of distance}``; shells are those of such pairs."""
 
 
 class OptionTable(BaseModel):
@@ -89,6 +91,16 @@ class OnePairConfig(OptionTable):
     """Coupling by neighbour shell, or by distance in one of several forms."""
 
     shells: list[float] | None = Field(None, description="couplings by neighbour shell of a lattice [energy]")
+    distances: list[float] | None = Field(
+        None, description="distances of the shells; default: found by the gaps between the distances [length]"
+    )
+    width: float | None = Field(
+        None,
+        gt=0,
+        lt=0.5,
+        description="gap within a shell, as part of the shortest distance (default 0.01); with `distances`: half a shell's "
+        "width, as part of its distance (default 0.1) [1]",
+    )
     law: ExponentialLawConfig | None = Field(None, description="exponential in the distance")
     power: PowerLawConfig | None = Field(None, description="power of the distance")
     bethe_slater: BetheSlaterConfig | None = Field(None, description="Bethe-Slater curve")
@@ -100,12 +112,14 @@ class OnePairConfig(OptionTable):
         if len(names) != 1:
             offered = [name for name in _LAWS if name in type(self).model_fields]
             raise ValueError(f"give exactly one of {', '.join(offered)} (got {', '.join(names) or 'none'})")
+        if self.shells is None and (self.distances is not None or self.width is not None):
+            raise ValueError(f"distances and width belong to shells, not to {names[0]}")
         return self
 
-    def coupling(self) -> Sequence[float] | RadialLaw:
+    def coupling(self) -> ShellLaw | RadialLaw:
         """Shells, or the law of distance."""
         if self.shells is not None:
-            return self.shells
+            return ShellLaw(self.shells, self.distances, self.width)
         return next(getattr(self, name) for name in _LAWS[1:5] if getattr(self, name) is not None).build()
 
 
@@ -119,27 +133,41 @@ class PairConfig(OnePairConfig):
     species: list[str] | None = Field(None, description="only among sites of these species; absent: all")
 
     def laws(self) -> dict[str, Any]:
-        """Arguments shells, law, pairs and species of a calculator."""
+        """Arguments law or shells, pairs and species of a calculator."""
         if self.pairs is not None:
             return {"pairs": {key: pair.coupling() for key, pair in self.pairs.items()}, "species": self.species}
         coupling = self.coupling()
-        return {"law" if isinstance(coupling, RadialLaw) else "shells": coupling, "species": self.species}
+        return {"shells" if isinstance(coupling, ShellLaw) else "law": coupling, "species": self.species}
 
 
-def pair_law(shells: Sequence[float] | None = None, law: RadialLaw | None = None, pairs: PairTable | None = None) -> PairLaw:
-    """A shell law, a law of distance or a table by species, whichever is given; ModelError unless exactly one is."""
+def pair_law(
+    shells: Sequence[float] | ShellLaw | None = None,
+    law: RadialLaw | None = None,
+    pairs: PairTable | None = None,
+    species: Sequence[str] | None = None,
+) -> PairLaw:
+    """A shell law, a law of distance or a table by species, whichever is given; ModelError unless exactly one is.
+
+    With `species`, only sites of these count, also for the shells.
+    """
     if sum(given is not None for given in (shells, law, pairs)) != 1:
         raise ModelError(
             "give exactly one of shells=[...] (by neighbour shell), law=... (by distance) and pairs={...} (by species)"
         )
-    if law is not None:
-        return DistanceLaw(law)
-    if shells is not None:
-        return ShellLaw(shells)
-    assert pairs is not None
-    return SpeciesLaw(
-        {_pair_numbers(key): DistanceLaw(one) if isinstance(one, RadialLaw) else ShellLaw(one) for key, one in pairs.items()}
-    )
+    if pairs is not None:
+        chosen: PairLaw = SpeciesLaw({_pair_numbers(key): law_of(one) for key, one in pairs.items()})
+    else:
+        one = law if law is not None else shells
+        assert one is not None
+        chosen = law_of(one)
+    return chosen if species is None else AmongSpecies(chosen, [number_of(symbol) for symbol in species])
+
+
+def law_of(coupling: Coupling) -> PairLaw:
+    """The pair law of couplings by shell (a list, or with distances or a width a ShellLaw) or by distance."""
+    if isinstance(coupling, RadialLaw):
+        return DistanceLaw(coupling)
+    return coupling if isinstance(coupling, PairLaw) else ShellLaw(coupling)
 
 
 def _pair_numbers(key: str) -> tuple[int, int]:

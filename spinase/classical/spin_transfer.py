@@ -93,7 +93,7 @@ class ZhangLi(Term):
         chosen = np.arange(len(geometry))
         if self.numbers is not None:
             chosen = np.flatnonzero(np.isin(geometry.numbers, self.numbers))
-        magnetic = Geometry(geometry.positions[chosen], geometry.cell, geometry.pbc, geometry.numbers[chosen])
+        magnetic = geometry.select(chosen)
         bonds, _, _ = ShellLaw([1.0]).amplitudes(magnetic)
         starts, neighbours, signed = compressed_rows(chosen[bonds.first], chosen[bonds.second], len(geometry))
         vectors = np.sign(signed)[:, None] * bonds.vectors[np.abs(signed) - 1]

@@ -18,11 +18,20 @@ class ShellHoppingConfig(_Table):
 
     style: Literal["shell"]
     amplitudes: list[float] = Field(description="t1, t2, ... by neighbour shell [energy]")
-    distances: list[float] | None = Field(None, description="distances of the shells; default: found [length]")
+    distances: list[float] | None = Field(
+        None, description="distances of the shells; default: found by the gaps between the distances [length]"
+    )
+    width: float | None = Field(
+        None,
+        gt=0,
+        lt=0.5,
+        description="gap within a shell, as part of the shortest distance (default 0.01); with `distances`: half a shell's "
+        "width, as part of its distance (default 0.1) [1]",
+    )
 
     def build(self) -> HoppingLaw:
         """The hopping law."""
-        return ShellHopping(self.amplitudes, self.distances)
+        return ShellHopping(self.amplitudes, self.distances, self.width)
 
 
 class ExponentialHoppingConfig(_Table):

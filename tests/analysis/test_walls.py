@@ -28,6 +28,18 @@ def test_a_wall_is_found_where_it_was_put(position: float, width: float, angle: 
     assert wall.offset == pytest.approx(0.0, abs=1e-6)
 
 
+@pytest.mark.parametrize("position", [10.0, 9.0, 10.0 + 1e-14, 10.0 - 1e-14, 10.5])
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_a_wall_centred_on_a_layer(position: float, sign: float) -> None:
+    """21 sites, the middle one exactly across: its component is zero, or round-off of either sign."""
+    atoms = SpinAtoms.lattice("chain", (21,), units="reduced", periodic=False)
+    x = (atoms.positions[:, 0] - position) / 3.0
+    atoms.spins = np.stack([1 / np.cosh(x), 0 * x, sign * np.tanh(x)], axis=1)
+    wall = domain_wall(atoms)
+    assert (wall.position, wall.width) == pytest.approx((position, 3.0), abs=1e-6)
+    assert wall.amplitude == pytest.approx(sign, abs=1e-6)
+
+
 def test_the_easy_direction_may_be_any() -> None:
     wall = domain_wall(walled(12.0, 2.0, 0.0, easy=3), easy=(1.0, 0.0, 0.0))
     assert (wall.position, wall.width) == pytest.approx((12.0, 2.0), abs=1e-6)
