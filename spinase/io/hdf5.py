@@ -189,6 +189,42 @@ def require_stored(dataset: h5py.Dataset, count: int, size: int) -> None:
 # -- digests --------------------------------------------------------------------------------------------------------------
 
 
+def write_attributes(item: Any, table: Mapping[str, Any]) -> None:
+    """Write attributes with texts of fixed length, which HDF5's checksums cover.
+
+    Texts of variable length lie in a heap without a checksum, and HDF5 2.0 does not come back from a damaged one.
+    """
+    for name, value in table.items():
+        item.attrs[name] = _fixed(value)
+
+
+def _fixed(value: Any) -> Any:
+    if isinstance(value, str):
+        return np.array(value.encode(), dtype=f"S{max(len(value.encode()), 1)}")
+    if isinstance(value, list) and value and isinstance(value[0], str):
+        return np.array([entry.encode() for entry in value])
+    return value
+
+
+def read_attribute(item: Any, name: str) -> Any:
+    """An attribute: a text, a list of texts, or a number.
+
+    Raises
+    ------
+    DamageError
+        If it is missing, or of another kind than :func:`write_attributes` writes.
+    """
+    if name not in item.attrs:
+        raise DamageError(f"the attribute {name} is missing")
+    kind = item.attrs.get_id(name).dtype
+    if kind.kind not in "biufS" or kind.hasobject:
+        raise DamageError(f"the attribute {name} is of a kind that spinase does not write")
+    value = item.attrs[name]
+    if kind.kind == "S":
+        value = np.char.decode(np.asarray(value), "utf-8").tolist()
+    return value
+
+
 def attributes_digest(file: h5py.File, but: tuple[str, ...] = ()) -> str:
     """Digest of all attributes of a file's groups and datasets, except for `but` of the root."""
     told = [_attributes("/", file, but)]
@@ -197,10 +233,12 @@ def attributes_digest(file: h5py.File, but: tuple[str, ...] = ()) -> str:
 
 
 def _attributes(name: str, item: Any, but: tuple[str, ...] = ()) -> str:
-    return name + "".join(f"\n {key} {_text(item.attrs[key])}" for key in sorted(set(item.attrs) - set(but)))
+    return name + "".join(f"\n {key} {_text(read_attribute(item, key))}" for key in sorted(set(item.attrs) - set(but)))
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return repr([_text(entry) for entry in value])
     if isinstance(value, np.ndarray):
         return repr([_text(entry) for entry in value.ravel().tolist()])
     if isinstance(value, bytes):

@@ -17,7 +17,15 @@ from numpy.typing import NDArray
 from spinase.atoms import SpinAtoms
 from spinase.errors import CheckpointError
 from spinase.files import read_arrays, replacing, write_arrays
-from spinase.io.hdf5 import DamageError, attributes_digest, get_item, open_to_read, read_array
+from spinase.io.hdf5 import (
+    DamageError,
+    attributes_digest,
+    get_item,
+    open_to_read,
+    read_array,
+    read_attribute,
+    write_attributes,
+)
 
 FloatArray = NDArray[np.float64]
 FORMAT = "spinase-labels-2"
@@ -126,8 +134,8 @@ def write_labels(path: str | Path, parts: Sequence[Labels], attributes: Mapping[
                 packed = {"compression": "gzip" if data.ndim > 1 else None, "fletcher32": True}
                 group.create_dataset(name, data=data, **(packed if data.size and data.ndim else {}))
                 _count(total, number, name, data)
-        file.attrs.update({**attributes, "spinase_format": FORMAT, "hash": total.hexdigest()})
-        file.attrs[_ATTRIBUTES] = attributes_digest(file)
+        write_attributes(file, {**attributes, "spinase_format": FORMAT, "hash": total.hexdigest()})
+        write_attributes(file, {_ATTRIBUTES: attributes_digest(file)})
         file.flush()
         image = file.id.get_file_image()
     with replacing(path) as temporary:
@@ -164,13 +172,13 @@ def is_label_file(path: Path) -> bool:
     """Whether a file is one of spinase's label files, of whatever format and state."""
     try:
         with open_to_read(path) as file:
-            return str(file.attrs.get("spinase_format", "")).startswith("spinase-labels-")
+            return str(read_attribute(file, "spinase_format")).startswith("spinase-labels-")
     except (OSError, RuntimeError, ValueError, TypeError, KeyError):
         return False
 
 
 def _read(file: h5py.File) -> tuple[list[Labels], dict[str, str]]:
-    attributes = {name: str(value) for name, value in file.attrs.items()}
+    attributes = {name: str(read_attribute(file, name)) for name in file.attrs}
     if attributes.get("spinase_format") != FORMAT:
         raise DamageError(f"it is not of format {FORMAT}")
     if attributes.pop(_ATTRIBUTES, "") != attributes_digest(file, but=(_ATTRIBUTES,)):

@@ -27,8 +27,10 @@ from spinase.io.hdf5 import (
     get_item,
     open_to_read,
     read_array,
+    read_attribute,
     require_stored,
     static_digest,
+    write_attributes,
 )
 
 FORMAT = 2
@@ -86,24 +88,25 @@ class RunWriter:
         require_room(path, room)
         self._file = h5py.File(path, "w", libver="latest")
         self._reserve(room)
-        self._file.attrs.update({"spinase_format": FORMAT, "run": run})
+        write_attributes(self._file, {"spinase_format": FORMAT, "run": run})
         for group, values in attributes.items():
-            self._file.require_group(group).attrs.update(values)
+            write_attributes(self._file.require_group(group), values)
         for name, array in static.items():
             self._file.create_dataset(name, data=array)
         self._lengths = {name: self._create(name, info) for name, info in streams.items()}
         fixed = dict(static)
         for info in streams.values():
             fixed.update(info.static)
-        self._file.attrs["static_digest"] = static_digest({f"/{name}": array for name, array in fixed.items()})
-        self._file.attrs["attributes_digest"] = attributes_digest(self._file)
+        told = static_digest({f"/{name}": array for name, array in fixed.items()})
+        write_attributes(self._file, {"static_digest": told})
+        write_attributes(self._file, {"attributes_digest": attributes_digest(self._file)})
 
     def _create(self, name: str, info: StreamInfo) -> int:
         self._file.create_dataset(f"{DIGESTS}/{name}", (0,), np.int64, maxshape=(None,), chunks=(1024,))
         clock: dict[str, h5py.Dataset] = {}
         for path, element in info.elements.items():
             group = self._file.require_group(path)
-            group.attrs.update(element.attributes)
+            write_attributes(group, element.attributes)
             for word, kind in (("step", np.int64), ("time", np.float64)):
                 if word in clock:
                     group[word] = clock[word]
@@ -273,7 +276,7 @@ def copy_frames(source: Path, writer: RunWriter, lengths: Mapping[str, int]) -> 
     with open_run(source) as old:
         if set(lengths) != set(writer.streams):
             raise CheckpointError(f"{source} holds {sorted(lengths)}, but the input asks for {sorted(writer.streams)}")
-        if old.attrs.get("run") != writer.run:
+        if _run_of(old) != writer.run:
             raise CheckpointError(f"the run file {source} is of another run than the checkpoint beside it")
         size = source.stat().st_size
         for name, info in writer.streams.items():
@@ -287,6 +290,13 @@ def copy_frames(source: Path, writer: RunWriter, lengths: Mapping[str, int]) -> 
                 raise CheckpointError(f"the run file {source} is damaged: {name!r} cannot be read") from None
             if len(stored.steps):
                 writer.append(name, stored.steps, stored.times, stored.values)
+
+
+def _run_of(file: h5py.File) -> str:
+    try:
+        return str(read_attribute(file, "run"))
+    except (DamageError, OSError, RuntimeError, KeyError, ValueError):
+        return ""
 
 
 def open_run(path: Path) -> h5py.File:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from spinase.atoms import SpinAtoms
 from spinase.errors import CheckpointError
-from spinase.io.hdf5 import DamageError, attributes_digest, get_item, read_array, static_digest
+from spinase.io.hdf5 import DamageError, attributes_digest, get_item, read_array, read_attribute, static_digest
 from spinase.io.layout import FORMAT, open_run, read_stream
 
 _ATOMS = "particles/atoms"
@@ -112,9 +112,9 @@ def read_run(path: str | Path) -> Run:
 def _read_file(source: Path) -> Run:
     with open_run(source) as file:
         try:
-            if int(file.attrs.get("spinase_format", 0)) != FORMAT:
+            if "spinase_format" not in file.attrs or read_attribute(file, "spinase_format") != FORMAT:
                 raise DamageError(f"it is no run file of format {FORMAT}")
-            told = (file.attrs["static_digest"], file.attrs["attributes_digest"])
+            told = (read_attribute(file, "static_digest"), read_attribute(file, "attributes_digest"))
             if told[1] != attributes_digest(file, but=("attributes_digest",)):
                 raise DamageError("what it says of itself is not as it was written")
             return _read(file, source.stat().st_size, str(told[0]))
@@ -152,11 +152,11 @@ def _read(file: h5py.File, size: int, static_told: str) -> Run:
         moments=results.pop("moment"),
         numbers=static[f"/{_ATOMS}/species"],
         cells=edges,
-        pbc=np.array([bound in (b"periodic", "periodic") for bound in group["box"].attrs["boundary"]]),
+        pbc=np.array([bound == "periodic" for bound in read_attribute(group["box"], "boundary")]),
         results=results,
         observables={name: _observables(name, content, file, size) for name, content in file.get("observables", {}).items()},
         static=own,
-        provenance=dict(file["provenance"].attrs),
+        provenance={name: str(read_attribute(file["provenance"], name)) for name in file["provenance"].attrs},
     )
 
 
@@ -179,7 +179,8 @@ def _observables(name: str, content: h5py.Group, file: h5py.File, size: int) -> 
     stream = read_stream(file, name, elements, size)
     found = {}
     for path, values in stream.values.items():
-        text = {word: str(file[path].attrs.get(word, "")) for word in ("label", "unit", "plot", "axis")}
+        text = dict.fromkeys(("label", "unit", "plot", "axis"), "")
+        text |= {word: str(read_attribute(file[path], word)) for word in text if word in file[path].attrs}
         found[path.rpartition("/")[2]] = Series(stream.steps, stream.times, values, **text)
     return found
 

@@ -60,6 +60,15 @@ class NetworkSize(BaseModel):
     )
     orders: int = Field(0, ge=0, le=12, description="degree of energies as polynomials of the chemical potential; 0: none")
 
+    @field_validator("channels")
+    @classmethod
+    def _falling(cls, channels: tuple[int, ...]) -> tuple[int, ...]:
+        if min(channels) < 1 or max(channels) > 10_000:
+            raise ValueError(f"channels must be between 1 and 10000, got {channels}")
+        if list(channels) != sorted(channels, reverse=True):
+            raise ValueError(f"channels must not rise with the degree, got {channels}")
+        return channels
+
 
 class NetworkConfig(NetworkSize):
     """A network: its size, and what it knows of the magnet."""
@@ -69,15 +78,6 @@ class NetworkConfig(NetworkSize):
     potentials: tuple[float, float] | None = Field(
         None, description="chemical potentials it knows, with orders > 0 [energy]"
     )
-
-    @field_validator("channels")
-    @classmethod
-    def _falling(cls, channels: tuple[int, ...]) -> tuple[int, ...]:
-        if min(channels) < 1 or max(channels) > 10_000:
-            raise ValueError(f"channels must be between 1 and 10000, got {channels}")
-        if list(channels) != sorted(channels, reverse=True):
-            raise ValueError(f"channels must not rise with the degree, got {channels}")
-        return channels
 
     @model_validator(mode="after")
     def _window(self) -> NetworkConfig:

@@ -218,7 +218,7 @@ def _observer(table: Mapping[str, Any], number: int) -> ObserverInput:
     options = dict(table)
     style = _take_style(options, where)
     every = options.pop("every", 10)
-    if not isinstance(every, int) or isinstance(every, bool) or every < 1:
+    if not isinstance(every, int) or isinstance(every, bool) or not 1 <= every <= 10**12:
         raise InputError(f"{where} every: a positive number of steps is needed, got {every!r}")
     target = _configurable("observers", style, where)
     return ObserverInput(target.from_config(options_of(target, options, where, also=ObserverKeys.model_fields)), every)

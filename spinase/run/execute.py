@@ -65,8 +65,9 @@ def run_file(
 
     The directory gets ``run.h5`` (trajectory, observables, provenance), ``log.txt``, ``checkpoint.npz`` and a copy of
     the input.  A run that is cut by a checkpoint, a signal or a kill and restarted gives the same bytes in every
-    dataset and in the log as an uncut one.  A restart needs the same input text and overrides: anything else would be
-    another run (``stop_after`` is how to run an input in pieces).
+    dataset and in the log as an uncut one, on one kind of processor with one number of threads (others round differently).
+    A restart needs the same input text and overrides: anything else would be another run (``stop_after`` is how to run an
+    input in pieces).
 
     Parameters
     ----------
