@@ -18,3 +18,8 @@ def __getattr__(name: str) -> Any:
 
         return SpinAtoms
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Names for tab completion, the lazily loaded ones included."""
+    return sorted({*globals(), *__all__} - {"Any", "TYPE_CHECKING", "annotations"})

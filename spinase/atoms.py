@@ -2,195 +2,52 @@
 
 The vector moments of a magnet live in one place, ``atoms.arrays["initial_magmoms"]``, shape (N, 3), float64:
 m_i = mu_i s_i, Cartesian, s_i a unit vector along the MOMENT, in mu_B (``metal``) or in units of |m| (``reduced``).
-A zero row is a non-magnetic site.  The unit system is ``atoms.info["units"]`` (absent: ``metal``).
+A zero row is a non-magnetic site.  The unit system is ``atoms.info["units"]`` (absent: ``metal``).  The functions that read
+and write what is stored are in :mod:`spinase.moments`, and can be imported from here.
 
 ASE may hold collinear scalars in the same array (``bulk("Fe")`` does): they are read as (0, 0, m).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from ase import Atoms
-from ase.build import surface as ase_surface
+from ase import Atom, Atoms
 from numpy.typing import ArrayLike, NDArray
 
 from spinase import lattices, textures
 from spinase.errors import InvalidMomentsError, UnitMismatchError
 from spinase.geometry import Geometry
-from spinase.spin_algebra import as_vectors, normalized, rotation_matrix
-from spinase.units import UnitSystem, unit_system
+from spinase.moments import (
+    BY_SITE,
+    G_ARRAY,
+    G_INFO,
+    MOMENTS,
+    REFERENCE,
+    describe_columns,
+    get_g_factors,
+    get_moments,
+    get_reference_lengths,
+    get_spins,
+    get_units,
+    gyromagnetic_ratios,
+    has_moments,
+    magnetic_sites,
+    moments_from_columns,
+    set_g_factors,
+    set_moments,
+    set_reference_lengths,
+    set_spins,
+    set_units,
+    units_declared,
+    write_moments,
+)
+from spinase.turning import euler_rotate_with_moments, rotate_spins, rotate_with_moments, surface
+from spinase.units import unit_system
 
 FloatArray = NDArray[np.float64]
-_ARRAY = "initial_magmoms"
-_REFERENCE = "reference_moments"
-_UNITS = "units"
-
-
-def get_units(atoms: Atoms) -> UnitSystem:
-    """Unit system of the atoms (``atoms.info["units"]``; absent means metal)."""
-    return unit_system(atoms.info.get(_UNITS, "metal"))
-
-
-def set_units(atoms: Atoms, units: str | UnitSystem) -> None:
-    """Declare the unit system of the atoms; no number is converted."""
-    atoms.info[_UNITS] = unit_system(units).name
-
-
-def has_moments(atoms: Atoms) -> bool:
-    """Whether any site carries a magnetic moment."""
-    return _ARRAY in atoms.arrays and bool(np.any(atoms.arrays[_ARRAY]))
-
-
-def get_moments(atoms: Atoms) -> FloatArray:
-    """Vector moments m_i, shape (N, 3), mu_B or |m|; a new array (collinear scalars are read as (0, 0, m)).
-
-    Raises
-    ------
-    InvalidMomentsError
-        If the stored moments have a wrong shape or are not finite.
-    """
-    stored = atoms.arrays.get(_ARRAY)
-    if stored is None:
-        return np.zeros((len(atoms), 3))
-    if stored.shape == (len(atoms),):
-        moments = np.zeros((len(atoms), 3))
-        moments[:, 2] = stored
-        stored = moments
-    return as_vectors(stored, len(atoms), "moments")
-
-
-def set_moments(atoms: Atoms, moments: ArrayLike) -> None:
-    """Set vector moments, shape (N, 3) or (3,) for all sites, mu_B or |m|; a zero row is a non-magnetic site.
-
-    Raises
-    ------
-    InvalidMomentsError
-        On a wrong shape or a value that is not finite.
-    """
-    values = as_vectors(moments, len(atoms), "moments")
-    stored = atoms.arrays.get(_ARRAY)
-    if stored is not None and stored.shape == values.shape and stored.dtype == values.dtype:
-        stored[...] = values
-        return
-    atoms.arrays.pop(_ARRAY, None)
-    atoms.new_array(_ARRAY, values, float, (3,))
-
-
-def get_spins(atoms: Atoms) -> FloatArray:
-    """Unit vectors s_i along the moments, shape (N, 3), a new array; zero rows where a site is non-magnetic."""
-    moments = get_moments(atoms)
-    lengths = np.linalg.norm(moments, axis=1)
-    return moments / np.where(lengths > 0.0, lengths, 1.0)[:, None]
-
-
-def get_reference_lengths(atoms: Atoms) -> FloatArray | None:
-    """Lengths (N,) in which spins m/|m_ref| are measured when moments change their length; None: their own lengths."""
-    stored = atoms.arrays.get(_REFERENCE)
-    return None if stored is None else np.array(stored, dtype=np.float64)
-
-
-def set_reference_lengths(atoms: Atoms, lengths: ArrayLike | None) -> None:
-    """Set the reference lengths (N,) of free-length dynamics, or take them away (None).
-
-    Calculators then see spins m/|m_ref| that are not unit vectors, and their energies depend on the lengths.
-
-    Raises
-    ------
-    InvalidMomentsError
-        On lengths that are not finite and positive where there is a moment.
-    """
-    atoms.arrays.pop(_REFERENCE, None)
-    if lengths is not None:
-        values = np.asarray(lengths, dtype=np.float64)
-        if values.shape != (len(atoms),) or not np.isfinite(values).all() or np.any(values[magnetic_sites(atoms)] <= 0.0):
-            raise InvalidMomentsError(f"reference lengths must be finite, positive where there is a moment, got {lengths!r}")
-        atoms.new_array(_REFERENCE, values)
-
-
-def set_spins(atoms: Atoms, spins: ArrayLike) -> None:
-    """Set the directions of the moments, keeping their lengths; `spins` is (N, 3) or (3,) and is normalized.
-
-    Atoms without any moment get length 1 (mu_B or |m|) everywhere.  On atoms with moments, rows of non-magnetic
-    sites must be zero.
-
-    Raises
-    ------
-    InvalidMomentsError
-        On a wrong shape, a value that is not finite, a zero-length spin on a magnetic site, or a spin on a
-        non-magnetic one.
-    """
-    values = as_vectors(spins, len(atoms), "spins")
-    if not has_moments(atoms):
-        set_moments(atoms, normalized(values))
-        return
-    lengths = np.linalg.norm(get_moments(atoms), axis=1)
-    magnetic = lengths > 0.0
-    if np.ndim(spins) == 2:
-        stray = np.flatnonzero(~magnetic & values.any(axis=1))
-        if len(stray):
-            raise InvalidMomentsError(
-                f"site {stray[0]} is non-magnetic (zero moment) but a spin {values[stray[0]]} was given for it: "
-                "give a zero row there, or set a moment with set_moments"
-            )
-    values[~magnetic] = [0.0, 0.0, 1.0]
-    set_moments(atoms, normalized(values) * lengths[:, None])
-
-
-def magnetic_sites(atoms: Atoms) -> NDArray[np.bool_]:
-    """Mask of the sites with a non-zero moment, shape (N,)."""
-    mask: NDArray[np.bool_] = np.linalg.norm(get_moments(atoms), axis=1) > 0.0
-    return mask
-
-
-def rotate_spins(atoms: Atoms, axis: ArrayLike, angle: float) -> None:
-    """Rotate every moment by `angle` (radian, right-handed) about `axis`; positions stay."""
-    set_moments(atoms, get_moments(atoms) @ rotation_matrix(axis, angle).T)
-
-
-def rotate_with_moments(atoms: Atoms, a: Any, v: Any = None, center: Any = (0, 0, 0), rotate_cell: bool = False) -> None:
-    """ASE's ``atoms.rotate(a, v, center, rotate_cell)`` that turns the moments too (ASE itself leaves them behind)."""
-    frame = Atoms("H3", positions=np.eye(3))
-    frame.rotate(a, v)
-    moments = get_moments(atoms)
-    Atoms.rotate(atoms, a, v, center=center, rotate_cell=rotate_cell)
-    if has_moments(atoms):
-        set_moments(atoms, moments @ frame.positions)
-
-
-def surface(bulk: Atoms, indices: tuple[int, int, int], layers: int, vacuum: float | None = None, **options: Any) -> Atoms:
-    """``ase.build.surface`` that turns the moments with the crystal (ASE rotates the cell and leaves them behind).
-
-    Raises
-    ------
-    InvalidMomentsError
-        If the rotation cannot be read off the cut (a cell so flat that the probe does not fit).
-    """
-    slab = ase_surface(bulk, indices, layers, vacuum=vacuum, **options)
-    if has_moments(bulk):
-        moments = get_moments(slab) @ _cut_rotation(bulk, indices).T
-        slab.arrays.pop(_ARRAY, None)
-        set_moments(slab, moments)
-    return slab
-
-
-def _cut_rotation(bulk: Atoms, indices: tuple[int, int, int]) -> FloatArray:
-    """Rotation R (3, 3) of ASE's surface cut, read off a probe: a site and three close by along x, y and z.
-
-    For some indices, such as (-1, 1, 0), ASE's cut mirrors the crystal; moments are axial vectors, so R is then -1 times
-    the reflection.
-    """
-    small = 1e-3 * float(np.abs(bulk.cell.array).max())
-    for corner in (0.31, 0.17, 0.43, 0.59, 0.71):  # elsewhere if the cut happens to go between the four sites
-        centre = np.array([corner, 1.37 * corner % 1.0, 1.73 * corner % 1.0]) @ bulk.cell.array
-        sites = np.vstack([centre, centre + small * np.eye(3)])
-        probe = ase_surface(Atoms("HHeLiBe", positions=sites, cell=bulk.cell, pbc=True), indices, 1)
-        turn = ((probe.positions[1:] - probe.positions[0]) / small).T
-        if np.allclose(turn.T @ turn, np.eye(3), atol=1e-8):
-            left, _, right = np.linalg.svd(turn)
-            return np.asarray(left @ right * np.sign(np.linalg.det(turn)))
-    raise InvalidMomentsError(f"cannot read the rotation of surface {indices} off this cell: rotate the moments by hand")
 
 
 def geometry_of(atoms: Atoms) -> Geometry:
@@ -203,6 +60,29 @@ def geometry_of(atoms: Atoms) -> Geometry:
     )
 
 
+def _unpack(magnet: Atoms, *together: Atoms) -> None:
+    """Moments as vectors, and g factors as an array, before atoms with either are put together."""
+    if any(MOMENTS in one.arrays for one in together):
+        set_moments(magnet, get_moments(magnet))
+    if any(G_ARRAY in one.arrays or G_INFO in one.info for one in together):
+        values = get_g_factors(magnet)
+        magnet.arrays.pop(G_ARRAY, None)
+        magnet.new_array(G_ARRAY, values)
+
+
+def _g_witness(atoms: Atoms, declared: Any) -> Any:
+    """The shortest true statement about the g factors of the atoms."""
+    values = get_g_factors(atoms)
+    if len(values) and np.all(values == values[0]):
+        return float(values[0])
+    if isinstance(declared, Mapping):
+        table = Atoms(numbers=atoms.numbers)
+        table.info[G_INFO] = declared
+        if np.array_equal(get_g_factors(table), values):
+            return declared
+    return BY_SITE
+
+
 def _read_only(array: FloatArray) -> FloatArray:
     array.setflags(write=False)
     return array
@@ -211,19 +91,30 @@ def _read_only(array: FloatArray) -> FloatArray:
 class SpinAtoms(Atoms):
     """ASE ``Atoms`` whose moments are easy to reach: ``atoms.spins``, ``atoms.moments``, ``atoms.units``.
 
-    Everything it knows is stored where plain ASE stores it (``initial_magmoms`` and ``info``), so converting to and
-    from plain ``Atoms`` loses nothing.
+    Everything it knows is stored where plain ASE can store it (:mod:`spinase.moments`).  ``SpinAtoms(atoms)`` keeps every
+    array; ASE's ``Atoms(magnet)`` keeps moments and units, but no reference lengths and no g factors of single sites (asking
+    for them then is an error).  Adding atoms of another unit system is refused.
 
     Parameters
     ----------
     *args, **kwargs
         As for ``ase.Atoms``; an ``Atoms`` object is copied.
     moments : array (N, 3) or (3,), optional
-        Vector moments, mu_B or |m|.
+        Vector moments, mu_B or |m|.  Default: the atoms' own, or those of a file's column under another usual name
+        (``magmoms``, ``magmom``, ``magnetic_moments``, ``REF_magmom``, ...; unit vectors ``spins``).
     spins : array (N, 3) or (3,), optional
         Directions; lengths are those of the moments present, else 1.
     units : str, optional
         ``"metal"`` or ``"reduced"``; default: what the copied atoms say, else metal.
+    g : float, table by species or array (N,), optional
+        g factors; default: what the copied atoms say, else 2.
+
+    Raises
+    ------
+    InvalidMomentsError
+        On bad moments, spins or g factors, or columns of a file that look like different moments.
+    UnitMismatchError
+        On an unknown unit system, or atoms put together from two.
     """
 
     def __init__(
@@ -232,19 +123,29 @@ class SpinAtoms(Atoms):
         moments: ArrayLike | None = None,
         spins: ArrayLike | None = None,
         units: str | None = None,
+        g: float | Mapping[str, float] | ArrayLike | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
+        source = args[0] if args else kwargs.get("symbols")
+        if isinstance(source, Atoms) and len(source) == len(self):
+            for name, array in source.arrays.items():
+                if name not in self.arrays:
+                    self.set_array(name, array.copy())
+        if units is None and units_declared(self):
+            units = get_units(self).name
         if units is not None:
             set_units(self, units)
-        get_units(self)
-        stored = self.arrays.get(_ARRAY)
-        if stored is not None and stored.ndim == 1:
-            set_moments(self, get_moments(self))
+        if moments is None and MOMENTS not in self.arrays and isinstance(source, Atoms):
+            moments = moments_from_columns(source)
+        if moments is None and MOMENTS in self.arrays:
+            moments = get_moments(self)
         if moments is not None:
             set_moments(self, moments)
         if spins is not None:
             set_spins(self, spins)
+        if g is not None:
+            set_g_factors(self, g)
 
     @property
     def moments(self) -> FloatArray:
@@ -273,9 +174,72 @@ class SpinAtoms(Atoms):
     def units(self, name: str) -> None:
         set_units(self, name)
 
+    @property
+    def g_factors(self) -> FloatArray:
+        """g factors, (N,); read-only: assign one number, a table by species or an array (None: 2)."""
+        return _read_only(get_g_factors(self))
+
+    @g_factors.setter
+    def g_factors(self, g: float | Mapping[str, float] | ArrayLike | None) -> None:
+        set_g_factors(self, g)
+
+    def set_initial_magnetic_moments(self, magmoms: ArrayLike | None = None) -> None:
+        """As in ASE, and scalars (N,) and vectors (N, 3) may replace each other (scalars are along z)."""
+        if magmoms is None:
+            super().set_initial_magnetic_moments(None)
+            return
+        values = np.asarray(magmoms, dtype=np.float64)
+        if values.shape == (len(self),):
+            values = values[:, None] * np.array([0.0, 0.0, 1.0])
+        set_moments(self, values)
+
+    def get_magnetic_moments(self) -> FloatArray:
+        """Calculated moments if the calculator has any (ASE's DFT calculators), else the moments the atoms have, (N, 3)."""
+        return get_moments(self) if self.calc is None else np.asarray(super().get_magnetic_moments())
+
+    def get_magnetic_moment(self) -> Any:
+        """Calculated total moment if the calculator has one, else the sum of the moments, (3,)."""
+        return get_moments(self).sum(axis=0) if self.calc is None else super().get_magnetic_moment()
+
+    def append(self, atom: Atom) -> None:
+        """Append one atom, which takes the unit system of the magnet."""
+        self.extend(atom)
+
+    def extend(self, other: Atoms | Atom) -> None:
+        """Append atoms (``+=``, ``+`` and ``append`` too); moments may be scalars, the unit system must be one.
+
+        A single ``Atom`` knows no unit system and takes that of the magnet.
+
+        Raises
+        ------
+        UnitMismatchError
+        """
+        added = SpinAtoms([other], units=self.units) if isinstance(other, Atom) else other.copy()
+        if len(self) and len(added) and get_units(added).name != self.units:
+            raise UnitMismatchError(
+                f"cannot add atoms in {get_units(added).name} units to a magnet in {self.units} units: convert them first "
+                "(spinase.atoms.convert_units), or declare their unit system (spinase.atoms.set_units)"
+            )
+        name = self.units if len(self) or units_declared(self) else get_units(added).name
+        declared = units_declared(self) or units_declared(added)
+        g_declared = self.info.get(G_INFO) if len(self) else added.info.get(G_INFO)
+        for magnet in (self, added):
+            _unpack(magnet, self, added)
+        super().extend(added)
+        if declared:
+            set_units(self, name)
+        if REFERENCE in self.arrays:
+            set_reference_lengths(self, get_reference_lengths(self))
+        if G_ARRAY in self.arrays:
+            self.info[G_INFO] = _g_witness(self, g_declared)
+
     def rotate(self, a: Any, v: Any = None, center: Any = (0, 0, 0), rotate_cell: bool = False) -> None:
         """Rotate atoms as ASE does, and their moments with them."""
         rotate_with_moments(self, a, v, center=center, rotate_cell=rotate_cell)
+
+    def euler_rotate(self, phi: float = 0.0, theta: float = 0.0, psi: float = 0.0, center: Any = (0, 0, 0)) -> None:
+        """Rotate atoms by Euler angles as ASE does, and their moments with them."""
+        euler_rotate_with_moments(self, phi, theta, psi, center=center)
 
     def rotate_spins(self, axis: ArrayLike, angle: float) -> None:
         """Rotate the moments by `angle` (radian) about `axis`; positions stay."""
@@ -395,7 +359,8 @@ def convert_units(atoms: Atoms, target: str, *, energy: float, length: float, mo
     Returns
     -------
     SpinAtoms
-        A converted copy: positions, cell and moments.  Energies and times are not stored on atoms.
+        A converted copy: positions, cell, moments and their reference lengths (g factors have no unit).  Energies and times
+        are not stored on atoms.
 
     Raises
     ------
@@ -414,5 +379,36 @@ def convert_units(atoms: Atoms, target: str, *, energy: float, length: float, mo
         copy.set_cell(copy.cell.array * length**sense, scale_atoms=False)
         copy.positions *= length**sense
         copy.moments = get_moments(atoms) * moment**sense
+        reference = get_reference_lengths(atoms)
+        if reference is not None:
+            set_reference_lengths(copy, reference * moment**sense)
     copy.units = goal
     return copy
+
+
+__all__ = [
+    "SpinAtoms",
+    "convert_units",
+    "describe_columns",
+    "euler_rotate_with_moments",
+    "geometry_of",
+    "get_g_factors",
+    "get_moments",
+    "get_reference_lengths",
+    "get_spins",
+    "get_units",
+    "gyromagnetic_ratios",
+    "has_moments",
+    "magnetic_sites",
+    "moments_from_columns",
+    "rotate_spins",
+    "rotate_with_moments",
+    "set_g_factors",
+    "set_moments",
+    "set_reference_lengths",
+    "set_spins",
+    "set_units",
+    "surface",
+    "units_declared",
+    "write_moments",
+]

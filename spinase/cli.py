@@ -123,6 +123,9 @@ def check(file: InputPath, set_: Overrides = None) -> None:
     atoms = setup.atoms
     typer.echo(f"{file}: {config.title or 'no title'}")
     typer.echo(f"  {len(atoms)} sites ({atoms.get_chemical_formula()}), periodic {atoms.pbc.tolist()}, {config.units} units")
+    g = sorted(set(atoms.g_factors.tolist()))
+    if g != [2.0]:
+        typer.echo(f"  g factors {', '.join(f'{value:g}' for value in g[:8])}{', ...' if len(g) > 8 else ''}")
     check_stages(setup)
     for stage in setup.stages:
         typer.echo(f"  {stage.name}: {stage.steps} steps of {stage.driver.__name__} on {type(stage.calculator).__name__}")

@@ -9,10 +9,12 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from spinase.brief import call
 from spinase.errors import ModelError
 from spinase.geometry import Bonds, Geometry, NeighbourCache, find_bonds
 from spinase.radial import RadialLaw
 from spinase.shells import WIDTH, WINDOW, LonelySiteError, Species, find_shells, in_windows, pairs_of, rim_of, windows
+from spinase.spin_algebra import read_only
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -57,9 +59,11 @@ class ShellLaw(PairLaw):
         self, values: Sequence[float], distances: Sequence[float] | None = None, width: float | None = None
     ) -> None:
         self.values = np.array(values, dtype=np.float64)
+    def __init__(self, values: Sequence[float], distances: Sequence[float] | None = None, tolerance: float = 1e-3) -> None:
+        self.values = read_only(values)
         if self.values.ndim != 1 or not len(self.values) or not np.isfinite(self.values).all():
             raise ModelError(f"shells need a list of finite amplitudes [v1, v2, ...], got {values!r}")
-        self.distances = None if distances is None else np.array(distances, dtype=np.float64)
+        self.distances = None if distances is None else read_only(distances)
         given = self.distances
         if given is not None and (
             given.shape != self.values.shape
@@ -75,6 +79,18 @@ class ShellLaw(PairLaw):
 
     def amplitudes(self, geometry: Geometry) -> Couplings:
         """Bonds of all shells with non-zero amplitude, v on each, and zeros.
+    def __repr__(self) -> str:
+        return call(type(self).__name__, self.values, distances=self.distances)
+
+    def amplitudes(self, geometry: Geometry) -> tuple[Bonds, FloatArray, FloatArray]:
+        """Bonds of all shells with non-zero amplitude, v on each, and zeros."""
+        shells = self._shells(geometry)
+        bonds = find_bonds(geometry, float(shells[-1]) * (1.0 + 2.0 * self.tolerance))
+        nearest = np.abs(bonds.distances[:, None] - shells[None, :]).argmin(axis=1)
+        inside = np.abs(bonds.distances - shells[nearest]) <= self.tolerance * shells[nearest]
+        keep = inside & (self.values[nearest] != 0.0)
+        chosen = self.values[nearest[keep]]
+        return bonds.select(keep), chosen, np.zeros_like(chosen)
 
         Raises
         ------
@@ -139,6 +155,9 @@ class DistanceLaw(PairLaw):
         self.law = law
         self._neighbours = NeighbourCache()
 
+    def __repr__(self) -> str:
+        return call(type(self).__name__, self.law)
+
     def amplitudes(self, geometry: Geometry) -> tuple[Bonds, FloatArray, FloatArray]:
         """Bonds within the cutoff, v(r) and dv/dr on each."""
         bonds = self._neighbours.bonds(geometry, self.law.cutoff)
@@ -170,6 +189,9 @@ class SpeciesLaw(PairLaw):
             if key in self.table:
                 raise ModelError(f"the pair of species {key} is in the table twice")
             self.table[key] = law
+
+    def __repr__(self) -> str:
+        return call(type(self).__name__, self.table)
 
     def amplitudes(self, geometry: Geometry) -> tuple[Bonds, FloatArray, FloatArray]:
         """Bonds of every pair of species in the table, with its own law."""

@@ -42,6 +42,25 @@ def as_vectors(values: ArrayLike, sites: int, what: str) -> FloatArray:
     return array
 
 
+def read_only(values: ArrayLike) -> FloatArray:
+    """A float64 copy of `values` that cannot be written: a parameter that stays what it was when it was checked.
+
+    Parameters that shared memory with the caller's array would change behind the caches of a calculator.
+    """
+    array = np.array(values, dtype=np.float64)
+    array.setflags(write=False)
+    return array
+
+
+def own_arrays(instance: object) -> None:
+    """Replace the arrays among the fields of a (frozen) dataclass by copies that cannot be written."""
+    for name, value in vars(instance).items():
+        if isinstance(value, np.ndarray):
+            copy = value.copy()
+            copy.setflags(write=False)
+            object.__setattr__(instance, name, copy)
+
+
 def normalized(vectors: FloatArray, what: str = "spins") -> FloatArray:
     """Return `vectors` scaled to unit length.
 

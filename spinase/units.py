@@ -15,7 +15,7 @@ import ase.units
 from spinase.errors import UnitMismatchError
 
 G_FACTOR = 2.0
-"""Spectroscopic splitting factor of the local moments, g = 2 (no orbital moment)."""
+"""Spectroscopic splitting factor of moments for which no other is set: exactly 2 (see ``spinase.atoms.set_g_factors``)."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,13 @@ class UnitSystem:
     hbar : float
         Reduced Planck constant, energy * time.
     gyromagnetic_ratio : float
-        gamma in ds/dt = -gamma s x B, per time per (energy / moment).  Metal: g mu_B/hbar with g = 2,
-        3.0385 rad/fs per (eV/mu_B).  Reduced: 1, so that ds/dt = -s x H.
+        gamma of g = 2 in ds/dt = -gamma s x B, per time per (energy / moment).  Metal: g mu_B/hbar, 3.0385 rad/fs per
+        (eV/mu_B).  Reduced: 1, so that ds/dt = -s x H.  Other g factors: ``spinase.atoms.gyromagnetic_ratios``.
     boltzmann : float
         k_B, energy per kelvin (metal); 1 in reduced units, where temperatures are energies.
     tesla : float or None
-        One tesla as energy / moment (metal: 5.788e-5 eV/mu_B); None in reduced units.
+        One tesla as energy / moment (metal: 5.788e-5 eV/mu_B, whatever g is: energies are functions of the moments); None in
+        reduced units.
     dipole_constant : float or None
         mu_0/(4 pi), energy length^3/moment^2 (metal: 5.368e-5 eV A^3/mu_B^2); None in reduced units.
     """

@@ -13,7 +13,9 @@ from ase.outputs import Properties
 from numpy.typing import NDArray
 
 from spinase.atoms import geometry_of, get_moments, get_reference_lengths
+from spinase.brief import call
 from spinase.contract import FieldFunction, NotConservativeError, ase_outputs, check_units
+from spinase.errors import InvalidMomentsError
 from spinase.geometry import Geometry
 
 FloatArray = NDArray[np.float64]
@@ -23,7 +25,24 @@ State = TypeVar("State")
 GEOMETRY_CHANGES = frozenset({"positions", "numbers", "cell", "pbc"})
 
 
-class SpinCalculator(Calculator, ABC, Generic[Frozen, State]):
+class MomentsOfAtoms:
+    """``atoms.get_magnetic_moments()`` with a spin calculator: moments are its input, so the atoms' own are returned."""
+
+    atoms: Atoms | None
+
+    def get_magnetic_moments(self, atoms: Atoms | None = None) -> FloatArray:
+        """Moments (N, 3) of the atoms, mu_B or |m|."""
+        target = self.atoms if atoms is None else atoms
+        if target is None:
+            raise InvalidMomentsError("a calculator that has seen no atoms knows no moments: pass atoms")
+        return get_moments(target)
+
+    def get_magnetic_moment(self, atoms: Atoms | None = None) -> FloatArray:
+        """Their sum (3,)."""
+        return np.asarray(self.get_magnetic_moments(atoms).sum(axis=0))
+
+
+class SpinCalculator(MomentsOfAtoms, Calculator, ABC, Generic[Frozen, State]):
     """ASE calculator of a magnet, in three steps that subclasses provide.
 
     1. :meth:`freeze` builds what depends on the geometry only (neighbour lists, sparsity patterns); it is called again
@@ -60,6 +79,9 @@ class SpinCalculator(Calculator, ABC, Generic[Frozen, State]):
         self._frozen: Frozen | None = None
         self._state: State | None = None
         self._lock = threading.RLock()
+
+    def __repr__(self) -> str:
+        return call(type(self).__name__, units=self.units)
 
     @abstractmethod
     def freeze(self, geometry: Geometry) -> Frozen:

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
+from ase.data import chemical_symbols
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 
+from spinase.brief import call
 from spinase.calculators.base import SpinCalculator, per_moment
 from spinase.calculators.options import OptionTable, PairConfig, PairTable, finite, number_of, pair_law, unit_vector
 from spinase.classical import (
@@ -29,6 +31,11 @@ from spinase.radial import RadialLaw
 
 FloatArray = NDArray[np.float64]
 _ALL = SpinCalculator.symmetries
+
+
+def vars_of(term: Term) -> dict[str, Any]:
+    """Parameters of a term, by name."""
+    return {name: value for name, value in vars(term).items() if not name.startswith("_")}
 
 
 class HeisenbergConfig(PairConfig):
@@ -85,6 +92,13 @@ class TermCalculator(SpinCalculator[FrozenTerm, None]):
         self._term = term if species is None else OfSpecies(term, tuple(number_of(symbol) for symbol in species))
         self.units = units
         self._volume = 0.0
+
+    def __repr__(self) -> str:
+        own = self._term
+        if not isinstance(own, OfSpecies):
+            return call(type(self).__name__, **vars_of(own), units=self.units)
+        species = [chemical_symbols[number] for number in own.numbers]
+        return call(type(self).__name__, **vars_of(own.term), species=species, units=self.units)
 
     @property
     def term(self) -> Term:

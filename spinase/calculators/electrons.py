@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spinase.brief import call
 from spinase.calculators.base import SpinCalculator, per_moment
 from spinase.electrons.hamiltonian import FrozenHamiltonian, Gradients
 from spinase.electrons.model import SDModel
@@ -80,6 +81,9 @@ class ElectronCalculator(SpinCalculator[FrozenHamiltonian, SolvedElectrons]):
         if is_site_resolved(model):
             broken |= {"permutation"}
         self.symmetries = self.symmetries - broken
+
+    def __repr__(self) -> str:
+        return call(type(self).__name__, self._model, units=self.units)
 
     @property
     def model(self) -> SDModel:

@@ -13,7 +13,7 @@ from ase import Atoms
 from ase.constraints import FixAtoms
 from numpy.typing import ArrayLike, NDArray
 
-from spinase.atoms import get_moments, get_units
+from spinase.atoms import get_moments, get_units, gyromagnetic_ratios
 from spinase.calculators.electrons import ElectronCalculator, SolvedElectrons
 from spinase.calculators.negf_options import Bias, BiasRamp, BiasRampConfig, NEGFConfig
 from spinase.contract import FieldFunction
@@ -158,7 +158,7 @@ class NEGFCalculator(ElectronCalculator):
             NEGFSolver([], self._drive)
         _require_two(self._shares, self.leads, bias)
         super().__init__(model, _Unattached(), units=units)
-        self._hbar, self._gamma = 1.0, 1.0
+        self._hbar, self._gamma = 1.0, np.ones(1)
         self._dwell: float | None = None
         self._warned = False
         self._audited: SolvedElectrons | None = None
@@ -256,8 +256,7 @@ class NEGFCalculator(ElectronCalculator):
         return super().field_function(atoms, lengths)
 
     def _take_units(self, atoms: Atoms) -> None:
-        units = get_units(atoms)
-        self._hbar, self._gamma = units.hbar, units.gyromagnetic_ratio
+        self._hbar, self._gamma = get_units(atoms).hbar, gyromagnetic_ratios(atoms)
 
     def get_property(self, name: str, atoms: Atoms | None = None, allow_calculation: bool = True) -> Any:
         """As in ASE; energies of a driven device are refused with the reason."""
@@ -322,7 +321,7 @@ class NEGFCalculator(ElectronCalculator):
         solver, operator = self._solver_for(atoms)
         rate = np.linalg.norm(torques, axis=1) / np.where(lengths > 0.0, lengths, np.inf)
         dwell = self._hbar * solver.dwell_time(operator)
-        return Adiabaticity(dwell, self._gamma * float(rate.max(initial=0.0)))
+        return Adiabaticity(dwell, float((self._gamma * rate).max(initial=0.0)))
 
     def _solver_for(self, atoms: Atoms) -> tuple[NEGFSolver, SpinOperator]:
         self.get_property("magnetic_forces", atoms)
@@ -361,7 +360,7 @@ class NEGFCalculator(ElectronCalculator):
         assert isinstance(self._electron_solver, NEGFSolver)
         if self._dwell is None:
             self._dwell = self._hbar * self._electron_solver.dwell_time(frozen.operator(spins))
-        rate = self._gamma * float(np.linalg.norm(np.cross(spins, fields), axis=1).max(initial=0.0))
+        rate = float((self._gamma * np.linalg.norm(np.cross(spins, fields), axis=1)).max(initial=0.0))
         if rate * self._dwell > _TURN:
             self._warned = True
             warnings.warn(

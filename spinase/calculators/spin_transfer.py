@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,11 @@ from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 
+from spinase.atoms import gyromagnetic_ratios
 from spinase.calculators.classical import TermCalculator
 from spinase.calculators.options import OptionTable, finite, number_of, unit_vector
 from spinase.classical import Slonczewski, Term, ZhangLi
+from spinase.contract import FieldFunction, check_units
 from spinase.errors import ModelError
 from spinase.units import unit_system
 
@@ -89,7 +92,8 @@ class SlonczewskiCalculator(DrivenTermCalculator):
 
 
 class ZhangLiCalculator(DrivenTermCalculator):
-    """Zhang-Li torque on a lattice: ds/dt = -(u.grad)s + beta s x (u.grad)s + ..., in the Gilbert form of the equation.
+    """Zhang-Li torque on a lattice: ds/dt = -(u.grad)s + beta s x (u.grad)s + ..., in the Gilbert form of the equation,
+    whatever the g factors of the atoms are (the field is this torque over gamma_i).
 
     Without damping and with beta = 0 a texture drifts with the velocity u; a domain wall below the Walker limit moves with
     u beta/alpha.
@@ -122,7 +126,32 @@ class ZhangLiCalculator(DrivenTermCalculator):
             raise ModelError(f"velocity must be a finite non-zero vector of three numbers, got {velocity!r}")
         ratio = unit_system(units).gyromagnetic_ratio
         numbers = None if species is None else tuple(number_of(symbol) for symbol in species)
-        super().__init__(ZhangLi(value, finite(nonadiabaticity, "nonadiabaticity"), ratio, numbers), units=units)
+        self._torque = ZhangLi(value, finite(nonadiabaticity, "nonadiabaticity"), ratio, numbers)
+        super().__init__(self._torque, units=units)
+
+    def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
+        """What changed, as in ASE; other g factors are another field for the same drift velocity."""
+        changes = super().check_state(atoms, tol)
+        if not np.array_equal(self._torque.gyromagnetic_ratio, gyromagnetic_ratios(atoms)):
+            changes.append("numbers")
+        return changes
+
+    def field_function(self, atoms: Atoms, lengths: FloatArray | None = None) -> FieldFunction:
+        """B(spins) for the g factors of the atoms (see ``contract.FastFields``)."""
+        check_units(atoms, self)
+        self._take_ratios(atoms)
+        return super().field_function(atoms, lengths)
+
+    def _calculate(self, atoms: Atoms, names: list[str], system_changes: list[str]) -> None:
+        check_units(atoms, self)
+        self._take_ratios(atoms)
+        super()._calculate(atoms, names, system_changes)
+
+    def _take_ratios(self, atoms: Atoms) -> None:
+        ratios = gyromagnetic_ratios(atoms)
+        if not np.array_equal(self._torque.gyromagnetic_ratio, ratios):
+            self._torque = replace(self._torque, gyromagnetic_ratio=ratios)
+            self._term, self._frozen, self._state = self._torque, None, None
 
     @classmethod
     def from_config(cls, config: ZhangLiConfig) -> ZhangLiCalculator:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from spinase.atoms import get_moments
-from spinase.calculators.base import SpinCalculator, changes_between
+from spinase.calculators.base import MomentsOfAtoms, SpinCalculator, changes_between
 from spinase.classical import LocalModel, add_models
 from spinase.contract import (
     ErrorBars,
@@ -42,7 +42,7 @@ class SumConfig(BaseModel):
     )
 
 
-class SpinSumCalculator(Calculator):
+class SpinSumCalculator(MomentsOfAtoms, Calculator):
     """Weighted sum of calculators, ordinary ASE ones included.
 
     Every additive result (energy, free energy, forces, stress, magnetic forces) is the sum over the members that have
@@ -76,8 +76,10 @@ class SpinSumCalculator(Calculator):
         super().__init__()
         if not calculators:
             raise ModelError("a sum needs at least one calculator")
-        self.calculators = list(calculators)
-        self.weights = [1.0] * len(self.calculators) if weights is None else [float(w) for w in weights]
+        self._calculators = tuple(calculators)
+        self._weights = (1.0,) * len(self.calculators) if weights is None else tuple(float(w) for w in weights)
+        if not np.isfinite(self._weights).all():
+            raise ModelError(f"the weights of a sum must be finite, got {list(self._weights)}")
         if len(self.weights) != len(self.calculators):
             raise ModelError(f"{len(self.weights)} weights for {len(self.calculators)} calculators: give one for each")
         self.units = _common_units(self.calculators)
@@ -91,6 +93,30 @@ class SpinSumCalculator(Calculator):
         self.implemented_properties = [name for name in _ADDITIVE if name in offered]
         if "magnetic_forces" in offered:
             self.implemented_properties.append("torques")
+
+    def __repr__(self) -> str:
+        parts = [
+            f"{calc!r}" if weight == 1.0 else f"{weight:g} * {calc!r}"
+            for weight, calc in zip(self.weights, self.calculators, strict=True)
+        ]
+        return f"{type(self).__name__}({' + '.join(parts)})"
+
+    @property
+    def calculators(self) -> tuple[Any, ...]:
+        """The members (fixed: build another sum for others)."""
+        return self._calculators
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """Their weights (fixed: results are kept, and drivers have bound them; build another sum for others)."""
+        return self._weights
+
+    @weights.setter
+    def weights(self, values: Any) -> None:
+        raise ModelError(
+            f"the weights of a sum are fixed, {values!r} would leave old energies behind: build another "
+            "SpinSumCalculator of the same members (it costs nothing), and give it to the atoms"
+        )
 
     def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
         """What changed since the last calculation, as in ASE; other reference lengths count as other moments."""

@@ -47,6 +47,7 @@ class Dipole(Term):
     accuracy: float = 1e-10
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         object.__setattr__(self, "_neighbours", NeighbourCache())
 
     def freeze(self, geometry: Geometry) -> FrozenDipole | OpenDipole:

@@ -77,15 +77,15 @@ class ZhangLi(Term):
         u, length/time: the drift velocity -P j g mu_B/(2 e M_s) of spin-polarized carriers.
     nonadiabaticity : float
         beta.
-    gyromagnetic_ratio : float
-        gamma of the unit system.
+    gyromagnetic_ratio : float or (N,)
+        gamma of the unit system (times g_i/2).
     numbers : tuple of int or None
         Atomic numbers of the magnetic sites, whose lattice counts; None: all sites are.
     """
 
     velocity: FloatArray
     nonadiabaticity: float
-    gyromagnetic_ratio: float
+    gyromagnetic_ratio: float | FloatArray
     numbers: tuple[int, ...] | None = None
 
     def freeze(self, geometry: Geometry) -> FrozenZhangLi:
@@ -109,7 +109,7 @@ class FrozenZhangLi(DrivenTerm):
     vectors: FloatArray
     velocity: FloatArray
     nonadiabaticity: float
-    gyromagnetic_ratio: float
+    gyromagnetic_ratio: float | FloatArray
 
     def __post_init__(self) -> None:
         self._mask: NDArray[np.bool_] | None = None

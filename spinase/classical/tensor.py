@@ -13,6 +13,7 @@ from spinase.classical.local_model import LocalModel, pair_model
 from spinase.classical.terms import FrozenTerm, Term
 from spinase.errors import InvalidGeometryError, ModelError
 from spinase.geometry import Geometry
+from spinase.spin_algebra import own_arrays
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -62,6 +63,7 @@ class BondTable:
             raise ModelError(f"bond table: site {outside[0]} does not exist, the cell has sites 0 to {n - 1}")
         if abs(np.linalg.det(self.cell)) < 1e-12:
             raise ModelError(f"bond table: the cell {self.cell.tolist()} has no volume")
+        own_arrays(self)
 
     def isotropic(self) -> FloatArray:
         """J of each bond, a third of the trace, energy, (b,)."""

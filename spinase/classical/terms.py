@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from spinase.classical.kernels import central_pull, pull
 from spinase.classical.local_model import LocalModel
 from spinase.geometry import Bonds, Geometry
+from spinase.spin_algebra import own_arrays
 
 FloatArray = NDArray[np.float64]
 
@@ -36,7 +37,10 @@ class FrozenTerm(ABC):
 
 
 class Term(ABC):
-    """A classical energy term."""
+    """A classical energy term; its parameters are its own, and fixed."""
+
+    def __post_init__(self) -> None:
+        own_arrays(self)
 
     @abstractmethod
     def freeze(self, geometry: Geometry) -> FrozenTerm:

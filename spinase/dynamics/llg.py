@@ -13,13 +13,17 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from spinase.atoms import (
+    describe_columns,
+    get_g_factors,
     get_moments,
     get_reference_lengths,
     get_spins,
     get_units,
-    set_moments,
+    gyromagnetic_ratios,
     set_reference_lengths,
+    write_moments,
 )
+from spinase.brief import call
 from spinase.contract import (
     FieldFunction,
     begin_step,
@@ -35,7 +39,7 @@ from spinase.dynamics.log import SpinLogger
 from spinase.dynamics.motion import FreeLengthSpins, InertialSpins, SpinMotion
 from spinase.dynamics.ramp import FieldRampConfig, RampConfig, Temperature, built
 from spinase.errors import AccuracyWarning, InvalidMomentsError, ModelError, StyleError
-from spinase.spin_algebra import as_vectors, precession_vector
+from spinase.spin_algebra import as_vectors, precession_vector, read_only
 from spinase.styles import load_style
 
 FloatArray = NDArray[np.float64]
@@ -92,7 +96,8 @@ class LLGDynamics(MolecularDynamics):
     .. math:: \dot s_i = -\frac{\gamma}{1+\alpha^2}\,[\,s_i\times B_i + \alpha\, s_i\times(s_i\times B_i)\,]
 
     with s_i -> the unit vector along the moment, B_i -> ``magnetic_forces`` + applied field + thermal field
-    (energy/moment), gamma -> ``UnitSystem.gyromagnetic_ratio``, alpha -> `damping`.  ``form="landau-lifshitz"`` leaves
+    (energy/moment), gamma -> g_i mu_B/hbar with the g factors of the atoms (default 2; ``spinase.atoms.set_g_factors``;
+    reduced units: g_i/2), alpha -> `damping`.  ``form="landau-lifshitz"`` leaves
     out 1/(1 + alpha^2).  The thermal field is white, of variance 2 alpha kT/(gamma mu_i dt) per component (Gilbert form;
     alpha/(1 + alpha^2) for alpha in the Landau-Lifshitz form), Stratonovich (Brown, Phys. Rev. 130, 1677 (1963)).
 
@@ -169,7 +174,8 @@ class LLGDynamics(MolecularDynamics):
         self.integrator = make_integrator(integrator)
         self.unit_system = get_units(atoms)
         self.kT = self._thermal_energy(kT, temperature_K)
-        self.field, self.motion = field, motion
+        self.field = field if field is None or callable(field) else read_only(field)
+        self.motion = motion
         self.mobile = mobile_mask(frozen, len(atoms))
         self._projectors = rotation_projectors(axes, len(atoms))
         self._constrained: NDArray[np.bool_] = np.zeros(len(atoms), dtype=bool)
@@ -184,11 +190,28 @@ class LLGDynamics(MolecularDynamics):
         self._spins: FloatArray
         self._lengths: FloatArray
         self._written: FloatArray
+        self._gamma: FloatArray
+        self._relative_g: FloatArray | None = None  # g/2 (N, 1) where it is not 1
         self._check_calculator()
         self._read_atoms()
         self.applied_field()
         if logfile:
             self.attach(self.logger(self, self.openfile(file=logfile, comm=self.comm, mode="a")), loginterval)
+
+    def __repr__(self) -> str:
+        kT = None if self.kT == 0.0 else self.kT
+        return call(
+            type(self).__name__,
+            sites=len(self.atoms),
+            steps_done=self.nsteps,
+            calculator=self.atoms.calc,
+            timestep=self.dt,
+            damping=self.damping,
+            integrator=type(self.integrator).__name__,
+            motion=None if self.motion is None else type(self.motion).__name__,
+            kT=kT,
+            field=self.field,
+        )
 
     @classmethod
     def from_config(cls, config: LLGConfig, atoms: Atoms, rng: np.random.Generator) -> LLGDynamics:
@@ -231,6 +254,8 @@ class LLGDynamics(MolecularDynamics):
                 total = total - self._along_axes(deterministic)
             unit = spins if self._stretch is None else spins / self._stretch[:, None]
             vector = precession_vector(unit, total, prefactor, alpha)
+            if self._relative_g is not None:
+                vector = vector * self._relative_g
             if self._projectors is not None:
                 vector = np.einsum("iab,ib->ia", self._projectors, vector)
             return vector if everything_moves else vector * self.mobile[:, None]
@@ -290,7 +315,7 @@ class LLGDynamics(MolecularDynamics):
         if self.damping == 0.0:
             raise ModelError(f"kT = {kT} with damping = 0: the bath couples to the spins through the damping; set it")
         alpha = self.damping if self.form == "landau-lifshitz-gilbert" else self.damping / (1.0 + self.damping**2)
-        strength = 2.0 * alpha * kT / (self.unit_system.gyromagnetic_ratio * timestep)
+        strength = 2.0 * alpha * kT / (self._gamma * timestep)
         noise = self.rng.standard_normal((len(self.atoms), 3))
         lengths = self._lengths if self._stretch is None else self._lengths * self._stretch
         return noise * np.sqrt(strength / np.where(lengths > 0.0, lengths, np.inf))[:, None]
@@ -328,7 +353,7 @@ class LLGDynamics(MolecularDynamics):
         """Warn if the time step cannot follow the precession, which usually means units mixed up."""
         fields = np.asarray(calculator_of(self.atoms).get_property("magnetic_forces", self.atoms)) + self.applied_field()
         across = np.cross(get_spins(self.atoms), fields)  # a field along the spin turns nothing: electrons give large ones
-        angle = self.dt * self.unit_system.gyromagnetic_ratio * float(np.linalg.norm(across, axis=1).max(initial=0.0))
+        angle = self.dt * float((self._gamma * np.linalg.norm(across, axis=1)).max(initial=0.0))
         if angle > _LARGE_TURN:
             hint = " (ASE's unit of time is 10.18 fs: use ase.units.fs)" if self.unit_system.name == "metal" else ""
             warnings.warn(
@@ -368,12 +393,28 @@ class LLGDynamics(MolecularDynamics):
         moments = get_moments(self.atoms)
         self._lengths = self._find_lengths(moments)
         if not self._lengths.any():
-            raise InvalidMomentsError("none of the atoms has a magnetic moment: set atoms.spins or initial magnetic moments")
+            raise InvalidMomentsError(
+                "none of the atoms has a magnetic moment: set atoms.spins or initial magnetic moments "
+                f"({describe_columns(self.atoms)}; SpinAtoms(atoms) reads those that usually hold moments)"
+            )
         self._spins = moments / np.where(self._lengths > 0.0, self._lengths, 1.0)[:, None]
         self._written = moments
+        self._gamma = gyromagnetic_ratios(self.atoms)
+        relative = self._gamma / self.unit_system.gyromagnetic_ratio
+        self._relative_g = None if np.all(relative == 1.0) else relative[:, None]
+        self._site_data = self._stored_site_data()
         if self.motion is not None:
-            gamma = self.unit_system.gyromagnetic_ratio
-            self.motion.begin(self._spins, self._lengths, self.mobile, self.damping, gamma)
+            self.motion.begin(self._spins, self._lengths, self.mobile, self.damping, self._gamma)
+
+    def _stored_site_data(self) -> tuple[FloatArray | None, FloatArray]:
+        """Reference lengths and g factors that the atoms have now (copies)."""
+        return get_reference_lengths(self.atoms), get_g_factors(self.atoms)
+
+    def _same_site_data(self) -> bool:
+        lengths, factors = self._site_data
+        now, g = self._stored_site_data()
+        same = lengths is now if lengths is None or now is None else np.array_equal(lengths, now)
+        return same and np.array_equal(factors, g)
 
     def _find_lengths(self, moments: FloatArray) -> FloatArray:
         """Lengths of the moments, or the reference lengths in which they are measured if they have (or need) some."""
@@ -392,24 +433,26 @@ class LLGDynamics(MolecularDynamics):
 
     def _write_atoms(self) -> None:
         np.multiply(self._lengths[:, None], self._spins, out=self._written)
-        set_moments_unchecked(self.atoms, self._written)
+        write_moments(self.atoms, self._written)
         self._dirty = False
 
     def _sync(self) -> None:
         """Take over what others did to the atoms since the last step (moments, positions, cell, calculator)."""
         self._suspect = not self._inside_run
         stored = self.atoms.arrays.get("initial_magmoms")
-        if stored is None or not np.array_equal(stored, self._written):
+        if stored is None or not np.array_equal(stored, self._written) or not self._same_site_data():
             self._read_atoms()
             self._fields = None
         if self._fields is None or not self._same_geometry():
             self._fields = field_function(self.atoms, calculator_of(self.atoms), self._lengths)
-            self._bound = (self.atoms.calc, self.atoms.positions.copy(), self.atoms.cell.array.copy(), self.atoms.pbc.copy())
+            atoms = self.atoms
+            self._bound = (atoms.calc, *(x.copy() for x in (atoms.positions, atoms.numbers, atoms.cell.array, atoms.pbc)))
 
     def _same_geometry(self) -> bool:
-        calc, positions, cell, pbc = self._bound
+        calc, positions, numbers, cell, pbc = self._bound
         return (
             calc is self.atoms.calc
+            and np.array_equal(numbers, self.atoms.numbers)
             and np.array_equal(positions, self.atoms.positions)
             and np.array_equal(cell, self.atoms.cell.array)
             and np.array_equal(pbc, self.atoms.pbc)
@@ -437,8 +480,7 @@ class LLGDynamics(MolecularDynamics):
         else:
             if self.motion.free_lengths:
                 set_reference_lengths(self.atoms, self._lengths)
-            gamma = self.unit_system.gyromagnetic_ratio
-            self.motion.begin(self._spins, self._lengths, self.mobile, self.damping, gamma)
+            self.motion.begin(self._spins, self._lengths, self.mobile, self.damping, self._gamma)
             self.motion.restore(state.get("motion", {}))
         self._write_atoms()
         self._suspect = True
@@ -462,15 +504,6 @@ def make_integrator(choice: str | Integrator) -> Integrator:
     if not isinstance(found, Integrator):
         raise StyleError(f"integrator {choice!r} makes a {type(found).__name__}: it must derive from Integrator")
     return found
-
-
-def set_moments_unchecked(atoms: Atoms, moments: FloatArray) -> None:
-    """Write moments known to be (N, 3) and finite into the atoms in place."""
-    stored = atoms.arrays.get("initial_magmoms")
-    if stored is None or stored.shape != moments.shape:
-        set_moments(atoms, moments)
-    else:
-        stored[...] = moments
 
 
 def mobile_mask(frozen: ArrayLike | None, sites: int) -> NDArray[np.bool_]:

@@ -31,8 +31,10 @@ class SpinMotion(ABC):
         """Whether a bath is coupled to the spins."""
         return self.damping > 0.0
 
-    def begin(self, spins: FloatArray, lengths: FloatArray, mobile: NDArray[np.bool_], damping: float, gamma: float) -> None:
-        """Take over the spins at the start of a run or after others changed them.
+    def begin(
+        self, spins: FloatArray, lengths: FloatArray, mobile: NDArray[np.bool_], damping: float, gamma: FloatArray
+    ) -> None:
+        """Take over the spins at the start of a run or after others changed them; gamma (N,) is g_i mu_B/hbar.
 
         Raises
         ------
@@ -83,7 +85,9 @@ class InertialSpins(SpinMotion):
         self.inertia = float(inertia)
         self.velocity: FloatArray | None = None
 
-    def begin(self, spins: FloatArray, lengths: FloatArray, mobile: NDArray[np.bool_], damping: float, gamma: float) -> None:
+    def begin(
+        self, spins: FloatArray, lengths: FloatArray, mobile: NDArray[np.bool_], damping: float, gamma: FloatArray
+    ) -> None:
         """Angular velocities stay if there are any, else they start from zero."""
         super().begin(spins, lengths, mobile, damping, gamma)
         if self.velocity is None or self.velocity.shape != spins.shape:
@@ -116,7 +120,7 @@ class InertialSpins(SpinMotion):
         rng: np.random.Generator | None,
     ) -> FloatArray:
         """Exact at a fixed spin: pi goes to (alpha tau - s x tau)/(1 + alpha^2), tau = gamma s x B, at the rate 1/eta."""
-        torque = self.gamma * cross(spins, np.ascontiguousarray(field)) * self.mobile[:, None]
+        torque = self.gamma[:, None] * cross(spins, np.ascontiguousarray(field)) * self.mobile[:, None]
         steady = (self.damping * torque - cross(spins, torque)) / (1.0 + self.damping**2)
         kept = np.exp(-self.damping * time / self.inertia)
         new = steady + kept * rotate_about(velocity - steady, spins * (time / self.inertia))
@@ -132,7 +136,9 @@ class InertialSpins(SpinMotion):
         """sum mu eta/(2 gamma) pi^2, energy."""
         if self.velocity is None:
             return 0.0
-        return 0.5 * self.inertia / self.gamma * float(self.lengths @ np.einsum("ia,ia->i", self.velocity, self.velocity))
+        unit = float(self.gamma.max())
+        lengths = self.lengths * (unit / self.gamma)  # with one gamma for all these are the lengths, to the last bit
+        return 0.5 * self.inertia / unit * float(lengths @ np.einsum("ia,ia->i", self.velocity, self.velocity))
 
     def state(self) -> dict[str, Any]:
         """The angular velocities."""
@@ -172,7 +178,9 @@ class FreeLengthSpins(SpinMotion):
             raise ModelError(f"the rate of free-length spins must be zero or positive, got {rate}")
         self.rate = float(rate)
 
-    def begin(self, spins: FloatArray, lengths: FloatArray, mobile: NDArray[np.bool_], damping: float, gamma: float) -> None:
+    def begin(
+        self, spins: FloatArray, lengths: FloatArray, mobile: NDArray[np.bool_], damping: float, gamma: FloatArray
+    ) -> None:
         """Refuse a Gilbert damping besides the rate."""
         if damping:
             raise ModelError(f"free-length spins are damped by their rate: set damping = 0 (it is {damping})")
@@ -192,7 +200,7 @@ class FreeLengthSpins(SpinMotion):
         return self._relax(spins, field, 0.5 * timestep, 1.0, temperature, rng)
 
     def _precess(self, spins: FloatArray, field: TotalField, timestep: float) -> FloatArray:
-        angle = timestep * self.gamma * self.mobile[:, None]
+        angle = timestep * self.gamma[:, None] * self.mobile[:, None]
         new = spins
         for _ in range(3):  # second order needs two passes; the third makes the energy error a higher order's
             new = rotate_about(spins, -angle * field(0.5 * (spins + new), 0.5))

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from spinase.errors import ModelError
+from spinase.spin_algebra import read_only
 
 FloatArray = NDArray[np.float64]
 Temperature = float | Callable[[float], float]
@@ -27,7 +28,7 @@ class Ramp:
     """
 
     def __init__(self, start: ArrayLike, stop: ArrayLike, duration: float) -> None:
-        self.start, self.stop = np.asarray(start, dtype=np.float64), np.asarray(stop, dtype=np.float64)
+        self.start, self.stop = read_only(start), read_only(stop)
         self.duration = float(duration)
         if not (np.isfinite(self.start).all() and np.isfinite(self.stop).all() and self.start.shape == self.stop.shape):
             raise ModelError(f"a ramp needs a finite start and stop of one shape, got {start!r} and {stop!r}")

@@ -8,7 +8,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from spinase.atoms import get_moments, get_units
+from spinase.atoms import get_moments, get_units, gyromagnetic_ratios
 from spinase.contract import (
     FieldFunction,
     NotConservativeError,
@@ -55,7 +55,7 @@ def spin_waves(atoms: Atoms, tolerance: float = 1e-3) -> SpinWaves:
     .. math:: \dot u_1 = -\gamma(b u_2 - e_2\cdot\delta B),\quad
               \dot u_2 = -\gamma(-b u_1 + e_1\cdot\delta B),\quad b = B\cdot s
 
-    with deltaB the change of the fields, from 4 N evaluations.
+    with deltaB the change of the fields, from 4 N evaluations, and gamma = g_i mu_B/hbar of each site.
 
     Parameters
     ----------
@@ -91,7 +91,8 @@ def spin_waves(atoms: Atoms, tolerance: float = 1e-3) -> SpinWaves:
             "(ase.optimize.FIRE(spinase.dynamics.SpinOptimizable(atoms)))"
         )
     units = get_units(atoms)
-    matrix = units.gyromagnetic_ratio * _generator(fields, spins, here, magnetic)
+    gamma = gyromagnetic_ratios(atoms)[magnetic]
+    matrix = np.concatenate([gamma, gamma])[:, None] * _generator(fields, spins, here, magnetic)
     rates, vectors = np.linalg.eig(matrix)
     chosen = np.flatnonzero(rates.imag <= 0.0)  # exp(-i omega t): one of each pair
     chosen = chosen[np.argsort(-rates.imag[chosen], kind="stable")][: len(magnetic)]

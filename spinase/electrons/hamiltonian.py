@@ -13,6 +13,7 @@ from spinase.electrons.hopping import HoppingLaw
 from spinase.electrons.operator import ComplexArray, Density, SpinOperator
 from spinase.errors import InvalidGeometryError, ModelError
 from spinase.geometry import Bonds, Geometry
+from spinase.spin_algebra import read_only
 
 FloatArray = NDArray[np.float64]
 PerSpecies = float | Mapping[int, float]
@@ -54,6 +55,16 @@ class SDHamiltonian:
     zeeman: FloatArray = field(default_factory=lambda: np.zeros(3))
     flux: float = 0.0
 
+    def __post_init__(self) -> None:
+        """Parameters are copied: a later change of the caller's array or table is no change of the model."""
+        for name in ("coupling", "onsite"):
+            value = getattr(self, name)
+            if isinstance(value, Mapping):
+                object.__setattr__(self, name, dict(value))
+            elif np.ndim(value):
+                object.__setattr__(self, name, read_only(value))
+        object.__setattr__(self, "zeeman", read_only(self.zeeman))
+
     def onsite_energies(self, geometry: Geometry) -> FloatArray:
         """epsilon of every site (N,), energy; ModelError if the table does not fit the geometry."""
         return _per_site(self.onsite, geometry, "onsite")
@@ -79,7 +90,7 @@ class SDHamiltonian:
             phase_gradients=gradients,
             onsite=self.onsite_energies(geometry),
             coupling=_per_site(self.coupling, geometry, "coupling"),
-            zeeman=np.asarray(self.zeeman, dtype=np.float64),
+            zeeman=self.zeeman,
             volume=geometry.volume,
         )
 

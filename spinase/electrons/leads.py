@@ -17,7 +17,7 @@ from spinase.electrons.contacts import AttachedLead, LatticeContact, WideBandCon
 from spinase.electrons.hamiltonian import SDHamiltonian
 from spinase.errors import InvalidGeometryError, ModelError
 from spinase.geometry import Geometry
-from spinase.spin_algebra import PAULI
+from spinase.spin_algebra import PAULI, read_only
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -111,16 +111,16 @@ class LatticeLead(Lead):
         if (cell is None) != (period is None):
             raise ModelError("a lead of its own shape needs both cell (positions) and period (translation)")
         self.side, self.axis, self.layers, self.name = side, axis, layers, name or side
-        self.exchange = np.asarray(exchange, dtype=np.float64)
+        self.exchange = read_only(exchange)
         if self.exchange.shape != (3,) or not np.isfinite(self.exchange).all():
             raise ModelError(f"exchange of lead {self.name!r} must be three finite energies, got {exchange!r}")
         if not np.isfinite(onsite):
             raise ModelError(f"onsite of lead {self.name!r} must be finite, got {onsite}")
         _checked(share, kT, f"lead {self.name!r}")
         self.onsite, self.share, self.kT = float(onsite), share, kT
-        self.cell = None if cell is None else np.atleast_2d(np.asarray(cell, dtype=np.float64))
-        self.period = None if period is None else np.asarray(period, dtype=np.float64)
-        self.numbers = None if numbers is None else np.atleast_1d(np.asarray(numbers, dtype=np.int64))
+        self.cell = None if cell is None else read_only(np.atleast_2d(np.asarray(cell)))
+        self.period = None if period is None else read_only(period)
+        self.numbers = None if numbers is None else np.atleast_1d(np.array(numbers, dtype=np.int64))
         self._check_shape()
 
     def _check_shape(self) -> None:
@@ -320,7 +320,7 @@ class WideBandLead(Lead):
         kT: float | None = None,  # noqa: N803
         name: str = "wide-band",
     ) -> None:
-        vector = np.asarray(polarization, dtype=np.float64)
+        vector = read_only(polarization)
         if not (np.isfinite(broadening) and broadening > 0.0):
             raise ModelError(f"broadening of lead {name!r} must be a positive energy, got {broadening}")
         if vector.shape != (3,) or not np.linalg.norm(vector) <= 1.0 + 1e-12:
@@ -336,6 +336,7 @@ class WideBandLead(Lead):
             if len(numbers) and not np.issubdtype(numbers.dtype, np.integer):
                 raise ModelError(f"sites of lead {name!r} must be whole numbers, got {sites!r}")
             self.sites = numbers.astype(np.int64)
+            self.sites.setflags(write=False)
         self.axis, self.share, self.kT = axis, share, kT
 
     @property

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from spinase.brief import call
 from spinase.electrons.config import SDModelConfig
 from spinase.electrons.hamiltonian import PerSpecies, SDHamiltonian
 from spinase.electrons.hopping import HoppingLaw
@@ -70,6 +71,16 @@ class SDModel:
                 raise ModelError(f"{name} must be finite, got {value!r}")
         self.hamiltonian = SDHamiltonian(hopping, coupling, onsite, field, float(flux))
         self.occupation = _occupation(filling, chemical_potential, kT)
+
+    def __repr__(self) -> str:
+        model = self.hamiltonian
+        occupation = {name: value for name, value in vars(self.occupation).items() if name != "kT"}
+        extra = {
+            "zeeman": model.zeeman if model.zeeman.any() else None,
+            "onsite": None if isinstance(model.onsite, float | int) and model.onsite == 0 else model.onsite,
+            "flux": model.flux or None,
+        }
+        return call("SDModel", model.hopping, coupling=model.coupling, **occupation, kT=self.occupation.kT, **extra)
 
     @classmethod
     def from_config(cls, config: SDModelConfig | Mapping[str, Any]) -> SDModel:

@@ -17,8 +17,16 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.db.core import Database
 from ase.db.row import AtomsRow
 
-from spinase.atoms import SpinAtoms, get_moments, get_units
+from spinase.atoms import (
+    SpinAtoms,
+    get_g_factors,
+    get_moments,
+    get_reference_lengths,
+    get_units,
+    set_reference_lengths,
+)
 from spinase.errors import InvalidMomentsError
+from spinase.units import G_FACTOR
 
 _KEY = "spinase"
 _MOMENTS = "initial_magmoms"
@@ -30,7 +38,7 @@ def write_magnet(
     key_value_pairs: Mapping[str, Any] | None = None,
     data: Mapping[str, Any] | None = None,
 ) -> int:
-    """Write one magnet: positions, cell, moments, unit system, and the results its calculator has ready.
+    """Write one magnet: cell, moments, unit system, reference lengths, g factors, results its calculator has ready.
 
     Parameters
     ----------
@@ -57,6 +65,11 @@ def write_magnet(
     results = _current_results(atoms)
     spin_results = {name: value for name, value in results.items() if name not in all_properties}
     extra[_KEY] = {"moments": get_moments(atoms), "units": get_units(atoms).name, "results": spin_results}
+    lengths = get_reference_lengths(atoms)
+    if lengths is not None:
+        extra[_KEY]["reference_lengths"] = lengths
+    if np.any(get_g_factors(atoms) != G_FACTOR):
+        extra[_KEY]["g_factors"] = get_g_factors(atoms)
     bare = Atoms(atoms)
     bare.arrays.pop(_MOMENTS, None)
     bare.calc = _single_point(bare, {name: value for name, value in results.items() if name in all_properties})
@@ -82,7 +95,8 @@ def read_magnet(row: AtomsRow) -> SpinAtoms:
         raise InvalidMomentsError(f"row {row.id} has {len(plain)} sites but stored moments of shape {moments.shape}")
     results = dict(plain.calc.results) if plain.calc is not None else {}
     plain.calc = None
-    atoms = SpinAtoms(plain, moments=moments, units=stored["units"])
+    atoms = SpinAtoms(plain, moments=moments, units=stored["units"], g=stored.get("g_factors"))
+    set_reference_lengths(atoms, stored.get("reference_lengths"))
     atoms.calc = _single_point(atoms, results, stored["results"])
     return atoms
 

@@ -11,15 +11,18 @@ from typing import Any
 import h5py
 import numpy as np
 from ase.io import write as ase_write
+from ase.io.formats import UnknownFileTypeError, filetype
 from numpy.typing import NDArray
 
-from spinase.atoms import SpinAtoms
-from spinase.errors import CheckpointError
+from spinase.atoms import SpinAtoms, set_reference_lengths
+from spinase.errors import CheckpointError, InputError
 from spinase.io.hdf5 import DamageError, attributes_digest, get_item, read_array, read_attribute, static_digest
 from spinase.io.layout import FORMAT, open_run, read_stream
 
 _ATOMS = "particles/atoms"
 FloatArray = NDArray[np.float64]
+
+_KEEP_MOMENTS = ("extxyz", "traj")
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +59,10 @@ class Run:
         Wave vectors, distances and the like.
     provenance : name -> value
         Versions, seed, input, ...
+    reference_lengths : (N,) or None
+        Of free-length moments, mu_B or |m|.
+    g_factors : (N,) or None
+        None: 2 everywhere.
     """
 
     steps: NDArray[np.int64]
@@ -69,6 +76,8 @@ class Run:
     observables: Mapping[str, Mapping[str, Series]]
     static: Mapping[str, Mapping[str, NDArray[Any]]]
     provenance: Mapping[str, str]
+    reference_lengths: FloatArray | None = None
+    g_factors: FloatArray | None = None
 
     @property
     def units(self) -> str:
@@ -79,15 +88,18 @@ class Run:
         return len(self.steps)
 
     def atoms(self, index: int = -1) -> SpinAtoms:
-        """The magnet of frame `index`."""
-        return SpinAtoms(
+        """The magnet of frame `index`, with reference lengths and g factors if the run has any."""
+        atoms = SpinAtoms(
             numbers=self.numbers,
             positions=self.positions[index],
             cell=self.cells[index],
             pbc=self.pbc,
             moments=self.moments[index],
             units=self.units,
+            g=self.g_factors,
         )
+        set_reference_lengths(atoms, self.reference_lengths)
+        return atoms
 
 
 def read_run(path: str | Path) -> Run:
@@ -157,6 +169,8 @@ def _read(file: h5py.File, size: int, static_told: str) -> Run:
         observables={name: _observables(name, content, file, size) for name, content in file.get("observables", {}).items()},
         static=own,
         provenance={name: str(read_attribute(file["provenance"], name)) for name in file["provenance"].attrs},
+        reference_lengths=static.get(f"/{_ATOMS}/reference_moment"),
+        g_factors=static.get(f"/{_ATOMS}/g_factor"),
     )
 
 
@@ -186,5 +200,28 @@ def _observables(name: str, content: h5py.Group, file: h5py.File, size: int) -> 
 
 
 def write_frames(run: Run, path: str | Path) -> None:
-    """Write the frames of a run to any format ASE knows (``.traj`` keeps every digit, extxyz eight decimals)."""
-    ase_write(path, [run.atoms(k) for k in range(len(run))])
+    """Write the frames of a run as extended XYZ (``.xyz``, eight decimals) or ASE's ``.traj`` (every digit).
+
+    Each frame has its step and time in ``info``, extended XYZ reference lengths and g factors as columns.  These are the
+    formats of ASE that keep a series of vector moments with its unit system.
+
+    Raises
+    ------
+    InputError
+        If the format would lose the moments (.cif, .vasp, .xsf, LAMMPS data, ...) or the unit system (.json, .db).
+    """
+    try:
+        name = filetype(str(path), read=False, guess=False)
+    except UnknownFileTypeError:
+        name = "unknown"
+    if name not in _KEEP_MOMENTS:
+        raise InputError(
+            f"{path}: frames of the format {name!r} lose their vector moments or their unit system: write .xyz "
+            '(extended XYZ) or .traj; for positions alone, ase.io.write("atoms.cif", run.atoms(k))'
+        )
+    frames = []
+    for k in range(len(run)):
+        atoms = run.atoms(k)
+        atoms.info.update(step=int(run.steps[k]), time=float(run.times[k]))
+        frames.append(atoms)
+    ase_write(path, frames, format=name)

@@ -16,10 +16,19 @@ from ase.io.formats import UnknownFileTypeError
 from pydantic import BaseModel
 
 from spinase import lattices
-from spinase.atoms import SpinAtoms, geometry_of, get_moments, has_moments, set_moments
+from spinase.atoms import (
+    SpinAtoms,
+    describe_columns,
+    geometry_of,
+    get_moments,
+    get_units,
+    has_moments,
+    set_moments,
+    units_declared,
+)
 from spinase.calculators.sum import SpinSumCalculator
 from spinase.dynamics.ramp import with_durations
-from spinase.errors import InputError, SpinaseError, StyleError
+from spinase.errors import InputError, InvalidMomentsError, SpinaseError, StyleError, UnitMismatchError
 from spinase.run.config import AtomsTable, ObserverKeys, RunInput, StageKeys
 from spinase.styles import load_style, make_importable, nearest, options_of
 
@@ -84,8 +93,19 @@ def build_setup(config: RunInput, folder: Path) -> Setup:
 
 def build_atoms(table: AtomsTable, units: str, folder: Path, rng: np.random.Generator) -> SpinAtoms:
     """Sites of the magnet, with moments of the right length along z (from a file: those of the file)."""
-    if table.file is not None:
-        return _read_atoms(folder / table.file, table.index, units)
+    atoms = (
+        _read_atoms(folder / table.file, table.index, units) if table.file is not None else _place_atoms(table, units, rng)
+    )
+    if table.g is not None:
+        try:
+            atoms.g_factors = table.g
+        except InvalidMomentsError as error:
+            raise InputError(f"[atoms] g: {error}") from None
+    return atoms
+
+
+def _place_atoms(table: AtomsTable, units: str, rng: np.random.Generator) -> SpinAtoms:
+    """Sites on a lattice or in a random box."""
     if table.lattice is not None:
         assert table.size is not None
         periodic = table.periodic if isinstance(table.periodic, bool) else tuple(table.periodic)
@@ -108,10 +128,14 @@ def _read_atoms(path: Path, index: int, units: str) -> SpinAtoms:
         found: Any = ase_read(path, index=index)
     except (OSError, ValueError, IndexError, KeyError, StopIteration, UnknownFileTypeError) as error:
         raise InputError(f"[atoms] file: cannot read frame {index} of {path}: {error}") from error
-    stored = found.info.get("units")
-    if stored is not None and stored != units:
-        raise InputError(f"[atoms] file: {path} is in {stored} units but the input says units = {units!r}")
-    return SpinAtoms(found, units=units)
+    try:
+        if units_declared(found) and get_units(found).name != units:
+            raise InputError(
+                f"[atoms] file: {path} is in {get_units(found).name} units but the input says units = {units!r}"
+            )
+        return SpinAtoms(found, units=units)
+    except (InvalidMomentsError, UnitMismatchError) as error:
+        raise InputError(f"[atoms] file: {path}: {error}") from None
 
 
 def place_spins(atoms: SpinAtoms, config: RunInput, rng: np.random.Generator) -> None:
@@ -121,7 +145,8 @@ def place_spins(atoms: SpinAtoms, config: RunInput, rng: np.random.Generator) ->
     if style == "keep":
         if not has_moments(atoms):
             raise InputError(
-                f"[spins] style = 'keep', but there are no magnetic moments in {config.atoms.file}: choose an initializer"
+                f"[spins] style = 'keep', but there are no magnetic moments in {config.atoms.file} "
+                f"({describe_columns(atoms)}): choose an initializer"
             )
         if table:
             raise InputError(f"[spins] style = 'keep' has no options, got {', '.join(table)}")

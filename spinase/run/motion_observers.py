@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from ase import Atoms
 
-from spinase.atoms import get_moments, get_units
+from spinase.atoms import get_moments, get_units, gyromagnetic_ratios
 from spinase.contract import calculator_of, require_magnetic_forces
 from spinase.dynamics.observers import Quantity
 from spinase.measures import spin_temperature_of
@@ -65,7 +65,7 @@ class EnergyPartitionObserver(InField):
 
 
 class AngularMomentumObserver:
-    """Angular momentum of the atoms about their centre of mass, of the spins (-m/gamma), and both together.
+    """Angular momentum of the atoms about their centre of mass, of the spins (-m_i/gamma_i), and both together.
 
     An isolated magnet whose energy does not change when atoms and spins are turned together keeps the sum.
     """
@@ -91,7 +91,7 @@ class AngularMomentumObserver:
     def observe(self, atoms: Atoms) -> dict[str, float]:
         """Components of the three vectors."""
         lattice = atoms.get_angular_momentum()
-        spin = -get_moments(atoms).sum(axis=0) / get_units(atoms).gyromagnetic_ratio
+        spin = -(get_moments(atoms) / gyromagnetic_ratios(atoms)[:, None]).sum(axis=0)
         values = {"lattice": lattice, "spin": spin, "total": lattice + spin}
         return {f"{part}_{axis}": float(vector[k]) for part, vector in values.items() for k, axis in enumerate("xyz")}
 

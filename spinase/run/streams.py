@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from spinase.atoms import SpinAtoms, get_moments
+from spinase.atoms import SpinAtoms, get_g_factors, get_moments, get_reference_lengths
 from spinase.dynamics.observers import observe
 from spinase.errors import InputError
 from spinase.io.layout import ElementInfo, StreamInfo
 from spinase.run.build import ObserverInput, Setup
-from spinase.units import unit_system
+from spinase.units import G_FACTOR, unit_system
 
 FRAMES = "frames"
 CONDITIONS = "conditions"
@@ -36,6 +36,7 @@ class RunStreams:
         self.static: dict[str, np.ndarray] = {
             f"{_ATOMS}/species": atoms.numbers.astype(np.int64),
         }
+        self.static |= {f"{_ATOMS}/{name}": values for name, values in _site_data(atoms).items()}
         self.breathing = any(getattr(stage.options, "pressure", None) is not None for stage in setup.stages)
         if not self.breathing:
             self.static[f"{_ATOMS}/box/edges"] = atoms.cell.array.copy()
@@ -155,6 +156,17 @@ def _changing(setup: Setup) -> list[str]:
         plain = [value for value in values if value is None or isinstance(value, float | int | tuple)]
         if len(plain) < len(values) or any(value != plain[0] for value in plain):
             found.append(name)
+    return found
+
+
+def _site_data(atoms: SpinAtoms) -> dict[str, np.ndarray]:
+    """What the sites have beyond their moments, where it is not the default: reference lengths, g factors."""
+    found = {}
+    lengths, factors = get_reference_lengths(atoms), get_g_factors(atoms)
+    if lengths is not None:
+        found["reference_moment"] = lengths
+    if np.any(factors != G_FACTOR):
+        found["g_factor"] = factors
     return found
 
 

@@ -1,0 +1,36 @@
+"""Short texts for interactive use: what an object is, in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+_MANY = 6  # numbers that are shown one by one
+_LONG = 80  # characters
+
+
+def brief(value: Any) -> str:
+    """`value` in a few characters: numbers to six digits, small arrays in full, large ones by their shape."""
+    if isinstance(value, np.ndarray):
+        return brief(value.tolist()) if value.size <= _MANY else f"<array {value.shape}>"
+    if isinstance(value, bool | str):
+        return repr(value)
+    if isinstance(value, float | int | np.number):
+        return f"{value:.6g}"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key!r}: {brief(entry)}" for key, entry in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        inside = ", ".join(brief(entry) for entry in value)
+        return f"[{inside}]" if isinstance(value, list) else f"({inside})"
+    text = repr(value)
+    return text if len(text) <= _LONG else f"{text[: _LONG - 3]}..."
+
+
+def call(name: str, *given: Any, **named: Any) -> str:
+    """``name(given, named=...)`` in short form; named values that are None are left out."""
+    parts = [brief(value) for value in given] + [
+        f"{key}={brief(value)}" for key, value in named.items() if value is not None
+    ]
+    return f"{name}({', '.join(parts)})"

@@ -1,0 +1,64 @@
+"""Interactive use: what objects say of themselves."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import spinase
+from spinase import SpinAtoms
+from spinase.brief import brief
+from spinase.calculators import (
+    BondTableCalculator,
+    DipoleCalculator,
+    EDCalculator,
+    HeisenbergCalculator,
+    SpinSumCalculator,
+    ZeemanCalculator,
+)
+from spinase.classical.tensor import BondTable
+from spinase.dynamics import LLGDynamics
+from spinase.electrons import SDModel, ShellHopping
+
+
+def test_tab_completion_shows_what_is_loaded_later():
+    assert {"SpinAtoms", "__version__"} <= set(dir(spinase))
+    assert "TYPE_CHECKING" not in dir(spinase)
+
+
+MODEL = SDModel(ShellHopping([1.0, 0.25]), 3.0, filling=0.25, kT=0.01)
+
+
+@pytest.mark.parametrize(
+    ("thing", "text"),
+    [
+        (
+            HeisenbergCalculator([1.0], species=["Fe"]),
+            "HeisenbergCalculator(law=ShellLaw([1]), offset=False, species=['Fe'])",
+        ),
+        (ZeemanCalculator((0, 0, 1 / 3), units="metal"), "ZeemanCalculator(field=[0, 0, 0.333333], units='metal')"),
+        (MODEL, "SDModel(ShellHopping([1, 0.25]), coupling=3, filling=0.25, kT=0.01)"),
+        (EDCalculator(MODEL), f"EDCalculator({MODEL!r})"),
+        (
+            SpinSumCalculator([ZeemanCalculator((0, 0, 1)), DipoleCalculator(0.5)], [1, 2]),
+            "SpinSumCalculator(ZeemanCalculator(field=[0, 0, 1]) + 2 * DipoleCalculator(strength=0.5, accuracy=1e-10))",
+        ),
+    ],
+)
+def test_repr(thing, text):
+    assert repr(thing) == text
+
+
+def test_repr_of_a_driver_and_of_a_large_table():
+    atoms = SpinAtoms.lattice("square", (3, 3), units="reduced")
+    atoms.calc = HeisenbergCalculator([1.0])
+    driver = LLGDynamics(atoms, 0.1, damping=0.2)
+    driver.run(2)
+    assert repr(driver) == (
+        "LLGDynamics(sites=9, steps_done=2, calculator=HeisenbergCalculator(law=ShellLaw([1]), offset=False), timestep=0.1, "
+        "damping=0.2, integrator='SemiImplicitB')"
+    )
+    many = np.zeros(500, dtype=int)
+    table = BondTable(np.zeros((1, 3)), np.eye(3), many, many, np.zeros((500, 3), dtype=int), np.zeros((500, 3, 3)))
+    assert len(repr(BondTableCalculator(table))) < 200
+    assert brief(np.zeros((500, 3))) == "<array (500, 3)>"
