@@ -58,8 +58,6 @@ class ShellLaw(PairLaw):
     def __init__(
         self, values: Sequence[float], distances: Sequence[float] | None = None, width: float | None = None
     ) -> None:
-        self.values = np.array(values, dtype=np.float64)
-    def __init__(self, values: Sequence[float], distances: Sequence[float] | None = None, tolerance: float = 1e-3) -> None:
         self.values = read_only(values)
         if self.values.ndim != 1 or not len(self.values) or not np.isfinite(self.values).all():
             raise ModelError(f"shells need a list of finite amplitudes [v1, v2, ...], got {values!r}")
@@ -77,20 +75,11 @@ class ShellLaw(PairLaw):
         self.width = width
         self._neighbours = NeighbourCache()
 
+    def __repr__(self) -> str:
+        return call(type(self).__name__, self.values, distances=self.distances, width=self.width)
+
     def amplitudes(self, geometry: Geometry) -> Couplings:
         """Bonds of all shells with non-zero amplitude, v on each, and zeros.
-    def __repr__(self) -> str:
-        return call(type(self).__name__, self.values, distances=self.distances)
-
-    def amplitudes(self, geometry: Geometry) -> tuple[Bonds, FloatArray, FloatArray]:
-        """Bonds of all shells with non-zero amplitude, v on each, and zeros."""
-        shells = self._shells(geometry)
-        bonds = find_bonds(geometry, float(shells[-1]) * (1.0 + 2.0 * self.tolerance))
-        nearest = np.abs(bonds.distances[:, None] - shells[None, :]).argmin(axis=1)
-        inside = np.abs(bonds.distances - shells[nearest]) <= self.tolerance * shells[nearest]
-        keep = inside & (self.values[nearest] != 0.0)
-        chosen = self.values[nearest[keep]]
-        return bonds.select(keep), chosen, np.zeros_like(chosen)
 
         Raises
         ------
