@@ -84,6 +84,14 @@ def tangent(vectors: FloatArray, spins: FloatArray) -> FloatArray:
     return vectors - spins * np.einsum("ia,ia->i", vectors, spins)[:, None]
 
 
+def transverse_axes(spins: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Unit vectors e1, e2 (N, 3) across the unit vectors `spins`, with e1 x e2 = s."""
+    helper = np.where(np.abs(spins[:, 2:]) < 0.9, [[0.0, 0.0, 1.0]], [[1.0, 0.0, 0.0]])
+    first = np.cross(helper, spins)
+    first /= np.linalg.norm(first, axis=1)[:, None]
+    return first, np.cross(spins, first)
+
+
 def random_spins(sites: int, rng: np.random.Generator) -> FloatArray:
     """Independent unit vectors, uniform on the sphere, shape (sites, 3)."""
     return normalized(rng.normal(size=(sites, 3)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -16,13 +17,19 @@ from numpy.typing import NDArray
 
 from spinase.atoms import get_moments, get_spins, set_moments
 from spinase.contract import NotConservativeError, calculator_of, energy_of, is_conservative, require_magnetic_forces
-from spinase.errors import InvalidMomentsError, ModelError
+from spinase.dynamics.relax import SpinOptimizable
+from spinase.dynamics.settings import as_generator
+from spinase.dynamics.stability import Curvatures
+from spinase.errors import InvalidMomentsError, ModelError, UnstableStateWarning
 from spinase.spin_algebra import rotate_about, tangent
 
 FloatArray = NDArray[np.float64]
 
+_DETOURS = 4  # how often a path is bent away from a point with several unstable directions
+_SIDEWAYS = 0.3  # radian of all spins together, at the climbing image
 
-def geodesic_path(start: Atoms, end: Atoms, images: int, rng: np.random.Generator | None = None) -> list[Atoms]:
+
+def geodesic_path(start: Atoms, end: Atoms, images: int, rng: np.random.Generator | int | None = None) -> list[Atoms]:
     """`images` magnets from `start` to `end`, every spin turning evenly along its great circle.
 
     Spins that must turn by half a turn choose an axis at random (`rng`; default: a fixed one), all others the shorter way.
@@ -37,7 +44,7 @@ def geodesic_path(start: Atoms, end: Atoms, images: int, rng: np.random.Generato
         raise InvalidMomentsError("the ends of a path need the same sites and the same moments' lengths")
     if images < 3:
         raise InvalidMomentsError(f"a path needs at least three images (both ends and one between), got {images}")
-    vectors = rotation_vectors(first, last, np.random.default_rng(0) if rng is None else rng)
+    vectors = rotation_vectors(first, last, as_generator(0 if rng is None else rng, "a path"))
     path = []
     for fraction in np.linspace(0.0, 1.0, images):
         image = start.copy()
@@ -77,7 +84,11 @@ class PathResult:
     climbing : int
         The highest image.
     converged : bool
-        Whether the largest force came below the limit.
+        Whether the largest force came below the limit and, with a climbing image, that image is a saddle point with one
+        unstable direction.
+    index : int or None
+        Number of directions in which the energy falls at the climbing image: 1 at the saddle point of a path, 0 where the
+        path has none, 2 and more where it is a mountain that a lower path goes round.  None: not looked at.
     """
 
     images: list[Atoms]
@@ -85,6 +96,7 @@ class PathResult:
     energies: FloatArray
     climbing: int
     converged: bool
+    index: int | None = None
 
     @property
     def barrier(self) -> float:
@@ -195,12 +207,26 @@ class SpinBand(Optimizable):
         """The highest image between the ends."""
         return 1 + int(np.argmax(self.energies[1:-1]))
 
-    def result(self, converged: bool) -> PathResult:
+    def curvatures(self) -> Curvatures:
+        """Lowest curvatures of the energy at the climbing image."""
+        return SpinOptimizable(self.images[self.climbing]).curvatures()
+
+    def leave(self, direction: FloatArray) -> None:
+        """Bend the path to the side: images turn along `direction` (N, 3), most at the climbing image, not at the ends."""
+        last = len(self.images) - 1
+        for k, image in enumerate(self.images[1:-1], start=1):
+            weight = _SIDEWAYS * (k / self.climbing if k <= self.climbing else (last - k) / (last - self.climbing))
+            step = tangent(weight * direction, get_spins(image))
+            set_moments(image, rotate_about(get_moments(image), -step))
+        self.energies[1:-1] = [_energy(image) for image in self.images[1:-1]]
+
+    def result(self, converged: bool, index: int | None = None) -> PathResult:
         """The path as it is."""
         spins = [get_spins(image) for image in self.images]
         steps = [np.linalg.norm(rotation_vectors(one, two)) for one, two in pairwise(spins)]
         distances = np.concatenate([[0.0], np.cumsum(steps)])
-        return PathResult(self.images, distances, self.energies.copy(), int(np.argmax(self.energies)), converged)
+        highest = int(np.argmax(self.energies))
+        return PathResult(self.images, distances, self.energies.copy(), highest, converged, index)
 
 
 def minimum_energy_path(
@@ -214,7 +240,11 @@ def minimum_energy_path(
     logfile: str | None = None,
     **options: Any,
 ) -> PathResult:
-    """Relax a path: first with springs alone, then with a climbing image.
+    """Relax a path: first with springs alone, then with a climbing image, which must be a saddle point.
+
+    A path that is more symmetric than it need be can climb to a point from which several directions go down (all spins turn
+    at once where one after the other is easier).  The curvatures there are looked at; such a path is bent to the side of the
+    next lowest one and relaxed again, and if that does not help, the result says so.
 
     Parameters
     ----------
@@ -238,17 +268,41 @@ def minimum_energy_path(
     Returns
     -------
     PathResult
+
+    Warns
+    -----
+    UnstableStateWarning
+        If the climbing image converged to a point with two or more unstable directions: the barrier is too high.
     """
     if optimizer is None:
         optimizer, options = FIRE, {"dt": 0.05, "maxstep": 0.05, **options}
     band = SpinBand(images, spring, climb=False)
     rough = optimizer(band, logfile=logfile, **options)  # type: ignore[call-arg]
     converged = bool(rough.run(fmax=10.0 * fmax if climb else fmax, steps=steps // 2 if climb else steps))
-    if climb:
-        band.climb = True
+    if not climb:
+        return band.result(converged)
+    band.climb, left = True, steps - int(rough.nsteps)
+    for attempt in range(_DETOURS + 1):
         fine = optimizer(band, logfile=logfile, **options)  # type: ignore[call-arg]
-        converged = bool(fine.run(fmax=fmax, steps=steps - rough.nsteps))
-    return band.result(converged)
+        converged = bool(fine.run(fmax=fmax, steps=left))
+        left -= int(fine.nsteps)
+        if not converged:
+            return band.result(False)
+        found = band.curvatures()
+        if found.negative < 2 or attempt == _DETOURS or left <= 0:
+            break
+        sign = np.random.default_rng(attempt).choice([-1.0, 1.0])
+        band.leave(sign * found.directions[1].reshape(-1, 3))
+    if found.negative >= 2:
+        told = ", ".join(f"{value:.4g}" for value in found.values[: found.negative])
+        warnings.warn(
+            f"the climbing image stopped at a point of index {found.negative}: the energy falls from it in {found.negative} "
+            f"directions (curvatures {told}), so a lower path goes round it: the barrier is too high. Start from a path of "
+            "less symmetry (turn its spins one after the other, or by small random angles), or allow more steps",
+            UnstableStateWarning,
+            stacklevel=2,
+        )
+    return band.result(found.negative < 2, found.negative)
 
 
 def _energy(image: Atoms) -> float:

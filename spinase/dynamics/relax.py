@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,11 +20,15 @@ from spinase.contract import (
     probe_moments,
     require_magnetic_forces,
 )
-from spinase.dynamics.llg import mobile_mask
-from spinase.errors import ModelError
-from spinase.spin_algebra import rotate_about
+from spinase.dynamics.constrained import mobile_mask
+from spinase.dynamics.finite import require_finite
+from spinase.dynamics.stability import Curvatures, lowest_curvatures
+from spinase.errors import ModelError, UnstableStateWarning
+from spinase.spin_algebra import rotate_about, transverse_axes
 
 FloatArray = NDArray[np.float64]
+
+_KICK = 0.01  # radian, away from a state that is no minimum
 
 
 class SpinOptimizable(Optimizable):
@@ -50,6 +55,10 @@ class SpinOptimizable(Optimizable):
     length : float
         Displacement of an atom that counts as a turn by one radian, length; 1 for spins alone (``fmax`` is then a torque,
         energy).
+    minimum : bool
+        Accept only minima.  Where the forces are below ``fmax`` at a saddle point or a maximum (spins exactly along their
+        fields feel no torque, whichever way they point), say so with an ``UnstableStateWarning``, turn the spins a little
+        down the steepest direction and go on; ``False`` takes any stationary state.
 
     Raises
     ------
@@ -58,7 +67,14 @@ class SpinOptimizable(Optimizable):
     MissingMagneticForcesError, MomentsIgnoredError, ModelError
     """
 
-    def __init__(self, atoms: Atoms, move_atoms: bool = False, frozen: ArrayLike | None = None, length: float = 1.0) -> None:
+    def __init__(
+        self,
+        atoms: Atoms,
+        move_atoms: bool = False,
+        frozen: ArrayLike | None = None,
+        length: float = 1.0,
+        minimum: bool = True,
+    ) -> None:
         calc = calculator_of(atoms)
         require_magnetic_forces(calc)
         if not is_conservative(calc):
@@ -70,9 +86,10 @@ class SpinOptimizable(Optimizable):
         if not np.isfinite(length) or length <= 0.0:
             raise ModelError(f"length must be positive, got {length}")
         probe_moments(atoms, calc)
-        self.atoms, self.move_atoms, self.length = atoms, move_atoms, float(length)
+        self.atoms, self.move_atoms, self.length, self.minimum = atoms, move_atoms, float(length), minimum
         self._mobile = mobile_mask(frozen, len(atoms)) & get_moments(atoms).any(axis=1)
         self._turned = np.zeros((len(atoms), 3))
+        self._settled: FloatArray | None = None
 
     def ndofs(self) -> int:
         """3 per spin, and 3 per atom if atoms move."""
@@ -95,10 +112,69 @@ class SpinOptimizable(Optimizable):
     def get_gradient(self) -> FloatArray:
         """-torques/length, after -forces if atoms move; flat."""
         fields = np.asarray(self.atoms.calc.get_property("magnetic_forces", self.atoms))
+        require_finite(fields, "the magnetic force", "magnetic_forces", self.atoms)
         torques = np.cross(get_moments(self.atoms), fields) * self._mobile[:, None]
         if not self.move_atoms:
             return -torques.ravel() / self.length
-        return -np.concatenate([self.atoms.get_forces(), torques / self.length]).ravel()
+        forces = self.atoms.get_forces()
+        require_finite(forces, "the force on atom", "forces", self.atoms)
+        return -np.concatenate([forces, torques / self.length]).ravel()
+
+    def converged(self, gradient: FloatArray, fmax: float) -> bool:
+        """Whether the forces are below `fmax`, and (`minimum`) nothing goes down from here."""
+        if not super().converged(gradient, fmax):
+            return False
+        if not self.minimum or self._settled_at(self.get_x()):
+            return True
+        found = self.curvatures()
+        if not found.negative:
+            self._settled = self.get_x()
+            return True
+        warnings.warn(
+            f"the forces vanish at a state that is no minimum: the energy falls in {found.negative} directions or more (the "
+            f"lowest curvature is {found.values[0]:.4g}, of an energy scale of {found.scale:.4g}). The spins were turned by "
+            f"{_KICK} radian that way, and relaxation goes on (minimum=False keeps such states)",
+            UnstableStateWarning,
+            stacklevel=2,
+        )
+        # which of the two ways is as good as the other; a fixed choice keeps runs the same
+        self.set_x(self.get_x() + _KICK * self.length * found.directions[0])
+        return False
+
+    def _settled_at(self, x: FloatArray) -> bool:
+        return self._settled is not None and np.array_equal(self._settled, x)
+
+    def curvatures(self) -> Curvatures:
+        """Lowest curvatures of the energy here, in all directions in which this relaxation moves."""
+        moments = get_moments(self.atoms)
+        fields = np.asarray(self.atoms.calc.get_property("magnetic_forces", self.atoms))
+        scale = float(np.abs(np.einsum("ia,ia->i", moments, fields)).max(initial=0.0)) / self.length**2
+        return lowest_curvatures(self, self._basis(moments), scale)
+
+    def displaced_gradient(self, displacement: FloatArray) -> FloatArray:
+        """Gradient at `displacement` from here; the state stays as it is, to the last bit."""
+        moments, positions, turned = get_moments(self.atoms), self.atoms.get_positions(), self._turned
+        try:
+            self.set_x(self.get_x() + displacement)
+            return self.get_gradient()
+        finally:
+            self._turned = turned
+            set_moments(self.atoms, moments)
+            if self.move_atoms:
+                self.atoms.set_positions(positions, apply_constraint=False)
+
+    def _basis(self, moments: FloatArray) -> FloatArray:
+        """Orthonormal directions, (n, ndofs): two across every mobile spin, three of every atom if atoms move."""
+        sites, chosen = len(self.atoms), np.flatnonzero(self._mobile)
+        spins = moments[chosen] / np.linalg.norm(moments[chosen], axis=1)[:, None]
+        atoms = 3 * sites if self.move_atoms else 0
+        rows = np.zeros((atoms + 2 * len(chosen), self.ndofs()))
+        rows[:atoms, :atoms] = np.eye(atoms)
+        for k, vectors in enumerate(transverse_axes(spins)):
+            for number, (site, vector) in enumerate(zip(chosen, vectors, strict=True)):
+                start = atoms + 3 * site
+                rows[atoms + 2 * number + k, start : start + 3] = vector
+        return rows
 
     def get_value(self) -> float:
         """The energy that fields and forces are gradients of."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,11 +19,14 @@ from spinase.contract import (
     refuse_reference_lengths,
     require_magnetic_forces,
 )
-from spinase.errors import ConvergenceError, ModelError
+from spinase.dynamics.finite import watched
+from spinase.errors import ConvergenceError, ModelError, UnstableStateWarning
+from spinase.spin_algebra import transverse_axes
 
 FloatArray = NDArray[np.float64]
 
 _STEP = 1e-4  # radian; central differences
+_NEGATIVE = 1e-6  # of the largest curvature: errors of the differences
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,13 +42,21 @@ class SpinWaves:
     modes : (n, N, 3) complex
         Deviations of the unit spins, proportional to exp(-i frequency time); arbitrary norm.
     growth : float
-        Largest growth rate, 1/time; zero (to round-off) at a minimum or maximum, positive at a saddle.
+        Largest growth rate without damping, 1/time; positive at a saddle.  Zero (to round-off) at a minimum, but also at a
+        maximum, where spins precess as well, the other way round.
+    curvatures : (n,)
+        Energy of each mode over half its squared amplitude, energy: how the energy changes if it is excited.  Negative:
+        the mode takes the magnet down, and grows as soon as there is damping.
+    negative : int
+        Number of independent directions in which the energy falls; 0 at a minimum.
     """
 
     frequencies: FloatArray
     energies: FloatArray
     modes: NDArray[np.complex128]
     growth: float
+    curvatures: FloatArray
+    negative: int
 
 
 def spin_waves(atoms: Atoms, tolerance: float = 1e-3) -> SpinWaves:
@@ -70,6 +82,11 @@ def spin_waves(atoms: Atoms, tolerance: float = 1e-3) -> SpinWaves:
         For a driven calculator.
     ConvergenceError
         If the spins are not stationary.
+
+    Warns
+    -----
+    UnstableStateWarning
+        If the state is no minimum.
     """
     calc = calculator_of(atoms)
     require_magnetic_forces(calc)
@@ -82,7 +99,7 @@ def spin_waves(atoms: Atoms, tolerance: float = 1e-3) -> SpinWaves:
     if not len(magnetic):
         raise ModelError("none of the atoms has a magnetic moment: there are no spin waves")
     spins = moments / np.where(lengths > 0.0, lengths, 1.0)[:, None]
-    fields = field_function(atoms, calc, lengths)
+    fields = watched(field_function(atoms, calc, lengths), atoms, lengths)
     here = fields(spins)
     torque = np.linalg.norm(np.cross(spins, here), axis=1).max()
     if torque > tolerance * np.abs(here).max():
@@ -91,22 +108,27 @@ def spin_waves(atoms: Atoms, tolerance: float = 1e-3) -> SpinWaves:
             "(ase.optimize.FIRE(spinase.dynamics.SpinOptimizable(atoms)))"
         )
     units = get_units(atoms)
+    generator = _generator(fields, spins, here, magnetic)
+    hessian = _hessian(generator, lengths[magnetic])
+    negative = _count_negative(hessian, float(torque * lengths.max()))
     gamma = gyromagnetic_ratios(atoms)[magnetic]
-    matrix = np.concatenate([gamma, gamma])[:, None] * _generator(fields, spins, here, magnetic)
+    matrix = np.concatenate([gamma, gamma])[:, None] * generator
     rates, vectors = np.linalg.eig(matrix)
     chosen = np.flatnonzero(rates.imag <= 0.0)  # exp(-i omega t): one of each pair
     chosen = chosen[np.argsort(-rates.imag[chosen], kind="stable")][: len(magnetic)]
-    first, second = _axes(spins[magnetic])
+    first, second = transverse_axes(spins[magnetic])
     modes = np.zeros((len(chosen), len(atoms), 3), dtype=np.complex128)
     half = vectors[:, chosen].T.reshape(len(chosen), 2, len(magnetic))
     modes[:, magnetic] = half[:, 0, :, None] * first + half[:, 1, :, None] * second
     frequencies = np.maximum(-rates.imag[chosen], 0.0)
-    return SpinWaves(frequencies, units.hbar * frequencies, modes, float(rates.real.max()))
+    columns = vectors[:, chosen]
+    energies = np.einsum("in,ij,jn->n", columns.conj(), hessian, columns).real / np.sum(np.abs(columns) ** 2, axis=0)
+    return SpinWaves(frequencies, units.hbar * frequencies, modes, float(rates.real.max()), energies, negative)
 
 
 def _generator(fields: FieldFunction, spins: FloatArray, here: FloatArray, magnetic: NDArray[np.int64]) -> FloatArray:
     """d(u1, u2)/dt over (u1, u2), divided by gamma."""
-    first, second = _axes(spins[magnetic])
+    first, second = transverse_axes(spins[magnetic])
     count, along = len(magnetic), np.einsum("ia,ia->i", spins, here)[magnetic]
     matrix = np.zeros((2 * count, 2 * count))
     for column in range(2 * count):
@@ -125,9 +147,24 @@ def _generator(fields: FieldFunction, spins: FloatArray, here: FloatArray, magne
     return matrix
 
 
-def _axes(spins: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """e1, e2 (N, 3) with e1 x e2 = s."""
-    helper = np.where(np.abs(spins[:, 2:]) < 0.9, [[0.0, 0.0, 1.0]], [[1.0, 0.0, 0.0]])
-    first = np.cross(helper, spins)
-    first /= np.linalg.norm(first, axis=1)[:, None]
-    return first, np.cross(spins, first)
+def _hessian(generator: FloatArray, lengths: FloatArray) -> FloatArray:
+    """Second derivatives of the energy over (u1, u2): du1/dt = -gamma (dE/du2)/mu, du2/dt = gamma (dE/du1)/mu."""
+    count = len(lengths)
+    rows = np.concatenate([generator[count:], -generator[:count]]) * np.tile(lengths, 2)[:, None]
+    return np.asarray(0.5 * (rows + rows.T))
+
+
+def _count_negative(hessian: FloatArray, residue: float) -> int:
+    """Number of negative curvatures beyond the errors of the differences; warns if there are any."""
+    values = np.linalg.eigvalsh(hessian)
+    negative = int(np.count_nonzero(values < -(_NEGATIVE * np.abs(values).max() + 2.0 * residue)))
+    if negative:
+        kind = "a maximum" if negative == len(values) else "a saddle point"
+        warnings.warn(
+            f"this state is {kind} of the energy, no minimum: it falls in {negative} of {len(values)} directions (lowest "
+            f"curvature {values[0]:.4g}, highest {values[-1]:.4g}). With any damping such modes grow: relax the spins first "
+            "(ase.optimize.FIRE(spinase.dynamics.SpinOptimizable(atoms))), and check the signs of the couplings",
+            UnstableStateWarning,
+            stacklevel=3,
+        )
+    return negative
