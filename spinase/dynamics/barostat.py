@@ -51,10 +51,10 @@ class IsotropicBarostat:
         self.kT, self.pressure, self.relaxation = float(kT), float(pressure), float(relaxation)
         self.momentum = 0.0
         self._chain: Any = None
-        self._sites = 0
+        self._sites = self._freedoms = 0
 
-    def attach(self, atoms: Atoms) -> None:
-        """Set up for these atoms.
+    def attach(self, atoms: Atoms, freedoms: int | None = None) -> None:
+        """Set up for these atoms, of whose momenta `freedoms` components move (default: 3N; 3N - 3 at fixed momentum).
 
         Raises
         ------
@@ -71,6 +71,7 @@ class IsotropicBarostat:
             offered = getattr(calc, "implemented_properties", ())
             if "stress" not in offered and ("forces" in offered or calc is atoms.calc):
                 raise ModelError(f"{type(calc).__name__} has no stress: constant pressure needs that of every force")
+        self._freedoms = 3 * len(atoms) if freedoms is None else int(freedoms)
         if self._chain is None or self._sites != len(atoms):
             self._sites = len(atoms)
             self._chain = IsotropicMTKBarostat(len(atoms), self.kT / ase.units.kB, self.relaxation)
@@ -83,11 +84,11 @@ class IsotropicBarostat:
         """The pressure difference acts on the piston."""
         stress = atoms.get_stress(voigt=False, include_ideal_gas=True)
         excess = 3.0 * atoms.get_volume() * (-np.trace(stress) / 3.0 - self.pressure)
-        self.momentum += time * (excess + 2.0 * atoms.get_kinetic_energy() / len(atoms))
+        self.momentum += time * (excess + 6.0 * atoms.get_kinetic_energy() / self._freedoms)
 
     def kick(self, momenta: FloatArray, forces: FloatArray, time: float) -> FloatArray:
         """Momenta after `time` in the forces and the motion of the piston."""
-        x = (1.0 + 1.0 / self._sites) * self.momentum * time / self._chain.W
+        x = (1.0 + 3.0 / self._freedoms) * self.momentum * time / self._chain.W
         return np.asarray(momenta * np.exp(-x) + time * forces * exprel(-x))
 
     def drift(self, atoms: Atoms, time: float) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from spinase.dynamics.settings import Number
 from spinase.dynamics.thermostats import LatticeLangevin
 from spinase.errors import ModelError, UnstableDynamicsError
 
@@ -30,6 +31,8 @@ class ElectronBath:
         Heating of the electrons per site, energy/time.
     """
 
+    capacity = Number("capacity of an electron bath", positive=True)
+    friction = Number("friction of an electron bath")
     citation = "P.-W. Ma, S. L. Dudarev, C. H. Woo, Phys. Rev. B 85, 184301 (2012)"
 
     def __init__(
@@ -48,7 +51,7 @@ class ElectronBath:
                 raise ModelError(
                     f"{name} of an electron bath must be finite and not negative (capacity: positive), got {value}"
                 )
-        self.capacity, self.friction, self.power = float(capacity), float(friction), power
+        self.capacity, self.friction, self.power = capacity, friction, power
         self.energy_per_site = 0.5 * self.capacity * float(kT) ** 2
 
     @property

@@ -7,6 +7,7 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 
 from spinase.atoms import get_units
+from spinase.dynamics.freedoms import lattice_temperature
 from spinase.measures import free_energy, magnetization, spin_temperature_of, torques_of_sites
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class SpinLatticeLogger(SpinLogger):
     """Writes one line per call: time; potential, kinetic and total energy per site; temperatures; length of the mean moment.
 
     The potential is the free energy plus that of the driver's applied field (``-``, as is the total, for a driven system).
-    The lattice temperature is 2 K/freedoms, that of the spins is
+    The lattice temperature is 2 K/freedoms of the motion of the atoms against each other, that of the spins is
     :func:`spinase.measures.spin_temperature_of`, both as energies.
     """
 
@@ -59,12 +60,11 @@ class SpinLatticeLogger(SpinLogger):
         """Write the line of the present step and flush it."""
         atoms, sites, applied = self.dynamics.atoms, len(self.dynamics.atoms), self.dynamics.applied_field()
         potential, kinetic = free_energy(atoms, applied), atoms.get_kinetic_energy()
-        freedoms = max(1, int(atoms.get_number_of_degrees_of_freedom()))
         values = (
             potential,
             kinetic,
             None if potential is None else potential + kinetic,
-            2.0 * kinetic * sites / freedoms,
+            lattice_temperature(atoms) * sites,
             spin_temperature_of(atoms, applied) * sites,
         )
         shown = "".join(f"{'-' if value is None else format(value / sites, '.10f'):>24}" for value in values)

@@ -8,6 +8,7 @@ from ase import Atoms
 
 from spinase.atoms import get_moments, get_units, gyromagnetic_ratios
 from spinase.contract import calculator_of, require_magnetic_forces
+from spinase.dynamics.freedoms import lattice_temperature
 from spinase.dynamics.observers import Quantity
 from spinase.measures import spin_temperature_of
 from spinase.run.observers import Arrays, EnergyObserver, InField, NoOptions
@@ -16,7 +17,7 @@ from spinase.run.observers import Arrays, EnergyObserver, InField, NoOptions
 class EnergyPartitionObserver(InField):
     """Potential (free energy), kinetic and total energy per site; temperatures of lattice and spins as energies.
 
-    Lattice: 2 K / degrees of freedom.  Spins: |gradient|^2 over curvature of the energy, which is
+    Lattice: 2 K/freedoms of the motion of the atoms against each other.  Spins: |gradient|^2 over curvature of the energy, which is
     sum |m x B|^2 / (2 sum m.B) for pair models (:func:`spinase.measures.spin_temperature_of`); nan where there is none.
     Potential and fields contain the driver's applied field.
     """
@@ -54,12 +55,11 @@ class EnergyPartitionObserver(InField):
         self._potential.set_applied_field(self.applied)
         potential = self._potential.observe(atoms)["per_site"]
         kinetic = float(atoms.get_kinetic_energy()) / len(atoms)
-        freedoms = max(1, int(atoms.get_number_of_degrees_of_freedom()))
         return {
             "potential": potential,
             "kinetic": kinetic,
             "total": potential + kinetic,
-            "lattice_kT": 2.0 * kinetic * len(atoms) / freedoms,
+            "lattice_kT": lattice_temperature(atoms),
             "spin_kT": spin_temperature_of(atoms, self.applied),
         }
 

@@ -185,7 +185,7 @@ def test_a_bath_gives_the_canonical_kinetic_energy(bath: str) -> None:
     kinetic = []
     dynamics.attach(lambda: kinetic.append(atoms.get_kinetic_energy()), interval=4)
     dynamics.run(8000)
-    freedoms = 36
+    freedoms = 36 if bath == "langevin" else 33  # velocity rescaling leaves the total momentum, which was zero
     assert np.mean(kinetic) == pytest.approx(0.5 * freedoms * kT, rel=0.04)
     assert np.std(kinetic) == pytest.approx(np.sqrt(0.5 * freedoms) * kT, rel=0.12)
 
@@ -307,7 +307,7 @@ def test_the_log_adds_up() -> None:
     assert time == pytest.approx(0.4)
     assert whole == pytest.approx(total(atoms) / 24, abs=1e-9)
     assert whole == pytest.approx(potential + kinetic, abs=1e-9)
-    assert lattice == pytest.approx(2 * kinetic / 3, abs=1e-9)
+    assert lattice == pytest.approx(2 * 24 * kinetic / (3 * 24 - 3), abs=2e-5)  # of the motion against each other
 
 
 INPUT = """
