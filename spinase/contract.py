@@ -144,6 +144,23 @@ def begin_step(calc: Any) -> None:
         hook()
 
 
+def remember_step(calc: Any) -> Any:
+    """What `calc` remembers between calls and a step may change (random phases, where a search starts); cheap.
+
+    A calculator with a method ``step_state`` says so itself, another one is asked for its restart state.
+    """
+    hook = getattr(calc, "step_state", None) or getattr(calc, "checkpoint_state", None)
+    return None if hook is None else hook()
+
+
+def recall_step(calc: Any, state: Any) -> None:
+    """Give `calc` back what :func:`remember_step` found, after a step that was not completed."""
+    if not state:
+        return
+    hook = getattr(calc, "restore_step", None) or calc.restore_state
+    hook(state)
+
+
 def tell_time(calc: Any, time: float) -> None:
     """Tell a calculator what time it is; one with a method ``set_time`` may be driven by a function of time."""
     hook = getattr(calc, "set_time", None)

@@ -102,6 +102,13 @@ class SpinCalculator(MomentsOfAtoms, Calculator, ABC, Generic[Frozen, State]):
     def begin_step(self) -> None:
         """Called by drivers before every step; calculators with random vectors take new ones here."""
 
+    def step_state(self) -> Any:
+        """What a step of a driver may change, as cheap references; None if nothing."""
+        return None
+
+    def restore_step(self, state: Any) -> None:
+        """Take back what :meth:`step_state` gave: the step was not completed."""
+
     def checkpoint_state(self) -> dict[str, Any]:
         """What a restart must know beyond the atoms (JSON values); empty if the results depend on the atoms alone."""
         return {}

@@ -211,6 +211,16 @@ class KPMCalculator(ElectronCalculator):
         """None: without k-points a larger cell has other levels."""
         return None
 
+    def step_state(self) -> Any:
+        """What a step may change: phases, calibration, reference."""
+        return (self._refreshed or self._kpm).step_state(), self._forces_wanted, self._judged
+
+    def restore_step(self, state: Any) -> None:
+        """Take back what :meth:`step_state` gave; results of other phases are forgotten."""
+        solver, self._forces_wanted, self._judged = state
+        (self._refreshed or self._kpm).restore_step(solver)
+        self.results, self._state = {}, None
+
     def checkpoint_state(self) -> dict[str, Any]:
         """Generator, phases, calibration and magnet: a restart continues with the same numbers, to the last bit."""
         magnet = self._magnet

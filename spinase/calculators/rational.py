@@ -105,6 +105,14 @@ class RationalCalculator(ElectronCalculator):
         """None: without k-points a larger cell has other levels."""
         return None
 
+    def step_state(self) -> Any:
+        """What a step may change in the solver."""
+        return self._solver.step_state()
+
+    def restore_step(self, state: Any) -> None:
+        """Take back what :meth:`step_state` gave."""
+        self._solver.restore_step(state)
+
     def checkpoint_state(self) -> dict[str, Any]:
         """What the solver remembers: a restart then takes the same steps, to the last bit."""
         return self._solver.checkpoint_state()

@@ -24,6 +24,8 @@ from spinase.contract import (
     check_units,
     field_function,
     is_conservative,
+    recall_step,
+    remember_step,
     tell_time,
 )
 from spinase.errors import ModelError, UnitMismatchError
@@ -225,6 +227,16 @@ class SpinSumCalculator(MomentsOfAtoms, Calculator):
         """The sum of the members' supercell calculators; None if a member has none."""
         members = [calc.for_supercell(repeat) if hasattr(calc, "for_supercell") else calc for calc in self.calculators]
         return None if None in members else SpinSumCalculator(members, self.weights)
+
+    def step_state(self) -> list[Any]:
+        """What a step may change in the members."""
+        return [remember_step(calc) for calc in self.calculators]
+
+    def restore_step(self, state: list[Any]) -> None:
+        """Give every member back what it had before the step."""
+        for calc, part in zip(self.calculators, state, strict=True):
+            recall_step(calc, part)
+        self.results = {}
 
     def checkpoint_state(self) -> dict[str, Any]:
         """The members' restart states, by position."""

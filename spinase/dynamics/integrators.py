@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,13 @@ class Integrator(ABC):
     @abstractmethod
     def step(self, spins: FloatArray, rate: Rate, timestep: float) -> FloatArray:
         """Spins (N, 3) after one step of length `timestep`; |s_i| is kept."""
+
+    def state(self) -> dict[str, Any]:
+        """What an integrator with a memory must keep for a bit-exact restart; empty for those without."""
+        return {}
+
+    def restore(self, state: dict[str, Any]) -> None:  # noqa: B027
+        """Take back what :meth:`state` gave."""
 
 
 class Heun(Integrator):

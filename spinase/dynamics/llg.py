@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import IO, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from ase import Atoms
-from ase.md.md import MolecularDynamics
 from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -18,7 +17,6 @@ from spinase.atoms import (
     get_moments,
     get_reference_lengths,
     get_spins,
-    get_units,
     gyromagnetic_ratios,
     set_reference_lengths,
     write_moments,
@@ -29,24 +27,30 @@ from spinase.contract import (
     begin_step,
     calculator_of,
     check_units,
+    energy_of,
     field_function,
     probe_moments,
+    recall_step,
+    remember_step,
     require_magnetic_forces,
     tell_time,
 )
+from spinase.dynamics.base import AppliedField, Form, SpinDriver, make_integrator
+from spinase.dynamics.finite import require_finite_spins, watched
 from spinase.dynamics.integrators import Integrator
 from spinase.dynamics.log import SpinLogger
 from spinase.dynamics.motion import FreeLengthSpins, InertialSpins, SpinMotion
 from spinase.dynamics.ramp import FieldRampConfig, RampConfig, Temperature, built
-from spinase.errors import AccuracyWarning, InvalidMomentsError, ModelError, StyleError
-from spinase.spin_algebra import as_vectors, precession_vector, read_only
-from spinase.styles import load_style
+from spinase.dynamics.relax import SpinOptimizable
+from spinase.dynamics.settings import Clock
+from spinase.dynamics.step_check import SMALL_ANGLE, StepSetting, bath_problem, following_share
+from spinase.dynamics.unit_guard import StepNumbers
+from spinase.errors import AccuracyWarning, InvalidMomentsError, ModelError, UnstableStateWarning
+from spinase.spin_algebra import precession_vector
 
 FloatArray = NDArray[np.float64]
-AppliedField = ArrayLike | Callable[[float], ArrayLike]
 
-
-_LARGE_TURN = 3.2  # radian in one step: half a turn
+_STILL = 1e-12  # torques that are none, relative to the largest field
 NotNegative = Annotated[float, Field(ge=0)]
 
 
@@ -90,7 +94,7 @@ class LLGConfig(BaseModel):
         return {**table, "motion": self.motion()}
 
 
-class LLGDynamics(MolecularDynamics):
+class LLGDynamics(SpinDriver):
     r"""Spin dynamics at frozen positions.
 
     .. math:: \dot s_i = -\frac{\gamma}{1+\alpha^2}\,[\,s_i\times B_i + \alpha\, s_i\times(s_i\times B_i)\,]
@@ -128,8 +132,8 @@ class LLGDynamics(MolecularDynamics):
         The part of the field along n is taken up by the constraint (it does no work, and a bath gives Boltzmann's angles).
     motion : SpinMotion, optional
         Another equation of motion: :class:`~spinase.dynamics.InertialSpins` or :class:`~spinase.dynamics.FreeLengthSpins`.
-    rng : numpy Generator, optional
-        Source of the thermal field; required when there is a temperature.
+    rng : numpy Generator or int, optional
+        Source of the thermal field, or a seed; required when there is a temperature.
     trajectory, logfile, loginterval
         As in ASE's molecular dynamics.
     probe : bool
@@ -152,38 +156,36 @@ class LLGDynamics(MolecularDynamics):
         *,
         damping: float = 0.0,
         integrator: str | Integrator = "sib",
-        form: Literal["landau-lifshitz-gilbert", "landau-lifshitz"] = "landau-lifshitz-gilbert",
+        form: Form = "landau-lifshitz-gilbert",
         kT: Temperature = 0.0,  # noqa: N803
         temperature_K: Temperature | None = None,  # noqa: N803
         field: AppliedField | None = None,
         frozen: ArrayLike | None = None,
         axes: ArrayLike | None = None,
         motion: SpinMotion | None = None,
-        rng: np.random.Generator | None = None,
+        rng: np.random.Generator | int | None = None,
         trajectory: str | None = None,
         logfile: IO[str] | str | None = None,
         loginterval: int = 1,
         probe: bool = True,
     ) -> None:
-        _require("timestep", timestep, timestep > 0)
-        _require("damping", damping, damping >= 0)
-        if form not in ("landau-lifshitz-gilbert", "landau-lifshitz"):
-            raise ModelError(f"form must be 'landau-lifshitz-gilbert' or 'landau-lifshitz', got {form!r}")
-        super().__init__(atoms, timestep, trajectory=trajectory, loginterval=loginterval)
-        self.damping, self.form, self.rng = float(damping), form, rng
-        self.integrator = make_integrator(integrator)
-        self.unit_system = get_units(atoms)
-        self.kT = self._thermal_energy(kT, temperature_K)
-        self.field = field if field is None or callable(field) else read_only(field)
-        self.motion = motion
-        self.mobile = mobile_mask(frozen, len(atoms))
-        self._projectors = rotation_projectors(axes, len(atoms))
-        self._constrained: NDArray[np.bool_] = np.zeros(len(atoms), dtype=bool)
-        if axes is not None:
-            self._constrained = np.linalg.norm(as_vectors(axes, len(atoms), "rotation axes"), axis=1) > 0.0
+        super().__init__(
+            atoms,
+            timestep,
+            damping=damping,
+            integrator=integrator,
+            form=form,
+            kT=kT,
+            temperature_K=temperature_K,
+            field=field,
+            frozen=frozen,
+            axes=axes,
+            motion=motion,
+            rng=rng,
+            trajectory=trajectory,
+            loginterval=loginterval,
+        )
         self._stretch: FloatArray | None = None  # lengths of the spins where they are not 1
-        if self._projectors is not None and motion is not None:
-            raise ModelError("spins constrained to an axis need the LLG equation: leave out motion")
         self.probe = probe
         self._fields: FieldFunction | None = None
         self._inside_run, self._suspect, self._dirty = False, True, False
@@ -194,7 +196,8 @@ class LLGDynamics(MolecularDynamics):
         self._relative_g: FloatArray | None = None  # g/2 (N, 1) where it is not 1
         self._check_calculator()
         self._read_atoms()
-        self.applied_field()
+        self._ready = True
+        self._check_coupling()
         if logfile:
             self.attach(self.logger(self, self.openfile(file=logfile, comm=self.comm, mode="a")), loginterval)
 
@@ -221,15 +224,54 @@ class LLGDynamics(MolecularDynamics):
     # -- the equation -------------------------------------------------------------------------------------------------
 
     def step(self) -> None:
-        """Advance the spins by one time step; the moments of the atoms follow before anyone else can look."""
+        """Advance by one time step.
+
+        A step is made whole or not at all: after any exception (an interrupt, too) the atoms and everything that would have
+        moved with them are as they were before it, and a run goes on from there as if nothing had happened.
+        """
         if self._suspect:
             self._sync()
+        before = self._remember()
+        try:
+            self._advance()
+            if not self._inside_run or self._observers_due(self.nsteps + 1):
+                self._write_atoms()
+        except BaseException:
+            self._recall(before)
+            raise
+
+    def _advance(self) -> None:
         begin_step(self.atoms.calc)
         self._turn(self.dt)
+        require_finite_spins(self._spins, self.dt)
         self._tell_time(self.dt)
         self._dirty = True
-        if not self._inside_run or self._observers_due(self.nsteps + 1):
-            self._write_atoms()
+
+    def _remember(self) -> dict[str, Any]:
+        """Everything that a step changes."""
+        return {
+            "spins": self._spins,
+            "written": self._written.copy(),
+            "moments": get_moments(self.atoms),
+            "dirty": self._dirty,
+            "rng": None if self.rng is None else self.rng.bit_generator.state,
+            "motion": {} if self.motion is None else self.motion.state(),
+            "integrator": self.integrator.state(),
+            "calculator": remember_step(self.atoms.calc),
+        }
+
+    def _recall(self, before: dict[str, Any]) -> None:
+        """Put back what :meth:`_remember` saw."""
+        self._spins, self._written[...], self._dirty = before["spins"], before["written"], before["dirty"]
+        write_moments(self.atoms, before["moments"])
+        if self.rng is not None:
+            self.rng.bit_generator.state = before["rng"]
+        if self.motion is not None:
+            self.motion.restore(before["motion"])
+        self.integrator.restore(before["integrator"])
+        recall_step(self.atoms.calc, before["calculator"])
+        self._tell_time(0.0)
+        self._suspect = True
 
     def _turn(self, timestep: float, start: float = 0.0) -> None:
         """Turn the spins for `timestep` at the present positions, from `start` after the beginning of the step."""
@@ -247,26 +289,19 @@ class LLGDynamics(MolecularDynamics):
             total = fields(spins)
             if self.field is not None:
                 total = total + self.applied_field((start + fraction * timestep) / self.dt)
+            if self._axes is not None:
+                total = self._axes.across(total)
             if thermal is not None:
                 total = total + thermal
-            if self._projectors is not None:
-                deterministic = total if thermal is None else total - thermal
-                total = total - self._along_axes(deterministic)
             unit = spins if self._stretch is None else spins / self._stretch[:, None]
             vector = precession_vector(unit, total, prefactor, alpha)
             if self._relative_g is not None:
                 vector = vector * self._relative_g
-            if self._projectors is not None:
-                vector = np.einsum("iab,ib->ia", self._projectors, vector)
+            if self._axes is not None:
+                vector = self._axes.along(vector)
             return vector if everything_moves else vector * self.mobile[:, None]
 
         self._spins = self.integrator.step(self._spins, rate, timestep)
-
-    def _along_axes(self, field: FloatArray) -> FloatArray:
-        """Part of the field along the axes of constrained spins: the constraint takes it up, or it would do work."""
-        assert self._projectors is not None
-        along = np.einsum("iab,ib->ia", self._projectors, field)
-        return np.where(self._constrained[:, None], along, 0.0)
 
     def _move_otherwise(self, motion: SpinMotion, timestep: float, start: float) -> None:
         fields = self._fields
@@ -276,64 +311,25 @@ class LLGDynamics(MolecularDynamics):
             self._tell_time(start + fraction * timestep)
             return fields(spins) + self.applied_field((start + fraction * timestep) / self.dt)
 
-        kT = self.bath_temperature()
-        if kT > 0.0 and not motion.is_damped():
-            raise ModelError(f"kT = {kT} without damping: the bath couples to the spins through it; set {motion.damped_by}")
-        if kT > 0.0 and self.rng is None:
-            raise ModelError("a temperature needs a random generator: pass rng=numpy.random.default_rng(seed)")
-        self._spins = motion.turn(self._spins, field, timestep, kT, self.rng)
+        self._check_coupling()
+        self._spins = motion.turn(self._spins, field, timestep, self.bath_temperature(), self.rng)
 
     def _tell_time(self, since: float) -> None:
         """Tell a calculator that is driven by a function of time what time it is, `since` the last step."""
         tell_time(self.atoms.calc, self.get_time() + since)
 
-    def bath_temperature(self) -> float:
-        """Temperature of the spin bath now, as an energy."""
-        if not callable(self.kT):
-            return self.kT
-        value = float(self.kT(self.get_time()))
-        _require("kT", value, value >= 0)
-        return value
-
-    def applied_field(self, fraction: float = 0.0) -> FloatArray | float:
-        """Applied field (N, 3) at `fraction` of the coming step, energy/moment; 0.0 if there is none."""
-        if self.field is None:
-            return 0.0
-        value = self.field(self.get_time() + fraction * self.dt) if callable(self.field) else self.field
-        return as_vectors(value, len(self.atoms), "applied field")
-
-    def zeeman_energy(self) -> float:
-        """Energy -sum_i m_i.B_i of the moments in the driver's applied field now; not part of the calculator's energy."""
-        return -float(np.sum(get_moments(self.atoms) * self.applied_field()))
-
     def _thermal_field(self, timestep: float) -> FloatArray | None:
         kT = self.bath_temperature()
         if kT == 0.0:
             return None
-        if self.rng is None:
-            raise ModelError("a temperature needs a random generator: pass rng=numpy.random.default_rng(seed)")
-        if self.damping == 0.0:
-            raise ModelError(f"kT = {kT} with damping = 0: the bath couples to the spins through the damping; set it")
+        self._check_coupling()
+        assert self.rng is not None
         alpha = self.damping if self.form == "landau-lifshitz-gilbert" else self.damping / (1.0 + self.damping**2)
         strength = 2.0 * alpha * kT / (self._gamma * timestep)
         noise = self.rng.standard_normal((len(self.atoms), 3))
         lengths = self._lengths if self._stretch is None else self._lengths * self._stretch
-        return noise * np.sqrt(strength / np.where(lengths > 0.0, lengths, np.inf))[:, None]
-
-    def _thermal_energy(self, energy: Temperature, kelvin: Temperature | None) -> Temperature:
-        if kelvin is None:
-            if callable(energy):
-                return energy
-            _require("kT", energy, energy >= 0)
-            return float(energy)
-        if energy:
-            raise ModelError("give the temperature once: kT (energy) or temperature_K (kelvin)")
-        if self.unit_system.name != "metal":
-            raise ModelError(f"temperature_K needs metal units; these atoms are in {self.unit_system.name} units: give kT")
-        if callable(kelvin):
-            return lambda time: self.unit_system.boltzmann * float(kelvin(time))
-        _require("temperature_K", kelvin, kelvin >= 0)
-        return float(kelvin) * self.unit_system.boltzmann
+        thermal = noise * np.sqrt(strength / np.where(lengths > 0.0, lengths, np.inf))[:, None]
+        return thermal if self._axes is None else self._axes.thermal(thermal, self.damping)
 
     # -- atoms in, atoms out ------------------------------------------------------------------------------------------
 
@@ -343,24 +339,72 @@ class LLGDynamics(MolecularDynamics):
         self._tell_time(0.0)
         if self.probe and self.nsteps == 0:
             probe_moments(self.atoms, calculator_of(self.atoms))
-            self._announce_large_steps()
+            self._warn_of_the_step()
         self._fields = None
         for done in super().irun(steps):
             self._suspect = self._suspect or not self._inside_run
             yield done
 
-    def _announce_large_steps(self) -> None:
-        """Warn if the time step cannot follow the precession, which usually means units mixed up."""
-        fields = np.asarray(calculator_of(self.atoms).get_property("magnetic_forces", self.atoms)) + self.applied_field()
-        across = np.cross(get_spins(self.atoms), fields)  # a field along the spin turns nothing: electrons give large ones
-        angle = self.dt * float((self._gamma * np.linalg.norm(across, axis=1)).max(initial=0.0))
-        if angle > _LARGE_TURN:
-            hint = " (ASE's unit of time is 10.18 fs: use ase.units.fs)" if self.unit_system.name == "metal" else ""
+    def step_numbers(self) -> StepNumbers:
+        """Time step, temperature, fields and angles of a step from here, as numbers and in words."""
+        own = np.asarray(calculator_of(self.atoms).get_property("magnetic_forces", self.atoms), dtype=np.float64)
+        fields = own + self.applied_field()
+        faster = self._gamma / self.unit_system.gyromagnetic_ratio  # g/2
+        across = faster * np.linalg.norm(np.cross(get_spins(self.atoms), fields), axis=1)
+        applied = float(np.linalg.norm(np.broadcast_to(self.applied_field(), fields.shape), axis=1).max(initial=0.0))
+        lengths = np.linalg.norm(get_moments(self.atoms), axis=1)
+        return StepNumbers(self.unit_system, self.dt, self.bath_temperature(), lengths, fields, across, applied)
+
+    def look_at_step(self) -> tuple[StepNumbers, list[str]]:
+        """What a step from here works with, and what looks wrong with it: units, size, temperature of the bath."""
+        numbers = self.step_numbers()
+        if not np.isfinite(numbers.fields).all():
+            return numbers, []  # the first step says so, and where
+        spins, share = get_spins(self.atoms), 0.0
+        moving = self.mobile & (numbers.lengths > 0.0)
+        faster = self._gamma / self.unit_system.gyromagnetic_ratio
+        along = (faster * np.einsum("ia,ia->i", spins, numbers.fields))[moving]
+        if numbers.angle(numbers.largest) > SMALL_ANGLE:
+            share = following_share(self._total_fields(), spins, moving)
+        problems = numbers.problems(share)
+        if numbers.kT > 0.0 and self.motion is None and self.axes is None:
+            gamma = self.unit_system.gyromagnetic_ratio
+            setting = StepSetting(self.integrator, self._spin_step(), gamma, self.damping, self.form)
+            problem = bath_problem(setting, along, share)
+            problems += [] if problem is None else [problem]
+        return numbers, problems
+
+    def _warn_of_the_step(self) -> None:
+        """Warn, once, of units mixed up, of steps that are too large, and of states from which nothing moves."""
+        remembered = remember_step(self.atoms.calc)
+        numbers, problems = self.look_at_step()
+        recall_step(self.atoms.calc, remembered)  # looking changes no trajectory
+        for problem in problems:
+            warnings.warn(problem, AccuracyWarning, stacklevel=4)
+        still = numbers.across[self.mobile].max(initial=0.0) <= _STILL * numbers.largest
+        if still and self.damping > 0.0 and numbers.kT == 0.0 and self.field is None and self.motion is None:
+            self._tell_if_unstable()
+
+    def _total_fields(self) -> FieldFunction:
+        fields, applied = field_function(self.atoms, calculator_of(self.atoms), self._lengths), self.applied_field()
+        return lambda spins: fields(spins) + applied
+
+    def _spin_step(self) -> float:
+        """Time step of the spins."""
+        return self.dt
+
+    def _tell_if_unstable(self) -> None:
+        """Spins along their fields do not move, whether the state is a minimum or not."""
+        if energy_of(self.atoms) is None or get_reference_lengths(self.atoms) is not None:
+            return
+        found = SpinOptimizable(self.atoms, frozen=self.frozen).curvatures()
+        if found.negative:
             warnings.warn(
-                f"time step {self.dt:.4g}: spins turn by up to {angle:.2g} radian in one step{hint}; the motion cannot be "
-                "followed, reduce the time step",
-                AccuracyWarning,
-                stacklevel=4,
+                f"no spin feels a torque, but this state is no minimum: the energy falls in {found.negative} directions or "
+                f"more (lowest curvature {found.values[0]:.4g}). Without noise nothing will ever move: turn the spins a "
+                "little, give a temperature, or check the signs of the couplings",
+                UnstableStateWarning,
+                stacklevel=5,
             )
 
     def run(self, steps: int = 50) -> bool:
@@ -403,6 +447,13 @@ class LLGDynamics(MolecularDynamics):
         relative = self._gamma / self.unit_system.gyromagnetic_ratio
         self._relative_g = None if np.all(relative == 1.0) else relative[:, None]
         self._site_data = self._stored_site_data()
+        self._start_motion()
+
+    def _begin_motion(self) -> None:
+        if self._ready:
+            self._start_motion()
+
+    def _start_motion(self) -> None:
         if self.motion is not None:
             self.motion.begin(self._spins, self._lengths, self.mobile, self.damping, self._gamma)
 
@@ -444,9 +495,12 @@ class LLGDynamics(MolecularDynamics):
             self._read_atoms()
             self._fields = None
         if self._fields is None or not self._same_geometry():
-            self._fields = field_function(self.atoms, calculator_of(self.atoms), self._lengths)
+            self._fields = self._bind_fields()
             atoms = self.atoms
             self._bound = (atoms.calc, *(x.copy() for x in (atoms.positions, atoms.numbers, atoms.cell.array, atoms.pbc)))
+
+    def _bind_fields(self) -> FieldFunction:
+        return watched(field_function(self.atoms, calculator_of(self.atoms), self._lengths), self.atoms, self._lengths)
 
     def _same_geometry(self) -> bool:
         calc, positions, numbers, cell, pbc = self._bound
@@ -464,6 +518,8 @@ class LLGDynamics(MolecularDynamics):
         """What a bit-exact restart needs beyond the atoms: step count, exact spins and lengths, random generator."""
         return {
             "nsteps": int(self.nsteps),
+            "clock": {"time": self._clock.time, "step": int(self._clock.step), "timestep": self.dt},
+            "integrator": self.integrator.state(),
             "spins": self._spins.copy(),
             "lengths": self._lengths.copy(),
             "rng": None if self.rng is None else self.rng.bit_generator.state,
@@ -473,6 +529,10 @@ class LLGDynamics(MolecularDynamics):
     def restore_state(self, state: dict[str, Any]) -> None:
         """Take back what :meth:`checkpoint_state` gave; the moments of the atoms are set from it."""
         self.nsteps = int(state["nsteps"])
+        if "clock" in state:
+            clock = Clock(**state["clock"])
+            self._clock = clock.with_timestep(self.dt, self.nsteps)
+        self.integrator.restore(state.get("integrator", {}))
         self._spins = np.array(state["spins"], dtype=np.float64)
         self._lengths = np.array(state["lengths"], dtype=np.float64)
         if self.motion is None:
@@ -480,68 +540,14 @@ class LLGDynamics(MolecularDynamics):
         else:
             if self.motion.free_lengths:
                 set_reference_lengths(self.atoms, self._lengths)
-            self.motion.begin(self._spins, self._lengths, self.mobile, self.damping, self._gamma)
+            self._start_motion()
             self.motion.restore(state.get("motion", {}))
         self._write_atoms()
         self._suspect = True
         if state["rng"] is not None and self.rng is not None:
             self.rng.bit_generator.state = state["rng"]
 
-    def todict(self) -> dict[str, Any]:
-        """What ASE's trajectory stores about the run."""
-        return {**super().todict(), "damping": self.damping, "form": self.form, "kT": self.bath_temperature()}
 
-
-def make_integrator(choice: str | Integrator) -> Integrator:
-    """The integrator called `choice`, built in or of a plugin (or `choice` itself).
-
-    Raises
-    ------
-    StyleError
-        If there is none of that name, or it is no :class:`Integrator`.
-    """
-    found = choice if isinstance(choice, Integrator) else load_style("integrators", choice)()
-    if not isinstance(found, Integrator):
-        raise StyleError(f"integrator {choice!r} makes a {type(found).__name__}: it must derive from Integrator")
-    return found
-
-
-def mobile_mask(frozen: ArrayLike | None, sites: int) -> NDArray[np.bool_]:
-    """Which spins move, (N,), from a mask or indices of frozen ones.
-
-    Raises
-    ------
-    ModelError
-        On a mask of another length or an index that is no site.
-    """
-    mobile = np.ones(sites, dtype=bool)
-    if frozen is None:
-        return mobile
-    chosen = np.asarray(frozen)
-    if chosen.dtype == bool and chosen.shape != (sites,):
-        raise ModelError(f"frozen as a mask needs {sites} entries, got shape {chosen.shape}")
-    if chosen.dtype != bool and chosen.size and (chosen.min() < 0 or chosen.max() >= sites):
-        wrong = chosen.max() if chosen.max() >= sites else chosen.min()
-        raise ModelError(f"frozen index {wrong} is not a site 0..{sites - 1}")
-    mobile[chosen if chosen.dtype == bool else chosen.astype(int)] = False
-    return mobile
-
-
-def rotation_projectors(axes: ArrayLike | None, sites: int) -> FloatArray | None:
-    """Projectors (N, 3, 3) on the axes about which spins may turn, the unit matrix for zero axes; None if all are zero."""
-    if axes is None:
-        return None
-    rows = as_vectors(axes, sites, "rotation axes")
-    lengths = np.linalg.norm(rows, axis=1)
-    if not lengths.any():
-        return None
-    units = rows / np.where(lengths > 0.0, lengths, 1.0)[:, None]
-    return np.where((lengths > 0.0)[:, None, None], units[:, :, None] * units[:, None, :], np.eye(3))
-
-
-def _require(name: str, value: float, good: bool) -> None:
-    if not (np.isfinite(value) and good):
-        raise ModelError(f"{name} must be finite and not negative (a timestep: positive), got {value}")
 
 
 __all__: Sequence[str] = ["LLGConfig", "LLGDynamics", "make_integrator"]

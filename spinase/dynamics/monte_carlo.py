@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO, Any, Literal
 
 import numpy as np
@@ -14,8 +14,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from spinase.atoms import get_moments, set_moments
 from spinase.classical.sampling import HEAT_BATH, METROPOLIS, OVER_RELAXATION, Sampler, make_sampler
 from spinase.contract import local_model_of
-from spinase.dynamics.llg import AppliedField, LLGDynamics, NotNegative, mobile_mask
+from spinase.dynamics.base import AppliedField
+from spinase.dynamics.constrained import mobile_mask
+from spinase.dynamics.llg import LLGDynamics, NotNegative
 from spinase.dynamics.ramp import FieldRampConfig, Ramp, RampConfig, Temperature, built
+from spinase.dynamics.settings import as_generator
+from spinase.dynamics.unit_guard import StepNumbers
 from spinase.errors import ModelError
 from spinase.measures import free_energy
 
@@ -59,8 +63,8 @@ class MonteCarlo(LLGDynamics):
         in it) or ``"metropolis"`` (small random turns whose size adapts to an acceptance of one half).
     over_relaxation : int
         Sweeps that reflect every spin about its field, in each step: they keep the energy and decorrelate faster.
-    rng : numpy Generator
-        Source of randomness.
+    rng : numpy Generator or int
+        Source of randomness, or a seed.
     field, frozen, trajectory, logfile, loginterval
         As in :class:`~spinase.dynamics.LLGDynamics`.
 
@@ -79,7 +83,7 @@ class MonteCarlo(LLGDynamics):
         atoms: Atoms,
         kT: Temperature,  # noqa: N803
         *,
-        rng: np.random.Generator,
+        rng: np.random.Generator | int,
         method: Method = "heat-bath",
         over_relaxation: int = 0,
         field: AppliedField | None = None,
@@ -89,8 +93,7 @@ class MonteCarlo(LLGDynamics):
         loginterval: int = 1,
     ) -> None:
         _require_method(method)
-        if not isinstance(rng, np.random.Generator):
-            raise ModelError("Monte Carlo needs a random generator: pass rng=numpy.random.default_rng(seed)")
+        rng = as_generator(rng, "Monte Carlo")
         if over_relaxation != int(over_relaxation) or over_relaxation < 0:
             raise ModelError(f"over_relaxation must be a whole number of sweeps, got {over_relaxation!r}")
         self.method, self.over_relaxation = method, int(over_relaxation)
@@ -116,6 +119,31 @@ class MonteCarlo(LLGDynamics):
         """Driver from the table of an input file."""
         options: dict[str, Any] = {name: built(value) for name, value in config}
         return cls(atoms, rng=rng, **options)
+
+    @property
+    def dt(self) -> float:
+        """1: time counts sweeps."""
+        return self._clock.timestep
+
+    @dt.setter
+    def dt(self, value: float) -> None:
+        if value != 1.0:
+            raise ModelError(f"the time of Monte Carlo counts sweeps, one a step: it has no time step, got {value}")
+
+    def look_at_step(self) -> tuple[StepNumbers, list[str]]:
+        """A sweep has no time step: only the units are looked at."""
+        numbers = replace(self.step_numbers(), timestep=0.0)
+        return numbers, numbers.problems(0.0)
+
+    def _check_coupling(self) -> None:
+        """A sampler needs no damping."""
+
+    def _remember(self) -> dict[str, Any]:
+        return {**super()._remember(), "moves": (self.width, self.acceptance)}
+
+    def _recall(self, before: dict[str, Any]) -> None:
+        super()._recall(before)
+        self.width, self.acceptance = before["moves"]
 
     def _sync(self) -> None:
         super()._sync()
@@ -154,7 +182,7 @@ def simulated_annealing(
     start: float,
     stop: float,
     sweeps: int,
-    rng: np.random.Generator,
+    rng: np.random.Generator | int,
     **options: Any,
 ) -> float:
     """Cool the spins of `atoms` from kT = `start` to `stop` geometrically in `sweeps` sweeps; returns the final energy.
@@ -206,7 +234,7 @@ def parallel_tempering(
     atoms: Atoms,
     temperatures: Sequence[float],
     steps: int,
-    rng: np.random.Generator,
+    rng: np.random.Generator | int,
     *,
     thermalize: int = 0,
     sweeps: int = 1,
@@ -225,8 +253,8 @@ def parallel_tempering(
         kT of the replicas, energies, ascending or not.
     steps : int
         Steps of the measurement; each is `sweeps` sweeps of every replica and a round of exchanges.
-    rng : numpy Generator
-        Source of randomness.
+    rng : numpy Generator or int
+        Source of randomness, or a seed.
     thermalize : int
         Steps before the measurement.
     sweeps, over_relaxation, method, frozen
@@ -243,6 +271,7 @@ def parallel_tempering(
     kT = np.asarray(temperatures, dtype=np.float64)
     if kT.ndim != 1 or len(kT) < 1 or not (np.isfinite(kT) & (kT > 0.0)).all():
         raise ModelError(f"parallel tempering needs positive temperatures, got {temperatures!r}")
+    rng = as_generator(rng, "parallel tempering")
     sampler = make_sampler(local_model_of(atoms))
     moments = get_moments(atoms)
     lengths = np.linalg.norm(moments, axis=1)
@@ -251,14 +280,19 @@ def parallel_tempering(
     constant = (free_energy(atoms) or 0.0) - sampler.energy(replicas[0])  # what sampling need not know
     state = _Tempering(sampler, kT, mobile, replicas, _KINDS[method], rng)
     energies, observed = np.empty((steps, len(kT))), []
-    for step in range(-thermalize, steps):
-        state.advance(sweeps, over_relaxation, parity=step % 2)
-        if step == -1:
-            state.reset_counts()
-        if step >= 0:
-            energies[step] = state.energies + constant
-            if observe is not None:
-                observed.append([np.asarray(observe(spins)) for spins in replicas])
+    generator = rng.bit_generator.state
+    try:
+        for step in range(-thermalize, steps):
+            state.advance(sweeps, over_relaxation, parity=step % 2)
+            if step == -1:
+                state.reset_counts()
+            if step >= 0:
+                energies[step] = state.energies + constant
+                if observe is not None:
+                    observed.append([np.asarray(observe(spins)) for spins in replicas])
+    except BaseException:  # an interrupt, too: atoms and generator are as before
+        rng.bit_generator.state = generator
+        raise
     set_moments(atoms, lengths[:, None] * replicas[int(np.argmin(kT))])
     measured = None if observe is None else np.array(observed)
     return TemperingResult(kT, energies, measured, replicas, state.accepted / np.maximum(state.tried, 1))

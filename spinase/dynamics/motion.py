@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spinase.dynamics.settings import Number
 from spinase.errors import ModelError
 from spinase.spin_algebra import cross, rotate_about
 
@@ -77,12 +78,11 @@ class InertialSpins(SpinMotion):
         eta = alpha tau, time; positive (femtoseconds and less in metals).
     """
 
+    inertia = Number("the inertia of spins (a time)", positive=True)
     citation = "M.-C. Ciornei, J. M. Rubi, J.-E. Wegrowe, Phys. Rev. B 83, 020410 (2011)"
 
     def __init__(self, inertia: float) -> None:
-        if not np.isfinite(inertia) or inertia <= 0.0:
-            raise ModelError(f"the inertia of spins must be a positive time, got {inertia}")
-        self.inertia = float(inertia)
+        self.inertia = inertia
         self.velocity: FloatArray | None = None
 
     def begin(
@@ -165,6 +165,7 @@ class FreeLengthSpins(SpinMotion):
         lambda, moment^2/(energy time): damps transverse and longitudinal motion alike.
     """
 
+    rate = Number("the rate of free-length spins")
     citation = "P.-W. Ma, S. L. Dudarev, Phys. Rev. B 86, 054416 (2012)"
     free_lengths = True
     damped_by = "the rate"
@@ -174,9 +175,7 @@ class FreeLengthSpins(SpinMotion):
         return self.rate > 0.0
 
     def __init__(self, rate: float) -> None:
-        if not np.isfinite(rate) or rate < 0.0:
-            raise ModelError(f"the rate of free-length spins must be zero or positive, got {rate}")
-        self.rate = float(rate)
+        self.rate = rate
 
     def begin(
         self, spins: FloatArray, lengths: FloatArray, mobile: NDArray[np.bool_], damping: float, gamma: FloatArray

@@ -11,13 +11,16 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from spinase.atoms import geometry_of, get_units
-from spinase.contract import begin_step, calculator_of, energy_of, field_function
+from spinase.contract import begin_step, calculator_of, energy_of
 from spinase.dynamics.barostat import IsotropicBarostat
 from spinase.dynamics.electron_bath import ElectronBath
+from spinase.dynamics.finite import require_finite, require_finite_spins
+from spinase.dynamics.freedoms import LatticeFreedoms
 from spinase.dynamics.llg import LLGConfig, LLGDynamics, NotNegative
 from spinase.dynamics.log import SpinLatticeLogger
 from spinase.dynamics.motion import InertialSpins
-from spinase.dynamics.ramp import RampConfig, built
+from spinase.dynamics.ramp import RampConfig, Temperature, built
+from spinase.dynamics.settings import as_generator
 from spinase.dynamics.thermostats import LatticeBussi, LatticeLangevin, LatticeThermostat
 from spinase.errors import (
     ConvergenceError,
@@ -154,6 +157,7 @@ class SpinLatticeDynamics(LLGDynamics):
 
     Config = SpinLatticeConfig
     moves_atoms = True
+    electrons: ElectronBath | None = None
     logger = SpinLatticeLogger
     citation = "J. Tranchida, S. J. Plimpton, P. Thibaudeau, A. P. Thompson, J. Comput. Phys. 372, 406 (2018)"
 
@@ -174,16 +178,34 @@ class SpinLatticeDynamics(LLGDynamics):
         for name, value in (("spin_substeps", spin_substeps), ("fast_substeps", fast_substeps)):
             if int(value) != value or value < 1:
                 raise ModelError(f"{name} must be a positive whole number, got {value!r}")
-        if (thermostat is not None or electrons is not None) and self.rng is None:
-            raise ModelError("a thermostat needs a random generator: pass rng=numpy.random.default_rng(seed)")
         self._check_baths(thermostat, electrons)
-        self.thermostat, self.barostat, self.electrons, self.fast = thermostat, barostat, electrons, fast
+        self._thermostat, self.barostat, self.electrons, self.fast = thermostat, barostat, electrons, fast
         self.spin_substeps, self.fast_substeps = int(spin_substeps), int(fast_substeps)
         self._check_forces()
         require_masses(atoms)
         self._reach = _STABLE_MOVE * check_overlaps(atoms)
         if barostat is not None:
-            barostat.attach(atoms)
+            barostat.attach(atoms, self._freedoms_of_piston())
+
+    @property
+    def thermostat(self) -> LatticeThermostat | None:
+        """Bath of the atoms; it may be changed between steps."""
+        return self._thermostat
+
+    @thermostat.setter
+    def thermostat(self, value: LatticeThermostat | None) -> None:
+        self._check_baths(value, self.electrons)
+        self._thermostat = value
+        if self.barostat is not None:
+            self.barostat.attach(self.atoms, self._freedoms_of_piston())
+
+    def _freedoms_of_piston(self) -> int:
+        """Momenta that move: a bath with noise on every atom moves all of them, any other leaves the total alone."""
+        every = 3 * len(self.atoms)
+        noisy = isinstance(self.thermostat, LatticeLangevin) or (
+            self.electrons is not None and self.electrons.friction > 0.0
+        )
+        return every if noisy or len(self.atoms) == 1 else every - 3
 
     @classmethod
     def from_config(cls, config: LLGConfig, atoms: Atoms, rng: np.random.Generator) -> SpinLatticeDynamics:
@@ -207,23 +229,15 @@ class SpinLatticeDynamics(LLGDynamics):
     # -- a step -------------------------------------------------------------------------------------------------------
 
     def step(self) -> None:
-        """Advance atoms and spins by one time step; after a failure they are as they were before it."""
-        if self._suspect:
-            self._sync()
-        before = self._spins, self.atoms.get_positions(), self.atoms.get_momenta(), self.atoms.cell.array.copy()
-        parts = [(part, part.state()) for part in (self.motion, self.barostat, self.electrons) if part is not None]
+        """Advance atoms and spins by one time step, whole or not at all (see :meth:`LLGDynamics.step`)."""
         try:
-            self._advance()
-            self._require_stability(before[1], before[3])
+            super().step()
         except (InvalidGeometryError, InvalidMomentsError, ConvergenceError, np.linalg.LinAlgError) as error:
-            self._go_back(*before, parts)
             raise UnstableDynamicsError(f"step {self.nsteps + 1} failed: {error}. {_UNSTABLE}") from error
-        except UnstableDynamicsError:
-            self._go_back(*before, parts)
-            raise
 
     def _advance(self) -> None:
-        half = 0.5 * self.dt
+        half, positions, cell = 0.5 * self.dt, self.atoms.get_positions(), self.atoms.cell.array.copy()
+        self._dirty = True
         begin_step(self.atoms.calc)
         if self.electrons is not None:
             self.electrons.shine(self.get_time(), self.dt, len(self.atoms))
@@ -241,6 +255,7 @@ class SpinLatticeDynamics(LLGDynamics):
             self.barostat.push(self.atoms, half)
             self.barostat.heat(half)
         self._exchange_heat(half)
+        self._require_stability(positions, cell)
 
     def _require_stability(self, before: FloatArray, cell: FloatArray) -> None:
         """Atoms move by a small part of their distances in a step, or something is wrong."""
@@ -256,26 +271,34 @@ class SpinLatticeDynamics(LLGDynamics):
             f"part of the distance of neighbours). {_UNSTABLE}"
         )
 
-    def _go_back(
-        self, spins: FloatArray, positions: FloatArray, momenta: FloatArray, cell: FloatArray, parts: list[tuple[Any, Any]]
-    ) -> None:
-        for part, state in parts:
-            if state:
-                part.restore(state)
-        self._spins = spins
-        self.atoms.set_cell(cell, scale_atoms=False)
-        self.atoms.positions[:] = positions
-        self.atoms.set_momenta(momenta, apply_constraint=False)
-        self._write_atoms()
-        self._suspect = True
+    def _remember(self) -> dict[str, Any]:
+        """Everything that a step changes: also positions, momenta, cell, piston and electrons."""
+        atoms = self.atoms
+        return {
+            **super()._remember(),
+            "positions": atoms.get_positions(),
+            "momenta": atoms.get_momenta(),
+            "cell": atoms.cell.array.copy(),
+            "parts": [(part, part.state()) for part in (self.barostat, self.electrons) if part is not None],
+        }
+
+    def _recall(self, before: dict[str, Any]) -> None:
+        """Put back what :meth:`_remember` saw."""
+        for part, state in before["parts"]:
+            part.restore(state)
+        self.atoms.set_cell(before["cell"], scale_atoms=False)
+        self.atoms.positions[:] = before["positions"]
+        self.atoms.set_momenta(before["momenta"], apply_constraint=False)
+        super()._recall(before)
 
     def _turn_spins(self) -> None:
         """All spins for a whole step, at the positions in the middle of it."""
         before = self._spin_energy()
-        self._fields = field_function(self.atoms, calculator_of(self.atoms), self._lengths)
+        self._fields = self._bind_fields()
         part = self.dt / self.spin_substeps
         for k in range(self.spin_substeps):
             self._turn(part, k * part)
+        require_finite_spins(self._spins, part)
         self._write_atoms()
         if self.electrons is not None:
             self.electrons.give(self._spin_energy() - before, len(self.atoms))
@@ -302,6 +325,7 @@ class SpinLatticeDynamics(LLGDynamics):
     def _kick(self, time: float) -> None:
         """Momenta in the (slow) forces."""
         forces = self.atoms.get_forces(md=True)
+        require_finite(forces, "the force on atom", "forces", self.atoms)
         if self.fast is not None:
             forces = forces - self._fast_forces()
         if self.barostat is not None:
@@ -342,19 +366,25 @@ class SpinLatticeDynamics(LLGDynamics):
             return
         assert self.rng is not None
         atoms, before = self.atoms, 0.0 if self.electrons is None else self.atoms.get_kinetic_energy()
-        freedoms = int(atoms.get_number_of_degrees_of_freedom())
         bath.follow(self.get_time())
-        atoms.set_momenta(bath.apply(atoms.get_momenta(), atoms.get_masses(), freedoms, time, self.rng))
+        bath.heat(atoms, time, self.rng)
         if self.electrons is not None:
             self.electrons.give(atoms.get_kinetic_energy() - before, len(atoms))
 
     def _check_baths(self, thermostat: LatticeThermostat | None, electrons: ElectronBath | None) -> None:
+        if thermostat is not None or electrons is not None:
+            as_generator(self.rng, "a thermostat")
         if electrons is None:
             return
         if thermostat is not None or callable(self.kT) or self.kT > 0.0:
             raise ModelError("the electrons are the bath of atoms and spins: leave out thermostat, kT and temperature_K")
         if not self._spins_are_damped() and electrons.friction == 0.0:
             raise ModelError("the electrons are coupled to nothing: give a damping (spins) or a friction (atoms)")
+
+    def _check_temperature(self, kT: Temperature) -> None:  # noqa: N803
+        super()._check_temperature(kT)
+        if self.electrons is not None and (callable(kT) or kT > 0.0):
+            raise ModelError("the electrons are the bath of the spins: leave out kT and temperature_K")
 
     def conserved_energy(self) -> float:
         """Kinetic + free energy + that of the applied field, of inertial spins, of the piston and of the electrons."""
@@ -372,7 +402,7 @@ class SpinLatticeDynamics(LLGDynamics):
 
     def _check_calculator(self) -> None:
         super()._check_calculator()
-        if hasattr(self, "thermostat"):
+        if self._ready:
             self._check_forces()
 
     def _check_forces(self) -> None:
@@ -384,6 +414,9 @@ class SpinLatticeDynamics(LLGDynamics):
             )
         if self.fast is not None and not any(member is self.fast for member in getattr(calc, "calculators", ())):
             raise ModelError("`fast` must be one of the members of the SpinSumCalculator that drives the atoms")
+
+    def _spin_step(self) -> float:
+        return self.dt / self.spin_substeps
 
     def _same_geometry(self) -> bool:
         return False  # fields are bound anew in every step
@@ -420,13 +453,14 @@ def _member(atoms: Atoms, number: int) -> Any:
     return members[number]
 
 
-def set_maxwell_boltzmann(atoms: Atoms, kT: float, rng: np.random.Generator) -> None:  # noqa: N803
-    """Momenta of a thermal lattice at kT (energy): Gaussian, constraints respected, the mean motion taken out."""
+def set_maxwell_boltzmann(atoms: Atoms, kT: float, rng: np.random.Generator | int) -> None:  # noqa: N803
+    """Momenta of a thermal lattice at kT (energy): Gaussian, constraints hold, no flight or turn as a whole."""
+    rng = as_generator(rng, "a thermal lattice")
     masses = atoms.get_masses()[:, None]
     momenta = np.sqrt(masses * kT) * rng.standard_normal((len(atoms), 3))
-    if not atoms.constraints:
-        momenta -= masses * momenta.sum(axis=0) / masses.sum()
     atoms.set_momenta(momenta)
+    own, _ = LatticeFreedoms.of(atoms).divide(atoms.get_momenta())
+    atoms.set_momenta(own, apply_constraint=False)
 
 
 def require_masses(atoms: Atoms) -> None:

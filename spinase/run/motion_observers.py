@@ -17,7 +17,8 @@ from spinase.run.observers import Arrays, EnergyObserver, InField, NoOptions
 class EnergyPartitionObserver(InField):
     """Potential (free energy), kinetic and total energy per site; temperatures of lattice and spins as energies.
 
-    Lattice: 2 K/freedoms of the motion of the atoms against each other.  Spins: |gradient|^2 over curvature of the energy, which is
+    Lattice: 2 K/freedoms of the motion of the atoms against each other.
+    Spins: |gradient|^2 over curvature of the energy, which is
     sum |m x B|^2 / (2 sum m.B) for pair models (:func:`spinase.measures.spin_temperature_of`); nan where there is none.
     Potential and fields contain the driver's applied field.
     """

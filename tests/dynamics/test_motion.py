@@ -209,9 +209,9 @@ def test_a_temperature_needs_a_coupling_in_every_motion() -> None:
 
 
 def test_bad_motions() -> None:
-    with pytest.raises(ModelError, match="positive time"):
+    with pytest.raises(ModelError, match=r"inertia of spins \(a time\) must be finite and positive, got 0.0"):
         InertialSpins(0.0)
-    with pytest.raises(ModelError, match="zero or positive"):
+    with pytest.raises(ModelError, match="rate of free-length spins must be finite and not negative"):
         FreeLengthSpins(-1.0)
     with pytest.raises(ModelError, match="damped by their rate"):
         LLGDynamics(chain(), 0.1, damping=0.1, motion=FreeLengthSpins(0.1))

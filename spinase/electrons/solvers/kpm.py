@@ -426,6 +426,15 @@ class KPMSolver(Solver):
 
     # -- restart ------------------------------------------------------------------------------------------------------
 
+    def step_state(self) -> tuple[Any, ...]:
+        """What a solution may change, for a step that is taken back (cheap references)."""
+        return self.rng.bit_generator.state, self.seed, self.calibration, self._magnet, self._bounded, self._recalled
+
+    def restore_step(self, state: tuple[Any, ...]) -> None:
+        """Take back what :meth:`step_state` gave."""
+        generator, self.seed, self.calibration, self._magnet, self._bounded, self._recalled = state
+        self.rng.bit_generator.state = generator
+
     def checkpoint_state(self) -> dict[str, Any]:
         """Generator, phases, the magnet and what was calibrated for it: another process continues with the same numbers."""
         state: dict[str, Any] = {"generator": self.rng.bit_generator.state, "seed": self.seed}

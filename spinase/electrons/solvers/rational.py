@@ -165,6 +165,14 @@ class RationalSolver(Solver):
         self._plan, self._planned = SelectedInversion(tree, bonds.first, bonds.second), SparsityPattern(operator)
         return self._plan
 
+    def step_state(self) -> tuple[Any, ...]:
+        """What a solution may change, for a step that is taken back (cheap references)."""
+        return self.memory, self._tree, self._plan, self._planned
+
+    def restore_step(self, state: tuple[Any, ...]) -> None:
+        """Take back what :meth:`step_state` gave."""
+        self.memory, self._tree, self._plan, self._planned = state
+
     def checkpoint_state(self) -> dict[str, Any]:
         """Where the next search of mu starts, and the order of elimination: round-off depends on both."""
         tree = None if self._tree is None else self._tree.to_lists()

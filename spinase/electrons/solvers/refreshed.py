@@ -129,6 +129,15 @@ class RefreshedSolver(Solver):
 
     # -- restart ------------------------------------------------------------------------------------------------------
 
+    def step_state(self) -> tuple[Any, ...]:
+        """What a solution may change, for a step that is taken back (cheap references)."""
+        return self.cheap.step_state(), self.refreshes, self.rate, self._reference, self._stored
+
+    def restore_step(self, state: tuple[Any, ...]) -> None:
+        """Take back what :meth:`step_state` gave."""
+        cheap, self.refreshes, self.rate, self._reference, self._stored = state
+        self.cheap.restore_step(cheap)
+
     def checkpoint_state(self) -> dict[str, Any]:
         """The cheap solver's state and the reference: what is known exactly, and where."""
         state: dict[str, Any] = {"cheap": self.cheap.checkpoint_state(), "rate": self.rate, "refreshes": self.refreshes}

@@ -1,0 +1,80 @@
+"""Numbers that are none: a field or force that is not finite stops a run where it arises, with its site and its source."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+from spinase.atoms import get_moments, set_moments
+from spinase.contract import FieldFunction
+from spinase.errors import SpinaseError, UnstableDynamicsError
+
+FloatArray = NDArray[np.float64]
+
+
+def require_finite(values: FloatArray, what: str, key: str, atoms: Atoms) -> None:
+    """Raise UnstableDynamicsError where `values` (N, 3), the property `key` of the calculator of `atoms`, are not finite.
+
+    The message names the first site and the calculators (of a sum: those among the members) that give such numbers.
+    """
+    if np.isfinite(np.sum(values)):  # one pass; a sum that overflows is looked at closely
+        return
+    bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
+    if not len(bad):
+        return
+    site = int(bad[0])
+    raise UnstableDynamicsError(
+        f"{what} of site {site} ({atoms.symbols[site]}, at {np.round(atoms.positions[site], 4).tolist()}) is not finite: "
+        f"{values[site].tolist()} ({len(bad)} such sites of {len(atoms)}), from {_sources(key, atoms)}. Atoms and "
+        "spins are as before this step; look at the parameters of that calculator, and distances and moments near the site"
+    )
+
+
+def watched(fields: FieldFunction, atoms: Atoms, lengths: FloatArray) -> FieldFunction:
+    """The function of the spins `fields`, which refuses to give numbers that are not finite."""
+
+    def finite(spins: FloatArray) -> FloatArray:
+        values = fields(spins)
+        if not np.isfinite(np.sum(values)):
+            probe = atoms.copy()
+            probe.calc = atoms.calc
+            if np.isfinite(spins).all():
+                set_moments(probe, lengths[:, None] * spins)
+            require_finite(values, "the magnetic force", "magnetic_forces", probe)
+        return values
+
+    return finite
+
+
+def require_finite_spins(spins: FloatArray, timestep: float) -> None:
+    """Raise UnstableDynamicsError if an integrator made spins that are not finite."""
+    if np.isfinite(np.sum(spins)):
+        return
+    site = int(np.flatnonzero(~np.isfinite(spins).all(axis=1))[0])
+    raise UnstableDynamicsError(
+        f"the integrator gave spin {site} the components {spins[site].tolist()}, although all fields are finite: they are "
+        f"much too large for the time step {timestep:.4g}, reduce it. Atoms and spins are as before this step"
+    )
+
+
+def _sources(key: str, atoms: Atoms) -> str:
+    """Names of the calculators that give numbers for `key` which are not finite."""
+    calc: Any = atoms.calc
+    members = [member for member in getattr(calc, "calculators", ()) if key in getattr(member, "implemented_properties", ())]
+    found = [f"{type(m).__name__} (term {k} of the sum)" for k, m in enumerate(members) if not _is_finite(m, key, atoms)]
+    return " and ".join(found) or type(calc).__name__
+
+
+def _is_finite(member: Any, key: str, atoms: Atoms) -> bool:
+    probe = atoms.copy()
+    set_moments(probe, get_moments(atoms))
+    try:
+        return bool(np.isfinite(member.get_property(key, probe)).all())
+    except (SpinaseError, ArithmeticError, ValueError):  # it cannot be asked alone: then it is not known to be at fault
+        return True
+
+
+__all__ = ["require_finite", "require_finite_spins", "watched"]

@@ -1,0 +1,91 @@
+"""Options of drivers and baths that may be changed between steps: what the constructor refuses, they refuse as well."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from spinase.errors import ModelError
+
+NO_GENERATOR = "needs a random generator: pass rng=numpy.random.default_rng(seed), or a seed (a whole number)"
+
+
+def checked(name: str, value: Any, positive: bool = False) -> float:
+    """`value` as a finite number, not negative (`positive`: above zero).
+
+    Raises
+    ------
+    ModelError
+        Naming the option and the value.
+    """
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise ModelError(f"{name} must be a number, got {value!r}") from None
+    if not np.isfinite(number) or number < 0.0 or (positive and number == 0.0):
+        raise ModelError(f"{name} must be finite and {'positive' if positive else 'not negative'}, got {value}")
+    return number
+
+
+class Number:
+    """A float attribute that refuses values that are not finite or negative, whenever it is set.
+
+    Parameters
+    ----------
+    what : str
+        What it is, for the message.
+    positive : bool
+        Refuse zero, too.
+    """
+
+    def __init__(self, what: str, positive: bool = False) -> None:
+        self.what, self.positive = what, positive
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = f"_{name}"
+
+    def __get__(self, instance: Any, owner: type | None = None) -> float:
+        return float(getattr(instance, self.name))
+
+    def __set__(self, instance: Any, value: float) -> None:
+        setattr(instance, self.name, checked(self.what, value, self.positive))
+
+
+def as_generator(rng: Any, what: str) -> np.random.Generator:
+    """The generator itself, or a new one from a seed.
+
+    Raises
+    ------
+    ModelError
+        If `rng` is neither; `what` (a noun: "a temperature") needs it.
+    """
+    if isinstance(rng, np.random.Generator):
+        return rng
+    if isinstance(rng, int | np.integer) and not isinstance(rng, bool) and rng >= 0:
+        return np.random.default_rng(int(rng))
+    raise ModelError(f"{what} {NO_GENERATOR}; got rng={rng!r}")
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Elapsed time of a driver whose time step may change: `time` at step `step`, and `timestep` a step since then.
+
+    As long as the time step stays, times are whole multiples of it, to the last bit.
+    """
+
+    time: float = 0.0
+    step: int = 0
+    timestep: float = 1.0
+
+    def at(self, step: int) -> float:
+        """Time elapsed after `step` steps in all."""
+        return self.time + (step - self.step) * self.timestep
+
+    def with_timestep(self, timestep: float, step: int) -> Clock:
+        """The clock that goes on from `step` with another time step."""
+        return self if timestep == self.timestep else Clock(self.at(step), step, timestep)
+
+
+__all__ = ["Clock", "Number", "as_generator", "checked"]
