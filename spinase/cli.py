@@ -115,7 +115,7 @@ def convert(
 def check(file: InputPath, set_: Overrides = None) -> None:
     """Check an input file and say what it would do and how long a field takes, without running it."""
     from spinase.run import build_setup, read_input
-    from spinase.run.execute import check_stages, estimate
+    from spinase.run.execute import check_stages, describe_step, estimate
     from spinase.run.streams import RunStreams
 
     config, _ = read_input(file, set_ or ())
@@ -126,15 +126,17 @@ def check(file: InputPath, set_: Overrides = None) -> None:
     g = sorted(set(atoms.g_factors.tolist()))
     if g != [2.0]:
         typer.echo(f"  g factors {', '.join(f'{value:g}' for value in g[:8])}{', ...' if len(g) > 8 else ''}")
-    check_stages(setup)
-    for stage in setup.stages:
+    drivers = check_stages(setup)
+    for stage, driver in zip(setup.stages, drivers, strict=True):
         typer.echo(f"  {stage.name}: {stage.steps} steps of {stage.driver.__name__} on {type(stage.calculator).__name__}")
+        for line in describe_step(driver, stage.calculator):
+            typer.echo(f"    {line}")
     streams = RunStreams(setup)
     typer.echo(f"  observers: {', '.join(streams.names) or 'none'}")
     seconds = estimate(setup)
     typer.echo(
         f"  one evaluation of the fields takes about {seconds:.2g} s here: {setup.steps} steps at two a step about "
-        f"{2 * seconds * setup.steps:.2g} s, observers apart"
+        f"{2 * seconds * setup.steps:.2g} s; frames, log, observers and the driver itself come on top"
     )
 
 

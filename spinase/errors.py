@@ -37,10 +37,6 @@ class UnstableDynamicsError(SpinaseError, RuntimeError):
     """A step of a driver went wrong: the time step is too large, or forces are not what they should be."""
 
 
-class RunFailedError(UnstableDynamicsError, ConvergenceError):
-    """A run of an input file stopped at a step that went wrong; its files are good up to there, with a checkpoint."""
-
-
 class OutOfDomainError(SpinaseError, RuntimeError):
     """A learned magnet was taken where it does not know the answer: error bars above the bound, distances never trained."""
 

@@ -548,6 +548,4 @@ class LLGDynamics(SpinDriver):
             self.rng.bit_generator.state = state["rng"]
 
 
-
-
 __all__: Sequence[str] = ["LLGConfig", "LLGDynamics", "make_integrator"]

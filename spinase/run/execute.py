@@ -16,7 +16,13 @@ from spinase.atoms import get_moments, get_spins, set_moments
 from spinase.contract import applied_field_of, field_function
 from spinase.dynamics.checkpoint import load_checkpoint, save_checkpoint
 from spinase.dynamics.guard import WHAT_TO_DO
-from spinase.errors import CheckpointError, ConvergenceError, InputError, OutOfDomainError, UnstableDynamicsError
+from spinase.errors import (
+    CheckpointError,
+    ConvergenceError,
+    InputError,
+    OutOfDomainError,
+    UnstableDynamicsError,
+)
 from spinase.files import held, read_mark, temporary_beside, text_digest, write_mark, write_text
 from spinase.io.layout import RunWriter, copy_frames
 from spinase.measures import free_energy, magnetization, torques_of_sites
@@ -381,14 +387,26 @@ class Runner:
             self.setup.stages[int(number)].calculator.restore_state(state)
 
 
-def check_stages(setup: Setup) -> None:
+def check_stages(setup: Setup) -> list[Any]:
     """Build the driver of every stage once, so that a mistake in the last one is not found after hours.
 
-    The atoms are left with the calculator of the first stage.
+    The atoms are left with the calculator of the first stage.  Returns the drivers.
     """
+    drivers = []
     for stage in reversed(setup.stages):
         setup.atoms.calc = stage.calculator
-        stage.driver.from_config(stage.options, setup.atoms, np.random.default_rng(0))
+        drivers.append(stage.driver.from_config(stage.options, setup.atoms, np.random.default_rng(0)))
+    return drivers[::-1]
+
+
+def describe_step(driver: Any, calculator: Any) -> list[str]:
+    """What a step of `driver` works with at the start, in fs, kelvin and tesla where units allow, and what looks wrong."""
+    looks = getattr(driver, "look_at_step", None)  # a driver of a plugin may have none
+    if looks is None:
+        return []
+    driver.atoms.calc = calculator
+    numbers, problems = looks()
+    return [numbers.describe(), *(f"warning: {problem}" for problem in problems)]
 
 
 def estimate(setup: Setup) -> float:
