@@ -337,8 +337,9 @@ class LLGDynamics(SpinDriver):
         """Run as a generator, as ASE's drivers do; the calculator is probed before the first step."""
         self._check_calculator()
         self._tell_time(0.0)
-        if self.probe and self.nsteps == 0:
-            probe_moments(self.atoms, calculator_of(self.atoms))
+        if self.nsteps == 0:
+            if self.probe:
+                probe_moments(self.atoms, calculator_of(self.atoms))
             self._warn_of_the_step()
         self._fields = None
         for done in super().irun(steps):
