@@ -210,7 +210,6 @@ def test_an_integrator_that_overflows_says_so() -> None:
     atoms = magnet()
     atoms.calc = SpinSumCalculator([HeisenbergCalculator([1e300]), UniaxialAnisotropyCalculator(1e300, (0, 0, 1))])
     dynamics = LLGDynamics(atoms, 1e9, integrator="heun")
-    dynamics.probe = False
     with np.errstate(all="ignore"), pytest.raises(UnstableDynamicsError, match=r"not finite"):
-        dynamics.run(3)
+        dynamics.step()  # run() would warn of the time step first
     assert np.isfinite(get_moments(atoms)).all()

@@ -122,7 +122,7 @@ def test_strongly_coupled_electrons_are_announced_once_with_what_to_do() -> None
         warnings.simplefilter("error")
         dynamics.run(1)
         LLGDynamics(atoms, 0.4, damping=0.1, kT=0.1, rng=1, integrator="heun").run(1)
-        LLGDynamics(atoms, 0.1, damping=0.1, kT=0.1, rng=1).run(1)
+        LLGDynamics(atoms, 0.05, damping=0.1, kT=0.1, rng=1).run(1)
         LLGDynamics(atoms, 0.4, damping=0.1).run(1)  # no bath
 
 
