@@ -131,6 +131,8 @@ def check(file: InputPath, set_: Overrides = None) -> None:
         typer.echo(f"  {stage.name}: {stage.steps} steps of {stage.driver.__name__} on {type(stage.calculator).__name__}")
         for line in describe_step(driver, stage.calculator):
             typer.echo(f"    {line}")
+    for line in {line: None for stage in setup.stages for line in _trained_domain(atoms, stage.calculator)}:
+        typer.echo(f"  {line}")
     streams = RunStreams(setup)
     typer.echo(f"  observers: {', '.join(streams.names) or 'none'}")
     seconds = estimate(setup)
@@ -182,6 +184,31 @@ def _show_options(options: dict[str, Any]) -> None:
         typer.echo(f"  {option:{width}} {entry['description']} ({shown})".replace("  (", " ("))
 
 
+def _trained_domain(atoms: Any, calculator: Any) -> list[str]:
+    """For learned calculators: whether the atoms are like those of the training."""
+    from spinase.contract import trained_domain_problem, trained_domains
+
+    lines = trained_domains(calculator)
+    if not lines:
+        return []
+    asked = atoms.copy()
+    asked.calc = calculator
+    problem = trained_domain_problem(asked)
+    return [f"inside the training of {line}" for line in lines] if problem is None else [f"outside the training: {problem}"]
+
+
+def _forces_of(card: Any) -> str:
+    """What a model's card stands for besides fields."""
+    forces = {True: "forces and stress", False: "no forces, no stress", None: "forces: not told"}[card.trained_forces()]
+    energies = card.notes.get("errors", {}).get("properties", {}).get("energy_per_site")
+    if energies is None:
+        return forces
+    return (
+        f"{forces}; energies per site to {energies['rms_error']:.2g}, {energies['rms_error_without_offset']:.2g} between "
+        "spins on the same sites"
+    )
+
+
 @app.command()
 def models() -> None:
     """List the learned magnets that come with the package: units, errors, teacher."""
@@ -194,6 +221,9 @@ def models() -> None:
         typer.echo(f"{name}: {card.notes.get('title', '')}")
         told = [errors.get(key, float("nan")) for key in ("r2", "rms_error", "rms_torque")]
         typer.echo(f"  {len(networks)} network(s), range {card.network.cutoff:g} a layer, units {card.units}")
+        typer.echo(f"  trained on {card.domain().describe()}")
+        bars = "a single network: no error bars" if len(networks) < 2 else "an ensemble with error bars"
+        typer.echo(f"  {bars}; {_forces_of(card)}")
         typer.echo("  unseen magnets: torque R^2 {:.4f}, rms error {:.2g} of rms {:.2g}".format(*told))
         typer.echo(f"  teacher: {json.dumps(card.notes.get('teacher'))}")
         typer.echo(f"  made by: {card.notes.get('made_by', '')}")

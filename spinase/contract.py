@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from spinase.atoms import get_moments, get_reference_lengths, get_units, set_moments
 from spinase.classical.local_model import LocalModel
 from spinase.errors import MissingMagneticForcesError, ModelError, MomentsIgnoredError, UnitMismatchError
+from spinase.learning.domain import DomainProblem
 from spinase.spin_algebra import rotate_about
 
 FloatArray = NDArray[np.float64]
@@ -60,8 +61,8 @@ class ErrorBars(Protocol):
         """
         ...
 
-    def domain_problem(self, atoms: Atoms, margin: float = 0.02) -> str | None:
-        """What is wrong with the distances of the atoms, as those of the training were; None: nothing."""
+    def domain_problem(self, atoms: Atoms, margin: float = 0.02) -> DomainProblem | None:
+        """What of the atoms is unlike those of the training; None: nothing."""
         ...
 
 
@@ -191,10 +192,38 @@ def error_bars_of(atoms: Atoms, coverage: float = 0.9) -> FloatArray:
     return calc.error_bars(atoms, coverage)
 
 
-def trained_domain_problem(atoms: Atoms, margin: float = 0.02) -> str | None:
-    """What is wrong with the distances of the atoms for their learned calculator; None if nothing (or not learned)."""
+def trained_domain_problem(atoms: Atoms, margin: float = 0.02) -> DomainProblem | None:
+    """What of the atoms is outside the training of their learned calculator; None if nothing is (or it is not learned)."""
     calc = calculator_of(atoms)
     return calc.domain_problem(atoms, margin) if isinstance(calc, ErrorBars) else None
+
+
+def trained_domains(calc: Any) -> list[str]:
+    """One line for every learned calculator in `calc` (itself, or members of a sum): what it was trained on."""
+    members = getattr(calc, "calculators", None)
+    if members is not None:
+        return [line for member in members for line in trained_domains(member)]
+    hook = getattr(calc, "describe_domain", None)
+    return [] if hook is None else [str(hook())]
+
+
+def refused_properties(calc: Any) -> dict[str, str]:
+    """Results that `calc` should have by its nature and cannot give, each with the reason.
+
+    A sum of calculators must not take them for zero, as it does with results that a member has nothing to do with.
+    """
+    return dict(getattr(calc, "refused_properties", {}))
+
+
+def require_forces(calc: Any, otherwise: str) -> None:
+    """Raise :class:`ModelError` unless `calc` has forces on atoms.
+
+    `otherwise` says what to do, if the calculator does not say why it has none.
+    """
+    if "forces" in getattr(calc, "implemented_properties", ()):
+        return
+    why = refused_properties(calc).get("forces", "")
+    raise ModelError(f"{type(calc).__name__} has no forces on atoms: {why or otherwise}")
 
 
 def local_model_of(atoms: Atoms, lengths: FloatArray | None = None) -> LocalModel:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
@@ -61,6 +62,8 @@ class SpinCalculator(MomentsOfAtoms, Calculator, ABC, Generic[Frozen, State]):
         ``"joint_rotation"``, ``"time_reversal"``, ``"translation"``, ``"permutation"`` leave the energy unchanged.
     citation : str
         Source of the method.
+    refused_properties : mapping
+        Results that this kind of calculator usually has and this one cannot give, each with the reason and what to do.
     """
 
     conservative: bool = True
@@ -71,6 +74,7 @@ class SpinCalculator(MomentsOfAtoms, Calculator, ABC, Generic[Frozen, State]):
     citation: ClassVar[str] = ""
     implemented_properties = ["energy", "free_energy", "forces", "stress", "magnetic_forces", "torques"]
     default_parameters: ClassVar[dict[str, Any]] = {}
+    refused_properties: Mapping[str, str] = {}
     atoms: Atoms | None
     results: dict[str, Any]
 
@@ -117,7 +121,15 @@ class SpinCalculator(MomentsOfAtoms, Calculator, ABC, Generic[Frozen, State]):
         """Take back what :meth:`checkpoint_state` gave."""
 
     def get_property(self, name: str, atoms: Atoms | None = None, allow_calculation: bool = True) -> Any:
-        """One result, as in ASE; threads that share the calculator wait for each other."""
+        """One result, as in ASE; what is refused says why; threads that share the calculator wait for each other.
+
+        Raises
+        ------
+        PropertyNotImplementedError
+            If there is no such result.
+        """
+        if name in self.refused_properties:
+            raise PropertyNotImplementedError(self.refused_properties[name])
         with self._lock:
             return super().get_property(name, atoms, allow_calculation)
 
@@ -159,6 +171,8 @@ class SpinCalculator(MomentsOfAtoms, Calculator, ABC, Generic[Frozen, State]):
     def _result(
         self, name: str, frozen: Frozen, state: State, moments: FloatArray, spins: FloatArray, lengths: FloatArray
     ) -> Any:
+        if name in self.refused_properties:
+            raise PropertyNotImplementedError(self.refused_properties[name])
         if name not in self.implemented_properties:
             raise PropertyNotImplementedError(
                 f"{type(self).__name__} has no {name!r}; it gives {', '.join(self.implemented_properties)}"

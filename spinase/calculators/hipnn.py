@@ -2,39 +2,34 @@
 
 from __future__ import annotations
 
-import dataclasses
+import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from ase import Atoms
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
 from pydantic import Field
-from torch import Tensor
 
-from spinase.atoms import geometry_of, get_moments
+from spinase.atoms import geometry_of, get_moments, get_reference_lengths
 from spinase.calculators.base import SpinCalculator, per_moment, split_moments
 from spinase.calculators.options import OptionTable
-from spinase.errors import InvalidGeometryError, ModelError, ModelFileError
-from spinase.geometry import Bonds, Geometry, NeighbourCache
+from spinase.contract import FieldFunction
+from spinase.errors import InvalidGeometryError, ModelError, ModelFileError, OutOfDomainError, OutOfDomainWarning
+from spinase.geometry import Geometry, NeighbourCache
 from spinase.learning.calibration import Calibration
-from spinase.learning.domain import too_close
-from spinase.learning.frozen_engine import EngineGraph, FrozenEngine, supports
-from spinase.learning.graph import Graph, Pairs, pairs_from
+from spinase.learning.domain import Domain, DomainProblem
+from spinase.learning.ensemble import Ensemble, EnsembleState, FrozenNetworks, SpinAnswer
 from spinase.learning.hippynn_files import networks_from_hippynn
 from spinase.learning.model_file import ModelCard, load_model
-from spinase.learning.network import MagneticHIPNN, NetworkConfig, energy_and_field, mixed
-from spinase.learning.reservoir import Mixer
+from spinase.learning.network import MagneticHIPNN, NetworkConfig
 from spinase.learning.shipped import find_model, shipped_model
 
 FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
-_LARGE = 20_000  # sites from which torch takes too much memory while atoms move
+OutsideDomain = Literal["warn", "error", "ignore"]
 
 
 class HIPNNConfig(OptionTable):
@@ -45,88 +40,28 @@ class HIPNNConfig(OptionTable):
     dtype: Literal["float32", "float64"] = Field("float32", description="precision of the network")
     filling: float | None = Field(None, ge=0, le=1, description="electrons per spin-orbital, for models that know them [1]")
     chemical_potential: float | None = Field(None, description="chemical potential, instead of the filling [energy]")
-
-
-@dataclass(eq=False)
-class FrozenNetworks:
-    """Bonds, positions (N, 3) and species (N,) of a geometry, and its volume; graphs are made when they are asked for.
-
-    `passing`: atoms have moved to get here, and may move on.
-    """
-
-    bonds: Bonds
-    positions: FloatArray
-    species: IntArray
-    config: NetworkConfig
-    volume: float
-    dtype: torch.dtype
-    device: torch.device
-    passing: bool
-    _copies: tuple[int, FrozenNetworks] | None = field(default=None, init=False)
-
-    @cached_property
-    def pairs(self) -> Pairs:
-        """For torch."""
-        return pairs_from(self.bonds, len(self.species), self.dtype, self.device)
-
-    @cached_property
-    def graph(self) -> Graph:
-        """For torch."""
-        return Graph(self.pairs, self.config.basis(), self.config.degree)
-
-    @cached_property
-    def kinds(self) -> Tensor:
-        """Species for torch."""
-        return torch.from_numpy(self.species).to(self.device)
-
-    @cached_property
-    def engine_graph(self) -> EngineGraph:
-        """For the compiled engine."""
-        return EngineGraph(self.bonds, self.positions, self.config)
-
-    def repeated(self, count: int) -> FrozenNetworks:
-        """Copies that do not feel each other; the last such request is remembered."""
-        if self._copies is None or self._copies[0] != count:
-            sites, bonds = len(self.species), self.bonds
-            shift = np.repeat(np.arange(count) * sites, len(bonds))
-            copies = Bonds(
-                np.tile(bonds.first, count) + shift,
-                np.tile(bonds.second, count) + shift,
-                np.tile(bonds.shifts, (count, 1)),
-                np.tile(bonds.vectors, (count, 1)),
-                np.tile(bonds.distances, count),
-            )
-            apart = (np.ptp(self.positions, axis=0).max(initial=0.0) + self.config.cutoff) * np.eye(3)[0]
-            places = np.concatenate([self.positions + k * apart for k in range(count)])
-            other = dataclasses.replace(self, bonds=copies, positions=places, species=np.tile(self.species, count))
-            self._copies = (count, other)
-        return self._copies[1]
-
-
-@dataclass(frozen=True, eq=False)
-class EnsembleState:
-    """Energies (members,) and H = -dE/ds (members, N, 3) of every network, in the model's units.
-
-    `tension` (P, 3), if it came along: dE/d(pair vector) of the mean energy; `potentials` (members,): chemical potentials,
-    where the networks know electrons.
-    """
-
-    energies: FloatArray
-    gradients: FloatArray
-    tension: FloatArray | None = None
-    potentials: FloatArray | None = None
+    outside_domain: OutsideDomain = Field(
+        "warn",
+        description="for magnets unlike those of the training: warn once (error where sites are closer than any trained, "
+        "and for fillings never trained), always error, or ignore",
+    )
 
 
 class HIPNNCalculator(SpinCalculator[FrozenNetworks, EnsembleState]):
     """A model file's ensemble: energies, fields, forces and stress are those of the mean energy of its networks.
 
-    While atoms stay, everything that depends on them is kept, and single precision on the CPU uses compiled loops
-    (:mod:`spinase.learning.frozen_engine`, the accuracy of its filters is 1e-6); while atoms move, and for double precision
-    and other devices, torch does the work.
+    What depends on the geometry only is kept while atoms stay.  Single precision on the CPU uses compiled loops for energies
+    and fields; forces and stress, double precision and other devices use torch (:mod:`spinase.learning.ensemble`).  The same
+    question has the same answer to the last bit, whatever was asked before.
 
     Models of electrons (``orders`` > 0 in their network) know how energies depend on the chemical potential, see
     :mod:`spinase.learning.reservoir`: at a fixed filling they find it for every configuration (result
     ``chemical_potential``), and their energy is the free energy F; at a fixed chemical potential it is Omega.
+
+    A model that was trained on fields alone has no forces and no stress: what its energy does when atoms move was never
+    compared with anything.  Its energy is defined up to a constant of each arrangement of atoms.
+
+    Every geometry is held against what the model's card says of the training (:mod:`spinase.learning.domain`).
 
     Parameters
     ----------
@@ -142,6 +77,10 @@ class HIPNNCalculator(SpinCalculator[FrozenNetworks, EnsembleState]):
         Electrons per spin-orbital, for models of electrons; default: that of their teacher.
     chemical_potential : float, optional
         A fixed chemical potential instead, energy.
+    outside_domain : {"warn", "error", "ignore"}
+        What to do with magnets unlike those of the training.  "warn": one OutOfDomainWarning of each kind, but an error
+        where sites are closer than any trained, and for fillings and chemical potentials that were not trained; "error":
+        always an error; "ignore": nothing, for those who measure how wrong it is.
 
     Raises
     ------
@@ -150,6 +89,8 @@ class HIPNNCalculator(SpinCalculator[FrozenNetworks, EnsembleState]):
     ModelError
         On an unknown dtype or device, or electrons that the model does not know; later, if no chemical potential that the
         model knows gives the filling.
+    OutOfDomainError
+        Later, on magnets as said above.
     """
 
     Config = HIPNNConfig
@@ -163,31 +104,33 @@ class HIPNNCalculator(SpinCalculator[FrozenNetworks, EnsembleState]):
         engine: bool = True,
         filling: float | None = None,
         chemical_potential: float | None = None,
+        outside_domain: OutsideDomain = "warn",
     ) -> None:
         super().__init__()
         if dtype not in ("float32", "float64"):
             raise ModelError(f"dtype must be 'float32' or 'float64', got {dtype!r}")
+        if outside_domain not in ("warn", "error", "ignore"):
+            raise ModelError(f"outside_domain must be 'warn', 'error' or 'ignore', got {outside_domain!r}")
         networks, self.card = load_model(find_model(model)) if isinstance(model, str | Path) else model
         if not networks:
             raise ModelFileError("a learned calculator needs at least one network")
-        self.dtype = {"float32": torch.float32, "float64": torch.float64}[dtype]
-        try:
-            self.device = torch.device(device)
-            self.networks = [self._prepared(network) for network in networks]
-        except (RuntimeError, AssertionError) as error:
-            raise ModelError(f"cannot use the torch device {device!r}: {error}") from None
-        self._engines: list[FrozenEngine] | None = None
-        if self.device.type == "cpu" and dtype == "float32" and engine and supports(self.card.network):
-            self._engines = [FrozenEngine(network) for network in self.networks]
+        self.domain, self.outside_domain = self.card.domain(), outside_domain
+        reservoir = self.card.reservoir(filling, chemical_potential)
+        if reservoir is not None and outside_domain != "ignore":
+            problem = self.domain.electron_problem(reservoir.filling, reservoir.potential)
+            if problem is not None:
+                raise ModelError(f"{problem}: use one the model {self.card.name!r} was trained for, or train one for this")
+        self.ensemble = Ensemble(networks, self.card, device, dtype, engine, reservoir)
         self.units = self.card.units
         self.conservative = self.card.conservative
         if self.card.network.spin_orbit:
             self.symmetries = self.symmetries - {"spin_rotation", "lattice_rotation"}
-        self._reservoir = self.card.reservoir(filling, chemical_potential)
-        if self._reservoir is not None:
-            self.implemented_properties = [*self.implemented_properties, "chemical_potential"]
+        self._say_what_it_gives(reservoir is not None)
         self._neighbours = NeighbourCache()
-        self._before: FloatArray | None = None
+        self._told: set[str] = set()  # kinds of warnings that were given
+        self._lengths: FloatArray | None = None  # of the moments looked at last
+        # Networks in hand are the caller's own; of those that come from files nobody may know how they were trained.
+        self._card_must_tell = isinstance(model, str | Path)
 
     @classmethod
     def from_config(cls, config: HIPNNConfig) -> HIPNNCalculator:
@@ -198,6 +141,7 @@ class HIPNNCalculator(SpinCalculator[FrozenNetworks, EnsembleState]):
             config.dtype,
             filling=config.filling,
             chemical_potential=config.chemical_potential,
+            outside_domain=config.outside_domain,
         )
 
     @classmethod
@@ -222,20 +166,24 @@ class HIPNNCalculator(SpinCalculator[FrozenNetworks, EnsembleState]):
         energy_scale: float | None = None,
         energy_shift: float | None = None,
         trust_pickle: bool = False,
+        domain: Domain | None = None,
         device: str = "cpu",
         dtype: Literal["float32", "float64"] = "float32",
+        outside_domain: OutsideDomain = "warn",
     ) -> HIPNNCalculator:
         """Calculator of a network trained in hippynn with ``spinase.learning.hippynn_adapter.magnet_graph``.
 
         `source` is hippynn's GraphModule or Predictor, or the directory its trainer wrote; the other parameters say what
-        that does not, see :func:`~spinase.learning.hippynn_files.networks_from_hippynn`.
+        that does not, see :func:`~spinase.learning.hippynn_files.networks_from_hippynn`.  hippynn's files do not tell
+        what the training looked like: `domain` (``Domain.from_geometries([geometry_of(atoms), ...], cutoff)``) does,
+        else a warning says that nothing is checked.
 
         Raises
         ------
         ModelFileError
             For what is missing, each with what to do; for pickles without ``trust_pickle=True``.
         """
-        model = networks_from_hippynn(
+        networks, card = networks_from_hippynn(
             source,
             network=network,
             units=units,
@@ -244,14 +192,28 @@ class HIPNNCalculator(SpinCalculator[FrozenNetworks, EnsembleState]):
             energy_shift=energy_shift,
             trust_pickle=trust_pickle,
         )
-        return cls(model, device=device, dtype=dtype)
+        if domain is not None:
+            card = replace(card, notes={**card.notes, "domain": domain.to_table()})
+        calc = cls((networks, card), device=device, dtype=dtype, outside_domain=outside_domain)
+        calc._card_must_tell = True
+        return calc
 
-    def _prepared(self, network: MagneticHIPNN) -> MagneticHIPNN:
-        copy = MagneticHIPNN(network.config)
-        copy.load_state_dict(network.state_dict())
-        for parameter in copy.parameters():
-            parameter.requires_grad_(False)
-        return copy.to(self.device, self.dtype).eval()
+    @property
+    def networks(self) -> list[MagneticHIPNN]:
+        """The networks, on their device, in their precision."""
+        return self.ensemble.networks
+
+    def _say_what_it_gives(self, electrons: bool) -> None:
+        """Results: the chemical potential where electrons are known, no forces where none were trained."""
+        names = [*self.implemented_properties, *(["chemical_potential"] if electrons else [])]
+        if self.card.trained_forces() is False:
+            why = (
+                f"the model {self.card.name!r} was trained on fields at fixed positions, not on forces: it has no "
+                "{name}. Use a model that was (of those that come with spinase: 'disordered-sd-moving'), or train one with "
+                "labelled forces and force_weight > 0"
+            )
+            self.refused_properties = {name: why.format(name=name) for name in ("forces", "stress")}
+        self.implemented_properties = [name for name in names if name not in self.refused_properties]
 
     def freeze(self, geometry: Geometry) -> FrozenNetworks:
         """Neighbours within the cutoff, and indices of the species.
@@ -268,83 +230,39 @@ class HIPNNCalculator(SpinCalculator[FrozenNetworks, EnsembleState]):
             known = ", ".join(chemical_symbols[number] for number in config.species)
             raise ModelError(f"the model {self.card.name!r} does not know {chemical_symbols[unknown[0]]}; it knows {known}")
         bonds = self._neighbours.bonds(geometry, config.cutoff)
+        if self.outside_domain != "ignore":
+            self._heed(self.domain.problem(geometry, bonds=bonds), "geometry")
+            self._say_what_is_unknown()
         species = np.array([index[number] for number in geometry.numbers.tolist()], dtype=np.int64)
-        positions, before = geometry.positions.copy(), self._before
-        passing = before is not None and before.shape == positions.shape and not np.array_equal(before, positions)
-        self._before = positions
-        return FrozenNetworks(
-            bonds, positions, species, config, geometry.volume, self.dtype, self.device, passing and len(species) < _LARGE
-        )
+        return self.ensemble.freeze(bonds, geometry.positions.copy(), species, geometry.volume)
 
     def solve(self, frozen: FrozenNetworks, spins: FloatArray, lengths: FloatArray) -> EnsembleState:
-        """Energy and spin gradient of every network; on geometries that atoms pass through, with those by the pairs."""
-        if frozen.passing:
-            frozen.passing = False  # another question about the same geometry: it may be there to stay
-            return self._solve_passing(frozen, spins)
-        if self._engines is not None:
-            return self._solve_fast(frozen, spins)
-        variable = self._tensor(spins)
-        energies, gradients, mixers = [], [], self._mixers()
-        for network, mixer in zip(self.networks, mixers, strict=True):
-            energy, gradient = energy_and_field(network, frozen.graph, frozen.kinds, variable, mix=mixer)
-            energies.append(float(energy.detach().to(torch.float64).sum()))
-            gradients.append(gradient.detach().cpu().numpy().astype(np.float64))
-        return self._state_of(energies, gradients, mixers)
+        """What the networks say of these spins, computed when it is asked for."""
+        return EnsembleState(self.ensemble, frozen, spins)
 
-    def _mixers(self, magnets: int = 1) -> list[Mixer | None]:
-        """For one evaluation of every network; None for networks that know no electrons."""
-        return [None if self._reservoir is None else self._reservoir.mixer(magnets) for _ in self.networks]
+    def calculate(self, atoms: Atoms | None = None, *words: Any, **named: Any) -> None:
+        """Compute properties, as every spin calculator; ASE calls this."""
+        target = self.atoms if atoms is None else atoms
+        if target is not None:
+            self._look_at_moments(target)
+        super().calculate(atoms, *words, **named)
 
-    def _state_of(
-        self,
-        energies: list[float],
-        gradients: list[FloatArray],
-        mixers: Sequence[Mixer | None],
-        tension: FloatArray | None = None,
-    ) -> EnsembleState:
-        """In the model's units."""
-        scale = self.card.energy_scale
-        total = scale * np.array(energies) + self.card.energy_shift * len(gradients[0])
-        tension = None if tension is None else scale * tension
-        known = [mixer for mixer in mixers if mixer is not None]
-        potentials = np.array([mixer.potentials[0] for mixer in known]) if known else None
-        if known:
-            total += [mixer.work[0] for mixer in known]
-        return EnsembleState(total, scale * np.array(gradients), tension, potentials)
-
-    def _solve_fast(self, frozen: FrozenNetworks, spins: FloatArray) -> EnsembleState:
-        """In compiled loops."""
-        assert self._engines is not None
-        mixers, graph, species = self._mixers(), frozen.engine_graph, frozen.species
-        found = [engine(graph, species, spins, mixer) for engine, mixer in zip(self._engines, mixers, strict=True)]
-        return self._state_of([float(energies.sum()) for energies, _ in found], [field for _, field in found], mixers)
-
-    def _solve_passing(self, frozen: FrozenNetworks, spins: FloatArray) -> EnsembleState:
-        """With the derivatives by the pairs, in one pass."""
-        vectors = frozen.pairs.vectors.detach().requires_grad_(True)
-        variable = self._tensor(spins).requires_grad_(True)
-        graph = Graph(Pairs(frozen.pairs.rows, vectors), self.card.network.basis(), self.card.network.degree)
-        energies, gradients, tension, mixers = [], [], np.zeros(tuple(vectors.shape)), self._mixers()
-        for network, mixer in zip(self.networks, mixers, strict=True):
-            energy = mixed(network(graph, frozen.kinds, variable), mixer).to(torch.float64).sum()
-            by_spins, by_vectors = torch.autograd.grad(
-                energy, (variable, vectors), retain_graph=True, materialize_grads=True
-            )
-            energies.append(float(energy.detach()))
-            gradients.append(-by_spins.cpu().numpy().astype(np.float64))
-            tension += by_vectors.cpu().numpy() / len(self.networks)
-        return self._state_of(energies, gradients, mixers, tension)
+    def field_function(self, atoms: Atoms, lengths: FloatArray | None = None) -> FieldFunction:
+        """B(spins) at the present positions, without ASE's copies (see ``contract.FastFields``)."""
+        self._look_at_moments(atoms)
+        return super().field_function(atoms, lengths)
 
     def derive(self, name: str, frozen: FrozenNetworks, state: EnsembleState, spins: FloatArray, lengths: FloatArray) -> Any:
         """One result of the ensemble's mean."""
         if name in ("energy", "free_energy"):
-            return float(state.energies.mean())
+            return float(self._of_spins(state).energies.mean())
         if name == "chemical_potential":
-            assert state.potentials is not None
-            return float(state.potentials.mean())
+            potentials = self._of_spins(state).potentials
+            assert potentials is not None
+            return float(potentials.mean())
         if name == "magnetic_forces":
-            return per_moment(state.gradients.mean(axis=0) * (lengths > 0.0)[:, None], lengths)
-        forces, virial = self._lattice(frozen, state, spins)
+            return per_moment(self._of_spins(state).gradients.mean(axis=0) * (lengths > 0.0)[:, None], lengths)
+        forces, virial = self.ensemble.forces(frozen, state.tension)
         if name == "forces":
             return forces
         if frozen.volume == 0.0:
@@ -352,16 +270,14 @@ class HIPNNCalculator(SpinCalculator[FrozenNetworks, EnsembleState]):
         virial = 0.5 * (virial + virial.T)
         return np.array([virial[a, b] for a, b in ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))]) / frozen.volume
 
-    def _lattice(self, frozen: FrozenNetworks, state: EnsembleState, spins: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Forces (N, 3) and virial (3, 3) of the mean energy."""
-        tension = state.tension
-        if tension is None:
-            tension = self._solve_passing(frozen, spins).tension
-        assert tension is not None
-        rows = frozen.pairs.rows
-        pull = torch.from_numpy(tension).to(self.device)
-        forces = pull.new_zeros(spins.shape).index_add(0, rows.first, pull).index_add(0, rows.second, -pull)
-        return forces.cpu().numpy(), tension.T @ frozen.pairs.vectors.cpu().numpy().astype(np.float64)
+    def _of_spins(self, state: EnsembleState) -> SpinAnswer:
+        """Energies and spin gradients, once their electrons are those of the training."""
+        answer = state.of_spins
+        if answer.potentials is not None and answer.fillings is not None and self.outside_domain != "ignore":
+            for filling, potential in zip(answer.fillings, answer.potentials, strict=True):
+                problem = self.domain.electron_problem(float(filling), float(potential))
+                self._heed(None if problem is None else DomainProblem(problem), "electrons")
+        return answer
 
     def replicas(self, atoms: Atoms, moments: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Energies and fields of many spin configurations on the same atoms, in one pass where compiled loops do it.
@@ -390,40 +306,20 @@ class HIPNNCalculator(SpinCalculator[FrozenNetworks, EnsembleState]):
             raise ModelError(f"moments of replicas have the shape (replicas, {len(atoms)}, 3), got {moments.shape}")
         split = [split_moments(one) for one in moments]
         spins, lengths = (np.array([part[k] for part in split]).reshape(moments.shape[:2] + (-1,)) for k in (0, 1))
-        self.field_function(atoms)
-        frozen = self._frozen
-        assert frozen is not None
-        frozen.passing = False
-        if self._engines is None:
-            states = [self.solve(frozen, *pair) for pair in split]
-            energies = np.array([state.energies.mean() for state in states])
-            gradients = np.array([state.gradients.mean(axis=0) for state in states])
-        else:
-            energies, gradients = self._solve_replicas(self._engines, frozen, spins)
+        super().field_function(atoms)  # binds the geometry
+        assert self._frozen is not None
+        if self.outside_domain != "ignore":
+            self._heed(self.domain.moment_problem(lengths.ravel()), "moments")
+        energies, gradients = self.ensemble.replicas(self._frozen, spins)
         fields = [per_moment(one * (length > 0.0), length[:, 0]) for one, length in zip(gradients, lengths, strict=True)]
         return energies, np.array(fields).reshape(moments.shape)
-
-    def _solve_replicas(
-        self, engines: Sequence[FrozenEngine], frozen: FrozenNetworks, spins: FloatArray
-    ) -> tuple[FloatArray, FloatArray]:
-        """Mean energies (R,) and -dE/ds (R, N, 3): the replicas are one large magnet that falls apart."""
-        count, sites = spins.shape[:2]
-        many, mixers, scale = frozen.repeated(count), self._mixers(count), self.card.energy_scale
-        together = spins.reshape(-1, 3)
-        found = [engine(many.engine_graph, many.species, together, m) for engine, m in zip(engines, mixers, strict=True)]
-        energies = np.mean([one.reshape(count, sites).sum(axis=1) for one, _ in found], axis=0)
-        gradients = np.mean([field for _, field in found], axis=0).reshape(spins.shape)
-        energies = scale * energies + self.card.energy_shift * sites
-        if self._reservoir is not None:
-            energies += np.mean([mixer.work for mixer in mixers if mixer is not None], axis=0)
-        return energies, scale * gradients
 
     def spread(self, atoms: Atoms) -> FloatArray:
         """Standard deviation of the networks' tangent fields at every site, (N,), energy/moment; zero for one network."""
         self.get_property("magnetic_forces", atoms)
         assert self._state is not None
         spins, lengths = split_moments(get_moments(atoms))
-        fields = self._state.gradients / np.where(lengths > 0.0, lengths, np.inf)[:, None]
+        fields = self._state.of_spins.gradients / np.where(lengths > 0.0, lengths, np.inf)[:, None]
         tangent = fields - spins * np.einsum("kia,ia->ki", fields, spins)[:, :, None]
         return np.asarray(np.sqrt(np.sum(tangent.var(axis=0), axis=1)))
 
@@ -436,8 +332,15 @@ class HIPNNCalculator(SpinCalculator[FrozenNetworks, EnsembleState]):
         Raises
         ------
         ModelError
-            If the model was never calibrated, or on too few realizations for this coverage.
+            For a single network, whose bars would be one constant whatever the spins are; if the model was never calibrated,
+            or on too few realizations for this coverage.
         """
+        if len(self.networks) < 2:
+            raise ModelError(
+                f"the model {self.card.name!r} is a single network, which has no error bars: they would be the same number "
+                "for every magnet, right or wrong. Train an ensemble (ensemble = 4 in the recipe) for bars; distances, "
+                "neighbours and electrons are held against the training in any case (outside_domain)"
+            )
         table = self.card.notes.get("calibration")
         if table is None:
             raise ModelError(
@@ -448,16 +351,59 @@ class HIPNNCalculator(SpinCalculator[FrozenNetworks, EnsembleState]):
         bars = Calibration.from_table(table).bars(self.spread(atoms) * lengths, coverage)
         return bars / np.where(lengths > 0.0, lengths, np.inf)
 
-    def domain_problem(self, atoms: Atoms, margin: float = 0.02) -> str | None:
-        """Which atoms are closer than any in the training by more than a part `margin`; None if none are.
+    def domain_problem(self, atoms: Atoms, margin: float = 0.02) -> DomainProblem | None:
+        """What of the atoms is outside the training (:meth:`spinase.learning.domain.Domain.problem`); None if nothing is.
 
-        Also None for a model file that does not tell the distances of its training.
+        `margin` is the part by which distances may be below the shortest one.  What the card does not tell
+        (``calc.domain.unknown()``) is not looked at.
         """
-        shortest = self.card.notes.get("shortest_distances")
-        return None if shortest is None else too_close(geometry_of(atoms), shortest, self.card.network.cutoff, margin)
+        return self.domain.problem(geometry_of(atoms), split_moments(get_moments(atoms))[1], margin)
 
-    def _tensor(self, spins: FloatArray) -> Tensor:
-        return torch.tensor(spins, dtype=self.dtype, device=self.device)
+    def describe_domain(self) -> str:
+        """One line: what the model was trained on."""
+        return f"{self.card.name}: {self.domain.describe()}"
+
+    def _look_at_moments(self, atoms: Atoms) -> None:
+        """Hold their lengths against the training, if they are others than last time."""
+        if self.outside_domain == "ignore":
+            return
+        lengths, reference = split_moments(get_moments(atoms))[1], get_reference_lengths(atoms)
+        if self._lengths is not None and np.array_equal(lengths, self._lengths):
+            return
+        self._lengths = lengths
+        self._heed(self.domain.moment_problem(lengths if reference is None else reference), "moments")
+        wrong = np.flatnonzero([] if reference is None else np.abs(lengths - reference) > 0.02 * reference)
+        if reference is not None and len(wrong):
+            i = int(wrong[0])
+            self._heed(
+                DomainProblem(
+                    f"the spin of site {i} has a length of {lengths[i] / max(reference[i], 1e-300):.4g} (its moment over "
+                    "the reference length), the training had unit spins"
+                ),
+                "spin lengths",
+            )
+
+    def _heed(self, problem: DomainProblem | None, kind: str) -> None:
+        """Raise, or warn once of each kind."""
+        if problem is None:
+            return
+        text = f"{problem}: the learned magnet {self.card.name!r} has no data for this"
+        if problem.fatal or self.outside_domain == "error":
+            raise OutOfDomainError(text)
+        if kind not in self._told:
+            self._told.add(kind)
+            warnings.warn(f"{text}, its answers may be wrong by any amount", OutOfDomainWarning, stacklevel=5)
+
+    def _say_what_is_unknown(self) -> None:
+        missing = self.domain.unknown()
+        if self._card_must_tell and missing and "unknown" not in self._told:
+            self._told.add("unknown")
+            warnings.warn(
+                f"the card of {self.card.name!r} does not tell the {', '.join(missing)} of its training: they are not "
+                "checked",
+                OutOfDomainWarning,
+                stacklevel=5,
+            )
 
 
 __all__ = ["HIPNNCalculator", "HIPNNConfig"]

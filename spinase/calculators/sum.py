@@ -25,10 +25,12 @@ from spinase.contract import (
     field_function,
     is_conservative,
     recall_step,
+    refused_properties,
     remember_step,
     tell_time,
 )
 from spinase.errors import ModelError, UnitMismatchError
+from spinase.learning.domain import DomainProblem
 
 FloatArray = NDArray[np.float64]
 _ADDITIVE = ("energy", "free_energy", "forces", "stress", "magnetic_forces")
@@ -49,7 +51,8 @@ class SpinSumCalculator(MomentsOfAtoms, Calculator):
 
     Every additive result (energy, free energy, forces, stress, magnetic forces) is the sum over the members that have
     it; a member without it counts as zero (an EMT lattice has no magnetic forces, a spin term on a frozen lattice no
-    forces), and a member without a free energy counts with its energy.  ``torques`` are m x B of the sum.  Members keep
+    forces), and a member without a free energy counts with its energy; what a member cannot give although it should
+    (forces of a network trained on fields alone), the sum cannot either.  ``torques`` are m x B of the sum.  Members keep
     their own caches, so nothing is computed twice for one state and spin changes rebuild no geometry.  (ASE's own
     ``SumCalculator`` offers only the properties ALL members have: with EMT in it the magnetic forces disappear.)
 
@@ -95,6 +98,22 @@ class SpinSumCalculator(MomentsOfAtoms, Calculator):
         self.implemented_properties = [name for name in _ADDITIVE if name in offered]
         if "magnetic_forces" in offered:
             self.implemented_properties.append("torques")
+        self.refused_properties = {
+            name: why for calc in reversed(self.calculators) for name, why in refused_properties(calc).items()
+        }
+        self.implemented_properties = [name for name in self.implemented_properties if name not in self.refused_properties]
+
+    def get_property(self, name: str, atoms: Atoms | None = None, allow_calculation: bool = True) -> Any:
+        """One result, as in ASE; what a member refuses says why.
+
+        Raises
+        ------
+        PropertyNotImplementedError
+            If there is no such result.
+        """
+        if name in self.refused_properties:
+            raise PropertyNotImplementedError(self.refused_properties[name])
+        return super().get_property(name, atoms, allow_calculation)
 
     def __repr__(self) -> str:
         parts = [
@@ -143,6 +162,8 @@ class SpinSumCalculator(MomentsOfAtoms, Calculator):
             self.atoms = target.copy()
 
     def _total(self, name: str, atoms: Atoms) -> Any:
+        if name in self.refused_properties:
+            raise PropertyNotImplementedError(self.refused_properties[name])
         if name not in self.implemented_properties:
             raise PropertyNotImplementedError(f"no member of the sum gives {name!r}")
         if name in ("energy", "free_energy") and not self.conservative:
@@ -193,10 +214,11 @@ class SpinSumCalculator(MomentsOfAtoms, Calculator):
             raise ModelError("no member of the sum has error bars: they belong to learned calculators (style 'hipnn')")
         return np.sum([abs(weight) * calc.error_bars(atoms, coverage) for weight, calc in learned], axis=0)
 
-    def domain_problem(self, atoms: Atoms, margin: float = 0.02) -> str | None:
-        """What is wrong with the distances for one of the learned members; None if nothing is."""
-        problems = (calc.domain_problem(atoms, margin) for calc in self.calculators if isinstance(calc, ErrorBars))
-        return next((problem for problem in problems if problem is not None), None)
+    def domain_problem(self, atoms: Atoms, margin: float = 0.02) -> DomainProblem | None:
+        """What of the atoms is outside the training of one of the learned members, the worst first; None if nothing is."""
+        found = [calc.domain_problem(atoms, margin) for calc in self.calculators if isinstance(calc, ErrorBars)]
+        problems = sorted((one for one in found if one is not None), key=lambda one: not one.fatal)
+        return next(iter(problems), None)
 
     def local_model(self, atoms: Atoms, lengths: FloatArray) -> LocalModel | None:
         """Sum of the members' models (see ``contract.local_model_of``); None if one has magnetic forces but no model."""

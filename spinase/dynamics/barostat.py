@@ -11,6 +11,7 @@ from ase.md.nose_hoover_chain import IsotropicMTKBarostat
 from numpy.typing import NDArray
 from scipy.special import exprel
 
+from spinase.contract import refused_properties
 from spinase.errors import ModelError, UnstableDynamicsError
 
 FloatArray = NDArray[np.float64]
@@ -70,7 +71,8 @@ class IsotropicBarostat:
         for calc in [atoms.calc, *getattr(atoms.calc, "calculators", ())]:
             offered = getattr(calc, "implemented_properties", ())
             if "stress" not in offered and ("forces" in offered or calc is atoms.calc):
-                raise ModelError(f"{type(calc).__name__} has no stress: constant pressure needs that of every force")
+                why = refused_properties(calc).get("stress", "constant pressure needs that of every force")
+                raise ModelError(f"{type(calc).__name__} has no stress: {why}")
         self._freedoms = 3 * len(atoms) if freedoms is None else int(freedoms)
         if self._chain is None or self._sites != len(atoms):
             self._sites = len(atoms)

@@ -14,6 +14,7 @@ from spinase.atoms import get_moments, get_units
 from spinase.contract import calculator_of, error_bars_of, trained_domain_problem
 from spinase.dynamics.observers import Quantity
 from spinase.errors import ModelError, OutOfDomainError, OutOfDomainWarning
+from spinase.learning.domain import DomainProblem
 
 FloatArray = NDArray[np.float64]
 
@@ -43,7 +44,9 @@ class ErrorBarGuard:
 
         ErrorBarGuard(bound=0.05).watch(dynamics, every=10)
 
-    Two atoms closer than any in the training (by more than `margin`) stop the run whatever the action is.
+    A geometry unlike those of the training (another lattice, an edge, another density) is an alarm, too; two atoms closer
+    than any in the training (by more than `margin`) stop the run whatever the action is.  A single network has no bars that
+    tell magnets apart, so the guard refuses it; its calculator looks at the geometry by itself.
 
     Parameters
     ----------
@@ -94,7 +97,7 @@ class ErrorBarGuard:
         self.alarm: str | None = None
         self.quantities = _quantities("")
         self._unit = ""
-        self._looks_above, self._warned = 0, False
+        self._looks_above, self._warned, self._warned_domain = 0, False, False
         self._seen: FloatArray | None = None
 
     @classmethod
@@ -115,6 +118,7 @@ class ErrorBarGuard:
         self._unit = f"{units.energy}/{units.moment}"
         self.quantities = _quantities(self._unit)
         self.alarm, self._looks_above, self._warned, self._seen = None, 0, False, None
+        self._warned_domain = False
         return {}
 
     def observe(self, atoms: Atoms) -> dict[str, float]:
@@ -136,10 +140,10 @@ class ErrorBarGuard:
         }
         problem = self._judge(values)
         self._heed(problem, atoms)
-        close = trained_domain_problem(atoms, self.options.margin)
-        if close is not None:
-            self.alarm = f"{close}: the learned magnet has no data for this"
-        return {**values, "exceeded": float(problem is not None or close is not None)}
+        outside = trained_domain_problem(atoms, self.options.margin)
+        if outside is not None:
+            self._heed_domain(outside)
+        return {**values, "exceeded": float(problem is not None or outside is not None)}
 
     def watch(self, dynamics: Any, every: int = 10, logfile: IO[str] | None = None) -> None:
         """Look every `every` steps of a driver with ASE's ``attach`` (dynamics, optimizers).
@@ -185,6 +189,15 @@ class ErrorBarGuard:
             f"the error bar {whose} is {bar:.4g} {self._unit} (coverage {given.coverage:g}), above the bound "
             f"{limit:.4g}{compared}"
         )
+
+    def _heed_domain(self, problem: DomainProblem) -> None:
+        """Raise the alarm; what is not fatal only warns, once, where warnings are asked for."""
+        text = f"{problem}: the learned magnet has no data for this"
+        if problem.fatal or self.options.action == "stop":
+            self.alarm = text
+        elif not self._warned_domain:
+            self._warned_domain = True
+            warnings.warn(f"{text}. {WHAT_TO_DO}", OutOfDomainWarning, stacklevel=3)
 
     def _heed(self, problem: str | None, atoms: Atoms) -> None:
         """Count a look above the bound, warn or raise the alarm; looking twice at the same atoms counts once."""

@@ -18,6 +18,7 @@ from spinase.contract import (
     energy_of,
     is_conservative,
     probe_moments,
+    require_forces,
     require_magnetic_forces,
 )
 from spinase.dynamics.constrained import mobile_mask
@@ -81,8 +82,8 @@ class SpinOptimizable(Optimizable):
             raise NotConservativeError(
                 f"{type(calc).__name__} describes a driven system, which has no energy to minimize: use damped dynamics"
             )
-        if move_atoms and "forces" not in calc.implemented_properties:
-            raise ModelError(f"{type(calc).__name__} has no forces on atoms: relax the spins alone")
+        if move_atoms:
+            require_forces(calc, "relax the spins alone")
         if not np.isfinite(length) or length <= 0.0:
             raise ModelError(f"length must be positive, got {length}")
         probe_moments(atoms, calc)

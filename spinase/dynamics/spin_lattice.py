@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from spinase.atoms import geometry_of, get_units
-from spinase.contract import begin_step, calculator_of, energy_of
+from spinase.contract import begin_step, calculator_of, energy_of, require_forces
 from spinase.dynamics.barostat import IsotropicBarostat
 from spinase.dynamics.electron_bath import ElectronBath
 from spinase.dynamics.finite import require_finite, require_finite_spins
@@ -407,11 +407,7 @@ class SpinLatticeDynamics(LLGDynamics):
 
     def _check_forces(self) -> None:
         calc = calculator_of(self.atoms)
-        if "forces" not in calc.implemented_properties:
-            raise ModelError(
-                f"{type(calc).__name__} has no forces on atoms: use LLGDynamics at fixed positions, or add a lattice "
-                "potential in a SpinSumCalculator"
-            )
+        require_forces(calc, "use LLGDynamics at fixed positions, or add a lattice potential in a SpinSumCalculator")
         if self.fast is not None and not any(member is self.fast for member in getattr(calc, "calculators", ())):
             raise ModelError("`fast` must be one of the members of the SpinSumCalculator that drives the atoms")
 

@@ -1,12 +1,350 @@
-"""The distances a network was trained on: below them it extrapolates, and nothing holds it there."""
+"""What a network was trained on: distances, neighbours, boundaries, density, moments and electrons.
+
+Outside it extrapolates, and nothing holds it there.  A :class:`Domain` is made of the geometries of a training and kept in
+the model's card; :meth:`Domain.problem` holds another geometry against it.
+
+Neighbours are counted by shells: the distances of a pair of species that occur in the training, cut where a gap of more
+than a part 0.05 of a distance lies between them.  On a lattice every shell has one distance and one coordination number, so
+another lattice, another lattice constant and an edge are all seen.  Where shells are wider than such a gap (structures at
+random, hot crystals) there is one, from the shortest distance to the longest, with a range of coordination numbers.
+Lattices that share all distances and coordination numbers within the cutoff (fcc and hcp below 1.63 nearest distances) are
+not told apart.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
-from ase.data import chemical_symbols
+import numpy as np
+from ase.data import atomic_numbers, chemical_symbols
+from numpy.typing import NDArray
 
-from spinase.geometry import Geometry, find_bonds
+from spinase.errors import ModelFileError
+from spinase.geometry import Bonds, Geometry, find_bonds
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+Range = tuple[float, float]
+
+_GAP = 0.05  # part of a distance; a wider gap divides two shells
+_SHELL_WIDTH = (
+    0.01  # part by which a distance may be off a shell: the shipped lattice models' errors grow by a fifth to a third
+)
+_DENSITY_WIDTH = 0.1  # part by which the density may be off; the error of disordered-sd grows by a fifth there
+_COUNT_WIDTH = 0.1  # part of the largest coordination number by which one may be off a range of them
+_LENGTH_WIDTH = 0.02  # part by which the length of a moment may be off
+_ELECTRON_WIDTH = 0.01  # part of its range by which a filling or a chemical potential may be off
+
+
+@dataclass(frozen=True)
+class DomainProblem:
+    """What is outside the training.
+
+    Attributes
+    ----------
+    text : str
+        What, where, and what was trained.
+    fatal : bool
+        Whether no use can be made of an answer: sites are closer than any of the training.
+    """
+
+    text: str
+    fatal: bool = False
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
+class Shell:
+    """Sites of species `neighbour` around one of species `centre` (atomic numbers), at distances without a gap.
+
+    Attributes
+    ----------
+    centre, neighbour : int
+        Atomic numbers.
+    shortest, longest : float
+        Distances, length.
+    fewest, most : int
+        How many a site has.
+    """
+
+    centre: int
+    neighbour: int
+    shortest: float
+    longest: float
+    fewest: int
+    most: int
+
+    @property
+    def distances(self) -> str:
+        """As text: one number, or from and to."""
+        return _span(self.shortest, self.longest)
+
+    @property
+    def counts(self) -> str:
+        """Coordination numbers as text."""
+        return f"{self.fewest}" if self.fewest == self.most else f"{self.fewest} to {self.most}"
+
+
+@dataclass(frozen=True)
+class Domain:
+    """The training of a network.  What is None (or empty) is not known, and is not looked at.
+
+    Attributes
+    ----------
+    cutoff : float
+        Range of a layer: neighbours are counted up to it, length.
+    shortest : dict
+        Shortest distance of every pair of species that met within the cutoff, by :func:`pair_name`, length.
+    shells : tuple of Shell
+        Distances and coordination numbers.
+    boundaries : tuple of str
+        Which directions were periodic, one letter each: ``ppp``, ``ppf``, ... (p: periodic, f: open).
+    density : (float, float) or None
+        Sites per volume, of geometries that are periodic in all directions, 1/length^3.
+    lengths : (float, float) or None
+        Shortest and longest moment, mu_B or |m|.
+    nonmagnetic : bool or None
+        Whether there were sites without a moment.
+    fillings, chemical_potentials : (float, float) or None
+        Of the electrons, where the network knows them: electrons per spin-orbital; energy.
+    """
+
+    cutoff: float
+    shortest: Mapping[str, float]
+    shells: tuple[Shell, ...] = ()
+    boundaries: tuple[str, ...] = ()
+    density: Range | None = None
+    lengths: Range | None = None
+    nonmagnetic: bool | None = None
+    fillings: Range | None = None
+    chemical_potentials: Range | None = None
+
+    @classmethod
+    def from_geometries(cls, geometries: Sequence[Geometry], cutoff: float) -> Domain:
+        """What the geometries of a training tell."""
+        different = list({_fingerprint(one): one for one in geometries}.values())
+        shells = _shells(different, cutoff)
+        shortest: dict[str, float] = {}
+        for shell in shells:
+            name = pair_name(shell.centre, shell.neighbour)
+            shortest[name] = min(shortest.get(name, np.inf), shell.shortest)
+        densities = [len(one) / one.volume for one in different if one.pbc.all()]
+        return cls(
+            float(cutoff),
+            shortest,
+            shells,
+            tuple(sorted({boundary_word(one) for one in different})),
+            (min(densities), max(densities)) if densities else None,
+        )
+
+    def with_moments(self, lengths: FloatArray) -> Domain:
+        """The same with the lengths of the moments of the training, of any shape; zero: a site without one."""
+        some = lengths[lengths > 0.0]
+        if not some.size:
+            return replace(self, nonmagnetic=True)
+        return replace(self, lengths=(float(some.min()), float(some.max())), nonmagnetic=bool(some.size < lengths.size))
+
+    def with_electrons(self, fillings: Range | None, chemical_potentials: Range | None) -> Domain:
+        """The same with the ranges of fillings and chemical potentials of the training."""
+        return replace(self, fillings=fillings, chemical_potentials=chemical_potentials)
+
+    # -- questions ----------------------------------------------------------------------------------------------------
+
+    def problem(
+        self,
+        geometry: Geometry,
+        lengths: FloatArray | None = None,
+        margin: float = 0.02,
+        bonds: Bonds | None = None,
+    ) -> DomainProblem | None:
+        """What of a geometry is outside the training; None if nothing is.
+
+        Parameters
+        ----------
+        geometry : Geometry
+            Positions, cell, boundaries, species.
+        lengths : (N,) ndarray, optional
+            Lengths of the moments, mu_B or |m|.
+        margin : float
+            Part by which a distance may be below the shortest one.
+        bonds : Bonds, optional
+            All pairs within the cutoff, if they are at hand.
+        """
+        bonds = find_bonds(geometry, self.cutoff) if bonds is None else bonds
+        found = self._too_close(geometry, bonds, margin) or self._strange_surroundings(geometry, bonds)
+        found = found or self._strange_density(geometry)
+        return found or (None if lengths is None else self.moment_problem(lengths))
+
+    def electron_problem(self, filling: float | None, chemical_potential: float | None) -> str | None:
+        """What of a filling or a chemical potential is outside the training; None if nothing is."""
+        asked = (
+            ("filling", filling, self.fillings, "electrons per spin-orbital"),
+            ("chemical potential", chemical_potential, self.chemical_potentials, "energy"),
+        )
+        for name, value, trained, unit in asked:
+            if value is None or trained is None:
+                continue
+            slack = _ELECTRON_WIDTH * (trained[1] - trained[0])
+            if not trained[0] - slack <= value <= trained[1] + slack:
+                return f"a {name} of {value:.6g} [{unit}] is outside the training, which had {_span(*trained, 6)}"
+        return None
+
+    def unknown(self) -> list[str]:
+        """What the training had that is not known."""
+        told = {
+            "shortest distances": bool(self.shortest),
+            "coordination numbers": bool(self.shells),
+            "boundaries": bool(self.boundaries),
+            "lengths of moments": self.nonmagnetic is not None,
+        }
+        return [name for name, known in told.items() if not known]
+
+    def describe(self) -> str:
+        """One line: what was trained."""
+        words = [f"{_pair(shell)} at {shell.distances}: {shell.counts}" for shell in self.shells]
+        parts = [f"neighbours within {self.cutoff:g}: " + "; ".join(words)] if words else []
+        if not words and self.shortest:
+            parts = ["distances from " + ", ".join(f"{value:.4g} ({name})" for name, value in self.shortest.items())]
+        if self.density is not None:
+            parts.append(f"density {_span(*self.density)}")
+        if self.boundaries:
+            parts.append(f"boundaries {' '.join(self.boundaries)}")
+        if self.fillings is not None:
+            parts.append(f"fillings {_span(*self.fillings)}")
+        if self.chemical_potentials is not None:
+            parts.append(f"chemical potentials {_span(*self.chemical_potentials)}")
+        missing = self.unknown()
+        return ", ".join([*parts, f"not told: {', '.join(missing)}"] if missing else parts)
+
+    # -- checks -------------------------------------------------------------------------------------------------------
+
+    def _too_close(self, geometry: Geometry, bonds: Bonds, margin: float) -> DomainProblem | None:
+        """The worst pair below the shortest distance trained, by species."""
+        if not self.shortest:
+            return None
+        for (one, two), chosen in _by_pair(geometry.numbers, bonds.first, bonds.second, ordered=False):
+            name, distances = pair_name(one, two), bonds.distances[chosen]
+            bound = self.shortest.get(name)
+            if bound is not None and distances.min() >= (1.0 - margin) * bound:
+                continue
+            b = np.flatnonzero(chosen)[distances.argmin()]
+            found = f"sites {bonds.first[b]} and {bonds.second[b]} ({name}) are {bonds.distances[b]:.4g} apart"
+            if bound is None:
+                return DomainProblem(f"{found}, and such a pair was never trained within {self.cutoff:g}", True)
+            return DomainProblem(f"{found}, the shortest distance trained is {bound:.4g}", True)
+        return None
+
+    def _strange_surroundings(self, geometry: Geometry, bonds: Bonds) -> DomainProblem | None:
+        """A distance between shells, or a coordination number that no site of the training had."""
+        if not self.shells:
+            return None
+        centre, other, distances = _directed(bonds)
+        kinds = dict(_by_pair(geometry.numbers, centre, other, ordered=True))
+        none = np.zeros(len(centre), dtype=bool)
+        pairs = {(shell.centre, shell.neighbour) for shell in self.shells}
+        for pair in sorted(pairs):
+            shells = [shell for shell in self.shells if (shell.centre, shell.neighbour) == pair]
+            rows = np.flatnonzero(kinds.get(pair, none))
+            places = _places(distances[rows], shells)
+            if (places < 0).any():
+                b = rows[np.flatnonzero(places < 0)[0]]
+                trained = ", ".join(shell.distances for shell in shells)
+                return DomainProblem(
+                    f"sites {centre[b]} and {other[b]} ({_pair(shells[0])}) are {distances[b]:.4g} apart, where the "
+                    f"training had distances of {trained} only{self._open_edge(geometry)}"
+                )
+            sites = np.flatnonzero(geometry.numbers == pair[0])
+            for number, shell in enumerate(shells):
+                counts = np.bincount(centre[rows[places == number]], minlength=len(geometry))[sites]
+                slack = int(_COUNT_WIDTH * shell.most) if shell.fewest < shell.most else 0
+                wrong = np.flatnonzero((counts < shell.fewest - slack) | (counts > shell.most + slack))
+                if len(wrong):
+                    return DomainProblem(
+                        f"site {sites[wrong[0]]} has {counts[wrong[0]]} neighbours ({_pair(shell)}) at {shell.distances}, "
+                        f"where those of the training had {shell.counts} ({len(wrong)} of {len(geometry)} sites are "
+                        f"such){self._open_edge(geometry)}"
+                    )
+        return None
+
+    def _open_edge(self, geometry: Geometry) -> str:
+        if not self.boundaries or boundary_word(geometry) in self.boundaries:
+            return ""
+        return f"; boundaries are {boundary_word(geometry)} here and were {' '.join(self.boundaries)} (p: periodic, f: open)"
+
+    def _strange_density(self, geometry: Geometry) -> DomainProblem | None:
+        if self.density is None or not geometry.pbc.all():
+            return None
+        density = len(geometry) / geometry.volume
+        if (1.0 - _DENSITY_WIDTH) * self.density[0] <= density <= (1.0 + _DENSITY_WIDTH) * self.density[1]:
+            return None
+        return DomainProblem(f"there are {density:.4g} sites per volume, the training had {_span(*self.density)}")
+
+    def moment_problem(self, lengths: FloatArray) -> DomainProblem | None:
+        """What of lengths of moments (any number of them, mu_B or |m|) is outside the training; None if nothing is."""
+        if self.nonmagnetic is False and (lengths == 0.0).any():
+            return DomainProblem(f"site {lengths.argmin()} has no moment, every site of the training had one")
+        if self.lengths is None:
+            return None
+        short, long = self.lengths
+        within = (lengths >= (1.0 - _LENGTH_WIDTH) * short) & (lengths <= (1.0 + _LENGTH_WIDTH) * long)
+        wrong = np.flatnonzero(~within & (lengths > 0.0))
+        if not len(wrong):
+            return None
+        return DomainProblem(
+            f"the moment of site {wrong[0]} has a length of {lengths[wrong[0]]:.4g}, those of the training had "
+            f"{_span(short, long)}: the energy does not know it, fields are the training's torques over this length"
+        )
+
+    # -- cards --------------------------------------------------------------------------------------------------------
+
+    def to_table(self) -> dict[str, Any]:
+        """As JSON values, for a card."""
+        return {
+            "cutoff": self.cutoff,
+            "shells": [
+                {
+                    "pair": [chemical_symbols[shell.centre], chemical_symbols[shell.neighbour]],
+                    "distances": [shell.shortest, shell.longest],
+                    "neighbours": [shell.fewest, shell.most],
+                }
+                for shell in self.shells
+            ],
+            "shortest_distances": dict(self.shortest),
+            "boundaries": list(self.boundaries),
+            "density": _listed(self.density),
+            "moments": _listed(self.lengths),
+            "nonmagnetic": self.nonmagnetic,
+            "fillings": _listed(self.fillings),
+            "chemical_potentials": _listed(self.chemical_potentials),
+        }
+
+    @classmethod
+    def from_table(cls, table: Mapping[str, Any]) -> Domain:
+        """What :meth:`to_table` gave.
+
+        Raises
+        ------
+        ModelFileError
+            If it is something else.
+        """
+        try:
+            return cls(
+                float(table["cutoff"]),
+                {str(name): float(value) for name, value in table["shortest_distances"].items()},
+                tuple(_shell(entry) for entry in table["shells"]),
+                tuple(str(word) for word in table["boundaries"]),
+                _range(table["density"]),
+                _range(table["moments"]),
+                None if table["nonmagnetic"] is None else bool(table["nonmagnetic"]),
+                _range(table["fillings"]),
+                _range(table["chemical_potentials"]),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ModelFileError(f"the card's table of the trained domain is incomplete or wrong ({error!r})") from None
 
 
 def pair_name(one: int, two: int) -> str:
@@ -14,47 +352,126 @@ def pair_name(one: int, two: int) -> str:
     return "-".join(sorted((chemical_symbols[one], chemical_symbols[two])))
 
 
-def shortest_distances(geometries: Iterable[Geometry], cutoff: float) -> dict[str, float]:
-    """Shortest distance (length) of every pair of species that meets within `cutoff`, by :func:`pair_name`."""
-    found: dict[str, float] = {}
-    for geometry in geometries:
-        bonds = find_bonds(geometry, cutoff)
-        for i, j, distance in zip(bonds.first, bonds.second, bonds.distances, strict=True):
-            name = pair_name(int(geometry.numbers[i]), int(geometry.numbers[j]))
-            found[name] = min(found.get(name, float("inf")), float(distance))
+def boundary_word(geometry: Geometry) -> str:
+    """``ppf`` for a geometry that is periodic in its first two directions."""
+    return "".join("p" if periodic else "f" for periodic in geometry.pbc)
+
+
+def count_neighbours(geometry: Geometry, cutoff: float) -> IntArray:
+    """How many neighbours every site has within `cutoff`, images included, (N,)."""
+    bonds = find_bonds(geometry, cutoff)
+    return np.bincount(_directed(bonds)[0], minlength=len(geometry))
+
+
+def _directed(bonds: Bonds) -> tuple[IntArray, IntArray, FloatArray]:
+    """Every bond seen from both of its ends: site, neighbour, distance."""
+    return (
+        np.concatenate([bonds.first, bonds.second]),
+        np.concatenate([bonds.second, bonds.first]),
+        np.concatenate([bonds.distances, bonds.distances]),
+    )
+
+
+def _by_pair(
+    numbers: IntArray, one: IntArray, two: IntArray, ordered: bool
+) -> Iterator[tuple[tuple[int, int], NDArray[np.bool_]]]:
+    """Masks of the bonds of every pair of species that occurs."""
+    left, right = numbers[one], numbers[two]
+    if not ordered:
+        left, right = np.minimum(left, right), np.maximum(left, right)
+    code = left * 1000 + right
+    for value in np.unique(code):
+        yield (int(value // 1000), int(value % 1000)), code == value
+
+
+def _places(distances: FloatArray, shells: Sequence[Shell]) -> IntArray:
+    """Number of the shell that a distance belongs to, -1 where there is none."""
+    found = np.full(len(distances), -1, dtype=np.int64)
+    for number, shell in enumerate(shells):
+        low, high = shell.shortest * (1.0 - _SHELL_WIDTH), shell.longest * (1.0 + _SHELL_WIDTH)
+        found[(distances >= low) & (distances <= high)] = number
+    if shells and len(distances):  # below the first shell by less than the margin of the shortest distance
+        found[distances < shells[0].shortest] = np.maximum(found[distances < shells[0].shortest], _below(shells[0]))
     return found
 
 
-def too_close(geometry: Geometry, shortest: Mapping[str, float], cutoff: float, margin: float) -> str | None:
-    """What is wrong with the distances of a geometry; None if nothing is.
-
-    Parameters
-    ----------
-    geometry : Geometry
-        Positions and cell.
-    shortest : mapping
-        Of :func:`shortest_distances`; a pair of species that is not in it never met within the cutoff in the training.
-    cutoff : float
-        Range of the network, length.
-    margin : float
-        Part by which a distance may be below the shortest one.
-    """
-    reach = cutoff if _has_strange_pair(geometry, shortest) else max(shortest.values(), default=cutoff) * (1.0 - margin)
-    bonds = find_bonds(geometry, reach)
-    for b in bonds.distances.argsort():
-        i, j, distance = int(bonds.first[b]), int(bonds.second[b]), float(bonds.distances[b])
-        name = pair_name(int(geometry.numbers[i]), int(geometry.numbers[j]))
-        found = f"sites {i} and {j} ({name}) are {distance:.4g} apart"
-        if name not in shortest:
-            return f"{found}, and such a pair was never trained within {cutoff:g}"
-        if distance < (1.0 - margin) * shortest[name]:
-            return f"{found}, the shortest distance trained is {shortest[name]:.4g}"
-    return None
+def _below(first: Shell) -> int:
+    """A wide first shell may go on a little below its shortest distance; a lattice's may not."""
+    return 0 if first.longest > (1.0 + _GAP) * first.shortest else -1
 
 
-def _has_strange_pair(geometry: Geometry, shortest: Mapping[str, float]) -> bool:
-    present = sorted({int(number) for number in geometry.numbers})
-    return any(pair_name(one, two) not in shortest for one in present for two in present)
+def _shells(geometries: Sequence[Geometry], cutoff: float) -> tuple[Shell, ...]:
+    """Of every ordered pair of species, ascending."""
+    seen: dict[tuple[int, int], FloatArray] = {}
+    for geometry in geometries:
+        centre, other, distances = _directed(find_bonds(geometry, cutoff))
+        for pair, chosen in _by_pair(geometry.numbers, centre, other, ordered=True):
+            old = seen.get(pair, np.zeros(0))
+            seen[pair] = _thinned(np.concatenate([old, distances[chosen]]))
+    bands = {pair: _bands(distances) for pair, distances in sorted(seen.items())}
+    if any(high > (1.0 + _GAP) * low for found in bands.values() for low, high in found):  # no lattice: gaps are chance
+        bands = {pair: [(found[0][0], found[-1][1])] for pair, found in bands.items()}
+    bare = [Shell(one, two, low, high, 2**31, 0) for (one, two), found in bands.items() for low, high in found]
+    for geometry in geometries:
+        centre, other, distances = _directed(find_bonds(geometry, cutoff))
+        for k, shell in enumerate(bare):
+            sites = geometry.numbers == shell.centre
+            if not sites.any():
+                continue
+            near = (distances >= shell.shortest * (1.0 - 1e-9)) & (distances <= shell.longest * (1.0 + 1e-9))
+            rows = near & (geometry.numbers[centre] == shell.centre) & (geometry.numbers[other] == shell.neighbour)
+            counts = np.bincount(centre[rows], minlength=len(geometry))[sites]
+            bare[k] = replace(shell, fewest=min(shell.fewest, int(counts.min())), most=max(shell.most, int(counts.max())))
+    return tuple(bare)
 
 
-__all__ = ["pair_name", "shortest_distances", "too_close"]
+def _thinned(distances: FloatArray) -> FloatArray:
+    """Sorted, those within a part 1e-3 of the next left out but for the ends: nothing that matters for gaps."""
+    ordered = np.unique(distances)
+    if len(ordered) < 1000:
+        return ordered
+    _, first = np.unique(np.floor(np.log(ordered) / 1e-3), return_index=True)
+    last = np.append(first[1:] - 1, len(ordered) - 1)
+    return ordered[np.unique(np.concatenate([first, last]))]
+
+
+def _bands(distances: FloatArray) -> list[Range]:
+    """Ranges of sorted distances between gaps."""
+    cuts = np.flatnonzero(np.diff(distances) > _GAP * distances[:-1]) + 1
+    return [(float(part[0]), float(part[-1])) for part in np.split(distances, cuts)]
+
+
+def _fingerprint(geometry: Geometry) -> tuple[bytes, ...]:
+    arrays: Iterable[NDArray[Any]] = (geometry.positions, geometry.cell, geometry.pbc, geometry.numbers)
+    return tuple(np.ascontiguousarray(array).tobytes() for array in arrays)
+
+
+def _pair(shell: Shell) -> str:
+    return f"{chemical_symbols[shell.centre]}-{chemical_symbols[shell.neighbour]}"
+
+
+def _span(low: float, high: float, digits: int = 4) -> str:
+    one, two = f"{low:.{digits}g}", f"{high:.{digits}g}"
+    return one if one == two else f"{one} to {two}"
+
+
+def _listed(values: Range | None) -> list[float] | None:
+    return None if values is None else list(values)
+
+
+def _range(values: Any) -> Range | None:
+    if values is None:
+        return None
+    low, high = (float(value) for value in values)
+    if not low <= high:
+        raise ValueError(f"a range must ascend, got {values}")
+    return low, high
+
+
+def _shell(entry: Mapping[str, Any]) -> Shell:
+    one, two = (atomic_numbers[symbol] for symbol in entry["pair"])
+    (short, long), (few, many) = entry["distances"], entry["neighbours"]
+    return Shell(one, two, float(short), float(long), int(few), int(many))
+
+
+__all__ = ["Domain", "DomainProblem", "Shell", "boundary_word", "count_neighbours", "pair_name"]

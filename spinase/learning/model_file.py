@@ -18,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from spinase.errors import ModelError, ModelFileError, in_words
 from spinase.files import arrays_digest, read_arrays, write_arrays
+from spinase.learning.domain import Domain
 from spinase.learning.network import MagneticHIPNN, NetworkConfig
 from spinase.learning.reservoir import Reservoir
 from spinase.units import UNIT_SYSTEMS
@@ -69,6 +70,39 @@ class ModelCard:
             known = ", ".join(sorted(self.notes)) or "nothing"
             raise ModelFileError(f"the card of {self.name!r} does not say {name!r}; its notes: {known}")
         return self.notes[name]
+
+    def domain(self) -> Domain:
+        """What the networks were trained on; of cards that do not tell, as little as they tell.
+
+        Raises
+        ------
+        ModelFileError
+            If what the card tells is no domain.
+        """
+        if "domain" in self.notes:
+            return Domain.from_table(self.notes["domain"])
+        return Domain.from_table(
+            {
+                **Domain(self.network.cutoff, {}).to_table(),
+                "shortest_distances": self.notes.get("shortest_distances", {}),
+            }
+        )
+
+    def trained_forces(self) -> bool | None:
+        """Whether the networks learned forces on atoms: from labelled forces, or from energies of many arrangements.
+
+        None for cards that do not tell. A network of fields alone says nothing of forces: what its energies do when atoms
+        move was never compared with anything.
+        """
+        learned = self.notes.get("trained_on")
+        if learned is not None:
+            return "forces" in learned or ("energy" in learned and not self.on_lattice())
+        measured = self.notes.get("errors", {}).get("properties")
+        return None if measured is None else measured.get("forces") is not None
+
+    def on_lattice(self) -> bool:
+        """Whether all distances of the training were those of a lattice at rest, so that nothing was learned of others."""
+        return all(shell.longest <= 1.001 * shell.shortest for shell in self.domain().shells)
 
     def reservoir(self, filling: float | None = None, potential: float | None = None) -> Reservoir | None:
         """Electrons of a model that knows them (its teacher's filling unless another, or a potential, is given), or None.

@@ -96,6 +96,12 @@ class Reservoir:
             work = (middle + half * x) * electrons
         return middle + half * x, chebyshev.chebvander(x, len(parts) - 1)[0], work
 
+    def filling_at(self, potential: float, parts: FloatArray, sites: int) -> float:
+        """Electrons per spin-orbital, -dOmega/dmu over the orbitals, at a chemical potential, for sums of e_ik."""
+        middle, half = sum(self.window) / 2.0, (self.window[1] - self.window[0]) / 2.0
+        slope = chebyshev.chebval((potential - middle) / half, chebyshev.chebder(parts))
+        return float(-self.scale / half * slope / (2.0 * sites))
+
 
 class Mixer:
     """Weights of the polynomials at every site, from their sums over each magnet; kept: what came out.
@@ -106,11 +112,14 @@ class Mixer:
         Chemical potentials, energy.
     work : (magnets,)
         mu N at a fixed number of electrons, else zero; added to Omega it is the free energy, energy.
+    fillings : (magnets,)
+        Electrons per spin-orbital.
     """
 
     def __init__(self, reservoir: Reservoir, magnets: int = 1) -> None:
         self._reservoir, self._magnets = reservoir, magnets
         self.potentials: FloatArray = np.zeros(magnets)
+        self.fillings: FloatArray = np.zeros(magnets)
         self.work: FloatArray = np.zeros(magnets)
 
     def __call__(self, parts: FloatArray) -> FloatArray:
@@ -118,6 +127,13 @@ class Mixer:
         each = parts.reshape(self._magnets, -1, parts.shape[1])
         found = [self._reservoir.occupied(part.sum(axis=0), len(part)) for part in each]
         self.potentials, self.work = np.array([one[0] for one in found]), np.array([one[2] for one in found])
+        known = self._reservoir.filling
+        self.fillings = np.array(
+            [
+                known if known is not None else self._reservoir.filling_at(one[0], part.sum(axis=0), len(part))
+                for one, part in zip(found, each, strict=True)
+            ]
+        )
         return np.repeat([one[1] for one in found], each.shape[1], axis=0)
 
 

@@ -243,7 +243,7 @@ class Runner:
     def _drive(self, driver: Any, steps: int) -> None:
         try:
             driver.run(steps)
-        except (UnstableDynamicsError, ConvergenceError) as error:
+        except (UnstableDynamicsError, ConvergenceError, OutOfDomainError) as error:
             good = load_checkpoint(self.folder / CHECKPOINT_FILE)["step"]
             failed = type(error)(
                 f"{error}. The run in {self.folder} is good up to step {self.step}, its checkpoint is of step {good}"

@@ -99,6 +99,11 @@ class Candidates:
             raise CheckpointError(f"the candidates in {path} are damaged: delete the file to make them again") from None
 
 
+def _judge(path: Path) -> HIPNNCalculator:
+    """The model that compares; configurations unlike those of its training are what is looked for."""
+    return HIPNNCalculator(path, dtype="float64", outside_domain="ignore")
+
+
 class Measure:
     """What is compared: descriptors of configurations, or the spread of an ensemble.
 
@@ -117,7 +122,7 @@ class Measure:
 
     def __init__(self, table: SelectTable, folder: Path) -> None:
         self.table = table
-        self.calc = None if table.model is None else HIPNNCalculator(folder / table.model, dtype="float64")
+        self.calc = None if table.model is None else _judge(folder / table.model)
         if table.style == "uncertainty" and self.calc is not None and len(self.calc.networks) < 2:
             raise InputError(f"[select] model: {table.model} has one network, which has no spread: an ensemble is needed")
 

@@ -13,11 +13,13 @@ from ase.optimize import FIRE
 from doubtful import Doubtful
 
 from spinase import SpinAtoms
+from spinase.atoms import geometry_of
 from spinase.calculators import HeisenbergCalculator, HIPNNCalculator, SpinSumCalculator, ZeemanCalculator
 from spinase.dynamics import ErrorBarGuard, LLGDynamics, SpinLatticeDynamics, SpinOptimizable
 from spinase.errors import ModelError, OutOfDomainError, OutOfDomainWarning
 from spinase.io import read_run
 from spinase.learning.calibration import calibrate
+from spinase.learning.domain import Domain
 from spinase.learning.model_file import ModelCard, save_model
 from spinase.learning.network import MagneticHIPNN, NetworkConfig
 from spinase.run import RunOptions, run_file
@@ -64,6 +66,12 @@ def test_models_without_calibration_say_so() -> None:
         bars(atoms)
     with pytest.raises(ModelError, match="no calibrated"):
         ErrorBarGuard().prepare(atoms)
+    nets, card = model()
+    for atoms in (magnet(HIPNNCalculator((nets[:1], card))), magnet(SpinSumCalculator([HIPNNCalculator((nets[:1], card))]))):
+        with pytest.raises(
+            ModelError, match="'guarded' is a single network.*same number for every magnet.*Train an ensemble"
+        ):
+            ErrorBarGuard().watch(LLGDynamics(atoms, 0.1), 1)
     with pytest.raises(ModelError, match="HeisenbergCalculator has no error bars"):
         ErrorBarGuard().prepare(magnet(HeisenbergCalculator(law=None, shells=[1.0])))
     with pytest.raises(ModelError, match="need 99 calibration realizations, this model has 20"):
@@ -187,6 +195,22 @@ def test_distances_never_trained_stop_whatever_the_action() -> None:
     assert SpinSumCalculator([calc]).domain_problem(atoms) is not None
 
 
+@pytest.mark.parametrize("action", ["warn", "stop"])
+def test_another_density_than_trained_is_an_alarm_or_one_warning(action: str) -> None:
+    trained = Domain.from_geometries([geometry_of(magnet(Doubtful((0.0, 0.0, 1.0))))], CONFIG.cutoff)
+    calc = HIPNNCalculator(model(domain=trained.to_table()), outside_domain="ignore")
+    atoms = SpinAtoms.disordered(16, density=0.6, units="reduced", rng=1)
+    atoms.calc = calc
+    guard = ErrorBarGuard(action=action)
+    guard.prepare(atoms)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        seen = [guard.observe(atoms)["exceeded"] for _ in range(3)]
+    assert seen == [1.0, 1.0, 1.0]
+    assert (guard.alarm is not None) is (action == "stop")
+    assert [entry.category for entry in caught] == ([OutOfDomainWarning] if action == "warn" else [])
+
+
 def test_bad_options() -> None:
     with pytest.raises(ValueError, match="greater than 0"):
         ErrorBarGuard(bound=-1.0)
@@ -259,11 +283,15 @@ def magnet_of(atoms: SpinAtoms) -> SpinAtoms:
 
 def test_input_files_take_model_files_and_refuse_those_without_bars(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    save_model(tmp_path / "model.npz", *model(calibration=None))
+    domain = Domain.from_geometries([geometry_of(magnet(Doubtful((0.0, 0.0, 1.0))))], CONFIG.cutoff).with_moments(
+        np.ones(16)
+    )
+    known = {"domain": domain.to_table()}
+    save_model(tmp_path / "model.npz", *model(calibration=None, **known))
     with pytest.raises(ModelError, match="no calibrated error bars"):
         run_file(written(tmp_path, LEARNED))
     assert not (tmp_path / "guarded_run").exists()
-    save_model(tmp_path / "model.npz", *model())
+    save_model(tmp_path / "model.npz", *model(**known))
     run = read_run(run_file(written(tmp_path, LEARNED), ("stage.0.steps=4",)))
     last = run.atoms(-1)
     last.calc = HIPNNCalculator(tmp_path / "model.npz")

@@ -10,7 +10,7 @@ import pytest
 from spinase.errors import ModelError, ModelFileError
 from spinase.geometry import Geometry
 from spinase.learning.calibration import Calibration, calibrate, needed_realizations
-from spinase.learning.domain import shortest_distances, too_close
+from spinase.learning.domain import Domain
 
 FLOOR = 0.01
 
@@ -100,19 +100,20 @@ def geometry(distance: float, numbers: tuple[int, int] = (26, 27)) -> Geometry:
 
 
 def test_distances_below_the_trained_ones_are_found() -> None:
-    known = shortest_distances([geometry(1.5), geometry(0.9), geometry(1.2)], cutoff=2.0)
-    assert known == {"Co-Fe": pytest.approx(0.9), "Fe-Fe": pytest.approx(1.1)}
-    assert too_close(geometry(0.89), known, 2.0, margin=0.02) is None
-    assert too_close(geometry(0.87), known, 2.0, margin=0.02) == (
-        "sites 0 and 1 (Co-Fe) are 0.87 apart, the shortest distance trained is 0.9"
-    )
+    known = Domain.from_geometries([geometry(1.5), geometry(0.9), geometry(1.2)], cutoff=2.0)
+    assert known.shortest == {"Co-Fe": pytest.approx(0.9), "Fe-Fe": pytest.approx(1.1)}
+    assert known.problem(geometry(0.89)) is None
+    found = known.problem(geometry(0.87))
+    assert found is not None
+    assert found.fatal
+    assert str(found) == "sites 0 and 1 (Co-Fe) are 0.87 apart, the shortest distance trained is 0.9"
+    assert known.problem(geometry(0.87), margin=0.05) is None
     across = geometry(9.2)  # to the image
-    assert "0.8 apart" in str(too_close(across, known, 2.0, margin=0.02))
+    assert "0.8 apart" in str(known.problem(across))
 
 
 def test_pairs_of_species_that_never_met_are_found() -> None:
-    known = shortest_distances([geometry(1.0)], cutoff=2.0)
-    assert too_close(geometry(1.9, (27, 27)), known, 2.0, margin=0.02) == (
+    known = Domain.from_geometries([geometry(1.0)], cutoff=2.0)
+    assert str(known.problem(geometry(1.9, (27, 27)))) == (
         "sites 0 and 1 (Co-Co) are 1.9 apart, and such a pair was never trained within 2"
     )
-    assert too_close(geometry(2.1, (27, 27)), known, 2.0, margin=0.02) is None

@@ -8,11 +8,12 @@ from typing import Annotated
 import typer
 
 from spinase.io.labels import read_labels
+from spinase.learning.model_file import load_model
 from spinase.run import RunStopped
 from spinase_training.learn import LOG, LearnOptions, learn_file
 from spinase_training.recipe import read_recipe
 from spinase_training.report import FIGURE, REPORT, Course, table, validate_model
-from spinase_training.train import train_recipe
+from spinase_training.train import error_line, train_recipe
 from spinase_training.uncertainty import calibrate_file
 
 STOPPED = 3  # exit status, as of spinase run
@@ -35,7 +36,7 @@ def train(
     except RunStopped as stop:
         typer.echo(str(stop))
         raise typer.Exit(STOPPED) from None
-    typer.echo(f"wrote {path}")
+    typer.echo(f"wrote {path}: {error_line(load_model(path)[1])}")
 
 
 def validate(

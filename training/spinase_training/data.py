@@ -14,7 +14,7 @@ from spinase.learning.network import NetworkConfig
 from spinase_training.recipe import Recipe
 
 FloatArray = NDArray[np.float64]
-_MARGIN = 0.05  # of the window of chemical potentials, at either end
+MARGIN = 0.05  # of the window of chemical potentials, at either end
 LEARNED = "learned"  # kind of configurations that active learning added
 
 
@@ -141,7 +141,7 @@ def _electrons(parts: list[Labels]) -> _Electrons:
             "input of spinase label)"
         )
     potentials, numbers = (np.concatenate([np.asarray(pair[k]) for pair in pairs]) for k in (0, 1))
-    half = 0.5 * (1.0 + 2.0 * _MARGIN) * float(np.ptp(potentials))
+    half = 0.5 * (1.0 + 2.0 * MARGIN) * float(np.ptp(potentials))
     return _Electrons(potentials, numbers, 0.5 * float(potentials.min() + potentials.max()), half)
 
 

@@ -106,7 +106,7 @@ def read_loop(path: Path, overrides: tuple[str, ...], folder: Path) -> Loop:
     config: LoopInput = validated(LoopInput, table, str(path))
     loop = Loop(config, text, path.resolve().parent, folder)
     fewest = min(loop.recipe(number)[0].ensemble for number in (0, 1))
-    if fewest < 2 and config.selection == "bar":
+    if fewest < 2:
         raise InputError(
             f"{config.recipe} ensemble: {fewest} network has the same error bar everywhere, so it cannot tell where "
             "to label; ask for 2 or more (4 is usual)"

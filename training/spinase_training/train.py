@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from hippynn.databases import Database
 from hippynn.experiment import SetupParams, assemble_for_training, setup_training, train_model
 from hippynn.graphs import loss
 
-from spinase.errors import InputError
+from spinase.errors import AccuracyWarning, InputError
 from spinase.files import file_digest, replacing
 from spinase.io.labels import Labels, read_labels
 from spinase.learning.compiled_training import keep_memory
@@ -25,14 +26,16 @@ from spinase.learning.model_file import ModelCard, load_model, save_model
 from spinase.learning.network import MagneticHIPNN, NetworkConfig
 from spinase.run.stopping import RunStopped, StopRequest, stop_signals
 from spinase_training.data import TrainingData, learned_realizations, network_config, prepare, split
+from spinase_training.domain import domain_of_labels, refuse_empty_surroundings, what_was_trained
 from spinase_training.figures import curves, parity
 from spinase_training.pair_fit import fit_pairs
 from spinase_training.recipe import Recipe
-from spinase_training.uncertainty import FLOOR, calibration_table, field_errors, trained_distances
+from spinase_training.uncertainty import FLOOR, calibration_table, field_errors
 from spinase_training.validation import energy_offset, errors, predict
 
 MODEL, LOG = "model.npz", "log.txt"
 _AGAIN = "go on with --restart, from the last whole epoch"
+_NOTHING = 0.05  # R^2 below which a model is no better than none
 _SHIFT_REALIZATIONS = 20  # that tell the mean energy
 
 
@@ -85,6 +88,7 @@ def _train(
     labels, attributes = read_labels(home / recipe.labels)
     data = prepare(labels, recipe.floor, recipe.network.orders > 0)
     config = network_config(recipe, labels, data.species, data.window)
+    refuse_empty_surroundings(labels, config)
     parts = split(data.realization, recipe, learned_realizations(labels))
     task = Task(
         recipe, data, config, parts, folder, stop, None if start is None else _weights(start, config, recipe.ensemble)
@@ -93,8 +97,24 @@ def _train(
     networks, histories = zip(*(_train_member(task, member) for member in range(recipe.ensemble)), strict=True)
     card = _card(task, labels, attributes, list(networks), text)
     save_model(folder / MODEL, list(networks), card)
+    if card["errors"]["r2"] < _NOTHING:
+        warnings.warn(
+            f"{folder / MODEL} has learned nothing: {error_line(card)}. Look at curves.png: a larger cutoff, more epochs or "
+            "another learning rate may help; if none does, these fields are not a function of what the network sees",
+            AccuracyWarning,
+            stacklevel=2,
+        )
     curves(histories, folder / "curves.png")
     return folder / MODEL
+
+
+def error_line(card: ModelCard) -> str:
+    """Errors of a trained model on realizations it has never seen, in one line."""
+    found = card["errors"]
+    return (
+        f"on unseen magnets R^2 of the torques is {found['r2']:.4f}, their rms error {found['rms_error']:.3g} of "
+        f"{found['rms_torque']:.3g}"
+    )
 
 
 def _weights(start: Path, config: NetworkConfig, ensemble: int) -> list[MagneticHIPNN]:
@@ -305,7 +325,6 @@ def _card(
     found = [predict((networks, card), labels[number]) for number in unseen]
     parity(found, task.folder / "parity.png")
     trained = [labels[number] for number in sorted({int(n) for n in data.realization[task.parts["train"]]})]
-    bars = [field_errors((networks, card), labels[number]) for number in unseen]
     notes = {
         "title": attributes.get("title", ""),
         "made_by": recipe.made_by,
@@ -315,8 +334,11 @@ def _card(
         "label_input": attributes.get("input", ""),
         "recipe": text,
         "errors": errors(found),
-        "calibration": calibration_table(bars, FLOOR * card.energy_scale),
-        "shortest_distances": trained_distances(trained, task.config.cutoff),
+        "trained_on": what_was_trained(recipe, task.config.orders > 0),
+        "domain": domain_of_labels(trained, task.config).to_table(),
         "realizations": {name: len({int(n) for n in data.realization[rows]}) for name, rows in task.parts.items()},
     }
+    if len(networks) > 1:  # the bars of one network would be one constant
+        bars = [field_errors((networks, card), labels[number]) for number in unseen]
+        notes["calibration"] = calibration_table(bars, FLOOR * card.energy_scale)
     return replace(card, notes=notes)

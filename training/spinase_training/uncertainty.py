@@ -12,10 +12,8 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from spinase.errors import InputError
-from spinase.geometry import Geometry
 from spinase.io.labels import Labels
 from spinase.learning.calibration import Calibration, calibrate, needed_realizations
-from spinase.learning.domain import shortest_distances
 from spinase.learning.model_file import load_model, save_model
 from spinase_training.validation import asked
 
@@ -96,17 +94,6 @@ def _by_place(parts: list[FloatArray]) -> list[float]:
     return [float(np.mean([part[place] for part in parts if place < len(part)])) for place in range(longest)]
 
 
-def trained_distances(labels: Sequence[Labels], cutoff: float) -> dict[str, float]:
-    """Shortest distance of every pair of species in labelled configurations, for a card."""
-    geometries = (
-        Geometry(part.positions[k], part.cells[k], part.pbc, part.numbers)
-        for part in labels
-        for k in range(len(part))
-        if k == 0 or not np.array_equal(part.positions[k], part.positions[k - 1])
-    )
-    return shortest_distances(geometries, cutoff)
-
-
 def calibrate_file(model: Path, labels: Sequence[Labels], data_hash: str, output: Path, floor: float = FLOOR) -> Calibration:
     """Give a model file error bars from labels it was not trained on; writes `output`.
 
@@ -124,9 +111,14 @@ def calibrate_file(model: Path, labels: Sequence[Labels], data_hash: str, output
     Raises
     ------
     InputError
-        If the labels are those the model was trained on, or in another unit system.
+        If the labels are those the model was trained on, or in another unit system, or the model is a single network.
     """
     networks, card = load_model(model)
+    if len(networks) < 2:
+        raise InputError(
+            f"{model} is a single network, which has the same error bar everywhere, right or wrong: error bars need an "
+            "ensemble (ensemble = 4 in the recipe)"
+        )
     if data_hash and data_hash == card.notes.get("data_hash"):
         raise InputError(
             f"{model} was trained on these labels: error bars need others (spinase label with another seed); the training "

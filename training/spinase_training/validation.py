@@ -54,7 +54,7 @@ def predict(model: Any, labels: Labels) -> Prediction:
     for atoms, calc in asked(model, labels):
         fields.append(calc.get_property("magnetic_forces", atoms))
         energies.append(calc.get_property("energy", atoms) if calc.conservative else np.nan)
-        if labels.forces is not None:
+        if labels.forces is not None and "forces" in calc.implemented_properties:
             forces.append(calc.get_property("forces", atoms))
     found = np.array(fields)
     return Prediction(
@@ -66,7 +66,7 @@ def predict(model: Any, labels: Labels) -> Prediction:
         fields=_across(labels.magnetic_forces, labels.moments),
         predicted_fields=_across(found, labels.moments),
         forces=labels.forces,
-        predicted_forces=None if labels.forces is None else np.array(forces),
+        predicted_forces=np.array(forces) if forces else None,
     )
 
 
@@ -80,7 +80,7 @@ def asked(model: Any, labels: Labels) -> Iterator[tuple[SpinAtoms, HIPNNCalculat
         if known:
             assert labels.electrons is not None
             calc, filling = None, float(labels.electrons[index] / orbitals)
-        calc = calc or HIPNNCalculator(networks, filling=filling)
+        calc = calc or HIPNNCalculator(networks, filling=filling, outside_domain="ignore")  # errors are measured, then
         yield labels.atoms(index), calc
 
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from spinase_training.commands import calibrate, train
 from spinase_training.data import LEARNED, learned_realizations, split
+from spinase_training.domain import domain_of_input, geometries_of
 from spinase_training.recipe import read_recipe
 from spinase_training.train import train_recipe
-from spinase_training.uncertainty import FieldErrors, calibration_table, covered_by_place, field_errors, trained_distances
+from spinase_training.uncertainty import FieldErrors, calibrate_file, calibration_table, covered_by_place, field_errors
 from typer import Typer
 from typer.testing import CliRunner
 
@@ -19,7 +20,8 @@ from spinase.errors import InputError
 from spinase.io import read_labels
 from spinase.io.labels import Labels
 from spinase.learning.calibration import Calibration
-from spinase.learning.model_file import load_model
+from spinase.learning.domain import count_neighbours
+from spinase.learning.model_file import load_model, save_model
 from spinase.run.label import LabelOptions, label_file
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -128,7 +130,7 @@ def test_the_check_leaves_the_checked_realization_out() -> None:
 
 def test_errors_are_those_of_the_torques(folder: Path) -> None:
     model, part = folder / "run" / "model.npz", read_labels(folder / "labels_2.h5")[0][0]
-    found, calc = field_errors(model, part), HIPNNCalculator(model)
+    found, calc = field_errors(model, part), HIPNNCalculator(model, outside_domain="ignore")
     torques = calc.get_property("torques", part.atoms(1)) - np.cross(part.moments[1], part.magnetic_forces[1])
     np.testing.assert_allclose(found.errors[1], np.linalg.norm(torques, axis=1), rtol=1e-5)
     np.testing.assert_allclose(found.spreads[0], calc.spread(part.atoms(0)), rtol=1e-5)
@@ -143,8 +145,16 @@ def test_the_card_tells_the_shortest_distance(folder: Path) -> None:
     rows = split(np.arange(30), read_recipe(folder / "recipe.toml")[0])
     seen = [parts[number] for number in rows["train"]]
     shortest = min(np.min(part.atoms(0).get_all_distances(mic=True)[np.triu_indices(12, 1)]) for part in seen)
-    assert card.notes["shortest_distances"] == {"Fe-Fe": pytest.approx(shortest)}
-    assert trained_distances(seen, 1.8)["Fe-Fe"] == pytest.approx(shortest)
+    domain = card.domain()
+    assert domain.shortest == {"Fe-Fe": pytest.approx(shortest)}
+    counts = np.concatenate([count_neighbours(one, domain.cutoff) for one in geometries_of(seen)])
+    assert [(shell.fewest, shell.most) for shell in domain.shells] == [(counts.min(), counts.max())]
+    again = domain_of_input(card["label_input"], rows["train"].tolist(), card.network, folder)
+    assert again == domain  # no teacher was asked
+    with pytest.raises(InputError, match="is a single network"):
+        networks = load_model(folder / "run" / "model.npz")[0]
+        save_model(folder / "one.npz", networks[:1], card)
+        calibrate_file(folder / "one.npz", parts, "", folder / "two.npz")
 
 
 def test_learned_realizations_are_for_training_and_change_nothing_else(folder: Path) -> None:

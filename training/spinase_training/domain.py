@@ -1,0 +1,185 @@
+"""What a training looked like, for the card of its model: from labels, or from the input that made them."""
+
+from __future__ import annotations
+
+import itertools
+import tomllib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spinase.atoms import geometry_of, get_moments
+from spinase.errors import InputError
+from spinase.geometry import Geometry, nearest_distances
+from spinase.io.labels import Labels
+from spinase.learning.domain import Domain, count_neighbours
+from spinase.learning.model_file import ModelCard, load_model, save_model
+from spinase.learning.network import NetworkConfig
+from spinase.run.build import build_atoms
+from spinase.run.label import LabelInput
+from spinase.styles import validated
+from spinase_training.data import MARGIN, split
+from spinase_training.recipe import Recipe
+
+FloatArray = NDArray[np.float64]
+Range = tuple[float, float]
+_LONELY = 0.1  # part of the sites that may have no neighbour within the cutoff
+
+
+def geometries_of(parts: Sequence[Labels]) -> list[Geometry]:
+    """Geometries of labelled configurations, each once where spins alone change."""
+    return [
+        Geometry(part.positions[k], part.cells[k], part.pbc, part.numbers)
+        for part in parts
+        for k in range(len(part))
+        if k == 0
+        or not (
+            np.array_equal(part.positions[k], part.positions[k - 1]) and np.array_equal(part.cells[k], part.cells[k - 1])
+        )
+    ]
+
+
+def domain_of_labels(parts: Sequence[Labels], config: NetworkConfig) -> Domain:
+    """Domain of a network of this size that was trained on these labels."""
+    lengths = np.concatenate([np.linalg.norm(part.moments, axis=2).ravel() for part in parts])
+    domain = Domain.from_geometries(geometries_of(parts), config.cutoff).with_moments(lengths)
+    if config.potentials is None:
+        return domain
+    fillings = [part.electrons / (2.0 * len(part.numbers)) for part in parts if part.electrons is not None]
+    every = np.concatenate(fillings)
+    return domain.with_electrons((float(every.min()), float(every.max())), trained_potentials(config))
+
+
+def trained_potentials(config: NetworkConfig) -> Range | None:
+    """Chemical potentials of the labels of a network: its window less the margin that was put around them."""
+    if config.potentials is None:
+        return None
+    low, high = config.potentials
+    margin = MARGIN * (high - low) / (1.0 + 2.0 * MARGIN)
+    return low + margin, high - margin
+
+
+def domain_of_input(text: str, rows: Sequence[int], config: NetworkConfig, folder: Path) -> Domain:
+    """Domain of the realizations `rows` of a label input, made again from its seed; no calculator is asked.
+
+    Positions, displacements and fillings of ``spinase label`` are drawn from streams of their own, so they are those of the
+    labels.
+
+    Parameters
+    ----------
+    text : str
+        The input, as the model's card keeps it (``label_input``).
+    rows : sequence of int
+        Numbers of the realizations trained on.
+    config : NetworkConfig
+        Size of the network.
+    folder : path
+        Files the input names are relative to it.
+
+    Raises
+    ------
+    InputError
+        If the input chooses among its configurations (``select``): which were labelled takes the labels.
+    """
+    given: LabelInput = validated(LabelInput, tomllib.loads(text), "label_input of the card")
+    if given.select is not None:
+        raise InputError("this label input selects configurations: take the domain from its label file (domain_of_labels)")
+    geometries: list[Geometry] = []
+    lengths: list[FloatArray] = []
+    fillings: list[float] = []
+    for number in rows:
+        sites, _, shaking, teacher = (
+            np.random.default_rng(stream)
+            for stream in np.random.SeedSequence(given.seed).spawn(given.realizations)[number].spawn(4)
+        )
+        atoms = build_atoms(given.atoms, given.units, folder, sites)
+        home = geometry_of(atoms)
+        lengths.append(np.linalg.norm(get_moments(atoms), axis=1))
+        for _ in range(_configurations(given) if given.displacement else 1):
+            moved = home.positions + given.displacement * shaking.normal(size=home.positions.shape)
+            geometries.append(replace(home, positions=moved) if given.displacement else home)
+        if given.fillings is not None:
+            fillings += [float(x) for x in teacher.uniform(*given.fillings, size=_configurations(given))]
+    domain = Domain.from_geometries(geometries, config.cutoff).with_moments(np.concatenate(lengths))
+    electrons = (min(fillings), max(fillings)) if fillings and config.potentials is not None else None
+    return domain.with_electrons(electrons, trained_potentials(config))
+
+
+def _configurations(given: LabelInput) -> int:
+    """In one realization."""
+    quenched = 0 if given.quench is None else len(given.quench.times)
+    thermal = 0 if given.thermal is None else len(given.thermal.kT) * given.thermal.count
+    return given.random + len(given.texture) + quenched + thermal
+
+
+def what_was_trained(recipe: Recipe, electrons: bool) -> list[str]:
+    """Names of the labelled results that a recipe puts into its loss."""
+    weights = {"energy": recipe.energy_weight, "forces": recipe.force_weight}
+    weights["electrons"] = recipe.electron_weight if electrons else 0.0
+    return ["magnetic_forces", *(name for name, weight in weights.items() if weight > 0.0)]
+
+
+def refuse_empty_surroundings(parts: Sequence[Labels], config: NetworkConfig) -> None:
+    """Refuse a cutoff within which sites have no neighbours: such a network learns nothing.
+
+    Raises
+    ------
+    InputError
+        If more than a tenth of the labelled sites have none.
+    """
+    for number, part in enumerate(parts):
+        for geometry in itertools.islice(geometries_of([part]), 1):
+            counts = count_neighbours(geometry, config.cutoff)
+            lonely = int((counts == 0).sum())
+            if lonely <= _LONELY * len(geometry):
+                continue
+            near = nearest_distances(geometry)
+            raise InputError(
+                f"[network] cutoff = {config.cutoff:g} leaves {lonely} of {len(geometry)} sites of realization {number} "
+                f"without a neighbour (nearest neighbours are {near.min():.4g} to {near.max():.4g} away): nothing can be "
+                "learned there; make it two to three times the distance of nearest neighbours"
+            )
+
+
+def renewed_card(card: ModelCard, members: int, folder: Path) -> ModelCard:
+    """The card of a model that was trained before cards told their domain, with all that its own notes determine.
+
+    Domain: from the label input; what was trained on: from the recipe; bars of a single network, which are one constant, are
+    taken out.
+
+    Raises
+    ------
+    InputError
+        If the realizations made again are not those of the training, by the shortest distances the card tells.
+    """
+    recipe: Recipe = validated(Recipe, tomllib.loads(card["recipe"]), "recipe of the card")
+    given: dict[str, Any] = tomllib.loads(card["label_input"])
+    kinds = len(card["errors"]["kinds"])
+    count = int(given["realizations"])
+    parts = split(np.repeat(np.arange(count), kinds), recipe)
+    rows = sorted({int(row) // kinds for row in parts["train"]})
+    notes = {name: value for name, value in card.notes.items() if name != "shortest_distances"}
+    if members < 2:
+        notes.pop("calibration", None)
+    domain = domain_of_input(card["label_input"], rows, card.network, folder)
+    told = card.notes.get("shortest_distances", domain.shortest)
+    if told.keys() != domain.shortest.keys() or any(abs(told[name] - domain.shortest[name]) > 1e-9 for name in told):
+        raise InputError(
+            f"the label input of {card.name!r} gives other shortest distances ({dict(domain.shortest)}) than its card tells "
+            f"({told}): positions are drawn otherwise now; label again and train"
+        )
+    notes |= {
+        "domain": domain.to_table(),
+        "trained_on": what_was_trained(recipe, card.network.orders > 0),
+    }
+    return replace(card, notes=notes)
+
+
+def renew_file(path: Path, folder: Path) -> None:
+    """Give a model file its :func:`renewed_card`; the weights stay as they are, bit for bit."""
+    networks, card = load_model(path)
+    save_model(path, networks, renewed_card(card, len(networks), folder))
