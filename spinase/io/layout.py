@@ -84,10 +84,10 @@ class RunWriter:
         self.streams = streams
         self._announced = 0
         arrays = [*static.values(), *(array for info in streams.values() for array in info.static.values())]
-        room = _SPARE_BYTES + 2 * sum(np.asarray(array).nbytes for array in arrays)
-        require_room(path, room)
+        size = sum(np.asarray(array).nbytes for array in arrays)
+        require_room(path, 4 * size + _SPARE_BYTES)
         self._file = h5py.File(path, "w", libver="latest")
-        self._reserve(room)
+        self._reserve(size)
         write_attributes(self._file, {"spinase_format": FORMAT, "run": run})
         for group, values in attributes.items():
             write_attributes(self._file.require_group(group), values)

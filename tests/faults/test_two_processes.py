@@ -233,6 +233,6 @@ def test_damage_in_labels_is_noticed(here: Path) -> None:
         read_labels(path)
     label_file("labels.toml", options=LabelOptions(path))
     with h5py.File(path, "r+") as file:
-        file.attrs["teacher"] = "another"
+        file.attrs["teacher"] = np.bytes_(b"another")
     with pytest.raises(CheckpointError, match="what it says of itself is not as it was written"):
         read_labels(path)
