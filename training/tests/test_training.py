@@ -288,7 +288,7 @@ def test_a_network_learns_electrons(tmp_path: Path) -> None:
     networks, card = load_model(found)
     potentials = np.concatenate([part.potentials for part in parts])
     assert card.network.potentials[0] < potentials.min() < potentials.max() < card.network.potentials[1]
-    assert HIPNNCalculator(found)._reservoir.filling == 0.35
+    assert HIPNNCalculator(found).ensemble.reservoir.filling == 0.35
     rows = np.array_split(potentials, len(parts))
     errors = []
     for part, mu in zip(parts, rows, strict=True):
