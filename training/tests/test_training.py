@@ -24,7 +24,7 @@ from typer.testing import CliRunner
 
 from spinase.calculators import HIPNNCalculator
 from spinase.cli import app as core
-from spinase.errors import InputError
+from spinase.errors import AccuracyWarning, InputError
 from spinase.io import read_labels
 from spinase.io.labels import write_labels
 from spinase.learning.model_file import load_model
@@ -332,3 +332,35 @@ def test_the_law_of_pairs_is_fitted_before_the_training(tmp_path: Path) -> None:
     exchange = torch.exp(-5.0 * (distances - 1.0))
     assert float(found[:, 0].abs().max()) < 0.05
     assert float((found[:, 1] + exchange).abs().max()) < 0.1 * float(exchange.max())
+
+
+@pytest.mark.parametrize("cutoff", ["0.55", "0.8"])
+def test_a_cutoff_below_the_neighbours_is_refused_before_anything_is_trained(
+    labels: Path, tmp_path: Path, cutoff: str
+) -> None:
+    """The shortest distance here is 0.75: at 0.55 no site has a neighbour, at 0.8 most have none."""
+    path = recipe(labels, cutoff=cutoff, inner="0.5")
+    with pytest.raises(InputError, match=rf"cutoff = {cutoff} leaves \d+ of \d+ sites of realization 0 without a neighbour"):
+        train_recipe(*read_recipe(path), path.parent, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_training_of_nothing_is_told_loudly_and_the_last_line_tells_the_error(
+    labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fields of other magnets than those they are filed under cannot be learned."""
+    parts, attributes = read_labels(labels)
+    rng = np.random.default_rng(1)
+    wrong = [replace(part, magnetic_forces=rng.normal(size=part.magnetic_forces.shape)) for part in parts]
+    write_labels(tmp_path / "labels.h5", wrong, attributes)
+    path = recipe(tmp_path / "labels.h5", epochs="1")
+    monkeypatch.chdir(tmp_path)
+    with pytest.warns(AccuracyWarning, match="has learned nothing: on unseen magnets R.2 of the torques is -?0.0"):
+        result = CliRunner().invoke(app, ["train", str(path), "-o", "run"])
+    assert result.exit_code == 0, result.output
+    _, card = load_model(tmp_path / "run" / "model.npz")
+    last = result.output.strip().splitlines()[-1]
+    assert last.endswith(
+        f"on unseen magnets R^2 of the torques is {card['errors']['r2']:.4f}, their rms error "
+        f"{card['errors']['rms_error']:.3g} of {card['errors']['rms_torque']:.3g}"
+    )
