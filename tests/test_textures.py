@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from spinase import SpinAtoms, textures
 from spinase.atoms import geometry_of
 from spinase.errors import InvalidGeometryError, InvalidMomentsError
+from spinase.geometry import Geometry
+from spinase.spin_algebra import random_rotation
 
 RNG = np.random.default_rng(0)
 
@@ -185,3 +189,125 @@ def test_orders_of_the_triangular_lattice_refuse_disordered_points(name):
     geo = geometry_of(SpinAtoms.disordered(24, dimension=2, density=0.6, rng=1))
     with pytest.raises(InvalidGeometryError, match="does not fit"):
         textures.build(name, geo, RNG)
+
+
+# --- origin and orientation -----------------------------------------------------------------------
+
+
+ORDERS = [
+    ("120-degree", {}),
+    ("tetrahedral", {"chirality": -1}),
+    ("skyrmion-crystal", {"period": 6.0}),
+    ("spiral", {"wavevector": (1, 2, 0)}),
+]
+
+
+@pytest.mark.parametrize(("name", "options"), [*ORDERS, ("domain-wall", {"position": 0.3})])
+@pytest.mark.parametrize("shift", [(0.3, 0.2, 0.0), (-7.1, 123.4, 5.0)])
+def test_a_shift_of_all_sites_changes_nothing(name, options, shift):
+    geo = lattice(size=(12, 12), a=2.4)
+    there = replace(geo, positions=geo.positions + np.array(shift))
+    np.testing.assert_allclose(
+        textures.build(name, there, RNG, **options), textures.build(name, geo, RNG, **options), atol=1e-9
+    )
+
+
+@pytest.mark.parametrize(("name", "options"), ORDERS)
+def test_a_site_wrapped_into_the_box_keeps_its_spin(name, options):
+    atoms = SpinAtoms.lattice("triangular", (12, 12), texture=name, **options)
+    atoms.positions += [3.3, -2.2, 0.0]
+    atoms.wrap()
+    assert np.ptp(atoms.positions[:, 0] - lattice(size=(12, 12)).positions[:, 0]) > 1.0
+    np.testing.assert_allclose(textures.build(name, geometry_of(atoms), RNG, **options), atoms.spins, atol=1e-9)
+
+
+@pytest.mark.parametrize(("name", "options"), ORDERS)
+@pytest.mark.parametrize("degrees", [7.0, 30.0, 60.0, 90.0, -134.0])
+def test_a_texture_turns_with_lattice_and_cell_about_their_normal(name, options, degrees):
+    """Spins are those of the lattice before: its directions are the cell's, spin space stays."""
+    geo = lattice(size=(12, 12))
+    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    turn = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
+    turned = replace(geo, positions=(geo.positions + [0.3, 0.2, 0]) @ turn.T, cell=geo.cell @ turn.T)
+    np.testing.assert_allclose(
+        textures.build(name, turned, RNG, **options), textures.build(name, geo, RNG, **options), atol=1e-9
+    )
+
+
+@pytest.mark.parametrize(("name", "options"), ORDERS)
+def test_a_lattice_in_any_plane(name, options):
+    """Distances between spins are what they were, by pairs of sites, and the chirality is counted from +z."""
+    geo = lattice(size=(12, 12))
+    before = textures.build(name, geo, RNG, **options)
+    for seed in range(4):
+        turn = random_rotation(np.random.default_rng(seed))
+        spins = textures.build(name, replace(geo, positions=geo.positions @ turn.T, cell=geo.cell @ turn.T), RNG, **options)
+        np.testing.assert_allclose(spins @ spins.T, before @ before.T, atol=1e-9)
+        if name == "tetrahedral":
+            assert chirality(grid(spins, (12, 12))) == pytest.approx(-np.sign(turn[2, 2]) * 4 / (3 * np.sqrt(3)))
+
+
+def test_an_open_lattice_turned_without_its_cell():
+    geo = lattice(size=(7, 5), periodic=False)
+    for degrees in np.arange(0.0, 360.0, 15.0):
+        c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+        turned = replace(geo, positions=geo.positions @ np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]]) + 0.7)
+        spins = grid(textures.tetrahedral(turned, RNG), (7, 5))
+        inner = chirality(spins)[:, :-1, :-1]
+        assert inner == pytest.approx(np.full(inner.shape, 4 / (3 * np.sqrt(3))))
+        order = textures.order_120(turned, RNG)
+        near = np.abs(np.linalg.norm(geo.positions[:, None] - geo.positions, axis=2) - 1.0) < 1e-9
+        assert (order @ order.T)[near] == pytest.approx(-0.5)
+
+
+def test_another_cell_of_the_same_lattice():
+    """The three-site cell, at 30 degrees to the rows: either side is as near, counter-clockwise it is, round-off or not."""
+    root3 = np.sqrt(3)
+    cell = np.array([[1.5, root3 / 2, 0], [0, root3, 0], [0, 0, 1]])
+    for noise in (0.0, 1e-13, -1e-13):
+        c, s = np.cos(noise), np.sin(noise)
+        turn = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
+        sites = np.array([[0, 0, 0], [0.5, root3 / 2, 0], [1, root3, 0]]) + [0.1, 0.2, 0]
+        geo = Geometry(sites @ turn.T, cell, np.array([True, True, False]), np.full(3, 26))
+        spins = textures.order_120(geo, RNG)
+        assert spins @ spins.T == pytest.approx(np.eye(3) * 1.5 - 0.5)
+        assert np.cross(spins[0], spins[1])[2] == pytest.approx(-root3 / 2), "240 degrees along the row at 60 degrees"
+
+
+def test_displaced_sites_have_the_spins_of_their_lattice_points():
+    geo = lattice(size=(12, 12))
+    moved = replace(geo, positions=geo.positions + 0.02 * np.random.default_rng(3).normal(size=geo.positions.shape))
+    for name, options in ORDERS[:3]:
+        np.testing.assert_allclose(
+            textures.build(name, moved, RNG, **options), textures.build(name, geo, RNG, **options), atol=1e-9
+        )
+
+
+@pytest.mark.parametrize("name", ["120-degree", "tetrahedral", "skyrmion-crystal"])
+@pytest.mark.parametrize("kind", ["square", "honeycomb", "kagome", "chain", "cubic"])
+def test_other_lattices_are_refused(name, kind):
+    size = (12,) * {"chain": 1, "cubic": 3}.get(kind, 2) if kind != "cubic" else (3, 3, 3)
+    for periodic in (True, False):
+        with pytest.raises(InvalidGeometryError, match=f"{name} texture does not fit these sites: they are .*no triangular"):
+            textures.build(name, lattice(kind, size, periodic=periodic), RNG)
+
+
+def test_a_vacancy_is_named():
+    geo = lattice(size=(6, 6))
+    with pytest.raises(InvalidGeometryError, match="there are holes in it; set the texture before sites are removed"):
+        textures.tetrahedral(geo.select(np.arange(36) != 14), RNG)
+
+
+def test_a_spiral_along_a_cell_vector_that_is_not_there():
+    geo = replace(lattice("chain", (10,), periodic=False), cell=np.zeros((3, 3)))
+    with pytest.raises(InvalidGeometryError, match="cell vector 0 is zero: set the cell"):
+        textures.spiral(geo, RNG, wavevector=(1, 0, 0))
+    with pytest.raises(InvalidGeometryError, match="its parts must be finite"):
+        textures.spiral(lattice(), RNG, wavevector=(np.nan, 0, 0))
+
+
+def test_a_wall_does_not_mind_a_turn_about_x():
+    geo = lattice(size=(12, 6), periodic=False)
+    c, s = np.cos(0.7), np.sin(0.7)
+    turned = replace(geo, positions=geo.positions @ np.array([[1, 0, 0], [0, c, s], [0, -s, c]]))
+    np.testing.assert_allclose(textures.domain_wall(turned, RNG), textures.domain_wall(geo, RNG), atol=1e-12)
