@@ -13,7 +13,7 @@ not told apart.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,15 +23,22 @@ from numpy.typing import NDArray
 
 from spinase.errors import ModelFileError
 from spinase.geometry import Bonds, Geometry, find_bonds
+from spinase.learning.shells import (
+    Shell,
+    by_pair,
+    count_neighbours,
+    directed,
+    fingerprint,
+    pair_of,
+    places_of,
+    shells_of,
+    span,
+)
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 Range = tuple[float, float]
 
-_GAP = 0.05  # part of a distance; a wider gap divides two shells
-_SHELL_WIDTH = (
-    0.01  # part by which a distance may be off a shell: the shipped lattice models' errors grow by a fifth to a third
-)
 _DENSITY_WIDTH = 0.1  # part by which the density may be off; the error of disordered-sd grows by a fifth there
 _COUNT_WIDTH = 0.1  # part of the largest coordination number by which one may be off a range of them
 _LENGTH_WIDTH = 0.02  # part by which the length of a moment may be off
@@ -55,38 +62,6 @@ class DomainProblem:
 
     def __str__(self) -> str:
         return self.text
-
-
-@dataclass(frozen=True)
-class Shell:
-    """Sites of species `neighbour` around one of species `centre` (atomic numbers), at distances without a gap.
-
-    Attributes
-    ----------
-    centre, neighbour : int
-        Atomic numbers.
-    shortest, longest : float
-        Distances, length.
-    fewest, most : int
-        How many a site has.
-    """
-
-    centre: int
-    neighbour: int
-    shortest: float
-    longest: float
-    fewest: int
-    most: int
-
-    @property
-    def distances(self) -> str:
-        """As text: one number, or from and to."""
-        return _span(self.shortest, self.longest)
-
-    @property
-    def counts(self) -> str:
-        """Coordination numbers as text."""
-        return f"{self.fewest}" if self.fewest == self.most else f"{self.fewest} to {self.most}"
 
 
 @dataclass(frozen=True)
@@ -126,8 +101,8 @@ class Domain:
     @classmethod
     def from_geometries(cls, geometries: Sequence[Geometry], cutoff: float) -> Domain:
         """What the geometries of a training tell."""
-        different = list({_fingerprint(one): one for one in geometries}.values())
-        shells = _shells(different, cutoff)
+        different = list({fingerprint(one): one for one in geometries}.values())
+        shells = shells_of(different, cutoff)
         shortest: dict[str, float] = {}
         for shell in shells:
             name = pair_name(shell.centre, shell.neighbour)
@@ -190,7 +165,7 @@ class Domain:
                 continue
             slack = _ELECTRON_WIDTH * (trained[1] - trained[0])
             if not trained[0] - slack <= value <= trained[1] + slack:
-                return f"a {name} of {value:.6g} [{unit}] is outside the training, which had {_span(*trained, 6)}"
+                return f"a {name} of {value:.6g} [{unit}] is outside the training, which had {span(*trained, 6)}"
         return None
 
     def unknown(self) -> list[str]:
@@ -205,18 +180,18 @@ class Domain:
 
     def describe(self) -> str:
         """One line: what was trained."""
-        words = [f"{_pair(shell)} at {shell.distances}: {shell.counts}" for shell in self.shells]
+        words = [f"{pair_of(shell)} at {shell.distances}: {shell.counts}" for shell in self.shells]
         parts = [f"neighbours within {self.cutoff:g}: " + "; ".join(words)] if words else []
         if not words and self.shortest:
             parts = ["distances from " + ", ".join(f"{value:.4g} ({name})" for name, value in self.shortest.items())]
         if self.density is not None:
-            parts.append(f"density {_span(*self.density)}")
+            parts.append(f"density {span(*self.density)}")
         if self.boundaries:
             parts.append(f"boundaries {' '.join(self.boundaries)}")
         if self.fillings is not None:
-            parts.append(f"fillings {_span(*self.fillings)}")
+            parts.append(f"fillings {span(*self.fillings)}")
         if self.chemical_potentials is not None:
-            parts.append(f"chemical potentials {_span(*self.chemical_potentials)}")
+            parts.append(f"chemical potentials {span(*self.chemical_potentials)}")
         missing = self.unknown()
         return ", ".join([*parts, f"not told: {', '.join(missing)}"] if missing else parts)
 
@@ -226,7 +201,7 @@ class Domain:
         """The worst pair below the shortest distance trained, by species."""
         if not self.shortest:
             return None
-        for (one, two), chosen in _by_pair(geometry.numbers, bonds.first, bonds.second, ordered=False):
+        for (one, two), chosen in by_pair(geometry.numbers, bonds.first, bonds.second, ordered=False):
             name, distances = pair_name(one, two), bonds.distances[chosen]
             bound = self.shortest.get(name)
             if bound is not None and distances.min() >= (1.0 - margin) * bound:
@@ -242,19 +217,19 @@ class Domain:
         """A distance between shells, or a coordination number that no site of the training had."""
         if not self.shells:
             return None
-        centre, other, distances = _directed(bonds)
-        kinds = dict(_by_pair(geometry.numbers, centre, other, ordered=True))
+        centre, other, distances = directed(bonds)
+        kinds = dict(by_pair(geometry.numbers, centre, other, ordered=True))
         none = np.zeros(len(centre), dtype=bool)
         pairs = {(shell.centre, shell.neighbour) for shell in self.shells}
         for pair in sorted(pairs):
             shells = [shell for shell in self.shells if (shell.centre, shell.neighbour) == pair]
             rows = np.flatnonzero(kinds.get(pair, none))
-            places = _places(distances[rows], shells)
+            places = places_of(distances[rows], shells)
             if (places < 0).any():
                 b = rows[np.flatnonzero(places < 0)[0]]
                 trained = ", ".join(shell.distances for shell in shells)
                 return DomainProblem(
-                    f"sites {centre[b]} and {other[b]} ({_pair(shells[0])}) are {distances[b]:.4g} apart, where the "
+                    f"sites {centre[b]} and {other[b]} ({pair_of(shells[0])}) are {distances[b]:.4g} apart, where the "
                     f"training had distances of {trained} only{self._open_edge(geometry)}"
                 )
             sites = np.flatnonzero(geometry.numbers == pair[0])
@@ -264,7 +239,7 @@ class Domain:
                 wrong = np.flatnonzero((counts < shell.fewest - slack) | (counts > shell.most + slack))
                 if len(wrong):
                     return DomainProblem(
-                        f"site {sites[wrong[0]]} has {counts[wrong[0]]} neighbours ({_pair(shell)}) at {shell.distances}, "
+                        f"site {sites[wrong[0]]} has {counts[wrong[0]]} neighbours ({pair_of(shell)}) at {shell.distances}, "
                         f"where those of the training had {shell.counts} ({len(wrong)} of {len(geometry)} sites are "
                         f"such){self._open_edge(geometry)}"
                     )
@@ -281,7 +256,7 @@ class Domain:
         density = len(geometry) / geometry.volume
         if (1.0 - _DENSITY_WIDTH) * self.density[0] <= density <= (1.0 + _DENSITY_WIDTH) * self.density[1]:
             return None
-        return DomainProblem(f"there are {density:.4g} sites per volume, the training had {_span(*self.density)}")
+        return DomainProblem(f"there are {density:.4g} sites per volume, the training had {span(*self.density)}")
 
     def moment_problem(self, lengths: FloatArray) -> DomainProblem | None:
         """What of lengths of moments (any number of them, mu_B or |m|) is outside the training; None if nothing is."""
@@ -296,7 +271,7 @@ class Domain:
             return None
         return DomainProblem(
             f"the moment of site {wrong[0]} has a length of {lengths[wrong[0]]:.4g}, those of the training had "
-            f"{_span(short, long)}: the energy does not know it, fields are the training's torques over this length"
+            f"{span(short, long)}: the energy does not know it, fields are the training's torques over this length"
         )
 
     # -- cards --------------------------------------------------------------------------------------------------------
@@ -355,104 +330,6 @@ def pair_name(one: int, two: int) -> str:
 def boundary_word(geometry: Geometry) -> str:
     """``ppf`` for a geometry that is periodic in its first two directions."""
     return "".join("p" if periodic else "f" for periodic in geometry.pbc)
-
-
-def count_neighbours(geometry: Geometry, cutoff: float) -> IntArray:
-    """How many neighbours every site has within `cutoff`, images included, (N,)."""
-    bonds = find_bonds(geometry, cutoff)
-    return np.bincount(_directed(bonds)[0], minlength=len(geometry))
-
-
-def _directed(bonds: Bonds) -> tuple[IntArray, IntArray, FloatArray]:
-    """Every bond seen from both of its ends: site, neighbour, distance."""
-    return (
-        np.concatenate([bonds.first, bonds.second]),
-        np.concatenate([bonds.second, bonds.first]),
-        np.concatenate([bonds.distances, bonds.distances]),
-    )
-
-
-def _by_pair(
-    numbers: IntArray, one: IntArray, two: IntArray, ordered: bool
-) -> Iterator[tuple[tuple[int, int], NDArray[np.bool_]]]:
-    """Masks of the bonds of every pair of species that occurs."""
-    left, right = numbers[one], numbers[two]
-    if not ordered:
-        left, right = np.minimum(left, right), np.maximum(left, right)
-    code = left * 1000 + right
-    for value in np.unique(code):
-        yield (int(value // 1000), int(value % 1000)), code == value
-
-
-def _places(distances: FloatArray, shells: Sequence[Shell]) -> IntArray:
-    """Number of the shell that a distance belongs to, -1 where there is none."""
-    found = np.full(len(distances), -1, dtype=np.int64)
-    for number, shell in enumerate(shells):
-        low, high = shell.shortest * (1.0 - _SHELL_WIDTH), shell.longest * (1.0 + _SHELL_WIDTH)
-        found[(distances >= low) & (distances <= high)] = number
-    if shells and len(distances):  # below the first shell by less than the margin of the shortest distance
-        found[distances < shells[0].shortest] = np.maximum(found[distances < shells[0].shortest], _below(shells[0]))
-    return found
-
-
-def _below(first: Shell) -> int:
-    """A wide first shell may go on a little below its shortest distance; a lattice's may not."""
-    return 0 if first.longest > (1.0 + _GAP) * first.shortest else -1
-
-
-def _shells(geometries: Sequence[Geometry], cutoff: float) -> tuple[Shell, ...]:
-    """Of every ordered pair of species, ascending."""
-    seen: dict[tuple[int, int], FloatArray] = {}
-    for geometry in geometries:
-        centre, other, distances = _directed(find_bonds(geometry, cutoff))
-        for pair, chosen in _by_pair(geometry.numbers, centre, other, ordered=True):
-            old = seen.get(pair, np.zeros(0))
-            seen[pair] = _thinned(np.concatenate([old, distances[chosen]]))
-    bands = {pair: _bands(distances) for pair, distances in sorted(seen.items())}
-    if any(high > (1.0 + _GAP) * low for found in bands.values() for low, high in found):  # no lattice: gaps are chance
-        bands = {pair: [(found[0][0], found[-1][1])] for pair, found in bands.items()}
-    bare = [Shell(one, two, low, high, 2**31, 0) for (one, two), found in bands.items() for low, high in found]
-    for geometry in geometries:
-        centre, other, distances = _directed(find_bonds(geometry, cutoff))
-        for k, shell in enumerate(bare):
-            sites = geometry.numbers == shell.centre
-            if not sites.any():
-                continue
-            near = (distances >= shell.shortest * (1.0 - 1e-9)) & (distances <= shell.longest * (1.0 + 1e-9))
-            rows = near & (geometry.numbers[centre] == shell.centre) & (geometry.numbers[other] == shell.neighbour)
-            counts = np.bincount(centre[rows], minlength=len(geometry))[sites]
-            bare[k] = replace(shell, fewest=min(shell.fewest, int(counts.min())), most=max(shell.most, int(counts.max())))
-    return tuple(bare)
-
-
-def _thinned(distances: FloatArray) -> FloatArray:
-    """Sorted, those within a part 1e-3 of the next left out but for the ends: nothing that matters for gaps."""
-    ordered = np.unique(distances)
-    if len(ordered) < 1000:
-        return ordered
-    _, first = np.unique(np.floor(np.log(ordered) / 1e-3), return_index=True)
-    last = np.append(first[1:] - 1, len(ordered) - 1)
-    return ordered[np.unique(np.concatenate([first, last]))]
-
-
-def _bands(distances: FloatArray) -> list[Range]:
-    """Ranges of sorted distances between gaps."""
-    cuts = np.flatnonzero(np.diff(distances) > _GAP * distances[:-1]) + 1
-    return [(float(part[0]), float(part[-1])) for part in np.split(distances, cuts)]
-
-
-def _fingerprint(geometry: Geometry) -> tuple[bytes, ...]:
-    arrays: Iterable[NDArray[Any]] = (geometry.positions, geometry.cell, geometry.pbc, geometry.numbers)
-    return tuple(np.ascontiguousarray(array).tobytes() for array in arrays)
-
-
-def _pair(shell: Shell) -> str:
-    return f"{chemical_symbols[shell.centre]}-{chemical_symbols[shell.neighbour]}"
-
-
-def _span(low: float, high: float, digits: int = 4) -> str:
-    one, two = f"{low:.{digits}g}", f"{high:.{digits}g}"
-    return one if one == two else f"{one} to {two}"
 
 
 def _listed(values: Range | None) -> list[float] | None:
