@@ -25,8 +25,8 @@ def read_text(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path} is no text file") from None
+    except ValueError:  # bytes that are no text, or a name that no file can have
+        raise InputError(f"{str(path)!r} is no text file") from None
 
 
 def is_number(word: str) -> bool:
