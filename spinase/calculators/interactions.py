@@ -35,7 +35,9 @@ class DipoleConfig(OptionTable):
     demagnetization: tuple[float, float, float] | None = Field(
         None, description="demagnetizing factors of the sample's shape (periodic boundaries); absent: no surface"
     )
-    accuracy: float = Field(1e-10, gt=0, lt=1, description="relative size of what the Ewald sums neglect")
+    accuracy: float = Field(
+        1e-10, gt=0, lt=1, description="what the Ewald sums neglect, relative to the field of aligned moments"
+    )
 
 
 class NeelConfig(OptionTable):
@@ -68,7 +70,8 @@ class DipoleCalculator(TermCalculator):
     demagnetization : (3,), optional
         Demagnetizing factors of a periodic sample's shape: (1/3, 1/3, 1/3) a sphere, (0, 0, 1) a film across z.
     accuracy : float
-        Relative size of what the Ewald sums neglect.
+        Bound of what the Ewald sums neglect, relative to aligned moments of the largest length m at the mean density n of
+        sites, B0 = 4 pi/3 C n m: fields B0, energy N m B0/2, forces m B0 n^(1/3).
     """
 
     Config = DipoleConfig
