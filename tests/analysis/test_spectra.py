@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
+from scipy.signal import lfilter
 
 from spinase import SpinAtoms
 from spinase.analysis import (
@@ -16,7 +19,7 @@ from spinase.analysis import (
 )
 from spinase.calculators import HeisenbergCalculator
 from spinase.dynamics import LLGDynamics
-from spinase.errors import InvalidMomentsError
+from spinase.errors import AccuracyWarning, InvalidMomentsError
 from spinase.spin_algebra import random_spins
 
 
@@ -97,18 +100,15 @@ def test_moving_sites_bring_their_own_phases() -> None:
     assert np.isnan(magnon_dispersion(spectrum, lowest=100.0)[0])
 
 
-def process(count: int, memory: float, seed: int = 1) -> np.ndarray:
-    """x_t = memory x_{t-1} + noise: C(t) = memory^t, integrated time (1 + memory)/(1 - memory)/2."""
-    rng = np.random.default_rng(seed)
-    x = np.empty(count)
-    x[0] = rng.normal()
-    for t in range(1, count):
-        x[t] = memory * x[t - 1] + np.sqrt(1 - memory**2) * rng.normal()
-    return x
+def processes(count: int, memory: float, number: int, seed: int = 1) -> np.ndarray:
+    """x_t = memory x_{t-1} + noise, (number, count): C(t) = memory^t, integrated time (1 + memory)/(1 - memory)/2."""
+    noise = np.random.default_rng(seed).normal(size=(number, count))
+    noise[:, 1:] *= np.sqrt(1 - memory**2)
+    return lfilter([1.0], [1.0, -memory], noise, axis=1)
 
 
 def test_autocorrelation_of_a_process_with_known_memory() -> None:
-    found = autocorrelation(process(200_000, 0.8))
+    found = autocorrelation(processes(200_000, 0.8, 1)[0])
     np.testing.assert_allclose(found[:6], 0.8 ** np.arange(6), atol=0.03)
     rotating = np.stack([np.cos(0.3 * np.arange(500)), np.sin(0.3 * np.arange(500))], axis=1)
     np.testing.assert_allclose(autocorrelation(rotating, subtract_mean=False)[:20], np.cos(0.3 * np.arange(20)), atol=1e-9)
@@ -117,15 +117,58 @@ def test_autocorrelation_of_a_process_with_known_memory() -> None:
 def test_blocking_finds_the_error_of_correlated_means() -> None:
     """The spread of many means is what a single series must predict."""
     memory, count = 0.9, 4096
-    averages = [block_average(process(count, memory, seed)) for seed in range(60)]
+    averages = [block_average(series) for series in processes(count, memory, 200)]
     spread = np.std([average.mean for average in averages])
     exact = np.sqrt((1 + memory) / (1 - memory) / count)
-    assert spread == pytest.approx(exact, rel=0.25)
+    assert spread == pytest.approx(exact, rel=0.15)
     assert np.median([average.error for average in averages]) == pytest.approx(exact, rel=0.15)
     assert np.median([average.correlation_time for average in averages]) == pytest.approx(9.5, rel=0.3)
     white = block_average(np.random.default_rng(1).normal(size=4096))
     assert white.error == pytest.approx(1 / 64, rel=0.1)
     assert block_average(np.full(10, 3.0)) == (3.0, 0.0, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("count", "memory", "least"),
+    [
+        (16, 0.0, 0.94),
+        (16, 0.5, 0.88),
+        (32, 0.5, 0.92),
+        (64, 0.8, 0.9),
+        (128, 0.9, 0.9),
+        (512, 0.8, 0.93),
+        (512, 0.95, 0.92),
+    ],
+)
+def test_error_bars_of_short_series_cover_what_they_promise(count: int, memory: float, least: float) -> None:
+    """The mean of the process is 0: two errors must cover it in 95 % of the runs (a little less at 5 correlation times)."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AccuracyWarning)
+        found = np.array([block_average(series)[:2] for series in processes(count, memory, 600)])
+    inside = np.abs(found[:, :1]) < np.array([1.0, 2.0]) * found[:, 1:]
+    assert inside[:, 1].mean() > least
+    assert inside[:, 0].mean() > 0.65
+    if count > 100 * (1 + memory) / (1 - memory) / 2:  # enough of them: bars are not just wide
+        assert np.median(found[:, 1]) < 1.5 * np.sqrt((1 + memory) / (1 - memory) / count)
+
+
+def test_series_that_are_too_short_are_said_to_be() -> None:
+    with pytest.warns(AccuracyWarning, match=r"a series of 64 values .* fewer than 20"):
+        block_average(np.linspace(0.0, 1.0, 64))  # a drift
+    warned = 0
+    for series in processes(64, 0.9, 50):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            block_average(series)
+        warned += bool(caught)
+    assert warned >= 44  # of 50 with 7 independent values
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for series in processes(4096, 0.5, 20):
+            block_average(series)
+        alternating = block_average(np.tile([1.0, -1.0], 200))
+    assert alternating.mean == 0.0
+    assert 0.05 < alternating.error < 0.06
 
 
 def test_two_time_correlation_and_binder() -> None:
