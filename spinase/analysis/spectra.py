@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri, stdtrit
 
 from spinase.errors import AccuracyWarning, InvalidMomentsError
+from spinase.spin_algebra import transverse_axes
 
 FloatArray = NDArray[np.float64]
 
@@ -22,28 +23,42 @@ _INDEPENDENT = 20  # values, below which an error bar is itself uncertain
 class DynamicStructureFactor:
     """S^aa(q, omega) of a run.
 
+    The sign of omega is that of a wave exp(i (q.r - omega t)), as in :func:`spinase.dynamics.spin_waves`: positive
+    frequencies run along q.  Components are real, so S^aa(q, -omega) = S^aa(-q, omega); only about an axis does the sign
+    also tell the sense of precession (see `values`).
+
     Attributes
     ----------
     wavevectors : (n, 3)
         Cartesian, 1/length.
     frequencies : (m,)
-        Angular frequencies from 0 on, 1/time.
+        Angular frequencies, ascending, of both signs, 1/time.
     values : (n, m, 3)
-        Power of the x, y and z components at +-omega together, time; summed over `frequencies` times their spacing over
-        2 pi they give the mean of |s_q^a|^2 over the run.
+        Power, time; summed over `frequencies` times their spacing over 2 pi it gives the mean of |s_q^a|^2 over the run.
+        Without `axis` of the x, y and z components.  With it of s- = (s.e1 - i s.e2)/sqrt(2), s+ = (s.e1 + i s.e2)/sqrt(2)
+        and s.axis, where e1, e2 and the axis are right-handed: in s-, spins along the axis have their magnons at positive
+        frequencies, spins against it at negative ones; in s+ the other way round.
+    axis : (3,) or None
+        Unit vector of the order.
     """
 
     wavevectors: FloatArray
     frequencies: FloatArray
     values: FloatArray
+    axis: FloatArray | None = None
+
+    @property
+    def spacing(self) -> float:
+        """Distance of neighbouring frequencies, 1/time."""
+        return float(self.frequencies[1] - self.frequencies[0])
 
     def total(self) -> FloatArray:
-        """Sum over the components, (n, m)."""
+        """Sum over the components, (n, m): the same with and without an axis."""
         return np.asarray(self.values.sum(axis=2))
 
 
 def dynamic_structure_factor(
-    positions: ArrayLike, spins: ArrayLike, timestep: float, wavevectors: ArrayLike
+    positions: ArrayLike, spins: ArrayLike, timestep: float, wavevectors: ArrayLike, axis: ArrayLike | None = None
 ) -> DynamicStructureFactor:
     """S^aa(q, omega) = |sum_t w_t s_q^a(t) exp(i omega t)|^2 with s_q = sum_i s_i exp(-i q.r_i)/sqrt(N) and a Hann window w.
 
@@ -57,14 +72,32 @@ def dynamic_structure_factor(
         Time between them.
     wavevectors : (n, 3)
         Cartesian q, 1/length.
+    axis : (3,), optional
+        Direction of the order, of any length: tells the senses of precession about it apart.
 
     Raises
     ------
     InvalidMomentsError
-        On arrays of the wrong shape, fewer than four times, or a time step that is not positive.
+        On arrays of the wrong shape, fewer than four times, a time step that is not positive, or an axis that is none.
     """
     series, places = np.asarray(spins, dtype=np.float64), np.asarray(positions, dtype=np.float64)
     waves = np.atleast_2d(np.asarray(wavevectors, dtype=np.float64))
+    _check_series(places, series, timestep, waves)
+    unit = None if axis is None else _unit_axis(axis)
+    components = np.eye(3, dtype=np.complex128) if unit is None else _circular(unit)
+    count, sites = series.shape[:2]
+    window = np.hanning(count + 2)[1:-1]
+    window = window / np.sqrt(np.mean(window**2))
+    frequencies = 2.0 * np.pi * np.fft.fftshift(np.fft.fftfreq(count, timestep))
+    values = np.empty((len(waves), count, 3))
+    for k, wave in enumerate(waves):
+        modes = _modes(places, series, wave) @ components.T * window[:, None]
+        amplitudes = count * np.fft.fftshift(np.fft.ifft(modes, axis=0), axes=0)  # sum_t exp(+i omega t)
+        values[k] = np.abs(amplitudes) ** 2 * timestep / (count * sites)
+    return DynamicStructureFactor(waves, frequencies, values, unit)
+
+
+def _check_series(places: FloatArray, series: FloatArray, timestep: float, waves: FloatArray) -> None:
     if series.ndim != 3 or series.shape[2] != 3 or len(series) < 4:
         raise InvalidMomentsError(f"spins must have shape (T, N, 3) with at least four times, got {series.shape}")
     if places.shape not in (series.shape, series.shape[1:]) or waves.shape[1] != 3:
@@ -73,18 +106,19 @@ def dynamic_structure_factor(
         )
     if not (np.isfinite(timestep) and timestep > 0.0):
         raise InvalidMomentsError(f"the time between the spins must be positive, got {timestep}")
-    count, sites = series.shape[:2]
-    window = np.hanning(count + 2)[1:-1]
-    window = window / np.sqrt(np.mean(window**2))
-    frequencies = 2.0 * np.pi / (count * timestep) * np.arange(count // 2 + 1)
-    values = np.empty((len(waves), len(frequencies), 3))
-    for k, wave in enumerate(waves):
-        modes = _modes(places, series, wave) * window[:, None]
-        power = np.abs(np.fft.fft(modes, axis=0)) ** 2 * timestep / (count * sites)
-        folded = power[: len(frequencies)].copy()
-        folded[1 : (count + 1) // 2] += power[: count // 2 : -1]
-        values[k] = folded
-    return DynamicStructureFactor(waves, frequencies, values)
+
+
+def _unit_axis(axis: ArrayLike) -> FloatArray:
+    vector = np.asarray(axis, dtype=np.float64)
+    if vector.shape != (3,) or not np.isfinite(vector).all() or not vector.any():
+        raise InvalidMomentsError(f"the axis of precession must be three finite numbers, not all zero, got {axis!r}")
+    return np.asarray(vector / np.linalg.norm(vector))
+
+
+def _circular(axis: FloatArray) -> NDArray[np.complex128]:
+    """Rows that take s-, s+ and the part along the axis from a vector, a unitary matrix."""
+    first, second = (vectors[0] for vectors in transverse_axes(axis[None]))
+    return np.stack([(first - 1j * second) / np.sqrt(2.0), (first + 1j * second) / np.sqrt(2.0), axis + 0j])
 
 
 def _modes(places: FloatArray, series: FloatArray, wave: FloatArray) -> NDArray[np.complex128]:
@@ -99,34 +133,50 @@ def _modes(places: FloatArray, series: FloatArray, wave: FloatArray) -> NDArray[
     return out
 
 
-def magnon_dispersion(spectrum: DynamicStructureFactor, lowest: float = 0.0) -> FloatArray:
+def magnon_dispersion(spectrum: DynamicStructureFactor, lowest: float = 0.0, sense: int = 1) -> FloatArray:
     """Angular frequency of the strongest peak at every wavevector, (n,), 1/time, refined between the mesh points.
 
     Parameters
     ----------
     spectrum : DynamicStructureFactor
-        Of a run about an ordered state; the total over the components is used.
+        Of a run about an ordered state.  With an `axis` its component s- is used, without one the total.
     lowest : float
-        Frequencies below are left out (the elastic peak of the order, and slow drifts), 1/time.
+        Frequencies of a smaller size are left out (the elastic peak of the order, and slow drifts), 1/time.
+    sense : 1 or -1
+        1: peaks at positive frequencies, waves exp(i (q.r - omega t)) that are found as they come from
+        :func:`spinase.dynamics.spin_waves`.  With an axis: magnons of spins along it.
+        -1: peaks at negative frequencies, returned as such.  With an axis: magnons of spins against it, which a
+        ferromagnet does not have (what is found is noise: compare the powers); without one: the waves along -q.
 
     Returns
     -------
     (n,) array
-        nan where there is no peak above `lowest`.
+        nan where there is no peak of this sense above `lowest`.
+
+    Raises
+    ------
+    InvalidMomentsError
+        If the sense is neither 1 nor -1.
     """
-    power, step = spectrum.total(), spectrum.frequencies[1]
+    if sense not in (1, -1):
+        raise InvalidMomentsError(f"sense must be 1 (positive frequencies) or -1 (negative ones), got {sense!r}")
+    power = spectrum.total() if spectrum.axis is None else spectrum.values[:, :, 0]
+    zero, step = len(spectrum.frequencies) // 2, spectrum.spacing
+    half = power[:, zero:] if sense > 0 else power[:, zero::-1]
     first = max(1, int(np.ceil(lowest / step)))
-    out = np.full(len(power), np.nan)
-    for k, row in enumerate(power):
-        if first + 1 >= len(row):
-            break
-        peak = first + int(np.argmax(row[first:]))
-        if peak + 1 >= len(row) or row[peak] <= 0.0 or row[peak] < row[peak - 1]:
-            continue
-        low, here, high = np.log(np.maximum(row[peak - 1 : peak + 2], 1e-300))
-        curvature = low - 2.0 * here + high
-        out[k] = (peak + (0.5 * (low - high) / curvature if curvature < 0.0 else 0.0)) * step
-    return out
+    return np.array([sense * step * _strongest(row, first) for row in half])
+
+
+def _strongest(row: FloatArray, first: int) -> float:
+    """Place of the highest point from `first` on, from a parabola through the logarithms; nan if it is no peak."""
+    if first + 1 >= len(row):
+        return float("nan")
+    peak = first + int(np.argmax(row[first:]))
+    if peak + 1 >= len(row) or row[peak] <= 0.0 or row[peak] < row[peak - 1]:
+        return float("nan")
+    low, here, high = np.log(np.maximum(row[peak - 1 : peak + 2], 1e-300))
+    curvature = low - 2.0 * here + high
+    return float(peak + (0.5 * (low - high) / curvature if curvature < 0.0 else 0.0))
 
 
 def autocorrelation(values: ArrayLike, subtract_mean: bool = True) -> FloatArray:

@@ -10,6 +10,7 @@ from scipy.signal import lfilter
 
 from spinase import SpinAtoms
 from spinase.analysis import (
+    DynamicStructureFactor,
     autocorrelation,
     binder_cumulant,
     block_average,
@@ -17,8 +18,8 @@ from spinase.analysis import (
     magnon_dispersion,
     two_time_correlation,
 )
-from spinase.calculators import HeisenbergCalculator
-from spinase.dynamics import LLGDynamics
+from spinase.calculators import DMICalculator, HeisenbergCalculator, SpinSumCalculator, UniaxialAnisotropyCalculator
+from spinase.dynamics import LLGDynamics, spin_waves
 from spinase.errors import AccuracyWarning, InvalidMomentsError
 from spinase.spin_algebra import random_spins
 
@@ -85,8 +86,91 @@ def test_the_power_adds_up_to_the_static_structure_factor() -> None:
             window = np.hanning(count + 2)[1:-1] ** 2
             modes = np.einsum("qi,tia->qta", np.exp(-1j * np.array(q) @ places.T), spins[:count])
             static = np.einsum("t,qta->qa", window / window.sum(), np.abs(modes) ** 2) / 10
-            total = found.values.sum(axis=1) * found.frequencies[1] / (2 * np.pi)
+            total = found.values.sum(axis=1) * found.spacing / (2 * np.pi)
             np.testing.assert_allclose(total, static, rtol=1e-10)
+            np.testing.assert_allclose(found.frequencies[count // 2], 0.0, atol=1e-12)
+            about = dynamic_structure_factor(
+                positions[:count] if positions.ndim == 3 else positions, spins[:count], 0.1, q, [1, -2, 3]
+            )
+            np.testing.assert_allclose(about.total(), found.total(), rtol=1e-9)
+
+
+def run_of(atoms: SpinAtoms, kick: float, steps: int = 3000) -> np.ndarray:
+    atoms.spins = atoms.spins + kick * np.random.default_rng(3).normal(size=(len(atoms), 3))
+    dynamics = LLGDynamics(atoms, 0.1, integrator="midpoint")
+    frames = []
+    dynamics.attach(lambda: frames.append(atoms.spins.copy()), 2)
+    dynamics.run(steps)
+    return np.array(frames)
+
+
+@pytest.mark.parametrize("up", [1.0, -1.0])
+def test_a_spin_in_a_field_precesses_with_the_sign_of_the_equation_of_motion(up: float) -> None:
+    """ds/dt = -s x B: about B = up z, s- turns as exp(-i up B t)."""
+    time = 0.2 * np.arange(500)
+    angle = up * 0.7 * time
+    spins = np.stack([0.1 * np.cos(angle), 0.1 * np.sin(angle), up * np.full(500, np.sqrt(0.99))], axis=1)[:, None]
+    turned = np.gradient(spins[:, 0], 0.2, axis=0)[1:-1]
+    np.testing.assert_allclose(turned, -np.cross(spins[1:-1, 0], [0, 0, up * 0.7]), atol=1e-3)
+    spectrum = dynamic_structure_factor(np.zeros((1, 3)), spins, 0.2, [[0, 0, 0]], axis=[0, 0, 2.0])
+    sense = int(up)
+    assert magnon_dispersion(spectrum, 0.2, sense)[0] == pytest.approx(up * 0.7, abs=2e-3)
+    minus, plus = (spectrum.values[0, spectrum.frequencies * up > 0.2, k].sum() for k in (0, 1))
+    assert plus < 1e-6 * minus
+
+
+def chiral_chain() -> SpinAtoms:
+    """A chain along x magnetised along x, the direction of its D: omega(q) = 2 (1 - cos q) -+ 2 D sin q + 2 K."""
+    atoms = SpinAtoms.lattice("chain", (16,), units="reduced")
+    atoms.calc = SpinSumCalculator(
+        [HeisenbergCalculator([1.0]), DMICalculator([0.4]), UniaxialAnisotropyCalculator(0.5, axis=[1, 0, 0])]
+    )
+    atoms.spins = np.tile([1.0, 0, 0], (16, 1))
+    return atoms
+
+
+def test_waves_along_q_and_against_it_have_their_own_frequencies() -> None:
+    """A chiral ferromagnet: omega(q) differs from omega(-q); a run and linear spin waves agree on which is which."""
+    atoms = chiral_chain()
+    modes, number = spin_waves(atoms), np.array([1, 2, 3, 5, -1, -2, -3, -5])
+    waves = np.array([wave(k / 16) for k in number])
+    minus = modes.modes[:, :, 1] - 1j * modes.modes[:, :, 2]
+    weight = np.abs(minus @ np.exp(-1j * atoms.positions @ waves.T))  # (modes, waves)
+    expected = modes.frequencies[weight.argmax(axis=0)]
+    q = 2 * np.pi * number / 16
+    split = np.sign(expected[0] - expected[4]) * 2 * 0.4 * np.sin(q)
+    np.testing.assert_allclose(expected, 2 * (1 - np.cos(q)) + split + 2 * 0.5, atol=1e-6)
+    frames = run_of(atoms, 0.01)
+    found = magnon_dispersion(dynamic_structure_factor(atoms.positions, frames, 0.2, waves, axis=[1, 0, 0]), 0.1)
+    plain = magnon_dispersion(dynamic_structure_factor(atoms.positions, frames, 0.2, waves), 0.1)
+    against = magnon_dispersion(dynamic_structure_factor(atoms.positions, frames, 0.2, waves), 0.1, sense=-1)
+    expected = 2 / 0.1 * np.arctan(0.1 * expected / 2)
+    for frequencies in (found, plain, -np.roll(against, 4)):
+        np.testing.assert_allclose(frequencies, expected, atol=0.02)
+
+
+@pytest.mark.parametrize("exchange", [1.0, -1.0])
+def test_ferromagnets_have_one_sense_of_precession_and_antiferromagnets_both(exchange: float) -> None:
+    atoms = SpinAtoms.lattice("chain", (16,), units="reduced")
+    sign = np.ones(16) if exchange > 0 else (-1.0) ** np.arange(16)
+    atoms.spins, atoms.calc = np.outer(sign, [0, 0, 1.0]), HeisenbergCalculator([exchange])
+    waves = np.array([wave(k / 16) for k in (2, 4, 6)])
+    frames = run_of(atoms, 0.005)
+    spectrum = dynamic_structure_factor(atoms.positions, frames, 0.2, waves, axis=frames.mean(axis=0)[0])
+    energy = chain_energy(waves) if exchange > 0 else chain_energy_antiferro(waves)
+    energy = 2 / 0.1 * np.arctan(0.1 * energy / 2)
+    senses = [power(spectrum, sense) for sense in (1, -1)]
+    np.testing.assert_allclose(magnon_dispersion(spectrum, 0.1), energy, atol=0.02)
+    if exchange > 0:
+        assert (senses[1] < 1e-3 * senses[0]).all()
+    else:
+        np.testing.assert_allclose(magnon_dispersion(spectrum, 0.1, sense=-1), -energy, atol=0.02)
+        assert 0.02 < senses[1].sum() / senses[0].sum() < 50.0
+
+
+def power(spectrum: DynamicStructureFactor, sense: int) -> np.ndarray:
+    """Power of s- at the frequencies of one sign, off the elastic line."""
+    return spectrum.values[:, sense * spectrum.frequencies > 0.1, 0].sum(axis=1)
 
 
 def test_moving_sites_bring_their_own_phases() -> None:
@@ -189,6 +273,13 @@ def test_bad_series() -> None:
         dynamic_structure_factor(np.zeros((3, 3)), np.zeros((5, 2, 3)), 0.1, [[0, 0, 1]])
     with pytest.raises(InvalidMomentsError, match="must be positive"):
         dynamic_structure_factor(np.zeros((2, 3)), np.zeros((5, 2, 3)), 0.0, [[0, 0, 1]])
+    for axis in ([0, 0, 0], [1, 0], [np.nan, 0, 1]):
+        with pytest.raises(InvalidMomentsError, match="axis of precession must be three finite numbers"):
+            dynamic_structure_factor(np.zeros((2, 3)), np.zeros((5, 2, 3)), 0.1, [[0, 0, 1]], axis=axis)
+    spectrum = dynamic_structure_factor(np.zeros((2, 3)), np.zeros((5, 2, 3)), 0.1, [[0, 0, 1]])
+    assert np.isnan(magnon_dispersion(spectrum)).all()
+    with pytest.raises(InvalidMomentsError, match="sense must be 1"):
+        magnon_dispersion(spectrum, sense=0)
     with pytest.raises(InvalidMomentsError, match="nothing fluctuates"):
         autocorrelation(np.ones(5))
     with pytest.raises(InvalidMomentsError, match="at least 8 values"):
