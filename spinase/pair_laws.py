@@ -206,6 +206,9 @@ class AmongSpecies(PairLaw):
         self.law = law
         self.numbers = tuple(numbers)
 
+    def __repr__(self) -> str:
+        return call(type(self).__name__, self.law, self.numbers)
+
     def amplitudes(self, geometry: Geometry) -> Couplings:
         """The law's bonds among these sites."""
         sites = np.flatnonzero(np.isin(geometry.numbers, self.numbers))

@@ -34,7 +34,7 @@ MODEL = SDModel(ShellHopping([1.0, 0.25]), 3.0, filling=0.25, kT=0.01)
     [
         (
             HeisenbergCalculator([1.0], species=["Fe"]),
-            "HeisenbergCalculator(law=ShellLaw([1]), offset=False, species=['Fe'])",
+            "HeisenbergCalculator(law=AmongSpecies(ShellLaw([1]), (26)), offset=False, species=['Fe'])",
         ),
         (ZeemanCalculator((0, 0, 1 / 3), units="metal"), "ZeemanCalculator(field=[0, 0, 0.333333], units='metal')"),
         (MODEL, "SDModel(ShellHopping([1, 0.25]), coupling=3, filling=0.25, kT=0.01)"),
