@@ -383,6 +383,7 @@ class LLGDynamics(SpinDriver):
         for problem in problems:
             warnings.warn(problem, AccuracyWarning, stacklevel=4)
         still = numbers.across[self.mobile].max(initial=0.0) <= _STILL * numbers.largest
+        still = still and numbers.largest > 0.0  # free spins are no saddle
         if still and self.damping > 0.0 and numbers.kT == 0.0 and self.field is None and self.motion is None:
             self._tell_if_unstable()
 

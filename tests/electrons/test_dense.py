@@ -44,7 +44,9 @@ def test_state_equals_the_matrix_functions_written_as_on_paper(texture: str, flu
     for i, j in zip(operator.bonds.first, operator.bonds.second, strict=True):
         expected.append(rho[2 * i, 2 * j] + rho[2 * i + 1, 2 * j + 1])
     np.testing.assert_allclose(state.density.bond, expected, atol=1e-11)
-    assert state.energy == pytest.approx(np.trace(rho @ (matrix - MU * identity)).real, abs=1e-10)
+    assert state.energy == pytest.approx(np.trace(rho @ matrix).real, abs=1e-10)
+    omega = -KT * np.linalg.slogdet(identity + expm((MU * identity - matrix) / KT))[1]
+    assert state.free_energy == pytest.approx(omega, abs=1e-10)
     assert state.density.band_energy(operator) == pytest.approx(np.trace(rho @ matrix).real, abs=1e-10)
 
 

@@ -32,7 +32,8 @@ def test_fixed_mu_gives_omega_and_its_derivative_is_the_number(temperature: floa
 
     filled = FixedChemicalPotential(temperature, 0.1234).fill(LEVELS, WEIGHTS, TOTAL)
     assert -(omega(0.1234 + 1e-5) - omega(0.1234 - 1e-5)) / 2e-5 == pytest.approx(filled.electrons, rel=1e-8)
-    assert filled.energy - temperature * filled.entropy == pytest.approx(filled.free_energy, abs=1e-11)
+    omega = filled.energy - temperature * filled.entropy - filled.chemical_potential * filled.electrons
+    assert omega == pytest.approx(filled.free_energy, abs=1e-11)
 
 
 def test_two_levels_in_closed_form() -> None:
