@@ -134,6 +134,14 @@ def write_moments(atoms: Atoms, moments: FloatArray) -> None:
     atoms.new_array(MOMENTS, moments, float, (3,))
 
 
+def copy_moments(atoms: Atoms) -> FloatArray:
+    """Moments (N, 3) as :func:`get_moments` gives them, but where they are stored as such without looking at each number."""
+    stored = atoms.arrays.get(MOMENTS)
+    if stored is not None and stored.ndim == 2 and stored.dtype == np.float64:
+        return np.array(stored)
+    return get_moments(atoms)
+
+
 def get_spins(atoms: Atoms) -> FloatArray:
     """Unit vectors s_i along the moments, shape (N, 3), a new array; zero rows where a site is non-magnetic."""
     moments = get_moments(atoms)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ def require_finite(values: FloatArray, what: str, key: str, atoms: Atoms) -> Non
 
     The message names the first site and the calculators (of a sum: those among the members) that give such numbers.
     """
-    if np.isfinite(np.sum(values)):  # one pass; a sum that overflows is looked at closely
+    if _sums_up(values):
         return
     bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
     if not len(bad):
@@ -33,12 +34,17 @@ def require_finite(values: FloatArray, what: str, key: str, atoms: Atoms) -> Non
     )
 
 
+def _sums_up(values: FloatArray) -> bool:
+    """Whether the sum of squares is finite (the cheapest pass there is); one that overflows is looked at closely."""
+    return math.isfinite(np.vdot(values, values))
+
+
 def watched(fields: FieldFunction, atoms: Atoms, lengths: FloatArray) -> FieldFunction:
     """The function of the spins `fields`, which refuses to give numbers that are not finite."""
 
     def finite(spins: FloatArray) -> FloatArray:
         values = fields(spins)
-        if not np.isfinite(np.sum(values)):
+        if not _sums_up(values):
             probe = atoms.copy()
             probe.calc = atoms.calc
             if np.isfinite(spins).all():
@@ -51,9 +57,9 @@ def watched(fields: FieldFunction, atoms: Atoms, lengths: FloatArray) -> FieldFu
 
 def require_finite_spins(spins: FloatArray, timestep: float) -> None:
     """Raise UnstableDynamicsError if an integrator made spins that are not finite."""
-    if np.isfinite(np.sum(spins)):
+    if _sums_up(spins):
         return
-    site = int(np.flatnonzero(~np.isfinite(spins).all(axis=1))[0])
+    site = int(np.argmax(np.nan_to_num(np.abs(spins), nan=np.inf).max(axis=1)))  # not finite, or absurdly long
     raise UnstableDynamicsError(
         f"the integrator gave spin {site} the components {spins[site].tolist()}, although all fields are finite: they are "
         f"much too large for the time step {timestep:.4g}, reduce it. Atoms and spins are as before this step"

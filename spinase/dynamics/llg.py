@@ -46,6 +46,7 @@ from spinase.dynamics.settings import Clock
 from spinase.dynamics.step_check import SMALL_ANGLE, StepSetting, bath_problem, following_share
 from spinase.dynamics.unit_guard import StepNumbers
 from spinase.errors import AccuracyWarning, InvalidMomentsError, ModelError, UnstableStateWarning
+from spinase.moments import copy_moments
 from spinase.spin_algebra import precession_vector
 
 FloatArray = NDArray[np.float64]
@@ -251,8 +252,7 @@ class LLGDynamics(SpinDriver):
         """Everything that a step changes."""
         return {
             "spins": self._spins,
-            "written": self._written.copy(),
-            "moments": get_moments(self.atoms),
+            "atoms": (self._written.copy(), copy_moments(self.atoms)) if self._touches_atoms() else None,
             "dirty": self._dirty,
             "rng": None if self.rng is None else self.rng.bit_generator.state,
             "motion": {} if self.motion is None else self.motion.state(),
@@ -260,10 +260,17 @@ class LLGDynamics(SpinDriver):
             "calculator": remember_step(self.atoms.calc),
         }
 
+    def _touches_atoms(self) -> bool:
+        """Whether the coming step writes moments into the atoms; between observers only calculators without a fast path do."""
+        quiet = self._inside_run and not self._observers_due(self.nsteps + 1)
+        return self.moves_atoms or not quiet or not hasattr(self.atoms.calc, "field_function")
+
     def _recall(self, before: dict[str, Any]) -> None:
         """Put back what :meth:`_remember` saw."""
-        self._spins, self._written[...], self._dirty = before["spins"], before["written"], before["dirty"]
-        write_moments(self.atoms, before["moments"])
+        self._spins, self._dirty = before["spins"], before["dirty"]
+        if before["atoms"] is not None:
+            self._written[...], moments = before["atoms"]
+            write_moments(self.atoms, moments)
         if self.rng is not None:
             self.rng.bit_generator.state = before["rng"]
         if self.motion is not None:
