@@ -261,7 +261,7 @@ class LLGDynamics(SpinDriver):
         }
 
     def _touches_atoms(self) -> bool:
-        """Whether the coming step writes moments into the atoms; between observers only calculators without a fast path do."""
+        """Whether the coming step writes moments into the atoms: between observers only where there is no fast path."""
         quiet = self._inside_run and not self._observers_due(self.nsteps + 1)
         return self.moves_atoms or not quiet or not hasattr(self.atoms.calc, "field_function")
 
