@@ -246,9 +246,9 @@ def info() -> None:
     """Versions, threads, devices, linear algebra and installed styles."""
     import torch
 
+    from spinase.compiled.threads import linear_algebra
     from spinase.run.provenance import is_editable, source_digest, versions
     from spinase.styles import list_styles
-    from spinase.threads import linear_algebra
 
     for package, version in versions().items():
         typer.echo(f"{package:10} {version}")

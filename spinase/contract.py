@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from spinase.atoms import get_moments, get_reference_lengths, get_units, set_moments
 from spinase.classical.local_model import LocalModel
 from spinase.errors import MissingMagneticForcesError, ModelError, MomentsIgnoredError, UnitMismatchError
-from spinase.learning.domain import DomainProblem
+from spinase.learning.trust.domain import DomainProblem
 from spinase.spin_algebra import rotate_about
 
 FloatArray = NDArray[np.float64]

@@ -20,13 +20,13 @@ from spinase.calculators.options import OptionTable
 from spinase.contract import FieldFunction
 from spinase.errors import InvalidGeometryError, ModelError, ModelFileError, OutOfDomainError, OutOfDomainWarning
 from spinase.geometry import Geometry, NeighbourCache
-from spinase.learning.calibration import Calibration
-from spinase.learning.domain import Domain, DomainProblem
 from spinase.learning.ensemble import Ensemble, EnsembleState, FrozenNetworks, SpinAnswer
-from spinase.learning.hippynn_files import networks_from_hippynn
+from spinase.learning.hippynn.files import networks_from_hippynn
+from spinase.learning.mhipnn.network import MagneticHIPNN, NetworkConfig
 from spinase.learning.model_file import ModelCard, load_model
-from spinase.learning.network import MagneticHIPNN, NetworkConfig
 from spinase.learning.shipped import find_model, shipped_model
+from spinase.learning.trust.domain import Domain, DomainProblem
+from spinase.learning.trust.error_bars import Calibration
 
 FloatArray = NDArray[np.float64]
 OutsideDomain = Literal["warn", "error", "ignore"]
@@ -61,7 +61,7 @@ class HIPNNCalculator(SpinCalculator[FrozenNetworks, EnsembleState]):
     A model that was trained on fields alone has no forces and no stress: what its energy does when atoms move was never
     compared with anything.  Its energy is defined up to a constant of each arrangement of atoms.
 
-    Every geometry is held against what the model's card says of the training (:mod:`spinase.learning.domain`).
+    Every geometry is held against what the model's card says of the training (:mod:`spinase.learning.trust.domain`).
 
     Parameters
     ----------
@@ -171,10 +171,10 @@ class HIPNNCalculator(SpinCalculator[FrozenNetworks, EnsembleState]):
         dtype: Literal["float32", "float64"] = "float32",
         outside_domain: OutsideDomain = "warn",
     ) -> HIPNNCalculator:
-        """Calculator of a network trained in hippynn with ``spinase.learning.hippynn_adapter.magnet_graph``.
+        """Calculator of a network trained in hippynn with ``spinase.learning.hippynn.adapter.magnet_graph``.
 
         `source` is hippynn's GraphModule or Predictor, or the directory its trainer wrote; the other parameters say what
-        that does not, see :func:`~spinase.learning.hippynn_files.networks_from_hippynn`.  hippynn's files do not tell
+        that does not, see :func:`~spinase.learning.hippynn.files.networks_from_hippynn`.  hippynn's files do not tell
         what the training looked like: `domain` (``Domain.from_geometries([geometry_of(atoms), ...], cutoff)``) does,
         else a warning says that nothing is checked.
 
@@ -326,8 +326,8 @@ class HIPNNCalculator(SpinCalculator[FrozenNetworks, EnsembleState]):
     def error_bars(self, atoms: Atoms, coverage: float = 0.9) -> FloatArray:
         """Error bars of the tangent fields, (N,), energy/moment: a part `coverage` of the true errors |dB| is below them.
 
-        That holds on average over magnets drawn as those the model was calibrated on (:mod:`spinase.learning.calibration`);
-        zero at sites without a moment.
+        That holds on average over magnets drawn as those the model was calibrated on
+        (:mod:`spinase.learning.trust.error_bars`); zero at sites without a moment.
 
         Raises
         ------
@@ -352,7 +352,7 @@ class HIPNNCalculator(SpinCalculator[FrozenNetworks, EnsembleState]):
         return bars / np.where(lengths > 0.0, lengths, np.inf)
 
     def domain_problem(self, atoms: Atoms, margin: float = 0.02) -> DomainProblem | None:
-        """What of the atoms is outside the training (:meth:`spinase.learning.domain.Domain.problem`); None if nothing is.
+        """What of the atoms is outside the training (:meth:`~spinase.learning.trust.domain.Domain.problem`), or None.
 
         `margin` is the part by which distances may be below the shortest one.  What the card does not tell
         (``calc.domain.unknown()``) is not looked at.

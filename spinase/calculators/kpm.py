@@ -13,8 +13,8 @@ from pydantic import Field
 from spinase.atoms import geometry_of, get_moments, get_reference_lengths
 from spinase.calculators.base import per_moment, split_moments
 from spinase.calculators.electrons import ElectronCalculator, SolvedElectrons
-from spinase.electrons.chebyshev import spectral_density
-from spinase.electrons.columns import random_columns, subset_columns
+from spinase.electrons.chebyshev.columns import random_columns, subset_columns
+from spinase.electrons.chebyshev.series import spectral_density
 from spinase.electrons.config import SDModelConfig
 from spinase.electrons.hamiltonian import FrozenHamiltonian
 from spinase.electrons.model import SDModel

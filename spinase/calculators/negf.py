@@ -17,14 +17,14 @@ from spinase.atoms import get_moments, get_units, gyromagnetic_ratios
 from spinase.calculators.electrons import ElectronCalculator, SolvedElectrons
 from spinase.calculators.negf_options import Bias, BiasRamp, BiasRampConfig, NEGFConfig
 from spinase.contract import FieldFunction
-from spinase.electrons.currents import bond_currents, site_current_vectors
 from spinase.electrons.hamiltonian import FrozenHamiltonian
-from spinase.electrons.leads import LatticeLead, Lead, WideBandLead, attach_all
 from spinase.electrons.model import SDModel
 from spinase.electrons.occupation import FixedChemicalPotential
 from spinase.electrons.operator import SpinOperator
 from spinase.electrons.solvers.base import Solver
 from spinase.electrons.solvers.negf import Drive, NEGFSolver, TransportState
+from spinase.electrons.transport.currents import bond_currents, site_current_vectors
+from spinase.electrons.transport.leads import LatticeLead, Lead, WideBandLead, attach_all
 from spinase.errors import AccuracyWarning, AdiabaticityWarning, ModelError
 from spinase.geometry import Bonds, Geometry
 

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from spinase.calculators.options import OptionTable
 from spinase.electrons.config import SDModelConfig
-from spinase.electrons.leads import Bath, LatticeLead, Lead, WideBandLead
+from spinase.electrons.transport.leads import Bath, LatticeLead, Lead, WideBandLead
 from spinase.errors import ModelError
 
 Bias = float | Callable[[float], float]

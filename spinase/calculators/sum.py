@@ -30,7 +30,7 @@ from spinase.contract import (
     tell_time,
 )
 from spinase.errors import ModelError, UnitMismatchError
-from spinase.learning.domain import DomainProblem
+from spinase.learning.trust.domain import DomainProblem
 
 FloatArray = NDArray[np.float64]
 _ADDITIVE = ("energy", "free_energy", "forces", "stress", "magnetic_forces")

@@ -14,7 +14,7 @@ from spinase.atoms import get_moments, get_units
 from spinase.contract import calculator_of, error_bars_of, trained_domain_problem
 from spinase.dynamics.observers import Quantity
 from spinase.errors import ModelError, OutOfDomainError, OutOfDomainWarning
-from spinase.learning.domain import DomainProblem
+from spinase.learning.trust.domain import DomainProblem
 
 FloatArray = NDArray[np.float64]
 

@@ -9,10 +9,10 @@ from spinase.electrons.hopping import (
     ShellHopping,
     UserHopping,
 )
-from spinase.electrons.leads import Bath, LatticeLead, WideBandLead
 from spinase.electrons.model import SDModel
 from spinase.electrons.observables import density_of_states
 from spinase.electrons.occupation import FixedChemicalPotential, FixedFilling, Occupation
+from spinase.electrons.transport.leads import Bath, LatticeLead, WideBandLead
 
 __all__ = [
     "Bath",

@@ -1,9 +1,9 @@
 """Who computes an ensemble of networks: compiled loops or torch, energies and fields on one side, forces on the other.
 
 The rule has no memory.  In single precision on the CPU energies and spin gradients come from compiled loops
-(:mod:`spinase.learning.frozen_engine`, the accuracy of its filters is 1e-6), else from torch; derivatives by the positions
-always come from torch.  So the same question has the same answer to the last bit, whatever was asked before, and whether
-atoms move or stay.
+(:mod:`spinase.learning.engine.evaluator`, the accuracy of its filters is 1e-6), else from torch; derivatives by the
+positions always come from torch.  So the same question has the same answer to the last bit, whatever was asked before,
+and whether atoms move or stay.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from torch import Tensor
 
 from spinase.errors import ModelError
 from spinase.geometry import Bonds
-from spinase.learning.frozen_engine import EngineGraph, FrozenEngine, supports
-from spinase.learning.graph import Graph, Pairs, pairs_from
+from spinase.learning.engine.evaluator import EngineGraph, FrozenEngine, supports
+from spinase.learning.mhipnn.graph import Graph, Pairs, pairs_from
+from spinase.learning.mhipnn.network import MagneticHIPNN, NetworkConfig, energy_and_field, mixed
 from spinase.learning.model_file import ModelCard
-from spinase.learning.network import MagneticHIPNN, NetworkConfig, energy_and_field, mixed
 from spinase.learning.reservoir import Mixer, Reservoir
 
 FloatArray = NDArray[np.float64]

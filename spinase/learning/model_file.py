@@ -18,9 +18,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from spinase.errors import ModelError, ModelFileError, in_words
 from spinase.files import arrays_digest, read_arrays, write_arrays
-from spinase.learning.domain import Domain
-from spinase.learning.network import MagneticHIPNN, NetworkConfig
+from spinase.learning.mhipnn.network import MagneticHIPNN, NetworkConfig
 from spinase.learning.reservoir import Reservoir
+from spinase.learning.trust.domain import Domain
 from spinase.units import UNIT_SYSTEMS
 
 FORMAT = "spinase-model-1"

@@ -18,8 +18,14 @@ from spinase.calculators.hipnn import HIPNNCalculator
 from spinase.errors import CheckpointError, InputError
 from spinase.files import file_digest, read_arrays, write_arrays
 from spinase.io.labels import read_labels
-from spinase.learning.environments import farthest_points, first_largest, model_environments, pooled, site_environments
-from spinase.learning.graph import RadialBasis
+from spinase.learning.mhipnn.environments import (
+    farthest_points,
+    first_largest,
+    model_environments,
+    pooled,
+    site_environments,
+)
+from spinase.learning.mhipnn.graph import RadialBasis
 
 FloatArray = NDArray[np.float64]
 

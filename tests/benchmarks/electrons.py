@@ -21,19 +21,19 @@ from timing import header, interleaved
 
 from spinase import SpinAtoms
 from spinase.atoms import geometry_of, get_spins
+from spinase.compiled.rows import LANES, aligned, fma, load, store, total
 from spinase.electrons import FixedFilling, SDModel, ShellHopping
-from spinase.electrons.chebyshev import find_band
-from spinase.electrons.columns import random_columns
-from spinase.electrons.kernels.chebyshev import forward
+from spinase.electrons.chebyshev.columns import random_columns
+from spinase.electrons.chebyshev.engine import NumbaEngine, Pattern
+from spinase.electrons.chebyshev.kernels import forward
+from spinase.electrons.chebyshev.series import find_band
 from spinase.electrons.operator import SpinOperator
-from spinase.electrons.selected_inversion import site_blocks
 from spinase.electrons.solvers.base import Solver
-from spinase.electrons.solvers.chebyshev_engine import NumbaEngine, Pattern
 from spinase.electrons.solvers.dense import DenseSolver
 from spinase.electrons.solvers.kpm import KPMOptions, KPMSolver
 from spinase.electrons.solvers.rational import RationalSolver
 from spinase.electrons.solvers.refreshed import RefreshedSolver
-from spinase.simd import LANES, aligned, fma, load, store, total
+from spinase.electrons.sparse.selected_inversion import site_blocks
 
 KT = 0.05
 

@@ -22,9 +22,9 @@ def write(path: str) -> None:
     from electrons import magnet, sparse
     from timing import interleaved
 
-    from spinase.electrons.chebyshev import find_band
-    from spinase.electrons.columns import random_columns
-    from spinase.electrons.solvers.chebyshev_engine import NumbaEngine, Pattern
+    from spinase.electrons.chebyshev.columns import random_columns
+    from spinase.electrons.chebyshev.engine import NumbaEngine, Pattern
+    from spinase.electrons.chebyshev.series import find_band
 
     operator, columns = magnet("square", (32, 32), [1.0]), random_columns(16)
     band = find_band(operator)

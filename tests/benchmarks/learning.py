@@ -28,16 +28,16 @@ from spinase import SpinAtoms
 from spinase.analysis.correlations import correlate, pair_bins
 from spinase.atoms import geometry_of, get_spins
 from spinase.calculators import EDCalculator, HIPNNCalculator, KPMCalculator, RationalCalculator
+from spinase.compiled.threads import default_threads
 from spinase.contract import energy_of
 from spinase.dynamics import LLGDynamics
 from spinase.electrons import SDModel
-from spinase.electrons.selected_inversion import site_blocks
+from spinase.electrons.sparse.selected_inversion import site_blocks
 from spinase.errors import AccuracyWarning
 from spinase.geometry import find_bonds
-from spinase.learning.compiled_training import keep_memory
-from spinase.learning.frozen_engine import EngineGraph, FrozenEngine
-from spinase.learning.network import MagneticHIPNN
-from spinase.threads import default_threads
+from spinase.learning.engine.evaluator import EngineGraph, FrozenEngine
+from spinase.learning.engine.training.batch import keep_memory
+from spinase.learning.mhipnn.network import MagneticHIPNN
 
 LEARNED = HIPNNCalculator.shipped("disordered-sd")
 TEACHER = SDModel.from_config(LEARNED.card.notes["teacher"])
@@ -317,7 +317,7 @@ def training() -> None:
 
 def training_step(network: MagneticHIPNN, magnets: list[SpinAtoms], compiled: bool) -> Callable[[], list[torch.Tensor]]:
     """A step of Adam, of length zero, on fields (with a law of pairs also forces) with noise; slopes by the weights."""
-    from spinase.learning.hippynn_adapter import PaddedMagnet  # takes seconds, and no other part needs it
+    from spinase.learning.hippynn.adapter import PaddedMagnet  # takes seconds, and no other part needs it
 
     moving = network.config.pairs > 0
     model = PaddedMagnet(copy.deepcopy(network).float().requires_grad_(), moving, compiled=compiled).train()

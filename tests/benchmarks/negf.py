@@ -19,11 +19,11 @@ from timing import header, interleaved
 from spinase import SpinAtoms
 from spinase.atoms import geometry_of, get_spins
 from spinase.electrons import Bath, LatticeLead, SDHamiltonian, ShellHopping
-from spinase.electrons.contacts import AttachedLead
-from spinase.electrons.leads import Lead
 from spinase.electrons.operator import SpinOperator
 from spinase.electrons.solvers.negf import Drive, NEGFSolver
-from spinase.electrons.wide_band import dense_matrix
+from spinase.electrons.transport.contacts import AttachedLead
+from spinase.electrons.transport.leads import Lead
+from spinase.electrons.transport.wide_band import dense_matrix
 from spinase.textures import domain_wall
 
 REFERENCES = Path(__file__).parent.parent / "references"

@@ -12,7 +12,7 @@ import pytest
 from spinase import SpinAtoms
 from spinase.calculators import EDCalculator, KPMCalculator, NEGFCalculator, RationalCalculator
 from spinase.electrons import Bath, LatticeLead, SDModel, ShellHopping, WideBandLead
-from spinase.electrons.leads import Lead
+from spinase.electrons.transport.leads import Lead
 from spinase.errors import AdiabaticityWarning, ModelError
 
 SHIFT = 1.0

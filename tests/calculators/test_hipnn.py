@@ -16,9 +16,9 @@ from spinase.calculators import HIPNNCalculator, PairPotentialCalculator, SpinSu
 from spinase.calculators.options import Morse
 from spinase.dynamics import LLGDynamics, SpinLatticeDynamics, SpinOptimizable
 from spinase.errors import ModelError, ModelFileError, OutOfDomainError, OutOfDomainWarning, UnitMismatchError
-from spinase.learning.domain import Domain
+from spinase.learning.mhipnn.network import MagneticHIPNN, NetworkConfig
 from spinase.learning.model_file import ModelCard, save_model
-from spinase.learning.network import MagneticHIPNN, NetworkConfig
+from spinase.learning.trust.domain import Domain
 
 CONFIG = NetworkConfig(species=(26,), cutoff=2.0, inner=0.7, width=6, radial=6, channels=(8, 4, 2))
 

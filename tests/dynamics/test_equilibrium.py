@@ -24,7 +24,7 @@ from spinase.dynamics import (
     set_maxwell_boltzmann,
 )
 from spinase.dynamics.freedoms import LatticeFreedoms, lattice_temperature
-from spinase.run.motion_observers import EnergyPartitionObserver
+from spinase.observers.motion import EnergyPartitionObserver
 
 # -- spins -------------------------------------------------------------------------------------------------------------
 

@@ -12,9 +12,9 @@ from spinase.calculators import HeisenbergCalculator, SpinSumCalculator, ZeemanC
 from spinase.dynamics import FreeLengthSpins, InertialSpins, LLGDynamics, MonteCarlo, SpinLatticeDynamics, spin_waves
 from spinase.errors import InputError, InvalidMomentsError
 from spinase.io import read_run
+from spinase.observers.motion import AngularMomentumObserver
 from spinase.run import RunOptions, read_input, run_file
 from spinase.run.build import build_setup
-from spinase.run.motion_observers import AngularMomentumObserver
 from spinase.units import METAL
 
 FREE_ELECTRON = 2.00231930436

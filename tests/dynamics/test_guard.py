@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from ase.optimize import FIRE
-from doubtful import Doubtful
+from systems.doubtful import Doubtful
 
 from spinase import SpinAtoms
 from spinase.atoms import geometry_of
@@ -18,10 +18,10 @@ from spinase.calculators import HeisenbergCalculator, HIPNNCalculator, SpinSumCa
 from spinase.dynamics import ErrorBarGuard, LLGDynamics, SpinLatticeDynamics, SpinOptimizable
 from spinase.errors import ModelError, OutOfDomainError, OutOfDomainWarning
 from spinase.io import read_run
-from spinase.learning.calibration import calibrate
-from spinase.learning.domain import Domain
+from spinase.learning.mhipnn.network import MagneticHIPNN, NetworkConfig
 from spinase.learning.model_file import ModelCard, save_model
-from spinase.learning.network import MagneticHIPNN, NetworkConfig
+from spinase.learning.trust.domain import Domain
+from spinase.learning.trust.error_bars import calibrate
 from spinase.run import RunOptions, run_file
 
 CONFIG = NetworkConfig(species=(26,), cutoff=2.0, inner=0.7, width=6, radial=6, layers=1)

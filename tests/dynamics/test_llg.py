@@ -12,7 +12,7 @@ from ase import Atoms, units
 from ase.calculators.emt import EMT
 from ase.io import read
 from scipy.integrate import solve_ivp
-from spin_models import Deaf, Pairs, ring
+from systems.spins import Deaf, Pairs, ring
 
 from spinase import SpinAtoms
 from spinase.atoms import get_moments

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.integrate import quad
-from spin_models import Pairs, ring
+from systems.spins import Pairs, ring
 
 from spinase import SpinAtoms
 from spinase.atoms import get_moments

@@ -13,7 +13,7 @@ from spinase.calculators import NEGFCalculator, ZhangLiCalculator
 from spinase.calculators.base import per_moment
 from spinase.electrons import LatticeLead, SDHamiltonian, SDModel, ShellHopping
 from spinase.electrons.operator import Density
-from spinase.electrons.wide_band import dense_matrix
+from spinase.electrons.transport.wide_band import dense_matrix
 from spinase.errors import AdiabaticityWarning
 from spinase.spin_algebra import PAULI
 from spinase.textures import domain_wall

@@ -28,8 +28,8 @@ from spinase.calculators import read_tb2j, read_uppasd, read_vampire
 from spinase.dynamics.checkpoint import load_checkpoint
 from spinase.errors import FileInUseError, SpinaseError
 from spinase.io import read_labels, read_run
+from spinase.learning.mhipnn.network import MagneticHIPNN, NetworkConfig
 from spinase.learning.model_file import ModelCard, load_model, save_model
-from spinase.learning.network import MagneticHIPNN, NetworkConfig
 from spinase.run import RunOptions, RunStopped, run_file
 from spinase.run.build import build_setup
 from spinase.run.config import read_input

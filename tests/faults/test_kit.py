@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kit import Kind, Outcome, disturbed_run, file_case, in_child, reference_run, samples
+from faults.kit import Kind, Outcome, disturbed_run, file_case, in_child, reference_run, samples
 
 from spinase.errors import CheckpointError
 

@@ -11,8 +11,8 @@ import torch
 
 from spinase.errors import ModelFileError
 from spinase.files import arrays_digest
+from spinase.learning.mhipnn.network import MagneticHIPNN, NetworkConfig
 from spinase.learning.model_file import CONVENTION, FORMAT, ModelCard, load_model, save_model
-from spinase.learning.network import MagneticHIPNN, NetworkConfig
 
 CONFIG = NetworkConfig(species=(26,), cutoff=2.0, inner=0.7, width=4, radial=5)
 CARD = ModelCard("test", CONFIG, "reduced", moment=1.0, energy_scale=0.5, energy_shift=-6.0, notes={"teacher": {"a": 1}})

@@ -10,8 +10,8 @@ from numpy.polynomial import chebyshev
 from spinase import SpinAtoms
 from spinase.calculators import HIPNNCalculator
 from spinase.errors import ModelError
+from spinase.learning.mhipnn.network import MagneticHIPNN, NetworkConfig
 from spinase.learning.model_file import ModelCard
-from spinase.learning.network import MagneticHIPNN, NetworkConfig
 from spinase.learning.reservoir import Reservoir, polynomials
 
 FILLING = 0.48
@@ -175,7 +175,7 @@ def test_a_reservoir_solves_for_its_potential() -> None:
 @pytest.mark.filterwarnings("ignore")
 def test_hippynns_node_gives_electrons() -> None:
     """Energies at the given chemical potentials, and -dOmega/dx per site; padded batches."""
-    adapter = pytest.importorskip("spinase.learning.hippynn_adapter")
+    adapter = pytest.importorskip("spinase.learning.hippynn.adapter")
     (network,), card = model()
     network, magnets = network.double(), [magnet(16), magnet(12)]
     arrays = [np.zeros((2, 16, *tail)) for tail in ((), (3,), (3,))]

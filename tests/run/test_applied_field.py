@@ -26,9 +26,9 @@ from spinase.dynamics import LLGDynamics, MonteCarlo, SpinLatticeDynamics, paral
 from spinase.dynamics.observers import observe
 from spinase.electrons import ExponentialHopping, SDModel, ShellHopping
 from spinase.io.run_file import read_run
+from spinase.observers.motion import EnergyPartitionObserver
+from spinase.observers.standard import EnergyObserver, TorqueObserver
 from spinase.run.execute import RunOptions, run_file
-from spinase.run.motion_observers import EnergyPartitionObserver
-from spinase.run.observers import EnergyObserver, TorqueObserver
 
 FIELD = np.array([0.3, -0.2, 0.9])
 

@@ -8,16 +8,16 @@ import h5py
 import numpy as np
 import pytest
 from ase import units
-from run_bytes import content
+from systems.run_bytes import content
 
 from spinase import SpinAtoms
 from spinase.calculators import DMICalculator, HeisenbergCalculator, PairPotentialCalculator, SpinSumCalculator
 from spinase.dynamics import SpinLatticeDynamics
 from spinase.errors import InputError, ModelError, UnstableDynamicsError
 from spinase.io import read_run
+from spinase.observers.motion import AngularMomentumObserver
 from spinase.radial import Exponential, Morse
 from spinase.run.execute import RunOptions, RunStopped, run_file
-from spinase.run.motion_observers import AngularMomentumObserver
 from spinase.units import METAL
 
 HEAD = """

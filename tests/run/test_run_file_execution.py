@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from run_bytes import content
+from systems.run_bytes import content
 
 from spinase.calculators import HeisenbergCalculator
 from spinase.dynamics.checkpoint import load_checkpoint

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from run_bytes import content
+from systems.run_bytes import content
 
 from spinase.errors import CheckpointError, InputError, MissingMagneticForcesError, SpinaseError, StyleError
 from spinase.io import read_run

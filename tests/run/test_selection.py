@@ -20,10 +20,16 @@ from spinase.atoms import geometry_of
 from spinase.calculators import HeisenbergCalculator, HIPNNCalculator
 from spinase.errors import InputError
 from spinase.io import read_labels
-from spinase.learning.environments import farthest_points, first_largest, model_environments, pooled, site_environments
-from spinase.learning.graph import RadialBasis
+from spinase.learning.mhipnn.environments import (
+    farthest_points,
+    first_largest,
+    model_environments,
+    pooled,
+    site_environments,
+)
+from spinase.learning.mhipnn.graph import RadialBasis
+from spinase.learning.mhipnn.network import MagneticHIPNN, NetworkConfig
 from spinase.learning.model_file import ModelCard, save_model
-from spinase.learning.network import MagneticHIPNN, NetworkConfig
 from spinase.run.label import LabelOptions, label_file
 from spinase.spin_algebra import random_rotation
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from spinase.errors import InputError
 from spinase.geometry import Geometry, find_bonds
 from spinase.io.labels import Labels
-from spinase.learning.network import NetworkConfig
+from spinase.learning.mhipnn.network import NetworkConfig
 from spinase_training.recipe import Recipe
 
 FloatArray = NDArray[np.float64]

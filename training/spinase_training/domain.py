@@ -16,9 +16,9 @@ from spinase.atoms import geometry_of, get_moments
 from spinase.errors import InputError
 from spinase.geometry import Geometry, nearest_distances
 from spinase.io.labels import Labels
-from spinase.learning.domain import Domain, count_neighbours
+from spinase.learning.mhipnn.network import NetworkConfig
 from spinase.learning.model_file import ModelCard, load_model, save_model
-from spinase.learning.network import NetworkConfig
+from spinase.learning.trust.domain import Domain, count_neighbours
 from spinase.run.build import build_atoms
 from spinase.run.label import LabelInput
 from spinase.styles import validated

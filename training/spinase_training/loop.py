@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from spinase.errors import InputError
 from spinase.files import write_text
-from spinase.learning.calibration import needed_realizations
+from spinase.learning.trust.error_bars import needed_realizations
 from spinase.run.build import build_setup
 from spinase.run.config import named_files, read_input, read_table
 from spinase.run.execute import check_stages

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 
 from spinase.geometry import Geometry
-from spinase.learning.graph import pairs_of
-from spinase.learning.network import MagneticHIPNN
+from spinase.learning.mhipnn.graph import pairs_of
+from spinase.learning.mhipnn.network import MagneticHIPNN
 from spinase_training.data import TrainingData
 
 FloatArray = NDArray[np.float64]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from spinase.learning.network import NetworkSize
+from spinase.learning.mhipnn.network import NetworkSize
 from spinase.run.config import read_table
 from spinase.styles import validated
 

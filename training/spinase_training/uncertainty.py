@@ -13,8 +13,8 @@ from scipy.stats import spearmanr
 
 from spinase.errors import InputError
 from spinase.io.labels import Labels
-from spinase.learning.calibration import Calibration, calibrate, needed_realizations
 from spinase.learning.model_file import load_model, save_model
+from spinase.learning.trust.error_bars import Calibration, calibrate, needed_realizations
 from spinase_training.validation import asked
 
 FloatArray = NDArray[np.float64]
@@ -50,7 +50,7 @@ def calibration_table(found: Sequence[FieldErrors], floor: float) -> dict[str, A
     Raises
     ------
     ModelError
-        As :func:`spinase.learning.calibration.calibrate`.
+        As :func:`spinase.learning.trust.error_bars.calibrate`.
     """
     table = calibrate([one.errors.ravel() for one in found], [one.spreads.ravel() for one in found], floor).to_table()
     return {**table, "check": _check(found, floor)} if len(found) > 1 else table

@@ -27,8 +27,8 @@ from spinase.cli import app as core
 from spinase.errors import AccuracyWarning, InputError
 from spinase.io import read_labels
 from spinase.io.labels import write_labels
+from spinase.learning.mhipnn.network import MagneticHIPNN, NetworkConfig
 from spinase.learning.model_file import load_model
-from spinase.learning.network import MagneticHIPNN, NetworkConfig
 from spinase.run.label import LabelOptions, label_file
 
 pytestmark = pytest.mark.filterwarnings("ignore")

@@ -20,9 +20,9 @@ from spinase.calculators import HIPNNCalculator
 from spinase.errors import InputError
 from spinase.io import read_labels
 from spinase.io.labels import Labels
-from spinase.learning.calibration import Calibration
-from spinase.learning.domain import count_neighbours
 from spinase.learning.model_file import load_model, save_model
+from spinase.learning.trust.domain import count_neighbours
+from spinase.learning.trust.error_bars import Calibration
 from spinase.run.label import LabelOptions, label_file
 
 pytestmark = pytest.mark.filterwarnings("ignore")

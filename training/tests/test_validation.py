@@ -20,8 +20,8 @@ from spinase import SpinAtoms
 from spinase.calculators import EDCalculator, HeisenbergCalculator, HIPNNCalculator
 from spinase.errors import InputError
 from spinase.io import Labels, read_labels, write_labels
+from spinase.learning.mhipnn.network import MagneticHIPNN, NetworkConfig
 from spinase.learning.model_file import ModelCard, save_model
-from spinase.learning.network import MagneticHIPNN, NetworkConfig
 from spinase.run.label import LabelOptions, label_file
 
 pytestmark = pytest.mark.filterwarnings("ignore")

@@ -18,10 +18,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from spinase.electrons.kernels.density import scalar_density, spinor_density
 from spinase.electrons.occupation import RESOLUTION, SINGLE_RESOLUTION, Filled, Occupation
 from spinase.electrons.operator import Density, ElectronState, SpinOperator
 from spinase.electrons.solvers.base import Solver
+from spinase.electrons.sparse.pattern_density import scalar_density, spinor_density
 from spinase.errors import ModelError
 
 FloatArray = NDArray[np.float64]

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.stats import t as student
 
-from spinase.electrons.chebyshev import Band, coefficients, fermi_order, find_band, largest_exchange
-from spinase.electrons.columns import (
+from spinase.compiled.threads import default_threads
+from spinase.electrons.chebyshev.columns import (
     ColumnKind,
     Columns,
     probing_columns,
@@ -27,12 +27,13 @@ from spinase.electrons.columns import (
     subset_columns,
     unit_columns,
 )
+from spinase.electrons.chebyshev.engine import ChebyshevEngine, NumbaEngine, Precision, RawDensity
+from spinase.electrons.chebyshev.engine import Pattern as CompiledPattern
+from spinase.electrons.chebyshev.engine_torch import TorchEngine
+from spinase.electrons.chebyshev.series import Band, coefficients, fermi_order, find_band, largest_exchange
 from spinase.electrons.occupation import FixedChemicalPotential, FixedFilling, Occupation, fermi
 from spinase.electrons.operator import Density, ElectronState, SpinOperator
 from spinase.electrons.solvers.base import Solver
-from spinase.electrons.solvers.chebyshev_engine import ChebyshevEngine, NumbaEngine, Precision, RawDensity
-from spinase.electrons.solvers.chebyshev_engine import Pattern as CompiledPattern
-from spinase.electrons.solvers.chebyshev_torch import TorchEngine
 from spinase.electrons.solvers.kpm_calibration import (
     Calibration,
     Pattern,
@@ -45,7 +46,6 @@ from spinase.electrons.solvers.kpm_calibration import (
 )
 from spinase.errors import ModelError
 from spinase.geometry import Bonds
-from spinase.threads import default_threads
 
 FloatArray = NDArray[np.float64]
 Estimator = Literal["gradient", "direct"]

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
 
-from spinase.electrons.chebyshev import Band, coefficients, largest_exchange
-from spinase.electrons.columns import Columns
+from spinase.electrons.chebyshev.columns import Columns
+from spinase.electrons.chebyshev.series import Band, coefficients, largest_exchange
 from spinase.electrons.occupation import fermi
 from spinase.electrons.operator import SpinOperator
 

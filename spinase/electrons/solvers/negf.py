@@ -22,16 +22,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 
-from spinase.electrons.contacts import AttachedLead, LatticeContact
-from spinase.electrons.elimination import adjacency, cheapest_tree
-from spinase.electrons.fermi_poles import FermiPoles, fermi_poles
-from spinase.electrons.layered import LayeredDevice
 from spinase.electrons.occupation import fermi
 from spinase.electrons.operator import ComplexArray, Density, ElectronState, FloatArray, SparsityPattern, SpinOperator
-from spinase.electrons.quadrature import FIRST_POINTS, Integral, integrate
-from spinase.electrons.selected_inversion import Inverse, SelectedInversion, SelfEnergies
 from spinase.electrons.solvers.base import Solver
 from spinase.electrons.solvers.rational import operator_trace, pole_density, spectral_bounds
+from spinase.electrons.sparse.elimination import adjacency, cheapest_tree
+from spinase.electrons.sparse.fermi_poles import FermiPoles, fermi_poles
+from spinase.electrons.sparse.selected_inversion import Inverse, SelectedInversion, SelfEnergies
+from spinase.electrons.transport.contacts import AttachedLead, LatticeContact
+from spinase.electrons.transport.layered import LayeredDevice
+from spinase.electrons.transport.quadrature import FIRST_POINTS, Integral, integrate
 from spinase.errors import ModelError
 
 IntArray = NDArray[np.int64]

@@ -3,7 +3,7 @@
     f(H) = 1/2 - Herm sum_k w_k kT (H - mu - i y_k kT)^-1
 
 Only the entries on the pattern of H are ever computed.  The grand potential comes from the log determinants of the same
-eliminations and has the approximate f(H) as its exact derivative (see :mod:`spinase.electrons.fermi_poles`).
+eliminations and has the approximate f(H) as its exact derivative (see :mod:`spinase.electrons.sparse.fermi_poles`).
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from spinase.electrons.elimination import EliminationTree, cheapest_tree
-from spinase.electrons.fermi_poles import FermiPoles, fermi_poles
 from spinase.electrons.occupation import FixedChemicalPotential, FixedFilling, Occupation
 from spinase.electrons.operator import Density, ElectronState, SparsityPattern, SpinOperator
-from spinase.electrons.selected_inversion import Inverse, SelectedInversion
 from spinase.electrons.solvers.base import Solver
 from spinase.electrons.solvers.chemical_potential import MuMemory, Trial, find_mu
+from spinase.electrons.sparse.elimination import EliminationTree, cheapest_tree
+from spinase.electrons.sparse.fermi_poles import FermiPoles, fermi_poles
+from spinase.electrons.sparse.selected_inversion import Inverse, SelectedInversion
 from spinase.errors import ModelError
 from spinase.geometry import Bonds
 

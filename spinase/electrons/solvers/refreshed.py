@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spinase.electrons.chebyshev import largest_exchange
+from spinase.electrons.chebyshev.series import largest_exchange
 from spinase.electrons.operator import Density, ElectronState, SparsityPattern, SpinOperator
 from spinase.electrons.solvers.base import Solver
 from spinase.electrons.solvers.kpm import KPMSolver

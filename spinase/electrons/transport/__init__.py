@@ -1,0 +1,1 @@
+"""Open devices: leads, their self-energies, layered Green's functions, currents."""

@@ -1,0 +1,282 @@
+"""A device as a sequence of layers, and what leads send through it at real energies (recursive Green's function)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spinase.compiled.rows import aligned
+from spinase.compiled.threads import default_threads, map_threads
+from spinase.electrons.operator import SpinOperator
+from spinase.electrons.sparse.elimination import adjacency, distance_levels
+from spinase.electrons.sparse.selected_inversion import site_blocks
+from spinase.electrons.transport.contacts import AttachedLead, LatticeContact, WideBandContact
+from spinase.electrons.transport.recursion import padded
+from spinase.electrons.transport.sweep import Contacts, Layout, Sources, Values, bond_densities, site_densities, sweep
+
+FloatArray = NDArray[np.float64]
+ComplexArray = NDArray[np.complex128]
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Injected:
+    """Spectral densities G Gamma_a G+ of electrons that come in through lead a, at K energies.
+
+    Attributes
+    ----------
+    sites : (K, A, N, 4)
+        Tr and Tr[sigma ...] of the site blocks, 1/energy; leads without a request are zero.
+    bonds : (K, A, n_bonds, 2, 2) complex
+        Blocks (first, second) of the bonds; no bonds if not asked for.
+    transmission : (K, A, A)
+        From lead a (second axis) to lead b (third): Tr[Gamma_b G Gamma_a G+]; the diagonal is left at 0.
+    """
+
+    sites: FloatArray
+    bonds: ComplexArray
+    transmission: FloatArray
+
+
+class LayeredDevice:
+    """Layers by distance from the first lead's contact.
+
+    Parameters
+    ----------
+    sites : int
+    first, second : (n_bonds,) int
+        Bonds of the operators to come.
+    leads : sequence of AttachedLead
+        The self-energy of a lattice lead lies within one layer.
+    """
+
+    def __init__(self, sites: int, first: IntArray, second: IntArray, leads: Sequence[AttachedLead]) -> None:
+        self.leads = list(leads)
+        self.first, self.second = first, second
+        level = _levels(sites, first, second, leads)
+        self.order = np.argsort(level, kind="stable")
+        self.place = np.empty(sites, dtype=np.int64)
+        self.place[self.order] = np.arange(sites)
+        self.layer = level
+        starts = np.concatenate([[0], np.cumsum(np.bincount(level))])
+        self.layout, self._inner, self._outer, self._turned = self._plan(starts)
+        self._widths = 2 * np.diff(starts)
+        self._size = int(self.layout.blocks[-1])
+        self.local = np.zeros((sites, 2, 2), dtype=np.complex128)
+        for lead in leads:
+            if isinstance(lead, WideBandContact):
+                self.local[lead.sites] += -0.5j * lead.broadening
+
+    @property
+    def layers(self) -> int:
+        """Number of layers."""
+        return len(self._widths)
+
+    def _plan(self, starts: IntArray) -> tuple[Layout, IntArray, IntArray, NDArray[np.bool_]]:
+        near, far = self.layer[self.first], self.layer[self.second]
+        inner = np.flatnonzero(near == far)
+        inner = inner[np.argsort(near[inner], kind="stable")]
+        outer = np.flatnonzero(near != far)
+        low = np.minimum(near, far)
+        rows = np.where(near < far, self.first, self.second)
+        columns = np.where(near < far, self.second, self.first)
+        outer = outer[np.lexsort((self.place[columns[outer]], self.place[rows[outer]], low[outer]))]
+        count = len(starts) - 1
+        sizes = 2 * np.diff(starts)
+        layout = Layout(
+            sites=starts,
+            inner=np.searchsorted(near[inner], np.arange(count + 1)),
+            inner_rows=self.place[self.first[inner]] - starts[near[inner]],
+            inner_columns=self.place[self.second[inner]] - starts[near[inner]],
+            outer=np.searchsorted(low[outer], np.arange(count + 1)),
+            outer_rows=self.place[rows[outer]] - starts[low[outer]],
+            outer_columns=self.place[columns[outer]] - starts[low[outer] + 1],
+            blocks=np.concatenate([[0], np.cumsum([2 * size * padded(int(size)) for size in sizes])]),
+        )
+        return layout, inner, outer, (near > far)[outer]
+
+    def values(self, operator: SpinOperator) -> Values:
+        """The operator in the order of the layers."""
+        hopping = operator.hopping.astype(np.complex128)
+        outer = np.where(self._turned, hopping[self._outer].conj(), hopping[self._outer])
+        return Values(
+            blocks=(site_blocks(operator) + self.local)[self.order],
+            inner=hopping[self._inner],
+            outer=outer,
+            uniform=self._uniform(outer),
+        )
+
+    def _uniform(self, outer: ComplexArray) -> FloatArray:
+        layout, uniform = self.layout, np.zeros(self.layers)
+        for n in range(self.layers - 1):
+            part = slice(layout.outer[n], layout.outer[n + 1])
+            count = self._widths[n] // 2
+            straight = np.arange(count)
+            if (
+                self._widths[n] == self._widths[n + 1]
+                and np.array_equal(layout.outer_rows[part], straight)
+                and np.array_equal(layout.outer_columns[part], straight)
+                and np.all(outer[part] == outer[part][0])
+            ):
+                uniform[n] = abs(outer[part][0]) ** 2
+        return uniform
+
+    def inject(self, operator: SpinOperator, energies: FloatArray, wanted: Sequence[int], bonds: bool = False) -> Injected:
+        """What comes in through the leads `wanted` at `energies` (K,), with the bonds' blocks if asked for."""
+        values = self.values(operator)
+        count, leads = len(energies), len(self.leads)
+        pairs = len(self.first) if bonds else 0
+        result = Injected(
+            np.zeros((count, leads, len(operator), 4)),
+            np.zeros((count, leads, pairs, 2, 2), dtype=np.complex128),
+            np.zeros((count, leads, leads)),
+        )
+
+        # self-energies are made here and not in threads: leads keep them
+        resolved = [self._resolved(float(energy)) for energy in energies]
+        inputs = [(self._contacts(energy), *self._sources(energy, wanted)) for energy in resolved]
+
+        def run(part: IntArray) -> None:
+            green = aligned(self._size, np.float64)
+            for k in part:
+                if inputs[k][2]:
+                    self._one(values, resolved[k], inputs[k], green, result, int(k))
+
+        threads = min(default_threads(), max(count, 1))
+        map_threads(run, np.array_split(np.arange(count), threads), threads)
+        return result
+
+    def _resolved(self, energy: float) -> float:
+        """The energy, aside of the edges of all leads."""
+        for lead in self.leads * 2:
+            energy = lead.resolved(energy)
+        return energy
+
+    def _one(
+        self,
+        values: Values,
+        energy: float,
+        inputs: tuple[Contacts, Sources, list[int]],
+        green: FloatArray,
+        result: Injected,
+        k: int,
+    ) -> None:
+        contacts, sources, owners = inputs
+        columns = int(sources.starts[-1])
+        waves = sweep(energy, self.layout, values, contacts, sources, green)
+        places = self._places(columns)
+        slots = {lead: n for n, lead in enumerate(dict.fromkeys(owners))}
+        ordered = np.zeros((len(slots), len(self.order), 4))
+        for group, lead in enumerate(owners):
+            first = int(sources.starts[group])
+            stop = first + int(sources.counts[group])
+            site_densities(waves, self.layout, columns, first, stop, ordered[slots[lead]])
+            if result.bonds.shape[2]:
+                pairs = (self.first, self.second)
+                bond_densities(waves, places, columns, first, stop, pairs, result.bonds[k, lead])
+            self._transmit(energy, lead, waves, places, (columns, first, stop), result.transmission[k])
+        for lead, slot in slots.items():
+            result.sites[k, lead, self.order] = ordered[slot]
+        for b, other in enumerate(self.leads):
+            if isinstance(other, WideBandContact):
+                into = _absorbed(other, result.sites[k][:, other.sites])
+                into[b] = 0.0
+                result.transmission[k, :, b] += into
+
+    def _places(self, columns: int) -> tuple[IntArray, IntArray]:
+        """Offsets of the first row of each site in the waves, and from there to the imaginary part."""
+        starts, layer = self.layout.sites, self.layer
+        return (
+            4 * starts[layer] * columns + 2 * (self.place - starts[layer]) * columns,
+            self._widths[layer] * columns,
+        )
+
+    def _transmit(
+        self,
+        energy: float,
+        lead: int,
+        waves: FloatArray,
+        places: tuple[IntArray, IntArray],
+        window: tuple[int, int, int],
+        result: FloatArray,
+    ) -> None:
+        """Add what the columns of `lead` give away to the lattice leads."""
+        columns, first, stop = window
+        for b, other in enumerate(self.leads):
+            if b == lead or not isinstance(other, LatticeContact):
+                continue
+            rows = (places[0][other.sites][:, None] + np.array([0, columns])).ravel()
+            shift = np.repeat(places[1][other.sites], 2)
+            across = np.arange(first, stop)
+            here = waves[rows[:, None] + across] + 1j * waves[(rows + shift)[:, None] + across]
+            result[lead, b] += float(np.sum(np.abs(other.sources(energy).conj().T @ here) ** 2))
+
+    def _contacts(self, energy: float) -> Contacts:
+        dense = [lead for lead in self.leads if isinstance(lead, LatticeContact)]
+        orbitals = [self._orbitals(lead.sites) for lead in dense]
+        entries = [lead.self_energy(energy).ravel() for lead in dense]
+        return Contacts(
+            layers=np.array([self.layer[lead.sites[0]] for lead in dense], dtype=np.int64),
+            starts=np.cumsum([0, *(len(part) for part in orbitals)]),
+            orbitals=np.concatenate([np.empty(0, dtype=np.int64), *orbitals]),
+            entries=np.concatenate([np.empty(0, dtype=np.complex128), *entries]),
+        )
+
+    def _sources(self, energy: float, wanted: Sequence[int]) -> tuple[Sources, list[int]]:
+        """Groups of columns, one for each lead and layer, deepest first, and the lead of each."""
+        groups: list[tuple[int, int, IntArray, ComplexArray]] = []
+        for lead in wanted:
+            contact = self.leads[lead]
+            columns, orbitals = contact.sources(energy), self._orbitals(contact.sites)
+            layers = np.repeat(self.layer[contact.sites], 2)
+            for layer in np.unique(layers):
+                rows = layers == layer
+                used = np.abs(columns[rows]).max(axis=0, initial=0.0) > 0.0
+                if used.any():
+                    groups.append((int(layer), lead, orbitals[rows], columns[rows][:, used]))
+        groups.sort(key=lambda group: -group[0])
+        counts = [group[3].shape[1] for group in groups]
+        sources = Sources(
+            layers=np.array([group[0] for group in groups], dtype=np.int64),
+            orbital_starts=np.cumsum([0, *(len(group[2]) for group in groups)]),
+            orbitals=np.concatenate([np.empty(0, dtype=np.int64), *(group[2] for group in groups)]),
+            starts=np.cumsum([0, *(padded(count) for count in counts)]),
+            counts=np.array(counts, dtype=np.int64),
+            entries=np.concatenate([np.empty(0, dtype=np.complex128), *(group[3].ravel() for group in groups)]),
+        )
+        return sources, [group[1] for group in groups]
+
+    def _orbitals(self, sites: IntArray) -> IntArray:
+        """Orbitals of `sites` within their layers."""
+        local = self.place[sites] - self.layout.sites[self.layer[sites]]
+        return np.stack([2 * local, 2 * local + 1], axis=1).ravel()
+
+
+def _absorbed(lead: WideBandContact, sites: FloatArray) -> FloatArray:
+    """Tr[Gamma rho] of densities (A, c, 4): what each lead gives away to a wide band, (A,)."""
+    blocks = lead.broadening
+    charge = 0.5 * (blocks[:, 0, 0] + blocks[:, 1, 1]).real
+    vector = np.stack([blocks[:, 1, 0].real, blocks[:, 1, 0].imag, 0.5 * (blocks[:, 0, 0] - blocks[:, 1, 1]).real], axis=1)
+    return sites[..., 0] @ charge + np.einsum("aix,ix->a", sites[..., 1:], vector)
+
+
+def _levels(sites: int, first: IntArray, second: IntArray, leads: Sequence[AttachedLead]) -> IntArray:
+    """Layer of each site; sites of a lattice lead's contact share one."""
+    cliques = [lead.sites for lead in leads if isinstance(lead, LatticeContact)]
+    stars = [np.stack([np.full(len(c), c[0]), c]) for c in cliques]
+    rows, columns = np.concatenate([np.stack([first, second]), *stars], axis=1).astype(np.int64)
+    graph = adjacency(sites, rows, columns)
+    few = [lead.sites for lead in leads if len(lead.sites) < sites]
+    level = distance_levels(graph, few)
+    merged = True
+    while merged:  # a contact that spans layers makes one of them, which may widen another contact's
+        merged = False
+        for clique in cliques:
+            low, high = level[clique].min(), level[clique].max()
+            if high > low:
+                level = np.where(level > high, level - (high - low), np.minimum(level, np.where(level < low, level, low)))
+                merged = True
+    return level

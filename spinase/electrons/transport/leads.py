@@ -1,0 +1,410 @@
+"""What a device is open to: lattice leads, structureless electrodes and baths, as users write them.
+
+Attached to a geometry each becomes a self-energy on some sites (see :mod:`spinase.electrons.transport.contacts`).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from spinase.electrons.hamiltonian import SDHamiltonian
+from spinase.electrons.transport.contacts import AttachedLead, LatticeContact, WideBandContact
+from spinase.errors import InvalidGeometryError, ModelError
+from spinase.geometry import Geometry
+from spinase.spin_algebra import PAULI, read_only
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+_GAP = 0.1  # of the largest gap: smaller ones do not divide layers
+_APART = 1e-6  # of the size: sites of two leads this close are in one place
+_CELLS = 3  # lead cells built to see which of them couple
+
+
+class Lead(ABC):
+    """What a user opens a device to; see the subclasses."""
+
+    name: str
+    share: float | None
+    kT: float | None  # noqa: N815
+
+    @property
+    @abstractmethod
+    def polarized(self) -> bool:
+        """Whether it distinguishes a direction of spin."""
+
+    @abstractmethod
+    def attach(self, geometry: Geometry, hamiltonian: SDHamiltonian, share: float) -> AttachedLead:
+        """The lead on a device of electrons with `hamiltonian`: `share` is what a lead without one of its own gets."""
+
+
+def _checked(share: float | None, kT: float | None, what: str) -> None:  # noqa: N803
+    if share is not None and not np.isfinite(share):
+        raise ModelError(f"share of {what} must be finite (its chemical potential is mu + share * bias), got {share}")
+    if kT is not None and not (np.isfinite(kT) and kT > 0.0):
+        raise ModelError(f"kT of {what} must be positive (an energy), got {kT}")
+
+
+class LatticeLead(Lead):
+    """A semi-infinite lattice of the electrons of the device: their hopping law, on-site energies and Zeeman energy.
+
+    The lead repeats its cell along `period` for ever.  Without `cell` it repeats the `layers` outermost layers of the device
+    at this end, with their on-site energies, by the distance at which the next layer follows; what lies further in has no
+    influence on the lead.  It has no moments but an `exchange` of its own.
+
+    Parameters
+    ----------
+    side : {"left", "right"}
+        The low or the high end of the device along its cell vector `axis`.
+    axis : int
+        Cell vector along which the lead runs; the device must be open in this direction.
+    layers : int
+        Device layers that make the lead's cell; more than one where hopping reaches beyond a layer.
+    exchange : (3,)
+        Exchange vector of the lead's electrons, H = -exchange . sigma, energy; a ferromagnet in any direction, J s of a
+        device of coupling J.  The model's Zeeman energy comes on top.
+    onsite : float
+        On-site energy of the lead's sites, in addition to that of the device's model.
+    share : float, optional
+        Chemical potential mu + share * bias; by default 1/2 and -1/2 for the first and second lead.
+    kT : float, optional
+        Temperature of the lead, energy; default: the model's.
+    cell : (n, 3), optional
+        Positions of the lead's cell next to the device, length; then `period` (3,) leads away from the device.
+    period : (3,), optional
+        Translation of the lead.
+    numbers : (n,) int, optional
+        Atomic numbers of the sites of `cell`, for on-site energies by species; default: all are of the device's one species.
+    name : str, optional
+
+    Raises
+    ------
+    ModelError
+        On a wrong option.  When attached, InvalidGeometryError if the lead does not match the device.
+    """
+
+    def __init__(
+        self,
+        side: Literal["left", "right"] = "left",
+        *,
+        axis: int = 0,
+        layers: int = 1,
+        exchange: ArrayLike = (0.0, 0.0, 0.0),
+        onsite: float = 0.0,
+        share: float | None = None,
+        kT: float | None = None,  # noqa: N803
+        cell: ArrayLike | None = None,
+        period: ArrayLike | None = None,
+        numbers: ArrayLike | None = None,
+        name: str | None = None,
+    ) -> None:
+        if side not in ("left", "right"):
+            raise ModelError(f"side of a lead must be 'left' or 'right', got {side!r}")
+        if axis not in (0, 1, 2) or layers < 1:
+            raise ModelError(f"a lead needs axis = 0, 1 or 2 and layers >= 1, got axis = {axis}, layers = {layers}")
+        if (cell is None) != (period is None):
+            raise ModelError("a lead of its own shape needs both cell (positions) and period (translation)")
+        self.side, self.axis, self.layers, self.name = side, axis, layers, name or side
+        self.exchange = read_only(exchange)
+        if self.exchange.shape != (3,) or not np.isfinite(self.exchange).all():
+            raise ModelError(f"exchange of lead {self.name!r} must be three finite energies, got {exchange!r}")
+        if not np.isfinite(onsite):
+            raise ModelError(f"onsite of lead {self.name!r} must be finite, got {onsite}")
+        _checked(share, kT, f"lead {self.name!r}")
+        self.onsite, self.share, self.kT = float(onsite), share, kT
+        self.cell = None if cell is None else read_only(np.atleast_2d(np.asarray(cell)))
+        self.period = None if period is None else read_only(period)
+        self.numbers = None if numbers is None else np.atleast_1d(np.array(numbers, dtype=np.int64))
+        self._check_shape()
+
+    def _check_shape(self) -> None:
+        if self.numbers is not None and self.numbers.shape != (0 if self.cell is None else len(self.cell),):
+            sites = "no cell" if self.cell is None else f"{len(self.cell)} sites"
+            raise ModelError(
+                f"numbers of lead {self.name!r} are those of the sites of its cell, one each: got shape "
+                f"{self.numbers.shape} and {sites}"
+            )
+        if self.cell is None or self.period is None:
+            return
+        finite = np.isfinite(self.cell).all() and np.isfinite(self.period).all()
+        if self.cell.shape[1:] != (3,) or self.period.shape != (3,) or not finite or not self.period.any():
+            raise ModelError(
+                f"lead {self.name!r} needs finite cell positions (n, 3) and a period (3,) that is not zero, got shape "
+                f"{self.cell.shape} and period {self.period.tolist()}"
+            )
+
+    @property
+    def polarized(self) -> bool:
+        """Whether it is a ferromagnet."""
+        return bool(self.exchange.any())
+
+    def attach(self, geometry: Geometry, hamiltonian: SDHamiltonian, share: float) -> LatticeContact:
+        """Cell and couplings of the lead at `geometry`."""
+        if hamiltonian.flux:
+            raise ModelError("a flux through the cell does not continue into lattice leads: use wide-band leads, or no flux")
+        cell = self._cell_at(geometry)
+        device, count = len(geometry), len(cell.places)
+        matrix = self._matrix(geometry, cell, hamiltonian)
+        first, second = slice(0, count), slice(count, 2 * count)
+        self._check(matrix, device, count)
+        touched = np.flatnonzero(np.abs(matrix[:device, first]).max(axis=1))
+        onsite = self.onsite + self._onsite_at(geometry, hamiltonian, cell)
+        return LatticeContact(
+            sites=touched,
+            intra=(matrix[device:][first, first] + np.diag(onsite)).astype(np.complex128),
+            inter=matrix[device:][first, second].astype(np.complex128),
+            coupling=matrix[touched, first].astype(np.complex128),
+            exchange=self.exchange - hamiltonian.zeeman,
+            share=share if self.share is None else self.share,
+            kT=self.kT,
+            name=self.name,
+            held=np.union1d(touched, cell.made_from),
+            places=cell.places,
+        )
+
+    @staticmethod
+    def _matrix(geometry: Geometry, cell: _FirstCell, hamiltonian: SDHamiltonian) -> FloatArray:
+        """Hoppings from the device and the first cells (rows) to the first cells (columns), energy."""
+        device, count = len(geometry), len(cell.places)
+        joined = Geometry(
+            np.concatenate([geometry.positions, *(cell.places + k * cell.period for k in range(_CELLS))]),
+            geometry.cell,
+            geometry.pbc,
+            np.concatenate([geometry.numbers, *([cell.numbers] * _CELLS)]),
+        )
+        bonds, values, _ = hamiltonian.hopping.amplitudes(joined)
+        matrix = np.zeros((device + _CELLS * count, _CELLS * count))
+        for i, j, value in zip(bonds.first, bonds.second, -values, strict=True):
+            for a, b in ((i, j), (j, i)):
+                if b >= device:  # a bond of a site with its own image counts twice, as it should
+                    matrix[a, b - device] += value
+        return matrix
+
+    def _check(self, matrix: FloatArray, device: int, count: int) -> None:
+        where = f"lead {self.name!r} does not match the device"
+        first, second, third = (slice(k * count, (k + 1) * count) for k in range(_CELLS))
+        if not matrix[:device, first].any():
+            raise InvalidGeometryError(
+                f"{where}: none of its {count} sites is within reach of the hopping from a device site; check cell, period, "
+                "side and axis"
+            )
+        if not matrix[device:][first, second].any():
+            raise InvalidGeometryError(f"{where}: its cells do not couple with each other; check its period {self.period}")
+        if matrix[:device, second].any() or matrix[device:][first, third].any():
+            raise InvalidGeometryError(
+                f"{where}: hopping reaches beyond one cell of {self.layers} layer(s); take a longer cell (more layers)"
+            )
+
+    def _cell_at(self, geometry: Geometry) -> _FirstCell:
+        if geometry.pbc[self.axis] and self.cell is None:
+            raise InvalidGeometryError(
+                f"lead {self.name!r} runs along cell vector {self.axis}, which is periodic: open that direction (pbc)"
+            )
+        if self.cell is None or self.period is None:
+            return self._outer_layers(geometry)
+        numbers, none = self.numbers, np.empty(0, dtype=np.int64)
+        if numbers is None:
+            numbers = np.full(len(self.cell), geometry.numbers[0])
+        return _FirstCell(self.cell, numbers, self.period, none, none)
+
+    def _outer_layers(self, geometry: Geometry) -> _FirstCell:
+        layer = _layers_from(geometry, self.axis, self.side, self.name)
+        count = int(layer.max()) + 1
+        if count < self.layers + 1:
+            raise InvalidGeometryError(
+                f"lead {self.name!r} repeats {self.layers} layer(s) of the device, which has only {count} along cell "
+                f"vector {self.axis}: give the lead's cell and period"
+            )
+        along = _heights(geometry, self.axis, self.name)
+        period = (along[layer == 0].mean() - along[layer == self.layers].mean()) * geometry.cell[self.axis]
+        repeated = np.flatnonzero(layer < self.layers)
+        return _FirstCell(
+            geometry.positions[repeated] + period,
+            geometry.numbers[repeated],
+            period,
+            repeated,
+            np.flatnonzero(layer <= self.layers),
+        )
+
+    def _onsite_at(self, geometry: Geometry, hamiltonian: SDHamiltonian, first: _FirstCell) -> FloatArray:
+        """On-site energies of the model at the sites of the cell (n,)."""
+        if len(first.repeated):
+            return hamiltonian.onsite_energies(geometry)[first.repeated]
+        tabled = isinstance(hamiltonian.onsite, Mapping)
+        where = f"lead {self.name!r} has a cell of its own, and the on-site energies of the model are given"
+        if not tabled and np.asarray(hamiltonian.onsite).ndim == 1:
+            raise ModelError(f"{where} site by site, without those of the lead: give one number, or a table by species")
+        if tabled and self.numbers is None and len(np.unique(geometry.numbers)) > 1:
+            raise ModelError(f"{where} by species: say which species are in its cell (numbers=[...])")
+        cell = Geometry(first.places, geometry.cell, geometry.pbc, first.numbers)
+        return hamiltonian.onsite_energies(cell)
+
+
+class _FirstCell(NamedTuple):
+    """The cell of a lead next to the device.
+
+    Attributes
+    ----------
+    places, numbers : (n, 3), (n,)
+        Positions and species.
+    period : (3,)
+        Translation away from the device.
+    repeated : (n,) or (0,) int
+        Device sites that the cell repeats, if it does.
+    made_from : (h,) int
+        Device sites on whose positions it depends.
+    """
+
+    places: FloatArray
+    numbers: IntArray
+    period: FloatArray
+    repeated: IntArray
+    made_from: IntArray
+
+
+def _heights(geometry: Geometry, axis: int, name: str) -> FloatArray:
+    """Fractional coordinates along cell vector `axis` (N,)."""
+    if not np.linalg.norm(geometry.cell[axis]) > 0.0 or np.linalg.matrix_rank(geometry.cell) < 3:
+        raise InvalidGeometryError(
+            f"lead {name!r} is made from layers along cell vector {axis}, but the cell has no such vector or no volume: set "
+            "the cell, or say where the lead is by positions or sites"
+        )
+    return np.asarray(np.linalg.solve(geometry.cell.T, geometry.positions.T)[axis])
+
+
+def _layers_from(geometry: Geometry, axis: int, side: str, name: str) -> IntArray:
+    """Number of the layer of each site (N,), counted from an end of the device along cell vector `axis`."""
+    along = _heights(geometry, axis, name) * (1.0 if side == "left" else -1.0)
+    order = np.argsort(along, kind="stable")
+    gaps = np.diff(along[order])
+    layer = np.empty(len(along), dtype=np.int64)
+    layer[order] = np.concatenate([[0], np.cumsum(gaps > _GAP * gaps.max(initial=0.0))])
+    return layer
+
+
+class WideBandLead(Lead):
+    r"""A structureless electrode: Sigma = -i Gamma/2 (1 + P . sigma) on some sites, at every energy.
+
+    Parameters
+    ----------
+    broadening : float
+        Gamma, energy: the rate into the lead is Gamma/hbar.
+    sites : sequence of int, or {"left", "right"}, optional
+        Device sites, or the outermost layer along cell vector `axis`; default: all of them (a bath).
+    axis : int
+    polarization : (3,)
+        P, |P| <= 1: broadening of electrons along and against it is Gamma (1 +- |P|).
+    share, kT, name
+        As in :class:`LatticeLead`.
+
+    Raises
+    ------
+    ModelError
+        If the broadening is not positive or |P| > 1.
+    """
+
+    def __init__(
+        self,
+        broadening: float,
+        sites: Sequence[int] | IntArray | str | None = None,
+        *,
+        axis: int = 0,
+        polarization: ArrayLike = (0.0, 0.0, 0.0),
+        share: float | None = None,
+        kT: float | None = None,  # noqa: N803
+        name: str = "wide-band",
+    ) -> None:
+        vector = read_only(polarization)
+        if not (np.isfinite(broadening) and broadening > 0.0):
+            raise ModelError(f"broadening of lead {name!r} must be a positive energy, got {broadening}")
+        if vector.shape != (3,) or not np.linalg.norm(vector) <= 1.0 + 1e-12:
+            raise ModelError(f"polarization of lead {name!r} must be a vector of length at most 1, got {polarization!r}")
+        _checked(share, kT, f"lead {name!r}")
+        self.broadening, self.polarization, self.name = float(broadening), vector, name
+        if isinstance(sites, str) and sites not in ("left", "right"):
+            raise ModelError(f"sites of lead {name!r} must be numbers, 'left' or 'right', got {sites!r}")
+        if sites is None or isinstance(sites, str):
+            self.sites: IntArray | str | None = sites
+        else:
+            numbers = np.atleast_1d(np.asarray(sites))
+            if len(numbers) and not np.issubdtype(numbers.dtype, np.integer):
+                raise ModelError(f"sites of lead {name!r} must be whole numbers, got {sites!r}")
+            self.sites = numbers.astype(np.int64)
+            self.sites.setflags(write=False)
+        self.axis, self.share, self.kT = axis, share, kT
+
+    @property
+    def polarized(self) -> bool:
+        """Whether both spins decay at different rates."""
+        return bool(self.polarization.any())
+
+    @property
+    def names_sites(self) -> bool:
+        """Whether its sites are given by number."""
+        return isinstance(self.sites, np.ndarray)
+
+    def _sites_of(self, geometry: Geometry) -> IntArray:
+        if self.sites is None:
+            return np.arange(len(geometry))
+        if isinstance(self.sites, str):
+            return np.flatnonzero(_layers_from(geometry, self.axis, self.sites, self.name) == 0)
+        return self.sites
+
+    def attach(self, geometry: Geometry, hamiltonian: SDHamiltonian, share: float) -> WideBandContact:
+        """The lead on the sites of `geometry`; it has no energies of its own."""
+        sites = self._sites_of(geometry)
+        if not len(sites) or sites.min() < 0 or sites.max() >= len(geometry) or len(np.unique(sites)) < len(sites):
+            raise InvalidGeometryError(
+                f"lead {self.name!r} does not match the device: its sites must be different numbers from 0 to "
+                f"{len(geometry) - 1}, got {sites.tolist()}"
+            )
+        block = self.broadening * (np.eye(2) + np.einsum("a,aij->ij", self.polarization, PAULI))
+        return WideBandContact(
+            sites=sites,
+            broadening=np.repeat(block[None], len(sites), axis=0),
+            share=share if self.share is None else self.share,
+            kT=self.kT,
+            name=self.name,
+            held=sites if isinstance(self.sites, str) else np.empty(0, dtype=np.int64),
+        )
+
+
+class Bath(WideBandLead):
+    """A weak wide band on every site (or on `sites`): it takes phase and heat out of the device, and fixes the occupation of
+    states no lead reaches.
+
+    Its chemical potential does not float: it stays at mu unless a `share` is given, and the bath takes or gives the
+    electrons this needs.  Charge is conserved by leads and bath together (their currents sum to zero), not along the device.
+    """
+
+    def __init__(
+        self,
+        broadening: float,
+        sites: Sequence[int] | IntArray | None = None,
+        *,
+        share: float = 0.0,
+        kT: float | None = None,  # noqa: N803
+        name: str = "bath",
+    ) -> None:
+        super().__init__(broadening, sites, share=share, kT=kT, name=name)
+
+
+def attach_all(
+    leads: Sequence[Lead], geometry: Geometry, hamiltonian: SDHamiltonian, shares: Sequence[float]
+) -> list[AttachedLead]:
+    """The leads on a device; InvalidGeometryError if two of them are in one place."""
+    attached = [lead.attach(geometry, hamiltonian, share) for lead, share in zip(leads, shares, strict=True)]
+    for one, other in combinations([lead for lead in attached if len(lead.places)], 2):
+        apart = np.linalg.norm(one.places[:, None] - other.places, axis=2)
+        if apart.min() < _APART * max(1.0, float(apart.max())):
+            raise InvalidGeometryError(
+                f"leads {one.name!r} and {other.name!r} do not match the device: both have a site at "
+                f"{one.places[int(apart.min(axis=1).argmin())]}; put one of them at another side"
+            )
+    return attached

@@ -1,0 +1,211 @@
+"""Dense blocks of the recursive Green's function: inverses, products, and the sparse couplings between layers.
+
+A complex block of n rows is stored in a flat float64 array as n rows of real parts and n rows of imaginary parts, each
+row `stride` numbers long (a multiple of LANES).  Offsets are in numbers.  Everything runs on rows of LANES numbers that stay
+in registers (see :mod:`spinase.compiled.rows`), so that blocks of some ten orbitals run near the machine's peak.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numpy.typing import NDArray
+
+from spinase.compiled import njit
+from spinase.compiled.rows import LANES, fma, load, scale, store
+
+Array = NDArray[Any]
+
+PANEL = 4
+"""Pivots that are eliminated together."""
+
+_THRESHOLD = 16.0  # a pivot is exchanged if another is larger by the root of this
+_FAST = {"contract", "reassoc", "nsz", "arcp"}
+
+
+@njit(nogil=True, error_model="numpy", fastmath=_FAST)
+def invert_block(block: Array, at: int, size: int, stride: int, work: Array, swaps: Array) -> None:
+    """In-place inverse of the block at offset `at`: Gauss-Jordan, partial pivoting, PANEL pivots at a time.
+
+    `work` holds 4 PANEL * stride numbers, `swaps` `size` integers.  A singular block gives infinities.
+    """
+    panel_im, rows_re, rows_im = PANEL * stride, 2 * PANEL * stride, 3 * PANEL * stride
+    im = at + size * stride
+    for start in range(0, size, PANEL):
+        count = min(PANEL, size - start)
+        work[:] = 0.0
+        for k in range(count):
+            for i in range(size):
+                work[k * stride + i] = block[at + i * stride + start + k]
+                work[panel_im + k * stride + i] = block[im + i * stride + start + k]
+        _panel(block, at, size, stride, work, swaps, start, count)
+        for k in range(count):  # rows of the panel, to be added to all others
+            for c in range(0, stride, LANES):
+                row = (start + k) * stride + c
+                here = load(block, at + row)
+                store(work, rows_re + k * stride + c, here)
+                store(block, at + row, scale(0.0, here))
+                here = load(block, im + row)
+                store(work, rows_im + k * stride + c, here)
+                store(block, im + row, scale(0.0, here))
+        for c in range(0, stride, LANES):
+            _add_rows(block, at, size, stride, work, c)
+        for k in range(count):
+            for i in range(size):
+                block[at + i * stride + start + k] = work[k * stride + i]
+                block[im + i * stride + start + k] = work[panel_im + k * stride + i]
+    for p in range(size - 1, -1, -1):
+        q = swaps[p]
+        if q != p:
+            for i in range(2 * size):
+                one, two = at + i * stride + p, at + i * stride + q
+                block[one], block[two] = block[two], block[one]
+
+
+@njit(nogil=True, error_model="numpy", fastmath=_FAST)
+def _panel(block: Array, at: int, size: int, stride: int, work: Array, swaps: Array, start: int, count: int) -> None:
+    """Gauss-Jordan on `count` columns, stored as rows of `work`; row exchanges are done in the block as well."""
+    im = PANEL * stride
+    for k in range(count):
+        p = start + k
+        q, best = p, 0.0
+        for i in range(p, size):
+            square = work[k * stride + i] ** 2 + work[im + k * stride + i] ** 2
+            if square > best:
+                q, best = i, square
+        if best <= _THRESHOLD * (work[k * stride + p] ** 2 + work[im + k * stride + p] ** 2):
+            q = p
+        swaps[p] = q
+        if q != p:
+            for j in range(2 * PANEL):
+                work[j * stride + p], work[j * stride + q] = work[j * stride + q], work[j * stride + p]
+            for base in (at, at + size * stride):
+                _exchange_rows(block, base + p * stride, base + q * stride, stride)
+        x, y = work[k * stride + p], work[im + k * stride + p]
+        norm = 1.0 / (x * x + y * y)
+        u, v = x * norm, -y * norm
+        for j in range(count):
+            if j == k:
+                continue
+            a, b = work[j * stride + p], work[im + j * stride + p]
+            fx, fy = a * u - b * v, a * v + b * u
+            for c in range(0, stride, LANES):
+                _subtract(work, j * stride + c, im + j * stride + c, k * stride + c, im + k * stride + c, fx, fy)
+            work[j * stride + p], work[im + j * stride + p] = fx, fy
+        for c in range(0, stride, LANES):
+            re, imaginary = load(work, k * stride + c), load(work, im + k * stride + c)
+            store(work, k * stride + c, fma(v, imaginary, scale(-u, re)))
+            store(work, im + k * stride + c, scale(-1.0, fma(v, re, scale(u, imaginary))))
+        work[k * stride + p], work[im + k * stride + p] = u, v
+
+
+@njit(nogil=True, error_model="numpy", fastmath=_FAST)
+def _exchange_rows(block: Array, one: int, two: int, stride: int) -> None:
+    for c in range(0, stride, LANES):
+        row = load(block, one + c)
+        store(block, one + c, load(block, two + c))
+        store(block, two + c, row)
+
+
+@njit(nogil=True, error_model="numpy", fastmath=_FAST)
+def _subtract(work: Array, re: int, im: int, from_re: int, from_im: int, x: float, y: float) -> None:
+    """Row at (re, im) minus (x + i y) times the row at (from_re, from_im)."""
+    a, b = load(work, from_re), load(work, from_im)
+    store(work, re, fma(y, b, fma(-x, a, load(work, re))))
+    store(work, im, fma(-y, a, fma(-x, b, load(work, im))))
+
+
+@njit(nogil=True, error_model="numpy", fastmath=_FAST)
+def _add_rows(block: Array, at: int, size: int, stride: int, work: Array, c: int) -> None:
+    """Columns c .. c + LANES of the block plus the panel (columns in `work`) times the panel's rows (in `work`)."""
+    im, panel_im = at + size * stride + c, PANEL * stride
+    rows, rows_im = 2 * PANEL * stride + c, 3 * PANEL * stride + c
+    a0, a1 = load(work, rows), load(work, rows + stride)
+    a2, a3 = load(work, rows + 2 * stride), load(work, rows + 3 * stride)
+    b0, b1 = load(work, rows_im), load(work, rows_im + stride)
+    b2, b3 = load(work, rows_im + 2 * stride), load(work, rows_im + 3 * stride)
+    for i in range(size):
+        x0, x1, x2, x3 = work[i], work[stride + i], work[2 * stride + i], work[3 * stride + i]
+        y0, y1 = work[panel_im + i], work[panel_im + stride + i]
+        y2, y3 = work[panel_im + 2 * stride + i], work[panel_im + 3 * stride + i]
+        place, place_im = at + i * stride + c, im + i * stride
+        re, imaginary = load(block, place), load(block, place_im)
+        re = fma(x3, a3, fma(x2, a2, fma(x1, a1, fma(x0, a0, re))))
+        re = fma(-y3, b3, fma(-y2, b2, fma(-y1, b1, fma(-y0, b0, re))))
+        imaginary = fma(x3, b3, fma(x2, b2, fma(x1, b1, fma(x0, b0, imaginary))))
+        imaginary = fma(y3, a3, fma(y2, a2, fma(y1, a1, fma(y0, a0, imaginary))))
+        store(block, place, re)
+        store(block, place_im, imaginary)
+
+
+@njit(nogil=True, error_model="numpy", fastmath=_FAST)
+def multiply(
+    left: Array, at: int, size: int, stride: int, right: Array, from_: int, target: Array, to: int, columns: int, used: int
+) -> None:
+    """target += left right: (size, size) times (size, columns), of which the first `used` columns (a multiple of LANES)."""
+    im, from_im, to_im = at + size * stride, from_ + size * columns, to + size * columns
+    for c in range(0, used, LANES):
+        for i in range(0, size - 1, 2):  # two rows: their sums stay in registers
+            one, two = at + i * stride, im + i * stride
+            p, q = to + i * columns + c, to_im + i * columns + c
+            re, imaginary = load(target, p), load(target, q)
+            re2, imaginary2 = load(target, p + columns), load(target, q + columns)
+            for k in range(size):
+                a, b = load(right, from_ + k * columns + c), load(right, from_im + k * columns + c)
+                x, y = left[one + k], left[two + k]
+                re, imaginary = fma(-y, b, fma(x, a, re)), fma(y, a, fma(x, b, imaginary))
+                x, y = left[one + stride + k], left[two + stride + k]
+                re2, imaginary2 = fma(-y, b, fma(x, a, re2)), fma(y, a, fma(x, b, imaginary2))
+            store(target, p, re)
+            store(target, q, imaginary)
+            store(target, p + columns, re2)
+            store(target, q + columns, imaginary2)
+
+
+@njit(nogil=True, error_model="numpy", fastmath=_FAST)
+def add_coupled(
+    rows: Array, columns: Array, values: Array, source: Array, from_: int, into: Array, to: int, sizes: tuple[int, int, int]
+) -> None:
+    """into += V source, row by row: V joins orbital 2 rows[b] + s of `into` with 2 columns[b] + s of `source`.
+
+    `sizes`: orbitals of `source`, orbitals of `into`, numbers in a row.
+    """
+    inner, outer, width = sizes
+    for b in range(len(values)):
+        x, y = values[b].real, values[b].imag
+        for s in range(2):
+            p, q = from_ + (2 * columns[b] + s) * width, to + (2 * rows[b] + s) * width
+            p_im, q_im = p + inner * width, q + outer * width
+            for c in range(0, width, LANES):
+                re, im = load(source, p + c), load(source, p_im + c)
+                store(into, q + c, fma(-y, im, fma(x, re, load(into, q + c))))
+                store(into, q_im + c, fma(y, re, fma(x, im, load(into, q_im + c))))
+
+
+@njit(nogil=True, error_model="numpy", fastmath=_FAST)
+def subtract_uniform(block: Array, at: int, green: Array, from_: int, numbers: int, factor: float) -> None:
+    """block -= factor * green, `numbers` numbers (a multiple of LANES)."""
+    for c in range(0, numbers, LANES):
+        store(block, at + c, fma(-factor, load(green, from_ + c), load(block, at + c)))
+
+
+@njit(nogil=True, error_model="numpy", fastmath=_FAST)
+def subtract_projected(
+    block: Array, at: int, size: int, stride: int, half: Array, width: int, rows: Array, columns: Array, values: Array
+) -> None:
+    """block -= half V+ with half (size, width) = V g, and V as in :func:`add_coupled`."""
+    im, half_im = at + size * stride, size * width
+    for i in range(size):
+        for b in range(len(values)):
+            x, y = values[b].real, -values[b].imag
+            for s in range(2):
+                j, k = i * stride + 2 * rows[b] + s, i * width + 2 * columns[b] + s
+                u, v = half[k], half[half_im + k]
+                block[at + j] -= u * x - v * y
+                block[im + j] -= u * y + v * x
+
+
+@njit(nogil=True)
+def padded(size: int) -> int:
+    """`size` rounded up to a multiple of LANES."""
+    return (size + LANES - 1) // LANES * LANES

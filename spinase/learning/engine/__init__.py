@@ -1,0 +1,1 @@
+"""The network with derivatives written by hand, in compiled loops on the CPU."""

@@ -1,0 +1,1 @@
+"""mHIP-NN: a hierarchical interacting-particle network whose messages carry spins (plain torch)."""

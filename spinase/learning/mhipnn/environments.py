@@ -1,0 +1,125 @@
+"""Descriptors of configurations: what surrounds every site, for choosing configurations that differ.
+
+They do not change when all spins or the lattice are rotated, when time is reversed, when sites are listed in another order,
+or when the cell is repeated.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from spinase.geometry import Geometry
+from spinase.learning.mhipnn.graph import Graph, RadialBasis, pairs_of
+from spinase.learning.mhipnn.network import MagneticHIPNN
+
+FloatArray = NDArray[np.float64]
+
+_TIE = 1e-9  # relative: numbers this close are equal to round-off
+_SAME_POINT = 1e-18  # squared distance over the number of columns (in their standard deviations) of points that coincide
+_NOISE = 1e-12  # of the largest descriptor: columns that spread less hold round-off (sums that vanish by symmetry)
+
+
+def site_environments(geometry: Geometry, spins: FloatArray, basis: RadialBasis) -> FloatArray:
+    """Surroundings of every site, (N, F), for unit spins (N, 3).
+
+    With the radial functions s_v of `basis` and the species c of the neighbours j of site i, column by column
+    sum_j s_v (j of species c);  s_i.M_v with M_v = sum_j s_v s_j;  |M_v|;  |sum_j s_v r/r|;  |sum_j s_v (r/r) s_j|.
+    """
+    pairs = pairs_of(geometry, basis.cutoff, torch.float64)
+    radial = basis(pairs.vectors.norm(dim=1))
+    directions = pairs.vectors / pairs.vectors.norm(dim=1, keepdim=True)
+    own = torch.tensor(spins, dtype=torch.float64)
+    other = own[pairs.rows.second]
+    kinds = torch.from_numpy(np.unique(geometry.numbers))
+    species = (torch.from_numpy(geometry.numbers)[pairs.rows.second][:, None] == kinds).to(torch.float64)
+
+    def gathered(values: Tensor) -> Tensor:
+        """Radial functions times `values` (P, n) of the pairs, added at the first site: (N, v, n)."""
+        out = torch.zeros((pairs.rows.sites, radial.shape[1], values.shape[1]), dtype=torch.float64)
+        return out.index_add(0, pairs.rows.first, radial[:, :, None] * values[:, None, :])
+
+    magnetic = gathered(other)
+    mixed = gathered((directions[:, :, None] * other[:, None, :]).flatten(1))
+    columns = [
+        gathered(species).flatten(1),
+        (magnetic * own[:, None, :]).sum(2),
+        magnetic.norm(dim=2),
+        gathered(directions).norm(dim=2),
+        mixed.norm(dim=2),
+    ]
+    return torch.cat(columns, dim=1).numpy()
+
+
+def network_features(network: MagneticHIPNN, graph: Graph, species: Tensor, spins: Tensor) -> Tensor:
+    """Features of every site after the last interaction layer, (N, width), for species indices (N,) and spins (N, 3)."""
+    features, collected = network.embedding(species), None
+    for interaction in network.interactions:
+        features, collected = interaction(graph, features, spins, collected)
+    return torch.as_tensor(features)
+
+
+def model_environments(network: MagneticHIPNN, geometry: Geometry, spins: FloatArray) -> FloatArray:
+    """:func:`network_features` of a magnet whose species the network knows, (N, width), in double precision."""
+    exact = MagneticHIPNN(network.config).double()
+    exact.load_state_dict(network.state_dict())
+    config = network.config
+    graph = Graph(pairs_of(geometry, config.cutoff, torch.float64), config.basis(), config.degree)
+    species = torch.tensor([config.species.index(int(number)) for number in geometry.numbers])
+    with torch.no_grad():
+        return network_features(exact, graph, species, torch.tensor(spins, dtype=torch.float64)).numpy()
+
+
+def pooled(environments: FloatArray, numbers: NDArray[np.int64]) -> FloatArray:
+    """One vector for a configuration: mean and standard deviation of its environments (N, F), species by species."""
+    columns = []
+    for number in np.unique(numbers):
+        rows = environments[numbers == number]
+        columns += [rows.mean(axis=0), rows.std(axis=0)]
+    return np.concatenate(columns)
+
+
+def first_largest(values: FloatArray) -> int:
+    """Index of the largest of `values` (K,), the first of those that are equal to round-off."""
+    highest = float(values.max())
+    return int(np.argmax(values >= highest - _TIE * abs(highest)))
+
+
+def farthest_points(
+    points: FloatArray,
+    count: int,
+    known: FloatArray | None = None,
+    owners: NDArray[np.int64] | None = None,
+    most: int | None = None,
+) -> NDArray[np.int64]:
+    """Indices of up to `count` of the `points` (K, D), each as far as possible from those taken before.
+
+    The first is the farthest from the mean, or from the `known` points (L, D) if there are some.  Columns are measured in
+    their standard deviations over `points`; of points equally far (within 1e-9) the first is taken.  At most `most` points
+    of one owner (K,) are taken, and no point twice: fewer come back when the rest coincide with those taken.
+    """
+    if not len(points):
+        return np.zeros(0, dtype=np.int64)
+    spread = points.std(axis=0)
+    scale = np.where(spread > _NOISE * np.abs(points).max(), spread, np.inf)
+    scaled = (points - points.mean(axis=0)) / scale
+    reference = np.zeros((1, points.shape[1])) if known is None or not len(known) else (known - points.mean(axis=0)) / scale
+    gaps = np.min([np.sum((scaled - place) ** 2, axis=1) for place in reference], axis=0)
+    owner = np.arange(len(points)) if owners is None else owners
+    free, taken = np.ones(len(points), dtype=bool), list[int]()
+    while len(taken) < count and free.any():
+        chosen = first_largest(np.where(free, gaps, -1.0))
+        if gaps[chosen] <= _SAME_POINT * points.shape[1] and (taken or known is not None):
+            break
+        own = np.sum((scaled - scaled[chosen]) ** 2, axis=1)
+        gaps = own if not taken and known is None else np.minimum(gaps, own)
+        taken.append(chosen)
+        free[chosen] = False
+        if most is not None and np.count_nonzero(owner[taken] == owner[chosen]) >= most:
+            free &= owner != owner[chosen]
+    return np.array(taken, dtype=np.int64)
+
+
+__all__ = ["farthest_points", "first_largest", "model_environments", "network_features", "pooled", "site_environments"]

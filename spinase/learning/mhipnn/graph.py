@@ -1,0 +1,172 @@
+"""Pairs of sites as a network sees them: radial functions, lattice harmonics, and sums over neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from spinase.geometry import Bonds, Geometry, find_bonds
+from spinase.learning.mhipnn.neighbour_sums import Rows, neighbour_sum
+
+_GRAIN = 16  # distances that differ by fewer units in the last place of the cutoff are one
+
+
+@dataclass(frozen=True)
+class RadialBasis:
+    """Sensitivity functions s_v(r) = exp(-(q(r) - q(r_v))^2/(2 w^2)) cos^2(pi r/(2 r_c)) with evenly spaced q(r_v).
+
+    q = 1/r as in HIP-NN (arXiv:1710.00017), which resolves short distances best, or q = r.
+
+    Attributes
+    ----------
+    count : int
+        Number of functions; w is the spacing of the q(r_v).
+    inner, cutoff : float
+        First r_v, and r_c, which is the last one, length.
+    even : bool
+        Whether q = r.
+    """
+
+    count: int
+    inner: float
+    cutoff: float
+    even: bool = False
+
+    def __call__(self, distances: Tensor) -> Tensor:
+        """s_v at `distances` (P,), (P, count)."""
+        switch = torch.cos(0.5 * np.pi * distances.clamp(max=self.cutoff) / self.cutoff) ** 2
+        return torch.exp(-0.5 * self._off(distances)[0] ** 2) * switch[:, None]
+
+    def slopes(self, distances: Tensor) -> Tensor:
+        """ds_v/dr at `distances` (P,) below the cutoff, (P, count)."""
+        r, scale = distances[:, None], 0.5 * np.pi / self.cutoff
+        off, width = self._off(distances)
+        rate = -off / width if self.even else off / (width * r**2)
+        cosine, sine = torch.cos(scale * r), torch.sin(scale * r)
+        return torch.exp(-0.5 * off**2) * cosine * (rate * cosine - 2.0 * scale * sine)
+
+    def _off(self, distances: Tensor) -> tuple[Tensor, float]:
+        """(q(r) - q(r_v))/w (P, count), and w."""
+        ends = (self.inner, self.cutoff) if self.even else (1.0 / self.cutoff, 1.0 / self.inner)
+        centres = torch.linspace(*ends, self.count, dtype=distances.dtype, device=distances.device)
+        width = (ends[1] - ends[0]) / max(self.count - 1, 1)
+        return ((distances if self.even else 1.0 / distances)[:, None] - centres) / width, width
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Directed pairs by rows, along `vectors` (P, 3) = r_second - r_first."""
+
+    rows: Rows
+    vectors: Tensor
+
+
+def pairs_from(bonds: Bonds, sites: int, dtype: torch.dtype, device: torch.device | str = "cpu") -> Pairs:
+    """Both directions of every bond, ordered by first site."""
+    first = np.concatenate([bonds.first, bonds.second])
+    second = np.concatenate([bonds.second, bonds.first])
+    vectors = np.concatenate([bonds.vectors, -bonds.vectors])
+    order = np.argsort(first, kind="stable")
+    starts = np.concatenate([[0], np.cumsum(np.bincount(first, minlength=sites))])
+    rows = Rows(*(torch.from_numpy(part).to(device) for part in (starts, first[order], second[order])))
+    return Pairs(rows, torch.from_numpy(vectors[order]).to(device, dtype))
+
+
+def pairs_of(geometry: Geometry, cutoff: float, dtype: torch.dtype = torch.float32) -> Pairs:
+    """Pairs of a geometry within `cutoff` (length), images included."""
+    return pairs_from(find_bonds(geometry, cutoff), len(geometry), dtype)
+
+
+def joined(boxes: Sequence[Pairs]) -> Pairs:
+    """Several magnets as one that falls apart: the sites of the second follow those of the first, and so on."""
+    sites = np.cumsum([0, *(box.rows.sites for box in boxes)]).tolist()
+    pairs = np.cumsum([0, *(len(box.vectors) for box in boxes)]).tolist()
+    starts = [box.rows.starts[:-1] + pair for box, pair in zip(boxes, pairs, strict=False)]
+    end = boxes[0].rows.starts.new_tensor([pairs[-1]])
+    first, second = (
+        torch.cat([getattr(box.rows, part) + site for box, site in zip(boxes, sites, strict=False)])
+        for part in ("first", "second")
+    )
+    return Pairs(Rows(torch.cat([*starts, end]), first, second), torch.cat([box.vectors for box in boxes]))
+
+
+def quadrupoles(vectors: Tensor, dim: int = -1) -> Tensor:
+    """Five traceless products Q of the components of `vectors` along `dim`: Q(u).Q(v) = (u.v)^2 - u^2 v^2/3."""
+    x, y, z = vectors.unbind(dim)
+    half = 1.0 / np.sqrt(2.0)
+    return torch.stack(
+        [
+            np.sqrt(2.0) * x * y,
+            np.sqrt(2.0) * y * z,
+            np.sqrt(2.0) * z * x,
+            half * (x * x - y * y),
+            (2.0 * z * z - x * x - y * y) / np.sqrt(6.0),
+        ],
+        dim=dim,
+    )
+
+
+class Graph:
+    """Radial functions and lattice harmonics (1, r/r, Q(r/r)) of pairs.
+
+    Parameters
+    ----------
+    pairs : Pairs
+        Pairs within the cutoff.
+    basis : RadialBasis
+        Radial functions.
+    degree : int
+        Highest degree of the harmonics: 0, 1 or 2.
+    compiled : bool
+        Compiled loops on the CPU; else plain torch.
+    """
+
+    def __init__(self, pairs: Pairs, basis: RadialBasis, degree: int = 2, compiled: bool = True) -> None:
+        self.pairs, self.compiled = pairs, compiled
+        self.distances = pairs.vectors.norm(dim=1)
+        self.radial = basis(self.distances)
+        directions = pairs.vectors / self.distances[:, None]
+        self.harmonics = [torch.ones_like(directions[:, :1]), directions]
+        if degree > 1:
+            self.harmonics.append(quadrupoles(directions))
+
+    def sum(self, degree: int, weights: Tensor, sent: Tensor) -> Tensor:
+        """Sum over neighbours of filter, harmonics of one degree, and what is sent, channel by channel.
+
+        Parameters
+        ----------
+        degree : int
+            Of the harmonics.
+        weights : (radial, C) Tensor
+            W of the filter sum_v s_v(r) W[v, c].
+        sent : (N, components, C) Tensor
+            By the neighbours.
+
+        Returns
+        -------
+        Tensor
+            (N, 2 degree + 1, components, C).
+        """
+        return neighbour_sum(self.pairs.rows, self.radial @ weights, self.harmonics[degree], sent, self.compiled)
+
+
+def shells(distances: NDArray[np.float64], cutoff: float, dtype: Any) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Pairs of equal distance, as far as numbers of type `dtype` can tell.
+
+    Returns
+    -------
+    place : (shells,) ndarray of int
+        The first pair of each, in the order in which they come: neighbours in memory are used together.
+    kinds : (P,) ndarray of int
+        Shell of every pair.
+    """
+    grain = _GRAIN * float(np.finfo(dtype).eps) * cutoff
+    _, place, kinds = np.unique(np.round(distances / grain), return_index=True, return_inverse=True)
+    order = np.argsort(place)
+    return place[order], np.argsort(order)[kinds].astype(np.int32)

@@ -1,0 +1,1 @@
+"""Observers: what looks at a magnet during a run and returns named numbers."""

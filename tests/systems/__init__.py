@@ -1,0 +1,1 @@
+"""Magnets, devices and calculators that tests of several rooms use."""
