@@ -63,9 +63,9 @@ def test_every_observer_keeps_the_protocol(style: str) -> None:
 
 
 def test_the_list_above_is_complete() -> None:
-    elsewhere = ["currents"]  # needs leads: tests/run/test_transport_observers.py
+    elsewhere = ["currents"]  # needs leads: tests/observers/test_transport.py
     assert sorted([*PLANAR, *elsewhere]) == sorted(
-        s.name for s in list_styles("observers") if s.target.startswith("spinase.run")
+        s.name for s in list_styles("observers") if s.target.startswith("spinase.observers")
     )
 
 

@@ -1,10 +1,10 @@
 """Invariants of the sums of a site, and the way back, for the frozen engine: in vectors of channels.
 
 The order is that of :mod:`spinase.learning.mhipnn.network`.  With T_m = sum w Y_m v of one degree and channel, L_m the same
-of numbers, the own spin s and M: u_m = s.T_m and w_m = M.T_m.  A degree has T.T, u.u, u.L, w.L; its products are u.w,
-w.w, and for degree 2 also P.u, P.w and Q(u').u, where P_m = sum_mu Q_m(T'_mu) and u' are of degree 1.  In sums of
-degrees 1 and 2 every component has whole vectors, with zeros behind its channels; in those of degree 0, as in the invariants, what is beyond
-the channels belongs to others, and is left out where something is written or added up.
+of numbers, the own spin s and M: u_m = s.T_m and w_m = M.T_m.  A degree has T.T, u.u, u.L, w.L; its products are u.w, w.w,
+and for degree 2 also P.u, P.w and Q(u').u, where P_m = sum_mu Q_m(T'_mu) and u' are of degree 1.  In sums of degrees 1 and
+2 every component has whole vectors, with zeros behind its channels; in those of degree 0, as in the invariants, what is
+beyond the channels belongs to others, and is left out where something is written or added up.
 """
 
 from __future__ import annotations
