@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from spinase.errors import InvalidGeometryError
 from spinase.geometry import Geometry, find_bonds, nearest_distance
 from spinase.spin_algebra import normalized, random_spins
+from spinase.wall_textures import domain_wall, walls_between
 
 FloatArray = NDArray[np.float64]
 Texture = Callable[..., FloatArray]
@@ -227,22 +228,6 @@ def skyrmion_crystal(geometry: Geometry, rng: np.random.Generator, period: float
     return normalized(spins)
 
 
-def domain_wall(
-    geometry: Geometry, rng: np.random.Generator, width: float = 2.0, position: float = 0.5, angle: float = 0.0
-) -> FloatArray:
-    """Wall across x between +z (left) and -z (right): s_z = -tanh(x/width), s_perp = sech(x/width).
-
-    x is the Cartesian one, `width` in length units, `position` the fraction of the extent of the sites along x, `angle`
-    (radian) the in-plane direction of the middle spin (0: along x, a Neel wall; pi/2: along y, a Bloch wall).
-    """
-    if not np.isfinite(width) or width <= 0.0:
-        raise InvalidGeometryError(f"wall width must be positive, got {width}")
-    x = geometry.positions[:, 0]
-    scaled = (x - x.min() - position * np.ptp(x)) / width
-    perpendicular = 1.0 / np.cosh(np.clip(scaled, -300.0, 300.0))
-    return normalized(np.stack([perpendicular * np.cos(angle), perpendicular * np.sin(angle), -np.tanh(scaled)], axis=1))
-
-
 TEXTURES: dict[str, Texture] = {
     "random": random,
     "ferro": ferro,
@@ -270,3 +255,17 @@ def build(name: str, geometry: Geometry, rng: np.random.Generator, **options: ob
         if key not in known:
             raise InvalidGeometryError(f"texture {name!r} has no option {key!r}: it takes {', '.join(known) or 'none'}")
     return texture(geometry, rng, **options)
+
+
+__all__ = [
+    "TEXTURES",
+    "build",
+    "domain_wall",
+    "ferro",
+    "order_120",
+    "random",
+    "skyrmion_crystal",
+    "spiral",
+    "tetrahedral",
+    "walls_between",
+]

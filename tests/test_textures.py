@@ -50,7 +50,7 @@ CASES = [
     ("tetrahedral", {}),
     ("spiral", {"wavevector": (1, 0, 0), "axis": (1, 0, 1)}),
     ("skyrmion-crystal", {"period": 6.0}),
-    ("domain-wall", {"width": 1.5}),
+    ("domain-wall", {"width": 1.5, "position": [0.2, 0.7]}),
 ]
 
 
@@ -202,7 +202,7 @@ ORDERS = [
 ]
 
 
-@pytest.mark.parametrize(("name", "options"), [*ORDERS, ("domain-wall", {"position": 0.3})])
+@pytest.mark.parametrize(("name", "options"), [*ORDERS, ("domain-wall", {"position": [0.1, 0.6]})])
 @pytest.mark.parametrize("shift", [(0.3, 0.2, 0.0), (-7.1, 123.4, 5.0)])
 def test_a_shift_of_all_sites_changes_nothing(name, options, shift):
     geo = lattice(size=(12, 12), a=2.4)

@@ -47,13 +47,14 @@ from spinase.analysis.structure_factor import (
 )
 from spinase.analysis.topology import scalar_chirality, topological_charge, topological_density
 from spinase.analysis.triangles import Triangles, triangles
-from spinase.analysis.walls import DomainWall, GrownPhase, domain_wall, grown_phase
+from spinase.analysis.walls import DomainWall, FoundWall, GrownPhase, domain_wall, domain_walls, grown_phase
 
 __all__ = [
     "Average",
     "Clusters",
     "DomainWall",
     "DynamicStructureFactor",
+    "FoundWall",
     "GrownPhase",
     "NeighbourShells",
     "PrimitiveLattice",
@@ -73,6 +74,7 @@ __all__ = [
     "configurational_spin_temperature",
     "correlation_length",
     "domain_wall",
+    "domain_walls",
     "dynamic_structure_factor",
     "ferromagnetic_clusters",
     "grown_phase",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from ase import Atoms
@@ -10,10 +11,11 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import least_squares
 
 from spinase.analysis.domains import NeighbourShells, aligned_sites, neighbour_shells
-from spinase.atoms import get_spins
+from spinase.atoms import geometry_of, get_spins
 from spinase.errors import InvalidGeometryError
 from spinase.measures import site_mask
 from spinase.spin_algebra import normalized
+from spinase.wall_textures import plane_period, turned_share
 
 FloatArray = NDArray[np.float64]
 
@@ -60,6 +62,8 @@ def layer_means(atoms: Atoms, values: FloatArray, axis: int = 0) -> tuple[FloatA
 def domain_wall(atoms: Atoms, axis: int = 0, easy: ArrayLike = (0.0, 0.0, 1.0)) -> DomainWall:
     """The wall between two domains along Cartesian `axis`, fitted to the mean spins of the layers.
 
+    For several walls, domains that are not opposite or periodic boundaries use :func:`domain_walls`.
+
     Parameters
     ----------
     atoms : Atoms
@@ -95,6 +99,125 @@ def domain_wall(atoms: Atoms, axis: int = 0, easy: ArrayLike = (0.0, 0.0, 1.0)) 
     across = _angle(spins, direction, np.cosh(np.clip((places - position) / width, -30, 30)) ** -2)
     sign = np.sign(width)
     return DomainWall(float(position), float(sign * width), across, float(sign * amplitude), float(offset))
+
+
+@dataclass(frozen=True, eq=False)
+class FoundWall:
+    """One of several walls, with the domains on its sides.
+
+    Attributes
+    ----------
+    position, width : float
+        Length; u = (x - position)/width in :func:`spinase.wall_textures.turned_share`.
+    left, right : (3,)
+        Directions of the domains on both sides.
+    angle : float
+        Between opposite domains: azimuth of the spins in the wall about the first of both in `directions`, radian, as for
+        :func:`spinase.textures.domain_wall`; nan otherwise.
+    """
+
+    position: float
+    width: float
+    left: FloatArray
+    right: FloatArray
+    angle: float
+
+
+def domain_walls(
+    atoms: Atoms, axis: int = 0, directions: ArrayLike = ((0.0, 0.0, 1.0), (0.0, 0.0, -1.0))
+) -> list[FoundWall]:
+    """All walls along Cartesian `axis` between domains that point along `directions`, by ascending position.
+
+    A layer belongs to the direction nearest to its mean spin; each change is fitted up to halfway to the next one, with
+    the turn of :func:`spinase.wall_textures.turned_share`.  Along a periodic axis walls are found across the boundary, too.
+
+    Parameters
+    ----------
+    atoms : Atoms
+    axis : int
+    directions : (K, 3)
+        Directions of the domains, all different.
+
+    Raises
+    ------
+    InvalidGeometryError
+        With fewer than four layers, or fewer than two directions.
+    """
+    ends = normalized(np.asarray(directions, dtype=np.float64), "directions")
+    if len(ends) < 2 or np.any(np.triu(ends @ ends.T, 1) > 1.0 - 1e-9):
+        raise InvalidGeometryError(f"walls need at least two different directions of domains, got {directions!r}")
+    places, spins = layer_means(atoms, get_spins(atoms), axis)
+    if len(places) < 4:
+        raise InvalidGeometryError(f"a domain wall needs at least 4 layers along axis {axis}, there are {len(places)}")
+    period = plane_period(geometry_of(atoms), axis)
+    if period:
+        places = np.concatenate([places - period, places, places + period])
+        spins = np.concatenate([spins] * 3)
+    bounds = _changes(spins, ends)
+    middles = [(one.stop + two.start) // 2 for one, two in pairwise(bounds)]
+    limits = [0, *middles, len(places)]
+    found = []
+    for n, (left, right) in enumerate(pairwise(bounds)):
+        inside = slice((limits[n] + limits[n + 1]) // 2 * (n > 0), (limits[n + 1] + limits[n + 2] + 1) // 2)
+        inside = slice(inside.start, len(places) if n + 2 == len(bounds) else inside.stop)
+        around = places[[middles[n] - 1, middles[n]]]
+        found.append(_fitted(places[inside], spins[inside], ends, (left.domain, right.domain), around))
+    if period:  # those of the middle copy
+        start = places[len(places) // 3] - 1e-6 * period
+        found = [wall for wall in found if start <= wall.position < start + period]
+    return sorted(found, key=lambda wall: wall.position)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Neighbouring layers ``start:stop`` nearest to one direction."""
+
+    start: int
+    stop: int
+    domain: int
+
+
+def _changes(spins: FloatArray, ends: FloatArray) -> list[_Run]:
+    """Domains in their order, neighbours different.
+
+    Layers on the way from one domain to another may be nearest to a third direction: a domain is where spins turn less than
+    half as much from layer to layer as at its borders.
+    """
+    domain = np.argmax(np.round(spins @ ends.T, 9), axis=1)  # a layer in the middle belongs to the first of both
+    edges = [0, *(np.flatnonzero(np.diff(domain)) + 1), len(domain)]
+    units = spins / np.maximum(np.linalg.norm(spins, axis=1), 1e-12)[:, None]
+    steps = np.linalg.norm(np.diff(units, axis=0), axis=1)
+    runs: list[_Run] = []
+    for start, stop in pairwise(edges):
+        run = _Run(int(start), int(stop), int(domain[start]))
+        whole = start == 0 or stop == len(domain)
+        if not whole:
+            rest = steps[start : stop - 1].min(initial=np.inf)
+            whole = rest < 0.5 * min(steps[start - 1], steps[stop - 1])
+        if whole and runs and runs[-1].domain == run.domain:
+            runs[-1] = _Run(runs[-1].start, run.stop, run.domain)
+        elif whole:
+            runs.append(run)
+    return runs
+
+
+def _fitted(places: FloatArray, spins: FloatArray, ends: FloatArray, pair: tuple[int, int], around: FloatArray) -> FoundWall:
+    """The wall fitted to the component along right - left: amplitude sin(Theta (share - 1/2))/sin(Theta/2) + offset."""
+    left, right = ends[pair[0]], ends[pair[1]]
+    turn = 2.0 * float(np.arctan2(np.linalg.norm(right - left), np.linalg.norm(right + left)))
+    profile = spins @ normalized((right - left)[None])[0] / np.sin(0.5 * turn)
+    spacing = float(np.diff(around)[0])
+
+    def misfit(values: FloatArray) -> FloatArray:
+        share = turned_share((places - values[0]) / np.exp(values[1]))
+        return values[2] * np.sin(turn * (share - 0.5)) / np.sin(0.5 * turn) + values[3] - profile
+
+    guess = [float(around.mean()), np.log(2.0 * spacing), 1.0, 0.0]
+    position, scale, _, _ = least_squares(misfit, guess, x_scale=[spacing, 0.5, 1.0, 1.0]).x
+    width = float(np.exp(scale))
+    weights = np.cosh(np.clip((places - position) / width, -30, 30)) ** -2
+    angle = _angle(spins, ends[min(pair)], weights) if turn > np.pi - 1e-6 else float("nan")
+    return FoundWall(float(position), width, left, right, angle)
 
 
 def _angle(spins: FloatArray, easy: FloatArray, weights: FloatArray) -> float:
