@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from ase import Atom, Atoms
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from spinase import lattices, textures
 from spinase.errors import InvalidMomentsError, UnitMismatchError
@@ -45,9 +45,8 @@ from spinase.moments import (
     write_moments,
 )
 from spinase.turning import euler_rotate_with_moments, rotate_spins, rotate_with_moments, surface
+from spinase.typing import FloatArray
 from spinase.units import unit_system
-
-FloatArray = NDArray[np.float64]
 
 
 def geometry_of(atoms: Atoms) -> Geometry:

@@ -26,15 +26,14 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
 from ase.outputs import Properties, all_outputs
-from numpy.typing import NDArray
 
 from spinase.atoms import get_moments, get_reference_lengths, get_units, set_moments
 from spinase.classical.local_model import LocalModel
 from spinase.errors import MissingMagneticForcesError, ModelError, MomentsIgnoredError, UnitMismatchError
 from spinase.learning.trust.domain import DomainProblem
 from spinase.spin_algebra import rotate_about
+from spinase.typing import FloatArray
 
-FloatArray = NDArray[np.float64]
 FieldFunction = Callable[[FloatArray], FloatArray]
 """spins (N, 3) -> magnetic_forces B_i (N, 3), at frozen positions.
 

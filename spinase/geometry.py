@@ -6,13 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from matscipy.neighbours import neighbour_list
-from numpy.typing import NDArray
 
 from spinase.compiled import njit
 from spinase.errors import InvalidGeometryError
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
+from spinase.typing import BoolArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +18,7 @@ class Geometry:
 
     positions: FloatArray
     cell: FloatArray
-    pbc: NDArray[np.bool_]
+    pbc: BoolArray
     numbers: IntArray
 
     def __post_init__(self) -> None:
@@ -38,7 +35,7 @@ class Geometry:
     def __len__(self) -> int:
         return len(self.positions)
 
-    def select(self, mask: NDArray[np.bool_] | IntArray) -> Geometry:
+    def select(self, mask: BoolArray | IntArray) -> Geometry:
         """The sites picked by a boolean mask or an index array, in the same cell."""
         return Geometry(self.positions[mask], self.cell, self.pbc, self.numbers[mask])
 
@@ -65,7 +62,7 @@ class Bonds:
     def __len__(self) -> int:
         return len(self.first)
 
-    def select(self, mask: NDArray[np.bool_] | IntArray) -> Bonds:
+    def select(self, mask: BoolArray | IntArray) -> Bonds:
         """The bonds picked by a boolean mask or an index array."""
         return Bonds(self.first[mask], self.second[mask], self.shifts[mask], self.vectors[mask], self.distances[mask])
 

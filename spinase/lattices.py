@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinase.errors import InvalidGeometryError
+from spinase.typing import FloatArray
 
-FloatArray = NDArray[np.float64]
 Lattice = tuple[FloatArray, FloatArray, tuple[bool, bool, bool]]
 
 _ROOT3 = np.sqrt(3.0)

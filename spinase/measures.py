@@ -16,13 +16,13 @@ from typing import NamedTuple
 
 import numpy as np
 from ase import Atoms
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from spinase.atoms import get_moments, get_reference_lengths, has_moments, magnetic_sites
 from spinase.contract import calculator_of, energy_of, field_function, internal_energy_of, is_linear_in_each_spin
 from spinase.errors import InvalidMomentsError
+from spinase.typing import BoolArray, FloatArray
 
-FloatArray = NDArray[np.float64]
 Applied = FloatArray | float
 """Field (N, 3), energy/moment; 0.0: none."""
 
@@ -37,7 +37,7 @@ class TorqueNorms(NamedTuple):
     maximum: float
 
 
-def site_mask(atoms: Atoms) -> NDArray[np.bool_]:
+def site_mask(atoms: Atoms) -> BoolArray:
     """Mask (N,) of the sites an analysis uses: the magnetic ones, or all if no site has a moment."""
     return magnetic_sites(atoms) if has_moments(atoms) else np.ones(len(atoms), dtype=bool)
 

@@ -17,19 +17,18 @@ json files and databases drop both (``spinase.io.database.write_magnet`` keeps t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.data import atomic_numbers
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from spinase.errors import InvalidMomentsError, UnitMismatchError
 from spinase.spin_algebra import as_vectors, normalized
+from spinase.typing import Array, BoolArray, FloatArray
 from spinase.units import G_FACTOR, UnitSystem, unit_system
 
-FloatArray = NDArray[np.float64]
 MOMENTS = "initial_magmoms"
 REFERENCE = "reference_moments"
 G_ARRAY, G_INFO = "g_factors", "g_factor"
@@ -178,16 +177,16 @@ def set_spins(atoms: Atoms, spins: ArrayLike) -> None:
     set_moments(atoms, normalized(values) * lengths[:, None])
 
 
-def magnetic_sites(atoms: Atoms) -> NDArray[np.bool_]:
+def magnetic_sites(atoms: Atoms) -> BoolArray:
     """Mask of the sites with a non-zero moment, shape (N,)."""
-    mask: NDArray[np.bool_] = np.linalg.norm(get_moments(atoms), axis=1) > 0.0
+    mask: BoolArray = np.linalg.norm(get_moments(atoms), axis=1) > 0.0
     return mask
 
 
 # -- moments of files under other names -------------------------------------------------------------------------------
 
 
-def stored_columns(atoms: Atoms) -> dict[str, NDArray[Any]]:
+def stored_columns(atoms: Atoms) -> dict[str, Array]:
     """Per-site arrays of the atoms besides ASE's own, and stored results: name -> (N, ...)."""
     calc = atoms.calc
     results = calc.results if isinstance(calc, SinglePointCalculator) else {}
@@ -234,7 +233,7 @@ def moments_from_columns(atoms: Atoms) -> FloatArray | None:
     return None
 
 
-def _as_moments(values: NDArray[Any], sites: int) -> FloatArray | None:
+def _as_moments(values: Array, sites: int) -> FloatArray | None:
     """Vectors (N, 3) from vectors or collinear scalars; None if they are neither."""
     if values.dtype.kind not in "iuf" or values.shape not in ((sites, 3), (sites,), (sites, 1)):
         return None

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinase.brief import call
 from spinase.errors import ModelError
@@ -15,9 +14,8 @@ from spinase.geometry import Bonds, Geometry, NeighbourCache, find_bonds
 from spinase.radial import RadialLaw
 from spinase.shells import WIDTH, WINDOW, LonelySiteError, Species, find_shells, in_windows, pairs_of, rim_of, windows
 from spinase.spin_algebra import read_only
+from spinase.typing import FloatArray, IntArray
 
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 Couplings = tuple[Bonds, FloatArray, FloatArray]
 
 

@@ -7,11 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinase.errors import ModelError
-
-FloatArray = NDArray[np.float64]
+from spinase.typing import FloatArray
 
 
 def smooth_cutoff(distances: FloatArray, cutoff: float, width: float) -> tuple[FloatArray, FloatArray]:

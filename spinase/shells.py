@@ -10,13 +10,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinase.errors import InvalidGeometryError
 from spinase.geometry import Bonds, Geometry, extent_of, find_bonds, nearest_distance
+from spinase.typing import BoolArray, FloatArray, IntArray
 
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 Species = tuple[int, int]
 
 WIDTH = 0.01
@@ -59,7 +57,7 @@ class Shells:
         """A cutoff that holds all shells."""
         return float(self.longest[-1]) * (1.0 + _TIE)
 
-    def sort(self, distances: FloatArray) -> tuple[IntArray, NDArray[np.bool_]]:
+    def sort(self, distances: FloatArray) -> tuple[IntArray, BoolArray]:
         """Shell of each distance up to :attr:`reach`, and whether it is within that shell."""
         shell = np.minimum(np.searchsorted(self.longest * (1.0 + _TIE), distances), len(self) - 1)
         return shell, distances >= self.shortest[shell] * (1.0 - _TIE)

@@ -7,14 +7,13 @@ numba functions; they are pure (new array out) and run on one thread, so results
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from spinase.compiled import njit
 from spinase.errors import InvalidMomentsError
+from spinase.typing import ComplexArray, FloatArray
 
-FloatArray = NDArray[np.float64]
-
-PAULI: NDArray[np.complex128] = np.array([[[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]], dtype=np.complex128)
+PAULI: ComplexArray = np.array([[[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]], dtype=np.complex128)
 """Pauli matrices sigma_x, sigma_y, sigma_z, shape (3, 2, 2)."""
 
 

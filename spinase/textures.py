@@ -12,14 +12,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from spinase.errors import InvalidGeometryError
 from spinase.geometry import Geometry, find_bonds, nearest_distance
 from spinase.spin_algebra import normalized, random_spins
+from spinase.typing import FloatArray
 from spinase.wall_textures import domain_wall, walls_between
 
-FloatArray = NDArray[np.float64]
 Texture = Callable[..., FloatArray]
 
 _ROOT3 = np.sqrt(3.0)

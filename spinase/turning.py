@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from ase.build import surface as ase_surface
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from spinase.errors import InvalidMomentsError
 from spinase.moments import get_moments, has_moments, set_moments
 from spinase.spin_algebra import rotation_matrix
-
-FloatArray = NDArray[np.float64]
+from spinase.typing import FloatArray
 
 
 def rotate_spins(atoms: Atoms, axis: ArrayLike, angle: float) -> None:

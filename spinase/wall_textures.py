@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from spinase.errors import InvalidGeometryError
 from spinase.geometry import Geometry
 from spinase.spin_algebra import cross, normalized, rotate_about
-
-FloatArray = NDArray[np.float64]
+from spinase.typing import BoolArray, FloatArray
 
 _PARALLEL = 1e-6  # radian: directions closer than that are one, or exactly opposite
 _FAR = 40.0  # widths: an image of a wall farther away turns nothing
@@ -166,7 +165,7 @@ def _azimuths(domains: list[FloatArray], angle: float | Sequence[float], walls: 
     return np.broadcast_to(azimuths, walls)
 
 
-def _opposite(left: FloatArray, right: FloatArray) -> NDArray[np.bool_]:
+def _opposite(left: FloatArray, right: FloatArray) -> BoolArray:
     return np.linalg.norm(left + right, axis=1) < _PARALLEL
 
 

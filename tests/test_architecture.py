@@ -186,6 +186,18 @@ def test_everything_public_has_a_docstring():
     assert not missing
 
 
+def test_array_types_have_one_home():
+    """No module names array types of its own."""
+    found = [
+        f"{name_of(path)}:{node.lineno}"
+        for path in SOURCES
+        if path.name != "typing.py"
+        for node in tree(path).body
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value and ast.unparse(node.value).startswith("NDArray[")
+    ]
+    assert not found, f"use the names of spinase/typing.py: {found}"
+
+
 def test_numpys_global_random_state_is_not_used():
     """Randomness is an explicit Generator."""
     allowed = {"default_rng", "Generator", "SeedSequence", "PCG64"}

@@ -6,18 +6,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from spinase import SpinAtoms, textures
 from spinase.analysis import domain_walls
 from spinase.atoms import geometry_of
 from spinase.errors import InvalidGeometryError
 from spinase.spin_algebra import normalized
+from spinase.typing import FloatArray
 
 RNG = np.random.default_rng(0)
 
 
-def strip(texture: NDArray[np.float64] | None = None, *, periodic: bool = False, sites: int = 40) -> SpinAtoms:
+def strip(texture: FloatArray | None = None, *, periodic: bool = False, sites: int = 40) -> SpinAtoms:
     atoms = SpinAtoms.lattice("square", (sites, 3), units="reduced")
     atoms.pbc = (periodic, False, False)
     if texture is not None:

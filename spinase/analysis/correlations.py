@@ -6,16 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from ase import Atoms
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from spinase.analysis.reciprocal import primitive_lattice
 from spinase.atoms import geometry_of, get_spins
 from spinase.errors import InvalidGeometryError
 from spinase.geometry import Bonds, find_bonds
 from spinase.measures import site_mask
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
+from spinase.typing import FloatArray, IntArray
 
 _TIE = 1e-9  # relative: distances this close to an edge are at it
 

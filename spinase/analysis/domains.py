@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from ase import Atoms
-from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -19,9 +18,7 @@ from spinase.errors import InvalidGeometryError
 from spinase.geometry import Bonds, Geometry, find_bonds
 from spinase.measures import site_mask
 from spinase.shells import LonelySiteError, Shells, find_shells
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
+from spinase.typing import BoolArray, FloatArray, IntArray
 
 _TIE = 1e-9  # means of products of unit vectors this close to a threshold are at it: round-off does not decide
 
@@ -47,7 +44,7 @@ class NeighbourShells:
     limits: FloatArray
     bonds: Bonds
     shell: IntArray
-    magnetic: NDArray[np.bool_]
+    magnetic: BoolArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +135,7 @@ def neighbour_correlation(spins: FloatArray, shells: NeighbourShells) -> FloatAr
     return sums / np.maximum(counts, 1)
 
 
-def aligned_sites(spins: FloatArray, shells: NeighbourShells, threshold: float) -> NDArray[np.bool_]:
+def aligned_sites(spins: FloatArray, shells: NeighbourShells, threshold: float) -> BoolArray:
     """Magnetic sites (N,) whose mean s_i.s_j with their neighbours exceeds `threshold` by more than 1e-9."""
     return (neighbour_correlation(spins, shells) > threshold + _TIE) & shells.magnetic
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from ase import Atoms
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from spinase.atoms import get_moments
 from spinase.errors import InvalidGeometryError
@@ -16,9 +16,10 @@ from spinase.measures import (
     spin_temperature,
     torque_norms,
 )
+from spinase.typing import ComplexArray
 
 
-def staggered_magnetization(atoms: Atoms, wavevector: ArrayLike) -> NDArray[np.complex128]:
+def staggered_magnetization(atoms: Atoms, wavevector: ArrayLike) -> ComplexArray:
     """M_Q = sum_i m_i exp(-i Q.r_i) / N over the magnetic sites, complex, shape (3,), mu_B or |m|.
 
     `wavevector` Q (3,) is Cartesian, 1/length.  For unit moments |M_Q|^2 = S(Q)/N.

@@ -8,14 +8,11 @@ from itertools import product
 import numpy as np
 from ase import Atoms
 from ase.geometry import minkowski_reduce
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from spinase.errors import InvalidGeometryError
 from spinase.measures import site_mask
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
+from spinase.typing import FloatArray, IntArray
 
 _TOLERANCE = 1e-3  # positions that agree to this fraction of the mean spacing are equivalent
 

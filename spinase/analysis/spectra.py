@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import ndtri, stdtrit
 
 from spinase.errors import AccuracyWarning, InvalidMomentsError
 from spinase.spin_algebra import transverse_axes
-
-FloatArray = NDArray[np.float64]
+from spinase.typing import ComplexArray, FloatArray
 
 _BLOCK = 4_000_000  # phases held at a time
 _INDEPENDENT = 20  # values, below which an error bar is itself uncertain
@@ -115,13 +114,13 @@ def _unit_axis(axis: ArrayLike) -> FloatArray:
     return np.asarray(vector / np.linalg.norm(vector))
 
 
-def _circular(axis: FloatArray) -> NDArray[np.complex128]:
+def _circular(axis: FloatArray) -> ComplexArray:
     """Rows that take s-, s+ and the part along the axis from a vector, a unitary matrix."""
     first, second = (vectors[0] for vectors in transverse_axes(axis[None]))
     return np.stack([(first - 1j * second) / np.sqrt(2.0), (first + 1j * second) / np.sqrt(2.0), axis + 0j])
 
 
-def _modes(places: FloatArray, series: FloatArray, wave: FloatArray) -> NDArray[np.complex128]:
+def _modes(places: FloatArray, series: FloatArray, wave: FloatArray) -> ComplexArray:
     """sum_i s_i(t) exp(-i q.r_i(t)), (T, 3)."""
     if places.ndim == 2:
         return np.asarray(np.einsum("i,tia->ta", np.exp(-1j * (places @ wave)), series))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from ase import Atoms
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from spinase.analysis.reciprocal import (
     PrimitiveLattice,
@@ -22,8 +22,7 @@ from spinase.analysis.triangles import Triangulation, resolve
 from spinase.atoms import get_spins
 from spinase.errors import InvalidGeometryError
 from spinase.measures import site_mask
-
-FloatArray = NDArray[np.float64]
+from spinase.typing import FloatArray
 
 _BLOCK = 4_000_000  # phases held at a time
 

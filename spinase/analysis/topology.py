@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 from ase import Atoms
-from numpy.typing import NDArray
 
 from spinase.analysis.triangles import Triangles, Triangulation, resolve
 from spinase.atoms import get_spins, has_moments
 from spinase.errors import InvalidMomentsError
-
-FloatArray = NDArray[np.float64]
+from spinase.typing import FloatArray
 
 
 def scalar_chirality(atoms: Atoms, triangulation: Triangulation = "nearest") -> FloatArray:

@@ -8,16 +8,13 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 from ase import Atoms
-from numpy.typing import NDArray
 from scipy.spatial import Delaunay, QhullError
 
 from spinase.atoms import geometry_of
 from spinase.errors import InvalidGeometryError
 from spinase.geometry import Geometry, find_bonds
 from spinase.measures import site_mask
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
+from spinase.typing import FloatArray, IntArray
 
 _WINDOW = 1.2  # neighbours: closer than this times the typical nearest distance (displaced lattices keep theirs)
 

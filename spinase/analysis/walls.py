@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 from ase import Atoms
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.optimize import least_squares
 
 from spinase.analysis.domains import NeighbourShells, aligned_sites, neighbour_shells
@@ -15,9 +15,8 @@ from spinase.atoms import geometry_of, get_spins
 from spinase.errors import InvalidGeometryError
 from spinase.measures import site_mask
 from spinase.spin_algebra import normalized
+from spinase.typing import FloatArray
 from spinase.wall_textures import plane_period, turned_share
-
-FloatArray = NDArray[np.float64]
 
 _SAME = 1e-3  # of the mean distance of layers: sites this close along the axis are in one layer
 

@@ -11,15 +11,14 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
 from ase.outputs import Properties
-from numpy.typing import NDArray
 
 from spinase.atoms import geometry_of, get_moments, get_reference_lengths
 from spinase.brief import call
 from spinase.contract import FieldFunction, NotConservativeError, ase_outputs, check_units
 from spinase.errors import InvalidMomentsError
 from spinase.geometry import Geometry
+from spinase.typing import Array, FloatArray
 
-FloatArray = NDArray[np.float64]
 Frozen = TypeVar("Frozen")
 State = TypeVar("State")
 
@@ -247,7 +246,7 @@ def changes_between(before: Atoms | None, now: Atoms) -> list[str]:
     return changes
 
 
-def _same(one: NDArray[Any] | None, two: NDArray[Any] | None) -> bool:
+def _same(one: Array | None, two: Array | None) -> bool:
     return one is two or (one is not None and two is not None and np.array_equal(one, two))
 
 

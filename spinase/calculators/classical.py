@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from ase.data import chemical_symbols
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from pydantic import Field
 
 from spinase.brief import call
@@ -28,8 +28,8 @@ from spinase.errors import InvalidGeometryError, ModelError
 from spinase.geometry import Geometry
 from spinase.pair_laws import ShellLaw
 from spinase.radial import RadialLaw
+from spinase.typing import FloatArray
 
-FloatArray = NDArray[np.float64]
 _ALL = SpinCalculator.symmetries
 
 

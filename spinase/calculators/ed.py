@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-import numpy as np
 from ase import Atoms
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from pydantic import Field
 
 from spinase.calculators.electrons import ElectronCalculator, is_site_resolved
@@ -17,8 +16,7 @@ from spinase.electrons.observables import density_of_states
 from spinase.electrons.solvers.dense import DenseSolver, Precision
 from spinase.errors import ModelError
 from spinase.geometry import Geometry
-
-FloatArray = NDArray[np.float64]
+from spinase.typing import FloatArray
 
 
 class EDConfig(SDModelConfig):

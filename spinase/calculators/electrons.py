@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinase.brief import call
 from spinase.calculators.base import SpinCalculator, per_moment
@@ -15,8 +14,7 @@ from spinase.electrons.model import SDModel
 from spinase.electrons.operator import ElectronState
 from spinase.electrons.solvers.base import Solver
 from spinase.geometry import Geometry
-
-FloatArray = NDArray[np.float64]
+from spinase.typing import FloatArray
 
 
 class SolvedElectrons:

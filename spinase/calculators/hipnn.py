@@ -11,7 +11,6 @@ from typing import Any, Literal
 import numpy as np
 from ase import Atoms
 from ase.data import chemical_symbols
-from numpy.typing import NDArray
 from pydantic import Field
 
 from spinase.atoms import geometry_of, get_moments, get_reference_lengths
@@ -27,8 +26,8 @@ from spinase.learning.model_file import ModelCard, load_model
 from spinase.learning.shipped import find_model, shipped_model
 from spinase.learning.trust.domain import Domain, DomainProblem
 from spinase.learning.trust.error_bars import Calibration
+from spinase.typing import FloatArray
 
-FloatArray = NDArray[np.float64]
 OutsideDomain = Literal["warn", "error", "ignore"]
 
 

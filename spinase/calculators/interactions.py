@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from pydantic import Field
 
 from spinase.calculators.base import SpinCalculator
@@ -24,7 +24,6 @@ from spinase.errors import ModelError
 from spinase.radial import RadialLaw
 from spinase.units import METAL
 
-FloatArray = NDArray[np.float64]
 _ALL = SpinCalculator.symmetries
 
 

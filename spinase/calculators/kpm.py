@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 from ase import Atoms
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from pydantic import Field
 
 from spinase.atoms import geometry_of, get_moments, get_reference_lengths
@@ -28,8 +28,8 @@ from spinase.electrons.solvers.rational import RationalSolver
 from spinase.electrons.solvers.refreshed import RefreshedSolver
 from spinase.errors import AccuracyWarning, ModelError
 from spinase.geometry import Bonds, Geometry, moved_slightly
+from spinase.typing import FloatArray
 
-FloatArray = NDArray[np.float64]
 ReferenceName = Literal["rational", "ed"]
 
 _DOS_COLUMNS = 32

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from ase.constraints import FixAtoms
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from spinase.atoms import get_moments, get_units, gyromagnetic_ratios
 from spinase.calculators.electrons import ElectronCalculator, SolvedElectrons
@@ -27,8 +27,7 @@ from spinase.electrons.transport.currents import bond_currents, site_current_vec
 from spinase.electrons.transport.leads import LatticeLead, Lead, WideBandLead, attach_all
 from spinase.errors import AccuracyWarning, AdiabaticityWarning, ModelError
 from spinase.geometry import Bonds, Geometry
-
-FloatArray = NDArray[np.float64]
+from spinase.typing import FloatArray
 
 _AUDIT_EVERY = 100  # solutions between two looks for levels that the energies miss, which cost as much as two or three
 _MISSED = 2.0  # times the tolerance

@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 from ase.data import atomic_numbers
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from spinase.errors import ModelError
 from spinase.pair_laws import AmongSpecies, DistanceLaw, PairLaw, ShellLaw, SpeciesLaw
 from spinase.radial import BetheSlater, Exponential, Morse, PowerLaw, RadialLaw
 from spinase.spin_algebra import normalized
+from spinase.typing import FloatArray
 
-FloatArray = NDArray[np.float64]
 Coupling = Sequence[float] | RadialLaw | ShellLaw
 """J_1, J_2, ... by neighbour shell (a :class:`~spinase.pair_laws.ShellLaw` says distances, too), or a law of distance."""
 PairTable = Mapping[str, Coupling]

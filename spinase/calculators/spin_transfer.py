@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from pydantic import Field
 
 from spinase.atoms import gyromagnetic_ratios
@@ -17,9 +17,8 @@ from spinase.calculators.options import OptionTable, finite, number_of, unit_vec
 from spinase.classical import Slonczewski, Term, ZhangLi
 from spinase.contract import FieldFunction, check_units
 from spinase.errors import ModelError
+from spinase.typing import FloatArray
 from spinase.units import unit_system
-
-FloatArray = NDArray[np.float64]
 
 
 class SlonczewskiConfig(OptionTable):

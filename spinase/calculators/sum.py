@@ -9,7 +9,6 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
 from ase.outputs import Properties
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from spinase.atoms import get_moments
@@ -31,8 +30,8 @@ from spinase.contract import (
 )
 from spinase.errors import ModelError, UnitMismatchError
 from spinase.learning.trust.domain import DomainProblem
+from spinase.typing import FloatArray
 
-FloatArray = NDArray[np.float64]
 _ADDITIVE = ("energy", "free_energy", "forces", "stress", "magnetic_forces")
 
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinase.classical.local_model import LocalModel
 from spinase.classical.terms import FrozenTerm, Term
 from spinase.geometry import Geometry
-
-FloatArray = NDArray[np.float64]
+from spinase.typing import FloatArray
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,16 +6,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinase.classical.kernels import biquadratic_field, compressed_rows, overlaps
 from spinase.classical.local_model import LocalModel, pair_model
 from spinase.classical.terms import FrozenTerm, Term, pull_along_bonds
 from spinase.geometry import Bonds, Geometry
 from spinase.pair_laws import PairLaw
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
+from spinase.typing import FloatArray, IntArray
 
 
 @dataclass(frozen=True, eq=False)

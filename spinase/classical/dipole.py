@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.spatial import cKDTree
 from scipy.special import erfc
@@ -20,9 +19,7 @@ from spinase.classical.terms import FrozenTerm, Term, pull_on_bonds
 from spinase.compiled import njit
 from spinase.errors import InvalidGeometryError
 from spinase.geometry import Bonds, Geometry, NeighbourCache
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
+from spinase.typing import FloatArray, IntArray
 
 _KEPT_PHASES = 20_000_000  # cos and sin of so many waves times sites are kept while positions stay (320 MB)
 _BLOCK_PHASES = 2_000_000

@@ -10,15 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinase.classical.terms import FrozenTerm, Term, pull_on_bonds
 from spinase.compiled import njit
 from spinase.geometry import Bonds, Geometry
 from spinase.pair_laws import PairLaw
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
+from spinase.typing import FloatArray, IntArray
 
 
 @dataclass(frozen=True, eq=False)

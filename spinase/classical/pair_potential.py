@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinase.classical.local_model import LocalModel
 from spinase.classical.terms import FrozenTerm, Term, pull_along_bonds
 from spinase.geometry import Bonds, Geometry
 from spinase.pair_laws import PairLaw
-
-FloatArray = NDArray[np.float64]
+from spinase.typing import FloatArray
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinase.classical.local_model import LocalModel
 from spinase.compiled import njit
+from spinase.typing import Array, BoolArray, FloatArray, IntArray
 
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 METROPOLIS, HEAT_BATH, OVER_RELAXATION = 0, 1, 2
 
 
@@ -35,7 +33,7 @@ class Sampler:
     def sweep(
         self,
         spins: FloatArray,
-        mobile: NDArray[np.bool_],
+        mobile: BoolArray,
         kT: float,  # noqa: N803
         kind: int,
         width: float,
@@ -48,7 +46,7 @@ class Sampler:
         """Energy of the model, up to a constant."""
         return float(_energy(spins, *self._arrays()))
 
-    def _arrays(self) -> tuple[NDArray[np.generic], ...]:
+    def _arrays(self) -> tuple[Array, ...]:
         return (
             self.starts,
             self.neighbours,
@@ -199,7 +197,7 @@ def _propose(
 @njit
 def _sweep(
     spins: FloatArray,
-    mobile: NDArray[np.bool_],
+    mobile: BoolArray,
     kT: float,  # noqa: N803
     kind: int,
     width: float,

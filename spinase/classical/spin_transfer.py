@@ -14,7 +14,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinase.classical.kernels import compressed_rows
 from spinase.classical.terms import FrozenTerm, Term
@@ -23,9 +22,7 @@ from spinase.errors import InvalidGeometryError, ModelError
 from spinase.geometry import Geometry
 from spinase.pair_laws import ShellLaw
 from spinase.spin_algebra import cross
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
+from spinase.typing import BoolArray, FloatArray, IntArray
 
 
 class DrivenTerm(FrozenTerm):
@@ -112,7 +109,7 @@ class FrozenZhangLi(DrivenTerm):
     gyromagnetic_ratio: float | FloatArray
 
     def __post_init__(self) -> None:
-        self._mask: NDArray[np.bool_] | None = None
+        self._mask: BoolArray | None = None
         self._weights = np.zeros(len(self.neighbours))
 
     def gradient(self, spins: FloatArray, lengths: FloatArray) -> FloatArray:
@@ -130,7 +127,7 @@ class FrozenZhangLi(DrivenTerm):
         turning = cross(np.ascontiguousarray(spins), slope)
         return (-lengths / self.gyromagnetic_ratio)[:, None] * (turning + self.nonadiabaticity * slope)
 
-    def _fit(self, mask: NDArray[np.bool_]) -> FloatArray:
+    def _fit(self, mask: BoolArray) -> FloatArray:
         """Weights of the best linear fit to the magnetic neighbours of every magnetic site."""
         weights = np.zeros(len(self.neighbours))
         for i in np.flatnonzero(mask & (np.diff(self.starts) > 0)):

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinase.classical.kernels import compressed_rows, tensor_field
 from spinase.classical.local_model import LocalModel, pair_model
@@ -14,9 +13,7 @@ from spinase.classical.terms import FrozenTerm, Term
 from spinase.errors import InvalidGeometryError, ModelError
 from spinase.geometry import Geometry
 from spinase.spin_algebra import own_arrays
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
+from spinase.typing import BoolArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,7 +162,7 @@ class Bilinear(Term):
         return frame.astype(np.int64)
 
 
-def _wrap(cells: IntArray, frame: IntArray, pbc: NDArray[np.bool_]) -> IntArray:
+def _wrap(cells: IntArray, frame: IntArray, pbc: BoolArray) -> IntArray:
     """Cells (n, 3) brought into the repeated cell along its periodic directions."""
     turns = np.floor(cells @ np.linalg.inv(frame) + 1e-9)
     return np.asarray(cells - np.round(np.where(pbc, turns, 0.0) @ frame)).astype(np.int64)

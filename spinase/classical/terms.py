@@ -6,14 +6,12 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinase.classical.kernels import central_pull, pull
 from spinase.classical.local_model import LocalModel
 from spinase.geometry import Bonds, Geometry
 from spinase.spin_algebra import own_arrays
-
-FloatArray = NDArray[np.float64]
+from spinase.typing import BoolArray, FloatArray
 
 
 class FrozenTerm(ABC):
@@ -72,7 +70,7 @@ class FrozenOfSpecies(FrozenTerm):
     """The term with the other sites taken as non-magnetic."""
 
     term: FrozenTerm
-    mask: NDArray[np.bool_]
+    mask: BoolArray
 
     def energy(self, spins: FloatArray, lengths: FloatArray) -> float:
         """Energy of the chosen sites."""

@@ -10,12 +10,11 @@ from typing import Any
 
 import numpy as np
 from numba.extending import register_jitable
-from numpy.typing import NDArray
 
 from spinase.compiled import njit
 from spinase.compiled.rows import LANES, aligned, filled, fma, kernel, lane, load, store
+from spinase.typing import Array
 
-Array = NDArray[Any]
 _FAST = {"contract", "reassoc", "nsz", "arcp"}
 _WIDE = 2 * LANES  # columns that are done at once
 

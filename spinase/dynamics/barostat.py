@@ -8,13 +8,12 @@ import ase.units
 import numpy as np
 from ase import Atoms
 from ase.md.nose_hoover_chain import IsotropicMTKBarostat
-from numpy.typing import NDArray
 from scipy.special import exprel
 
 from spinase.contract import refused_properties
 from spinase.errors import ModelError, UnstableDynamicsError
+from spinase.typing import FloatArray
 
-FloatArray = NDArray[np.float64]
 _LARGEST_STRAIN = 0.1
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from ase import Atoms
 from ase.md.md import MolecularDynamics
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from spinase.atoms import get_moments, get_units
 from spinase.dynamics.constrained import TurningAxes, mobile_mask
@@ -19,8 +19,8 @@ from spinase.dynamics.settings import Clock, as_generator, checked
 from spinase.errors import ModelError, StyleError
 from spinase.spin_algebra import as_vectors
 from spinase.styles import load_style
+from spinase.typing import BoolArray, FloatArray
 
-FloatArray = NDArray[np.float64]
 AppliedField = ArrayLike | Callable[[float], ArrayLike]
 Form = Literal["landau-lifshitz-gilbert", "landau-lifshitz"]
 
@@ -170,7 +170,7 @@ class SpinDriver(MolecularDynamics):
         self._field = value if callable(value) else known  # a copy: the caller's array may change
 
     @property
-    def frozen(self) -> NDArray[np.bool_]:
+    def frozen(self) -> BoolArray:
         """Mask (N,) of spins that do not move; indices may be set."""
         return ~self.mobile
 

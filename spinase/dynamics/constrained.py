@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from spinase.errors import ModelError
 from spinase.spin_algebra import as_vectors
+from spinase.typing import BoolArray, FloatArray
 
-FloatArray = NDArray[np.float64]
 
-
-def mobile_mask(frozen: ArrayLike | None, sites: int) -> NDArray[np.bool_]:
+def mobile_mask(frozen: ArrayLike | None, sites: int) -> BoolArray:
     """Which spins move, (N,), from a mask or indices of frozen ones.
 
     Raises
@@ -56,7 +55,7 @@ class TurningAxes:
     """
 
     units: FloatArray
-    held: NDArray[np.bool_]
+    held: BoolArray
 
     @classmethod
     def build(cls, axes: ArrayLike | None, sites: int) -> TurningAxes | None:

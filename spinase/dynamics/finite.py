@@ -7,13 +7,11 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from numpy.typing import NDArray
 
 from spinase.atoms import get_moments, set_moments
 from spinase.contract import FieldFunction
 from spinase.errors import SpinaseError, UnstableDynamicsError
-
-FloatArray = NDArray[np.float64]
+from spinase.typing import FloatArray
 
 
 def require_finite(values: FloatArray, what: str, key: str, atoms: Atoms) -> None:

@@ -16,9 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from ase import Atoms
 from ase.constraints import FixAtoms, FixCartesian, FixedLine, FixedPlane, FixScaled
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from spinase.typing import FloatArray
 
 _OF_SITES = (FixAtoms, FixCartesian, FixedLine, FixedPlane, FixScaled)
 _SAME = 1e-8  # relative, of squared lengths

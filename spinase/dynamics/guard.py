@@ -7,7 +7,6 @@ from typing import IO, Any, ClassVar, Literal
 
 import numpy as np
 from ase import Atoms
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from spinase.atoms import get_moments, get_units
@@ -15,8 +14,7 @@ from spinase.contract import calculator_of, error_bars_of, trained_domain_proble
 from spinase.dynamics.observers import Quantity
 from spinase.errors import ModelError, OutOfDomainError, OutOfDomainWarning
 from spinase.learning.trust.domain import DomainProblem
-
-FloatArray = NDArray[np.float64]
+from spinase.typing import Array, BoolArray, FloatArray
 
 
 class ErrorBarConfig(BaseModel):
@@ -105,7 +103,7 @@ class ErrorBarGuard:
         """Build from checked options."""
         return cls(**config.model_dump())
 
-    def prepare(self, atoms: Atoms) -> dict[str, NDArray[Any]]:
+    def prepare(self, atoms: Atoms) -> dict[str, Array]:
         """Check that the calculator has error bars of this coverage; forget earlier looks.
 
         Raises
@@ -219,7 +217,7 @@ class ErrorBarGuard:
 WHAT_TO_DO = "Label such configurations and train on (spinase learn), or raise the bound"
 
 
-def _tangent_rms(atoms: Atoms, magnetic: NDArray[np.bool_]) -> float:
+def _tangent_rms(atoms: Atoms, magnetic: BoolArray) -> float:
     """Rms over the spins of the field across them, energy/moment."""
     if not magnetic.any():
         return 0.0

@@ -12,12 +12,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinase.errors import ConvergenceError
 from spinase.spin_algebra import cayley, cross, renormalize, rotate_about
+from spinase.typing import FloatArray
 
-FloatArray = NDArray[np.float64]
 Rate = Callable[[FloatArray, float], FloatArray]
 
 

@@ -8,7 +8,7 @@ from typing import IO, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from ase import Atoms
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from pydantic import BaseModel, ConfigDict, Field
 
 from spinase.atoms import (
@@ -48,8 +48,7 @@ from spinase.dynamics.unit_guard import StepNumbers
 from spinase.errors import AccuracyWarning, InvalidMomentsError, ModelError, UnstableStateWarning
 from spinase.moments import copy_moments
 from spinase.spin_algebra import precession_vector
-
-FloatArray = NDArray[np.float64]
+from spinase.typing import FloatArray
 
 _STILL = 1e-12  # torques that are none, relative to the largest field
 NotNegative = Annotated[float, Field(ge=0)]

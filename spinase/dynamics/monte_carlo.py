@@ -8,7 +8,7 @@ from typing import IO, Any, Literal
 
 import numpy as np
 from ase import Atoms
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from pydantic import BaseModel, ConfigDict, Field
 
 from spinase.atoms import get_moments, set_moments
@@ -22,8 +22,8 @@ from spinase.dynamics.settings import as_generator
 from spinase.dynamics.unit_guard import StepNumbers
 from spinase.errors import ModelError
 from spinase.measures import free_energy
+from spinase.typing import BoolArray, FloatArray
 
-FloatArray = NDArray[np.float64]
 Method = Literal["heat-bath", "metropolis"]
 _KINDS = {"heat-bath": HEAT_BATH, "metropolis": METROPOLIS}
 _GOOD_ACCEPTANCE = 0.5
@@ -305,7 +305,7 @@ class _Tempering:
         self,
         sampler: Sampler,
         kT: FloatArray,  # noqa: N803
-        mobile: NDArray[np.bool_],
+        mobile: BoolArray,
         replicas: FloatArray,
         kind: int,
         rng: np.random.Generator,

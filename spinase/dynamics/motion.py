@@ -7,13 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinase.dynamics.settings import Number
 from spinase.errors import ModelError
 from spinase.spin_algebra import cross, rotate_about
+from spinase.typing import BoolArray, FloatArray
 
-FloatArray = NDArray[np.float64]
 TotalField = Callable[[FloatArray, float], FloatArray]
 """Field B (N, 3) of spins (N, 3) at a fraction of the step, without thermal noise."""
 
@@ -32,9 +31,7 @@ class SpinMotion(ABC):
         """Whether a bath is coupled to the spins."""
         return self.damping > 0.0
 
-    def begin(
-        self, spins: FloatArray, lengths: FloatArray, mobile: NDArray[np.bool_], damping: float, gamma: FloatArray
-    ) -> None:
+    def begin(self, spins: FloatArray, lengths: FloatArray, mobile: BoolArray, damping: float, gamma: FloatArray) -> None:
         """Take over the spins at the start of a run or after others changed them; gamma (N,) is g_i mu_B/hbar.
 
         Raises
@@ -85,9 +82,7 @@ class InertialSpins(SpinMotion):
         self.inertia = inertia
         self.velocity: FloatArray | None = None
 
-    def begin(
-        self, spins: FloatArray, lengths: FloatArray, mobile: NDArray[np.bool_], damping: float, gamma: FloatArray
-    ) -> None:
+    def begin(self, spins: FloatArray, lengths: FloatArray, mobile: BoolArray, damping: float, gamma: FloatArray) -> None:
         """Angular velocities stay if there are any, else they start from zero."""
         super().begin(spins, lengths, mobile, damping, gamma)
         if self.velocity is None or self.velocity.shape != spins.shape:
@@ -177,9 +172,7 @@ class FreeLengthSpins(SpinMotion):
     def __init__(self, rate: float) -> None:
         self.rate = rate
 
-    def begin(
-        self, spins: FloatArray, lengths: FloatArray, mobile: NDArray[np.bool_], damping: float, gamma: FloatArray
-    ) -> None:
+    def begin(self, spins: FloatArray, lengths: FloatArray, mobile: BoolArray, damping: float, gamma: FloatArray) -> None:
         """Refuse a Gilbert damping besides the rate."""
         if damping:
             raise ModelError(f"free-length spins are damped by their rate: set damping = 0 (it is {damping})")

@@ -13,7 +13,6 @@ from ase import Atoms
 from ase.optimize import FIRE
 from ase.optimize.optimize import Optimizer
 from ase.utils.abc import Optimizable
-from numpy.typing import NDArray
 
 from spinase.atoms import get_moments, get_spins, set_moments
 from spinase.contract import NotConservativeError, calculator_of, energy_of, is_conservative, require_magnetic_forces
@@ -22,8 +21,7 @@ from spinase.dynamics.settings import as_generator
 from spinase.dynamics.stability import Curvatures
 from spinase.errors import InvalidMomentsError, ModelError, UnstableStateWarning
 from spinase.spin_algebra import rotate_about, tangent
-
-FloatArray = NDArray[np.float64]
+from spinase.typing import FloatArray
 
 _DETOURS = 4  # how often a path is bent away from a point with several unstable directions
 _SIDEWAYS = 0.3  # radian of all spins together, at the climbing image

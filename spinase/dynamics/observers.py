@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from ase import Atoms
-from numpy.typing import NDArray
 
 from spinase.contract import SeesAppliedField, applied_field_of
+from spinase.typing import Array
 
 Plot = Literal["series", "profile", "map", "sites"]
-Observed = Mapping[str, float | NDArray[Any]]
+Observed = Mapping[str, float | Array]
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Observer(Protocol):
     name: str
     quantities: dict[str, Quantity]
 
-    def prepare(self, atoms: Atoms) -> Mapping[str, NDArray[Any]]:
+    def prepare(self, atoms: Atoms) -> Mapping[str, Array]:
         """Called once before a run: set up, and return the static arrays (axes of profiles and maps); may be empty."""
         ...
 

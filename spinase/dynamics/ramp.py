@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from pydantic import BaseModel, ConfigDict, Field
 
 from spinase.errors import ModelError
 from spinase.spin_algebra import read_only
+from spinase.typing import FloatArray
 
-FloatArray = NDArray[np.float64]
 Temperature = float | Callable[[float], float]
 """A temperature as an energy, or a function of time that gives it."""
 

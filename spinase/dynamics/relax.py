@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from ase.utils.abc import Optimizable
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from spinase.atoms import get_moments, set_moments
 from spinase.contract import (
@@ -26,8 +26,7 @@ from spinase.dynamics.finite import require_finite
 from spinase.dynamics.stability import Curvatures, lowest_curvatures
 from spinase.errors import ModelError, UnstableStateWarning
 from spinase.spin_algebra import rotate_about, transverse_axes
-
-FloatArray = NDArray[np.float64]
+from spinase.typing import FloatArray
 
 _KICK = 0.01  # radian, away from a state that is no minimum
 

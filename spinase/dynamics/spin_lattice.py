@@ -7,7 +7,6 @@ from typing import Any, Literal
 import numpy as np
 from ase import Atoms
 from ase.data import covalent_radii
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from spinase.atoms import geometry_of, get_units
@@ -30,8 +29,8 @@ from spinase.errors import (
     UnstableDynamicsError,
 )
 from spinase.geometry import nearest_distances
+from spinase.typing import FloatArray
 
-FloatArray = NDArray[np.float64]
 _STABLE_MOVE = 0.3  # of the smallest distance of two atoms, in one step
 _OVERLAP = 0.25  # of the usual distance of neighbours
 _OVERLAP_OF_RADII = 0.15  # of the sum of covalent radii

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from ase import Atoms
-from numpy.typing import NDArray
 
 from spinase.atoms import get_moments, get_units, gyromagnetic_ratios
 from spinase.contract import (
@@ -22,8 +21,7 @@ from spinase.contract import (
 from spinase.dynamics.finite import watched
 from spinase.errors import ConvergenceError, ModelError, UnstableStateWarning
 from spinase.spin_algebra import transverse_axes
-
-FloatArray = NDArray[np.float64]
+from spinase.typing import ComplexArray, FloatArray, IntArray
 
 _STEP = 1e-4  # radian; central differences
 _NEGATIVE = 1e-6  # of the largest curvature: errors of the differences
@@ -53,7 +51,7 @@ class SpinWaves:
 
     frequencies: FloatArray
     energies: FloatArray
-    modes: NDArray[np.complex128]
+    modes: ComplexArray
     growth: float
     curvatures: FloatArray
     negative: int
@@ -126,7 +124,7 @@ def spin_waves(atoms: Atoms, tolerance: float = 1e-3) -> SpinWaves:
     return SpinWaves(frequencies, units.hbar * frequencies, modes, float(rates.real.max()), energies, negative)
 
 
-def _generator(fields: FieldFunction, spins: FloatArray, here: FloatArray, magnetic: NDArray[np.int64]) -> FloatArray:
+def _generator(fields: FieldFunction, spins: FloatArray, here: FloatArray, magnetic: IntArray) -> FloatArray:
     """d(u1, u2)/dt over (u1, u2), divided by gamma."""
     first, second = transverse_axes(spins[magnetic])
     count, along = len(magnetic), np.einsum("ia,ia->i", spins, here)[magnetic]

@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from spinase.typing import FloatArray
 
 _STEP = 1e-4  # radian, or lengths that count as one
 _FULL = 60  # coordinates up to which the Hessian is taken whole

@@ -18,14 +18,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinase.contract import FieldFunction
 from spinase.dynamics.integrators import Heun, ImplicitMidpoint, Integrator
 from spinase.errors import SpinaseError
 from spinase.spin_algebra import precession_vector, rotate_about, tangent
-
-FloatArray = NDArray[np.float64]
+from spinase.typing import BoolArray, FloatArray
 
 _TILT = 1e-5  # radian, of the deviations
 
@@ -73,7 +71,7 @@ def temperature_ratio(integrator: Integrator, stays: float, follows: float, damp
     return float("inf") if left <= 0.0 else 2.0 * alpha * stays * abs(found.noise) ** 2 / left
 
 
-def following_share(fields: FieldFunction, spins: FloatArray, mobile: NDArray[np.bool_]) -> float:
+def following_share(fields: FieldFunction, spins: FloatArray, mobile: BoolArray) -> float:
     """Part kappa/(h + kappa) of the fields along the spins that turns with its own spin, between 0 and 1.
 
     Small independent turns u of the spins change the fields by kappa u and by what neighbours do, which averages out.

@@ -6,13 +6,10 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 from ase import Atoms
-from numpy.typing import NDArray
 
 from spinase.dynamics.freedoms import LatticeFreedoms
 from spinase.dynamics.ramp import Temperature
 from spinase.dynamics.settings import Number
-
-FloatArray = NDArray[np.float64]
 
 
 class LatticeThermostat(ABC):

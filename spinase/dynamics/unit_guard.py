@@ -6,11 +6,9 @@ from dataclasses import dataclass
 
 import ase.units
 import numpy as np
-from numpy.typing import NDArray
 
+from spinase.typing import FloatArray
 from spinase.units import UnitSystem
-
-FloatArray = NDArray[np.float64]
 
 _LARGE_TURN = 3.2  # radian in one step: half a turn
 _LARGE_FIELD = 1000.0  # tesla; the largest made by people is of that order

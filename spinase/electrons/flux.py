@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinase.errors import ModelError
 from spinase.geometry import Bonds, Geometry
-
-FloatArray = NDArray[np.float64]
+from spinase.typing import FloatArray
 
 
 def peierls_phases(geometry: Geometry, bonds: Bonds, flux: float) -> tuple[FloatArray, FloatArray, FloatArray]:

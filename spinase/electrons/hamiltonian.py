@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from spinase.electrons.flux import peierls_phases
 from spinase.electrons.hopping import HoppingLaw
-from spinase.electrons.operator import ComplexArray, Density, SpinOperator
+from spinase.electrons.operator import Density, SpinOperator
 from spinase.errors import InvalidGeometryError, ModelError
 from spinase.geometry import Bonds, Geometry
 from spinase.spin_algebra import read_only
+from spinase.typing import ComplexArray, FloatArray
 
-FloatArray = NDArray[np.float64]
 PerSpecies = float | Mapping[int, float]
 
 

@@ -7,13 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
-from numpy.typing import NDArray
-
 from spinase.pair_laws import DistanceLaw, PairLaw, ShellLaw
 from spinase.radial import Exponential, PowerLaw, UserLaw
-
-FloatArray = NDArray[np.float64]
+from spinase.typing import FloatArray
 
 HoppingLaw = PairLaw
 DistanceHopping = DistanceLaw

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from spinase.errors import ModelError
-
-FloatArray = NDArray[np.float64]
+from spinase.typing import FloatArray
 
 
 def density_of_states(levels: FloatArray, weights: FloatArray, energies: ArrayLike, width: float) -> FloatArray:

@@ -6,13 +6,11 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import expit, log_expit, logsumexp, xlogy
 
 from spinase.errors import ModelError
-
-FloatArray = NDArray[np.float64]
+from spinase.typing import FloatArray
 
 RESOLUTION = 1e-10
 """Levels of a diagonalization in double precision are known to this, relative to the largest; see `Occupation.fill`."""

@@ -10,12 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinase.geometry import Bonds
-
-FloatArray = NDArray[np.float64]
-ComplexArray = NDArray[np.complex128]
+from spinase.typing import ComplexArray, FloatArray
 
 
 @dataclass(frozen=True, eq=False)

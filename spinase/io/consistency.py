@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinase.io.labels import Labels
 
-FloatArray = NDArray[np.float64]
 _AGREE = 0.5  # largest difference of both ends' estimates, in units of the change they estimate
 _LEAST = 3  # pairs of frames
 

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 from ase.data import chemical_symbols
-from numpy.typing import NDArray
 from pydantic import Field
 
 from spinase.errors import InputError
@@ -32,9 +31,8 @@ from spinase.io.foreign import (
     to_moments_and_fields,
 )
 from spinase.io.labels import Labels
+from spinase.typing import FloatArray, IntArray
 
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 _OWN = "spinase_kinds.raw"  # of our own export: how each frame was made, and that the frames are one realization
 _READ = {"box", "coord", "spin", "energy", "force", "force_mag", "real_atom_types"}
 

@@ -17,14 +17,13 @@ from typing import Literal
 
 import numpy as np
 from ase.data import atomic_numbers
-from numpy.typing import NDArray
 from pydantic import Field
 
 from spinase.errors import InputError
 from spinase.io.foreign import Converted, ForeignFormat, ForeignOptions, Frame, group_frames
 from spinase.io.labels import Labels
+from spinase.typing import FloatArray, IntArray
 
-FloatArray = NDArray[np.float64]
 _COLUMNS = 9
 _UNIT = 1e-3  # how far from 1 the length of a spin may be: text files have few digits
 _TRANSVERSE = 1e-4  # |H.S| below this part of |H| everywhere: no full field
@@ -150,7 +149,7 @@ def read_columns(path: str | Path) -> FloatArray:
     return table
 
 
-def _grid(places: FloatArray, path: str | Path) -> NDArray[np.int64]:
+def _grid(places: FloatArray, path: str | Path) -> IntArray:
     """Integer coordinates from 0; every place of the rectangle once."""
     whole = np.round(places).astype(np.int64)
     if np.abs(places - whole).max() > 1e-6:

@@ -16,14 +16,13 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar
 import ase.units
 import numpy as np
 from ase.data import atomic_numbers, chemical_symbols
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from spinase.errors import InputError
 from spinase.io.labels import Labels
+from spinase.typing import BoolArray, FloatArray, IntArray
 from spinase.units import METAL
 
-FloatArray = NDArray[np.float64]
 _ENERGIES = {"eV": 1.0, "meV": 1e-3, "Ry": ase.units.Ry, "Ha": ase.units.Ha}
 _UNIT_LENGTH = 1e-6  # how far from 1 the length of a unit vector may be
 
@@ -81,8 +80,8 @@ class VectorOptions(ForeignOptions):
 class Frame:
     """One configuration; arrays and units as in :class:`~spinase.io.labels.Labels`; its realization if the file says so."""
 
-    numbers: NDArray[np.int64]
-    pbc: NDArray[np.bool_]
+    numbers: IntArray
+    pbc: BoolArray
     cell: FloatArray
     positions: FloatArray
     moments: FloatArray
@@ -188,7 +187,7 @@ def _labels(frames: Sequence[Frame], units: str) -> Labels:
 def to_moments_and_fields(
     vectors: FloatArray,
     fields: FloatArray,
-    numbers: NDArray[np.int64],
+    numbers: IntArray,
     options: VectorOptions,
     where: str,
     units: str = "metal",
@@ -225,7 +224,7 @@ def to_moments_and_fields(
     return sign * moments, sign * scaled
 
 
-def _lengths(numbers: NDArray[np.int64], moment: float | dict[str, float] | None, where: str) -> FloatArray:
+def _lengths(numbers: IntArray, moment: float | dict[str, float] | None, where: str) -> FloatArray:
     if not isinstance(moment, dict):
         return np.full(len(numbers), 1.0 if moment is None else moment)
     table = {atomic_numbers.get(symbol, -1): length for symbol, length in moment.items()}
@@ -248,7 +247,7 @@ def field_scale(options: VectorOptions, units: str = "metal") -> float:
     return float(METAL.tesla or 0.0) if unit == "tesla" else _ENERGIES[unit]
 
 
-def symbols_to_numbers(symbols: Sequence[str], where: str) -> NDArray[np.int64]:
+def symbols_to_numbers(symbols: Sequence[str], where: str) -> IntArray:
     """Atomic numbers of chemical symbols.
 
     Raises
@@ -262,7 +261,7 @@ def symbols_to_numbers(symbols: Sequence[str], where: str) -> NDArray[np.int64]:
     return np.array([atomic_numbers[symbol] for symbol in symbols], dtype=np.int64)
 
 
-def require_finite(where: str, **arrays: NDArray[np.float64]) -> None:
+def require_finite(where: str, **arrays: FloatArray) -> None:
     """Refuse numbers that are not finite; rows of arrays are sites.
 
     Raises

@@ -16,9 +16,9 @@ from typing import Any
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
 from spinase.files import arrays_digest, text_digest
+from spinase.typing import Array
 
 _SUPERBLOCK = 48  # bytes, of version 3: signature 8, version 1, sizes 2, flags 1, addresses 4 x 8, checksum 4
 _INFLATED = 1100  # deflate makes data shorter by 1030 at most
@@ -132,7 +132,7 @@ def get_item(file: h5py.Group, path: str) -> Any:
     return item
 
 
-def read_array(dataset: Any, kinds: str, count: int | None = None) -> NDArray[Any]:
+def read_array(dataset: Any, kinds: str, count: int | None = None) -> Array:
     """A dataset (or its first `count` rows), once it is sure that the file holds as much.
 
     Parameters
@@ -246,12 +246,12 @@ def _text(value: Any) -> str:
     return repr(value.item() if isinstance(value, np.generic) else value)
 
 
-def static_digest(arrays: Mapping[str, NDArray[Any]]) -> str:
+def static_digest(arrays: Mapping[str, Array]) -> str:
     """Digest of arrays stored once."""
     return arrays_digest("", {name: np.asarray(array) for name, array in arrays.items()})
 
 
-def frame_digest(step: int, time: float, rows: Mapping[str, NDArray[Any]]) -> int:
+def frame_digest(step: int, time: float, rows: Mapping[str, Array]) -> int:
     """Digest of one frame of a stream: its clock and one row of each of its elements, 64 bits."""
     total = hashlib.blake2b(np.int64(step).tobytes() + np.float64(time).tobytes(), digest_size=8)
     for name in sorted(rows):

@@ -12,7 +12,6 @@ import h5py
 import numpy as np
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write as ase_write
-from numpy.typing import NDArray
 
 from spinase.atoms import SpinAtoms
 from spinase.errors import CheckpointError
@@ -26,8 +25,8 @@ from spinase.io.hdf5 import (
     read_attribute,
     write_attributes,
 )
+from spinase.typing import Array, BoolArray, FloatArray, IntArray
 
-FloatArray = NDArray[np.float64]
 FORMAT = "spinase-labels-2"
 _ATTRIBUTES = "attributes_digest"
 _HEAD = ("numbers", "pbc", "kinds", "units")
@@ -61,8 +60,8 @@ class Labels:
         Unit system.
     """
 
-    numbers: NDArray[np.int64]
-    pbc: NDArray[np.bool_]
+    numbers: IntArray
+    pbc: BoolArray
     positions: FloatArray
     cells: FloatArray
     moments: FloatArray
@@ -195,7 +194,7 @@ def _read(file: h5py.File) -> tuple[list[Labels], dict[str, str]]:
     return parts, attributes
 
 
-def _count(total: Any, number: int, name: str, data: NDArray[Any]) -> None:
+def _count(total: Any, number: int, name: str, data: Array) -> None:
     total.update(f"{number}{name}{data.shape}".encode())
     total.update(np.ascontiguousarray(data).tobytes())
 
@@ -205,8 +204,8 @@ def write_label_frames(parts: Sequence[Labels], path: str | Path) -> None:
     ase_write(path, [labels.atoms(k) for labels in parts for k in range(len(labels))])
 
 
-def _arrays(labels: Labels) -> dict[str, NDArray[Any]]:
-    arrays: dict[str, NDArray[Any]] = {
+def _arrays(labels: Labels) -> dict[str, Array]:
+    arrays: dict[str, Array] = {
         "numbers": labels.numbers,
         "pbc": labels.pbc,
         "kinds": np.array(labels.kinds),

@@ -16,7 +16,6 @@ from typing import Any
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
 from spinase.errors import CheckpointError, OutputError
 from spinase.files import require_room, reserve, still_there
@@ -32,6 +31,7 @@ from spinase.io.hdf5 import (
     static_digest,
     write_attributes,
 )
+from spinase.typing import Array, FloatArray, IntArray
 
 FORMAT = 2
 DIGESTS = "digests"
@@ -52,7 +52,7 @@ class StreamInfo:
     """Elements that are written together: HDF5 path of each -> info, and static arrays stored once."""
 
     elements: Mapping[str, ElementInfo]
-    static: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    static: Mapping[str, Array] = field(default_factory=dict)
 
 
 class RunWriter:
@@ -76,7 +76,7 @@ class RunWriter:
         self,
         path: Path,
         streams: Mapping[str, StreamInfo],
-        static: Mapping[str, NDArray[Any]],
+        static: Mapping[str, Array],
         attributes: Mapping[str, Mapping[str, Any]],
         run: str = "",
     ) -> None:
@@ -221,9 +221,9 @@ class RunWriter:
 class StoredStream:
     """Frames of a stream as read from a file, whole and undamaged."""
 
-    steps: NDArray[np.int64]
-    times: NDArray[np.float64]
-    values: Mapping[str, NDArray[np.float64]]
+    steps: IntArray
+    times: FloatArray
+    values: Mapping[str, FloatArray]
 
 
 def read_stream(file: h5py.File, name: str, elements: Sequence[str], size: int, count: int | None = None) -> StoredStream:

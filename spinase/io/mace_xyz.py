@@ -16,7 +16,6 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import iread
 from ase.io import write as ase_write
-from numpy.typing import NDArray
 from pydantic import Field
 
 from spinase.errors import InputError
@@ -31,9 +30,9 @@ from spinase.io.foreign import (
     to_moments_and_fields,
 )
 from spinase.io.labels import Labels
+from spinase.typing import FloatArray
 from spinase.units import UNIT_SYSTEMS
 
-FloatArray = NDArray[np.float64]
 # looked for in this order where the options do not name a key; the first is written
 KEYS = {
     "energy": ("REF_energy", "dft_energy", "free_energy", "energy"),  # forces are the gradient of the free one

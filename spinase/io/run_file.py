@@ -12,15 +12,14 @@ import h5py
 import numpy as np
 from ase.io import write as ase_write
 from ase.io.formats import UnknownFileTypeError, filetype
-from numpy.typing import NDArray
 
 from spinase.atoms import SpinAtoms, set_reference_lengths
 from spinase.errors import CheckpointError, InputError
 from spinase.io.hdf5 import DamageError, attributes_digest, get_item, read_array, read_attribute, static_digest
 from spinase.io.layout import FORMAT, open_run, read_stream
+from spinase.typing import Array, BoolArray, FloatArray, IntArray
 
 _ATOMS = "particles/atoms"
-FloatArray = NDArray[np.float64]
 
 _KEEP_MOMENTS = ("extxyz", "traj")
 
@@ -29,7 +28,7 @@ _KEEP_MOMENTS = ("extxyz", "traj")
 class Series:
     """One observed quantity: steps and times (T,), values (T, ...), and how to show it."""
 
-    steps: NDArray[np.int64]
+    steps: IntArray
     times: FloatArray
     values: FloatArray
     label: str
@@ -65,16 +64,16 @@ class Run:
         None: 2 everywhere.
     """
 
-    steps: NDArray[np.int64]
+    steps: IntArray
     times: FloatArray
     positions: FloatArray
     moments: FloatArray
-    numbers: NDArray[np.int64]
+    numbers: IntArray
     cells: FloatArray
-    pbc: NDArray[np.bool_]
+    pbc: BoolArray
     results: Mapping[str, FloatArray]
     observables: Mapping[str, Mapping[str, Series]]
-    static: Mapping[str, Mapping[str, NDArray[Any]]]
+    static: Mapping[str, Mapping[str, Array]]
     provenance: Mapping[str, str]
     reference_lengths: FloatArray | None = None
     g_factors: FloatArray | None = None
@@ -174,9 +173,9 @@ def _read(file: h5py.File, size: int, static_told: str) -> Run:
     )
 
 
-def _static_arrays(file: h5py.File) -> dict[str, NDArray[Any]]:
+def _static_arrays(file: h5py.File) -> dict[str, Array]:
     """Every dataset that does not grow, by its path."""
-    found: dict[str, NDArray[Any]] = {}
+    found: dict[str, Array] = {}
 
     def note(name: str, item: Any) -> None:
         if isinstance(item, h5py.Dataset) and (not item.shape or item.maxshape[0] is not None):

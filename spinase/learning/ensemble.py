@@ -15,7 +15,6 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from spinase.errors import ModelError
@@ -25,9 +24,7 @@ from spinase.learning.mhipnn.graph import Graph, Pairs, pairs_from
 from spinase.learning.mhipnn.network import MagneticHIPNN, NetworkConfig, energy_and_field, mixed
 from spinase.learning.model_file import ModelCard
 from spinase.learning.reservoir import Mixer, Reservoir
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
+from spinase.typing import FloatArray, IntArray
 
 
 @dataclass(eq=False)

@@ -18,13 +18,12 @@ from functools import cache
 import numpy as np
 import torch
 from numpy.polynomial import chebyshev
-from numpy.typing import NDArray
 from scipy.optimize import brentq
 from torch import Tensor
 
 from spinase.errors import ModelError
+from spinase.typing import FloatArray
 
-FloatArray = NDArray[np.float64]
 _BEYOND = 1.1  # how far polynomials may go on beyond the window, in its half width, before it is an error
 _POINTS = 45  # between which the chemical potential is looked for
 

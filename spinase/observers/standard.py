@@ -6,11 +6,10 @@ Whatever depends on positions only (wavevectors, triangles, pairs) is computed o
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Generic, Literal, TypeVar
+from typing import ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
 from ase import Atoms
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from spinase.analysis import (
@@ -31,9 +30,9 @@ from spinase.contract import calculator_of, is_conservative, require_magnetic_fo
 from spinase.dynamics.observers import Quantity
 from spinase.errors import ModelError
 from spinase.measures import free_energy, internal_energy, site_mask, torques_of_sites
+from spinase.typing import Array, FloatArray, IntArray
 
-FloatArray = NDArray[np.float64]
-Arrays = dict[str, NDArray[Any]]
+Arrays = dict[str, Array]
 TriangulationName = Literal["nearest", "delaunay"]
 Built = TypeVar("Built")
 
@@ -100,7 +99,7 @@ class OfSites(Generic[Built]):
 
     def __init__(self, build: Callable[[Atoms], Built]) -> None:
         self._build = build
-        self._key: list[NDArray[Any]] = []
+        self._key: list[Array] = []
         self._value: Built | None = None
 
     def of(self, atoms: Atoms) -> Built:
@@ -253,7 +252,7 @@ class StructureFactorObserver:
         self.cutoff = cutoff
         self.quantities = {"structure_factor": Quantity("S(q)", plot="map", axis="wavevectors")}
         self._mesh: WaveMesh | None = None
-        self._shell: NDArray[np.int64] | None = None
+        self._shell: IntArray | None = None
 
     @classmethod
     def from_config(cls, config: StructureFactorConfig) -> StructureFactorObserver:
@@ -283,7 +282,7 @@ class StructureFactorObserver:
         return {"structure_factor": values if self._shell is None else _shell_means(values, self._shell)}
 
 
-def _shell_means(values: FloatArray, shell: NDArray[np.int64]) -> FloatArray:
+def _shell_means(values: FloatArray, shell: IntArray) -> FloatArray:
     return np.asarray(np.bincount(shell, weights=values) / np.bincount(shell))
 
 

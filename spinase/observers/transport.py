@@ -14,7 +14,8 @@ from spinase.atoms import get_units
 from spinase.contract import calculator_of
 from spinase.dynamics.observers import Quantity
 from spinase.errors import ModelError
-from spinase.observers.standard import Arrays, FloatArray, NoOptions, OfSites
+from spinase.observers.standard import Arrays, NoOptions, OfSites
+from spinase.typing import FloatArray
 
 _NEEDED = "lead_currents"
 

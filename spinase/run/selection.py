@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 import numpy as np
 from ase.data import chemical_symbols
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from spinase.atoms import SpinAtoms, geometry_of, get_moments
@@ -26,8 +25,7 @@ from spinase.learning.mhipnn.environments import (
     site_environments,
 )
 from spinase.learning.mhipnn.graph import RadialBasis
-
-FloatArray = NDArray[np.float64]
+from spinase.typing import FloatArray, IntArray
 
 
 class SelectTable(BaseModel):
@@ -203,7 +201,7 @@ def select(table: SelectTable, candidates: Sequence[Candidates], folder: Path) -
     return Selection(chosen, told)
 
 
-def _largest(scores: FloatArray, owners: NDArray[np.int64], table: SelectTable) -> NDArray[np.int64]:
+def _largest(scores: FloatArray, owners: IntArray, table: SelectTable) -> IntArray:
     taken: list[int] = []
     left = scores.astype(np.float64)
     while len(taken) < table.keep and np.isfinite(left).any():
@@ -214,7 +212,7 @@ def _largest(scores: FloatArray, owners: NDArray[np.int64], table: SelectTable) 
     return np.array(taken, dtype=np.int64)
 
 
-def _left_out(scores: FloatArray, taken: NDArray[np.int64]) -> float | None:
+def _left_out(scores: FloatArray, taken: IntArray) -> float | None:
     """Largest score that was not taken."""
     left = np.delete(scores, taken)
     return float(left.max()) if len(left) else None

@@ -10,14 +10,12 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
-from numpy.typing import NDArray
 
 from spinase.atoms import get_moments, set_moments
 from spinase.contract import is_conservative
 from spinase.spin_algebra import rotate_about
 from spinase.testing.report import CheckResult, Status, Tolerances
-
-FloatArray = NDArray[np.float64]
+from spinase.typing import FloatArray
 
 
 class SkipCheck(Exception):  # noqa: N818  (a signal of the kit, not an error)

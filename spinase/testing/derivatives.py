@@ -10,7 +10,6 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
 from ase.stress import voigt_6_to_full_3x3_stress
-from numpy.typing import NDArray
 
 from spinase.atoms import get_moments, get_spins, has_moments
 from spinase.contract import FastFields
@@ -18,8 +17,8 @@ from spinase.errors import InvalidGeometryError
 from spinase.spin_algebra import cross
 from spinase.testing.case import Case, SkipCheck, ask, central_difference, energy_of, turned
 from spinase.testing.report import CheckResult, ConformanceWarning
+from spinase.typing import FloatArray
 
-FloatArray = NDArray[np.float64]
 _DIRECTIONS = 3
 
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 from ase import Atoms
-from numpy.typing import NDArray
 
 from spinase.atoms import get_moments, set_moments
 from spinase.spin_algebra import random_rotation
 from spinase.testing.case import Answer, Case, SkipCheck, answer, difference
 from spinase.testing.report import CheckResult
-
-FloatArray = NDArray[np.float64]
+from spinase.typing import FloatArray
 
 
 def _turn_moments(atoms: Atoms, rotation: FloatArray) -> None:

@@ -9,10 +9,9 @@ from matplotlib.collections import PatchCollection, PolyCollection
 from matplotlib.colors import Normalize
 from matplotlib.patches import Circle, Polygon
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
 from scipy.spatial import Voronoi, cKDTree
 
-FloatArray = NDArray[np.float64]
+from spinase.typing import FloatArray
 
 _OKLAB_TO_CONES = np.array(
     [[1.0, 0.3963377774, 0.2158037573], [1.0, -0.1055613458, -0.0638541728], [1.0, -0.0894841775, -1.2914855480]]

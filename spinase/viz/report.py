@@ -11,11 +11,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from spinase.atoms import get_spins
 from spinase.errors import CheckpointError
 from spinase.io.run_file import Run, Series, read_run
+from spinase.typing import FloatArray
 from spinase.units import UnitSystem, unit_system
 from spinase.viz.figures import (
     COLORS,
@@ -197,13 +197,13 @@ def _response_panels(run: Run) -> list[Panel]:
     return found
 
 
-def _together(one: Series, two: Series) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _together(one: Series, two: Series) -> tuple[FloatArray, FloatArray]:
     """Values of both at the steps they share."""
     _, first, second = np.intersect1d(one.steps, two.steps, return_indices=True)
     return one.values[first], two.values[second]
 
 
-def _curve(x: NDArray[np.float64], y: NDArray[np.float64], xlabel: str, ylabel: str) -> Panel:
+def _curve(x: FloatArray, y: FloatArray, xlabel: str, ylabel: str) -> Panel:
     def draw(ax: Axes) -> None:
         ax.plot(x, y, color=COLORS[0], lw=1.6)
         ax.set(xlabel=xlabel, ylabel=ylabel)

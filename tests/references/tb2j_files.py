@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from spinase.typing import FloatArray
 
 CELL = np.array([[2.5, 0.0, 0.0], [0.0, 3.25, 0.0], [0.5, 0.0, 4.0]])  # Angstrom
 # The oxygen comes last: TB2J's UppASD vectors are between the ATOMS numbered like the spins, wrong if it stands before one.
@@ -25,7 +26,7 @@ POINTS = [(0.0, 0.0, 0.0), (0.25, 0.0, 0.0), (0.125, 0.3, -0.2)]
 Key = tuple[tuple[int, int, int], int, int]
 
 
-def couplings() -> tuple[dict[Key, float], dict[Key, NDArray[np.float64]], dict[Key, NDArray[np.float64]]]:
+def couplings() -> tuple[dict[Key, float], dict[Key, FloatArray], dict[Key, FloatArray]]:
     """J, D and symmetric tensors, eV, by (R, i, j), both directions; the range is two cells."""
     rng = np.random.default_rng(4)
     listed = [
@@ -49,13 +50,13 @@ def couplings() -> tuple[dict[Key, float], dict[Key, NDArray[np.float64]], dict[
     return exchange, dmi, anisotropic
 
 
-def random_spins() -> NDArray[np.float64]:
+def random_spins() -> FloatArray:
     """Unit spins (3, 2, 2, 2, 3): cells, sites Fe and Co, components."""
     spins = np.random.default_rng(5).normal(size=(*SIZE, 2, 3))
     return np.asarray(spins / np.linalg.norm(spins, axis=-1, keepdims=True))
 
 
-def energy(tensors: dict[Key, NDArray[np.float64]]) -> float:
+def energy(tensors: dict[Key, FloatArray]) -> float:
     """-sum s_i.J s_j over all cells and both directions, by brute force."""
     spins, total = random_spins(), 0.0
     for cell in np.ndindex(*SIZE):
@@ -65,7 +66,7 @@ def energy(tensors: dict[Key, NDArray[np.float64]]) -> float:
     return total
 
 
-def tensors() -> dict[Key, NDArray[np.float64]]:
+def tensors() -> dict[Key, FloatArray]:
     """J 1 + A + D of all bonds, with s_i.J s_j containing D.(s_i x s_j)."""
     exchange, dmi, anisotropic = couplings()
     return {key: exchange[key] * np.eye(3) + anisotropic[key] + np.cross(dmi[key], np.eye(3)) for key in exchange}

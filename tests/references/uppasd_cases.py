@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+
+from spinase.typing import FloatArray
 
 SIX = [(1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 1), (0, 0, -1)]
 CUBE = "1.0 0.0 0.0\n 0.0 1.0 0.0\n 0.0 0.0 1.0"
@@ -147,7 +148,7 @@ CASES = {
 }
 
 
-def random_spins(case: Case) -> NDArray[np.float64]:
+def random_spins(case: Case) -> FloatArray:
     """Unit vectors (N, 3) of a case, in the order of ASE's ``repeat``."""
     count = len(case.posfile.splitlines()) * int(np.prod(case.size))
     spins = np.random.default_rng(7).normal(size=(count, 3))

@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinase.errors import InputError
 from spinase.geometry import Geometry, find_bonds
 from spinase.io.labels import Labels
 from spinase.learning.mhipnn.network import NetworkConfig
+from spinase.typing import Array, FloatArray, IntArray
 from spinase_training.recipe import Recipe
 
-FloatArray = NDArray[np.float64]
 MARGIN = 0.05  # of the window of chemical potentials, at either end
 LEARNED = "learned"  # kind of configurations that active learning added
 
@@ -44,9 +43,9 @@ class TrainingData:
         Chemical potentials of networks with electrons, energy.
     """
 
-    arrays: dict[str, NDArray[np.generic]]
+    arrays: dict[str, Array]
     fields: FloatArray
-    realization: NDArray[np.int64]
+    realization: IntArray
     scale: float
     shift: float
     units: str
@@ -91,7 +90,7 @@ def prepare(parts: list[Labels], floor: float, electrons: bool = False) -> Train
     scale = float(np.sqrt(mean))
     shift = float(np.nanmean(energies / sites)) if np.isfinite(energies).any() else 0.0
     weights = np.sqrt(mean / (square + floor * mean))[:, None]
-    arrays: dict[str, NDArray[np.generic]] = {
+    arrays: dict[str, Array] = {
         "species": species,
         "positions": positions.astype(np.float32),
         "cells": cells.astype(np.float32),
@@ -161,9 +160,7 @@ def learned_realizations(parts: list[Labels]) -> frozenset[int]:
     return frozenset(number for number, part in enumerate(parts) if set(part.kinds) == {LEARNED})
 
 
-def split(
-    realization: NDArray[np.int64], recipe: Recipe, learned: frozenset[int] = frozenset()
-) -> dict[str, NDArray[np.int64]]:
+def split(realization: IntArray, recipe: Recipe, learned: frozenset[int] = frozenset()) -> dict[str, IntArray]:
     """Configurations for validation, test and training; a realization is in one of them only.
 
     Realizations that active learning added (`learned`) are for training; the others are divided as if they were alone, so

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinase.atoms import geometry_of, get_moments
 from spinase.errors import InputError
@@ -22,10 +21,10 @@ from spinase.learning.trust.domain import Domain, count_neighbours
 from spinase.run.build import build_atoms
 from spinase.run.label import LabelInput
 from spinase.styles import validated
+from spinase.typing import FloatArray
 from spinase_training.data import MARGIN, split
 from spinase_training.recipe import Recipe
 
-FloatArray = NDArray[np.float64]
 Range = tuple[float, float]
 _LONELY = 0.1  # part of the sites that may have no neighbour within the cutoff
 

@@ -10,12 +10,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
+from spinase.typing import FloatArray
 from spinase.viz.figures import COLORS
 from spinase_training.validation import Prediction, by_kind, by_place
-
-FloatArray = NDArray[np.float64]
 
 
 def curves(histories: Sequence[list[dict[str, float]]], path: Path) -> None:

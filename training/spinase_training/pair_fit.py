@@ -6,19 +6,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from spinase.geometry import Geometry
 from spinase.learning.mhipnn.graph import pairs_of
 from spinase.learning.mhipnn.network import MagneticHIPNN
+from spinase.typing import FloatArray, IntArray
 from spinase_training.data import TrainingData
 
-FloatArray = NDArray[np.float64]
 _CONFIGURATIONS = 300
 _RIDGE = 1e-8
 
 
-def fit_pairs(network: MagneticHIPNN, data: TrainingData, rows: NDArray[np.int64], force_weight: float) -> float:
+def fit_pairs(network: MagneticHIPNN, data: TrainingData, rows: IntArray, force_weight: float) -> float:
     """Set the law of pairs of `network` from up to 300 of the configurations `rows`; returns the part it leaves unexplained.
 
     Tangent fields count by their mean square, forces (if there are any) by theirs times `force_weight`; what it leaves is

@@ -8,7 +8,6 @@ from typing import Any
 
 import ase.units
 import numpy as np
-from numpy.typing import NDArray
 
 from spinase.atoms import SpinAtoms, geometry_of, get_moments, get_spins
 from spinase.calculators.ed import EDCalculator
@@ -20,8 +19,8 @@ from spinase.geometry import Bonds, find_bonds, nearest_distances
 from spinase.io.labels import Labels
 from spinase.learning.model_file import ModelCard
 from spinase.run.build import build_foreign_calculator
+from spinase.typing import FloatArray
 
-FloatArray = NDArray[np.float64]
 _NEAR = 1.5  # pairs closer than this many median nearest distances are neighbours
 _DEFAULTS = {"reduced": (0.1, 10.0), "metal": (1.0 * ase.units.fs, 100.0 * ase.units.fs)}
 

@@ -8,16 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from spinase.errors import InputError
 from spinase.io.labels import Labels
 from spinase.learning.model_file import load_model, save_model
 from spinase.learning.trust.error_bars import Calibration, calibrate, needed_realizations
+from spinase.typing import FloatArray
 from spinase_training.validation import asked
 
-FloatArray = NDArray[np.float64]
 FLOOR = 0.05  # added to the spread, in units of the model's energy scale (the rms tangent field of its training)
 _COVERAGES = (0.5, 0.8, 0.9, 0.95)
 

@@ -8,15 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinase.atoms import SpinAtoms
 from spinase.calculators.hipnn import HIPNNCalculator
 from spinase.io.labels import Labels
 from spinase.learning.model_file import load_model
 from spinase.learning.shipped import find_model
-
-FloatArray = NDArray[np.float64]
+from spinase.typing import FloatArray
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,15 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from spinase.calculators.base import SpinCalculator, per_moment
 from spinase.errors import ModelError
 from spinase.geometry import Geometry
-
-FloatArray = NDArray[np.float64]
-ComplexArray = NDArray[np.complex128]
+from spinase.typing import ComplexArray, FloatArray
 
 
 class BasalConfig(BaseModel):

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 from ase import Atoms
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from spinase.atoms import get_spins
 from spinase.dynamics.observers import Quantity
-
-FloatArray = NDArray[np.float64]
+from spinase.typing import FloatArray
 
 
 def staggered_magnetization(positions: FloatArray, spins: FloatArray, wavevector: FloatArray) -> float:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from spinase.compiled import njit
-
-IntArray = NDArray[np.int64]
+from spinase.typing import Array, IntArray
 
 
 @njit
-def spread_colours(start: NDArray[Any], near: NDArray[Any], colours: int, sweeps: int) -> IntArray:
+def spread_colours(start: Array, near: Array, colours: int, sweeps: int) -> IntArray:
     """Each site gets the colour whose nearest bearer is farthest (fewest bearers at that distance; then fewest at all).
 
     The first sweep walks through the graph breadth first; later sweeps reconsider every site with all others in place.
@@ -59,8 +55,8 @@ def _better(distance: int, bearers: int, used: int, distance_: int, bearers_: in
 @njit
 def _look_around(
     site: int,
-    start: NDArray[Any],
-    near: NDArray[Any],
+    start: Array,
+    near: Array,
     colour: IntArray,
     distance: IntArray,
     bearers: IntArray,
@@ -92,7 +88,7 @@ def _look_around(
 
 
 @njit
-def _walk(start: NDArray[Any], near: NDArray[Any]) -> IntArray:
+def _walk(start: Array, near: Array) -> IntArray:
     """All sites, breadth first from site 0, then from the next one that was not reached."""
     sites = len(start) - 1
     order, reached = np.empty(sites, np.int64), np.zeros(sites, np.bool_)

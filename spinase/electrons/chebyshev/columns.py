@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from spinase.electrons.chebyshev.colouring import spread_colours
 from spinase.electrons.sparse.elimination import adjacency
 from spinase.geometry import Bonds
+from spinase.typing import ComplexArray, IntArray
 
-IntArray = NDArray[np.int64]
 ColumnKind = Literal["probing", "unit", "random"]
 
 _SWEEPS = 3
@@ -63,7 +63,7 @@ class Columns:
             block[members, 2 * spin + 1, lanes] = phases[:, spin].imag
 
 
-def _random_phases(seed: list[int], sites: int) -> NDArray[np.complex128]:
+def _random_phases(seed: list[int], sites: int) -> ComplexArray:
     """One of 1, i, -1, -i for every site and spin, (N, 2)."""
     return _PHASES[np.random.default_rng(seed).integers(4, size=(sites, 2))]
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import reverse_cuthill_mckee
 
@@ -29,10 +28,9 @@ from spinase.electrons.chebyshev.kernels import (
     square,
 )
 from spinase.electrons.chebyshev.series import Band
-from spinase.electrons.operator import ComplexArray, SpinOperator
+from spinase.electrons.operator import SpinOperator
+from spinase.typing import Array, ComplexArray, FloatArray
 
-FloatArray = NDArray[np.float64]
-AnyArray = NDArray[Any]
 Precision = Literal["float32", "float64"]
 
 _KEEP_BYTES = 96 * 1024**2  # ends of the forward recursion kept for the adjoint one; beyond, it is repeated
@@ -67,7 +65,7 @@ class ChebyshevEngine(ABC):
         """Herm(g R R+) with g = sum_m c_m T_m: what each column says about itself."""
 
     @abstractmethod
-    def series(self, order: int, sites: AnyArray) -> FloatArray:
+    def series(self, order: int, sites: Array) -> FloatArray:
         """Terms of the direct density (charge, spin) of a few sites, (order + 1, n, 4): contracted with c_m they give it."""
 
 
@@ -97,7 +95,7 @@ class Pattern:
             self.far = SPINOR * np.arange(size)
             np.maximum.at(self.far, rows, columns * SPINOR)
 
-    def site_blocks(self, operator: SpinOperator) -> AnyArray:
+    def site_blocks(self, operator: SpinOperator) -> Array:
         """Rescaled scalar part and vector of the site blocks, (N, 4), in the order of the pattern."""
         blocks = np.empty((len(operator), 4))
         blocks[:, 0] = operator.onsite - self.band.centre
@@ -105,12 +103,12 @@ class Pattern:
         return (blocks[self.order] / self.band.half).astype(self.dtype)
 
 
-def _narrow_order(size: int, first: AnyArray, second: AnyArray) -> AnyArray:
+def _narrow_order(size: int, first: Array, second: Array) -> Array:
     graph = csr_array((np.ones(len(first), dtype=np.int8), (first, second)), shape=(size, size))
     return reverse_cuthill_mckee(csr_array(graph + graph.T), symmetric_mode=True).astype(np.int64)
 
 
-def _wave(size: int, rows: AnyArray, columns: AnyArray, vector: int, threads: int) -> tuple[int, int, int]:
+def _wave(size: int, rows: Array, columns: Array, vector: int, threads: int) -> tuple[int, int, int]:
     """(block, reach, depth) of the recursion: plain sweeps where all fits near the core."""
     if 2 * vector <= _NEAR_BYTES:
         return size, 1, 1
@@ -139,7 +137,7 @@ class NumbaEngine(ChebyshevEngine):
         self.site = pattern.site_blocks(operator)
         self.bonds = len(operator.bonds)
         self._starts = range(0, columns.count, LANES)
-        self._ends: dict[int, tuple[AnyArray, AnyArray]] = {}
+        self._ends: dict[int, tuple[Array, Array]] = {}
         self._steps = 0
 
     def moments(self, steps: int) -> FloatArray:
@@ -196,7 +194,7 @@ class NumbaEngine(ChebyshevEngine):
 
         return self._collect(map_threads(run, self._starts, self.threads), bonds)
 
-    def series(self, order: int, sites: AnyArray) -> FloatArray:
+    def series(self, order: int, sites: Array) -> FloatArray:
         """See :class:`ChebyshevEngine`."""
         p = self.pattern
         place = np.empty(len(self.site), dtype=np.int64)
@@ -218,12 +216,12 @@ class NumbaEngine(ChebyshevEngine):
         parts = map_threads(run, self._starts, self.threads)
         return self.columns.weight * sum(parts, np.zeros((order + 1, len(sites), 4)))
 
-    def _fill(self, first: int) -> AnyArray:
+    def _fill(self, first: int) -> Array:
         block = aligned(len(self.site) * SPINOR, self.pattern.dtype)
         self.columns.fill(block.reshape(-1, 4, LANES), first, self.seed, self.pattern.order)
         return block
 
-    def _forward(self, first: int, steps: int) -> tuple[AnyArray, AnyArray, FloatArray]:
+    def _forward(self, first: int, steps: int) -> tuple[Array, Array, FloatArray]:
         p, even = self.pattern, self._fill(first)
         odd = aligned(len(even), even.dtype)
         norms, crosses = forward(even, odd, self.site, p.start, p.near, p.real, p.imag, p.far, steps, p.wave)

@@ -8,9 +8,10 @@ import numpy as np
 import torch
 
 from spinase.electrons.chebyshev.columns import Columns
-from spinase.electrons.chebyshev.engine import ChebyshevEngine, FloatArray, Precision, RawDensity
+from spinase.electrons.chebyshev.engine import ChebyshevEngine, Precision, RawDensity
 from spinase.electrons.chebyshev.series import Band
 from spinase.electrons.operator import SpinOperator
+from spinase.typing import FloatArray
 
 _CHUNK = 256  # columns that go together
 

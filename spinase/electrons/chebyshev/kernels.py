@@ -11,12 +11,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinase.compiled import njit
 from spinase.compiled.rows import LANES, fma, load, prefetch, scale, store, total
-
-Array = NDArray[Any]
+from spinase.typing import Array
 
 SPINOR = 4 * LANES
 """Numbers of a site in a block."""

@@ -17,7 +17,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.fft import dct
 from scipy.sparse import csr_array
 from scipy.sparse.linalg import eigsh
@@ -25,8 +24,7 @@ from scipy.sparse.linalg import eigsh
 from spinase.electrons.occupation import fermi
 from spinase.electrons.operator import SpinOperator
 from spinase.errors import ConvergenceError
-
-FloatArray = NDArray[np.float64]
+from spinase.typing import FloatArray
 
 MAX_ORDER = 65536
 _POINTS = 4  # quadrature points per moment

@@ -16,16 +16,14 @@ from typing import Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from spinase.electrons.occupation import RESOLUTION, SINGLE_RESOLUTION, Filled, Occupation
 from spinase.electrons.operator import Density, ElectronState, SpinOperator
 from spinase.electrons.solvers.base import Solver
 from spinase.electrons.sparse.pattern_density import scalar_density, spinor_density
 from spinase.errors import ModelError
+from spinase.typing import Array, ComplexArray, FloatArray, IntArray
 
-FloatArray = NDArray[np.float64]
-AnyArray = NDArray[np.generic]
 Precision = Literal["complex128", "complex64"]
 
 _FLAT = 1e-13  # out-of-plane part of the spins, relative, below which a texture counts as coplanar (round-off)
@@ -45,7 +43,7 @@ class _Frame:
 class _Batch:
     """k-points that are solved together: Bloch phases of the bonds (n_k, n_bonds) and weights (n_k,)."""
 
-    phases: NDArray[np.complex128]
+    phases: ComplexArray
     weights: FloatArray
 
 
@@ -127,7 +125,7 @@ class DenseSolver(Solver):
             for k in cuts
         ]
 
-    def _matrices(self, operator: SpinOperator, frame: _Frame, batch: _Batch) -> AnyArray:
+    def _matrices(self, operator: SpinOperator, frame: _Frame, batch: _Batch) -> Array:
         """Matrices (n_k, n_blocks, n, n) in the smallest form."""
         real = operator.is_real and frame.rank < 3 and bool(np.all(np.abs(batch.phases.imag) < 1e-12))
         hopping = operator.hopping * (batch.phases.real if real else batch.phases)
@@ -142,7 +140,7 @@ class DenseSolver(Solver):
         operator: SpinOperator,
         frame: _Frame,
         batches: list[_Batch],
-        solved: list[tuple[FloatArray, AnyArray | None]],
+        solved: list[tuple[FloatArray, Array | None]],
         filled: Filled,
         bonds: bool,
     ) -> Density:
@@ -183,16 +181,14 @@ def _spin_frame(operator: SpinOperator) -> _Frame:
     return _Frame(np.eye(3), 3)
 
 
-def _add_bonds(matrices: AnyArray, rows: NDArray[np.int64], columns: NDArray[np.int64], hopping: AnyArray) -> None:
+def _add_bonds(matrices: Array, rows: IntArray, columns: IntArray, hopping: Array) -> None:
     """Add hopping (n_k, n_bonds) and its conjugate to matrices (n_k, n, n); parallel bonds (images) add up."""
     points = np.arange(len(hopping))[:, None]
     np.add.at(matrices, (points, rows, columns), hopping)
     np.add.at(matrices, (points, columns, rows), np.conj(hopping))
 
 
-def _collinear_matrices(
-    operator: SpinOperator, hopping: AnyArray, exchange: FloatArray, kind: np.dtype[np.generic]
-) -> AnyArray:
+def _collinear_matrices(operator: SpinOperator, hopping: Array, exchange: FloatArray, kind: np.dtype[np.generic]) -> Array:
     """The two blocks hopping + onsite +- exchange_z, (n_k, 2, N, N)."""
     sites = np.arange(len(operator))
     matrices = np.zeros((len(hopping), 2, len(sites), len(sites)), dtype=kind)
@@ -203,9 +199,7 @@ def _collinear_matrices(
     return matrices
 
 
-def _spinor_matrices(
-    operator: SpinOperator, hopping: AnyArray, exchange: FloatArray, kind: np.dtype[np.generic]
-) -> AnyArray:
+def _spinor_matrices(operator: SpinOperator, hopping: Array, exchange: FloatArray, kind: np.dtype[np.generic]) -> Array:
     """hopping x 1 + onsite + exchange . sigma, (n_k, 1, 2N, 2N)."""
     up = 2 * np.arange(len(operator))
     matrices = np.zeros((len(hopping), 1, 2 * len(up), 2 * len(up)), dtype=kind)
@@ -219,7 +213,7 @@ def _spinor_matrices(
     return matrices
 
 
-def _eigh(matrices: AnyArray, vectors: bool) -> tuple[FloatArray, AnyArray | None]:
+def _eigh(matrices: Array, vectors: bool) -> tuple[FloatArray, Array | None]:
     """Levels (n_k, n_blocks, n) and eigenvectors as rows (n_k, n_blocks, n, n), or None."""
     tensor = torch.from_numpy(matrices)
     if not vectors:
@@ -229,12 +223,12 @@ def _eigh(matrices: AnyArray, vectors: bool) -> tuple[FloatArray, AnyArray | Non
 
 
 def _contract_vectors(
-    vectors: AnyArray,
+    vectors: Array,
     occupations: FloatArray,
-    phases: NDArray[np.complex128],
-    first: NDArray[np.int64],
-    second: NDArray[np.int64],
-) -> tuple[FloatArray, NDArray[np.complex128]]:
+    phases: ComplexArray,
+    first: IntArray,
+    second: IntArray,
+) -> tuple[FloatArray, ComplexArray]:
     """(Tr rho_ii, Tr[sigma rho_ii]) (N, 4) and bond density of the filled vectors, in the solver's spin frame."""
     if vectors.shape[1] == 1:
         return spinor_density(vectors[:, 0], occupations[:, 0], phases, first, second)

@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.stats import t as student
 
@@ -46,8 +45,8 @@ from spinase.electrons.solvers.kpm_calibration import (
 )
 from spinase.errors import ModelError
 from spinase.geometry import Bonds
+from spinase.typing import FloatArray
 
-FloatArray = NDArray[np.float64]
 Estimator = Literal["gradient", "direct"]
 Backend = Literal["numba", "torch"]
 

@@ -8,15 +8,12 @@ from typing import Any
 
 import numpy as np
 from numpy.polynomial import chebyshev
-from numpy.typing import NDArray
 
 from spinase.electrons.chebyshev.columns import Columns
 from spinase.electrons.chebyshev.series import Band, coefficients, largest_exchange
 from spinase.electrons.occupation import fermi
 from spinase.electrons.operator import SpinOperator
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
+from spinase.typing import Array, BoolArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +30,7 @@ class Pattern:
 
     first: IntArray
     second: IntArray
-    magnetic: NDArray[np.bool_]
+    magnetic: BoolArray
 
     @classmethod
     def of(cls, operator: SpinOperator) -> Pattern:
@@ -151,6 +148,6 @@ def rms_components(wrong: FloatArray) -> float:
     return float(np.sqrt(max(np.mean(wrong[:, 0] ** 2), np.mean(wrong[:, 1:] ** 2))))
 
 
-def digest(hopping: NDArray[Any], onsite: FloatArray) -> str:
+def digest(hopping: Array, onsite: FloatArray) -> str:
     """What tells whether spectral bounds were found for these numbers."""
     return hashlib.sha256(np.ascontiguousarray(hopping).tobytes() + np.ascontiguousarray(onsite).tobytes()).hexdigest()

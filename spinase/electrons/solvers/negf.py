@@ -19,11 +19,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 
 from spinase.electrons.occupation import fermi
-from spinase.electrons.operator import ComplexArray, Density, ElectronState, FloatArray, SparsityPattern, SpinOperator
+from spinase.electrons.operator import Density, ElectronState, SparsityPattern, SpinOperator
 from spinase.electrons.solvers.base import Solver
 from spinase.electrons.solvers.rational import operator_trace, pole_density, spectral_bounds
 from spinase.electrons.sparse.elimination import adjacency, cheapest_tree
@@ -33,8 +32,7 @@ from spinase.electrons.transport.contacts import AttachedLead, LatticeContact
 from spinase.electrons.transport.layered import LayeredDevice
 from spinase.electrons.transport.quadrature import FIRST_POINTS, Integral, integrate
 from spinase.errors import ModelError
-
-IntArray = NDArray[np.int64]
+from spinase.typing import ComplexArray, FloatArray, IntArray
 
 LEAST_TOLERANCE = 1e-10
 _MARGIN = 1.02  # of the spectral bounds

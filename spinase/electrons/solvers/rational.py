@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinase.electrons.occupation import FixedChemicalPotential, FixedFilling, Occupation
 from spinase.electrons.operator import Density, ElectronState, SparsityPattern, SpinOperator
@@ -24,7 +23,6 @@ from spinase.electrons.sparse.selected_inversion import Inverse, SelectedInversi
 from spinase.errors import ModelError
 from spinase.geometry import Bonds
 
-FloatArray = NDArray[np.float64]
 Precision = Literal["complex128", "complex64"]
 
 LEAST_TOLERANCE = 1e-10

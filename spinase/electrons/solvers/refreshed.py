@@ -16,14 +16,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinase.electrons.chebyshev.series import largest_exchange
 from spinase.electrons.operator import Density, ElectronState, SparsityPattern, SpinOperator
 from spinase.electrons.solvers.base import Solver
 from spinase.electrons.solvers.kpm import KPMSolver
-
-FloatArray = NDArray[np.float64]
+from spinase.typing import Array, FloatArray
 
 _FIRST_RATE = 2.0  # errors grow per radian by this times the cheap solver's own error, until it has been measured
 
@@ -177,12 +175,12 @@ _DENSITY = ("charge", "spin", "bond")
 _NUMBERS = ("energy", "free_energy", "entropy", "chemical_potential", "electrons")
 
 
-def _listed(array: NDArray[Any]) -> dict[str, Any]:
+def _listed(array: Array) -> dict[str, Any]:
     complex_ = np.iscomplexobj(array)
     return {"real": array.real.tolist(), "imag": array.imag.tolist() if complex_ else None}
 
 
-def _array(stored: dict[str, Any]) -> NDArray[Any]:
+def _array(stored: dict[str, Any]) -> Array:
     real = np.array(stored["real"], dtype=np.float64)
     return real if stored["imag"] is None else real + 1j * np.array(stored["imag"], dtype=np.float64)
 

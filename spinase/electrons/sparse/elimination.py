@@ -17,12 +17,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array, diags_array
 from scipy.sparse.csgraph import breadth_first_order, connected_components, maximum_bipartite_matching
 from scipy.sparse.linalg import eigsh
 
-IntArray = NDArray[np.int64]
+from spinase.typing import BoolArray, FloatArray, IntArray
 
 _OVERHEAD = 3.0e4  # multiplications that one supernode costs in bookkeeping
 _LEAF = 12  # sites below which a part is not dissected further
@@ -221,7 +220,7 @@ def _separator(graph: csr_array) -> IntArray | None:
     return best
 
 
-def _orderings(graph: csr_array) -> list[NDArray[np.float64]]:
+def _orderings(graph: csr_array) -> list[FloatArray]:
     """Site values whose median cuts are candidates: slow modes of the Laplacian and sums of them, distance."""
     size = graph.shape[0]
     matrix = csc_array(diags_array(graph.sum(axis=1).astype(np.float64)) - graph.astype(np.float64))  # Laplacian
@@ -237,7 +236,7 @@ def _orderings(graph: csr_array) -> list[NDArray[np.float64]]:
     return [*modes.T, *sums, distance]
 
 
-def _vertex_cover(graph: csr_array, low: NDArray[np.bool_]) -> IntArray:
+def _vertex_cover(graph: csr_array, low: BoolArray) -> IntArray:
     """Fewest sites that touch every edge between `low` and the rest (Koenig's theorem)."""
     edges = graph.tocoo()
     crossing = low[edges.row] & ~low[edges.col]

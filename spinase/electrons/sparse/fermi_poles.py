@@ -19,14 +19,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import lstsq
 from scipy.optimize import least_squares
 from scipy.special import expit
 
 from spinase.errors import ConvergenceError
-
-FloatArray = NDArray[np.float64]
+from spinase.typing import FloatArray
 
 MAX_POLES = 30
 _PATIENCE = 4  # poles added in vain before the search is given up

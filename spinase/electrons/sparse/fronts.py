@@ -5,21 +5,14 @@ Orbitals are site-major, spin inside: orbital 2 i + s of front-local site i.  Th
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from spinase.compiled import njit
-
-IntArray = NDArray[Any]
-AnyArray = NDArray[Any]
+from spinase.typing import Array, IntArray
 
 
 @njit(nogil=True)
-def assemble(
-    front: AnyArray, shifts: AnyArray, blocks: AnyArray, rows: IntArray, columns: IntArray, values: AnyArray
-) -> None:
+def assemble(front: Array, shifts: Array, blocks: Array, rows: IntArray, columns: IntArray, values: Array) -> None:
     """front = H - shift on the own sites (rows of `blocks`, (n, 2, 2)) plus hopping `values` between local sites."""
     for k in range(len(front)):
         matrix = front[k]
@@ -36,7 +29,7 @@ def assemble(
 
 
 @njit(nogil=True)
-def scatter_add(front: AnyArray, update: AnyArray, places: IntArray) -> None:
+def scatter_add(front: Array, update: Array, places: IntArray) -> None:
     """front[:, places, places] += update."""
     for k in range(len(front)):
         for a in range(len(places)):
@@ -46,7 +39,7 @@ def scatter_add(front: AnyArray, update: AnyArray, places: IntArray) -> None:
 
 
 @njit(nogil=True)
-def gather(front: AnyArray, places: IntArray, result: AnyArray) -> None:
+def gather(front: Array, places: IntArray, result: Array) -> None:
     """result = front[:, places, places]."""
     for k in range(len(front)):
         for a in range(len(places)):
@@ -56,7 +49,7 @@ def gather(front: AnyArray, places: IntArray, result: AnyArray) -> None:
 
 
 @njit(nogil=True)
-def collect_sites(front: AnyArray, own: IntArray, result: AnyArray) -> None:
+def collect_sites(front: Array, own: IntArray, result: Array) -> None:
     """result[:, own] (K, N, 2, 2) = site blocks of the first len(own) sites of the front."""
     for k in range(len(front)):
         for i in range(len(own)):
@@ -66,7 +59,7 @@ def collect_sites(front: AnyArray, own: IntArray, result: AnyArray) -> None:
 
 
 @njit(nogil=True)
-def collect_bonds(front: AnyArray, bonds: IntArray, rows: IntArray, columns: IntArray, result: AnyArray) -> None:
+def collect_bonds(front: Array, bonds: IntArray, rows: IntArray, columns: IntArray, result: Array) -> None:
     """result[:, bond] = (sum over spin of G_ij, of G_ji) for the bonds between local sites."""
     for k in range(len(front)):
         for n in range(len(bonds)):
@@ -76,7 +69,7 @@ def collect_bonds(front: AnyArray, bonds: IntArray, rows: IntArray, columns: Int
 
 
 @njit(nogil=True)
-def collect_bond_blocks(front: AnyArray, bonds: IntArray, rows: IntArray, columns: IntArray, result: AnyArray) -> None:
+def collect_bond_blocks(front: Array, bonds: IntArray, rows: IntArray, columns: IntArray, result: Array) -> None:
     """result[:, bond] = (G_ij, G_ji), 2x2 blocks, for the bonds between local sites."""
     for k in range(len(front)):
         for n in range(len(bonds)):
@@ -88,7 +81,7 @@ def collect_bond_blocks(front: AnyArray, bonds: IntArray, rows: IntArray, column
 
 
 @njit(nogil=True, fastmath={"contract", "reassoc", "nsz"})
-def invert_small(matrices: AnyArray, inverses: AnyArray, logs: AnyArray) -> None:
+def invert_small(matrices: Array, inverses: Array, logs: Array) -> None:
     """Inverses (K, n, n) by Gauss-Jordan without pivoting; the sum of the logarithms of the pivots is added to logs (K,).
 
     Every pivot of H - p has an imaginary part of the sign of -Im p, so the sum of principal logarithms is that of the

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from spinase.compiled import njit
+from spinase.typing import Array, ComplexArray, FloatArray, IntArray
 
 EMPTY = 1e-18
 """Occupations below this add less than round-off; levels are sorted, so the rest of a k-point is skipped."""
@@ -15,12 +13,12 @@ EMPTY = 1e-18
 
 @njit
 def spinor_density(
-    vectors: NDArray[Any],
-    occupations: NDArray[np.float64],
-    phases: NDArray[np.complex128],
-    first: NDArray[np.int64],
-    second: NDArray[np.int64],
-) -> tuple[NDArray[np.float64], NDArray[np.complex128]]:
+    vectors: Array,
+    occupations: FloatArray,
+    phases: ComplexArray,
+    first: IntArray,
+    second: IntArray,
+) -> tuple[FloatArray, ComplexArray]:
     """Site blocks and bonds of rho = sum_km f_km v_km v_km^+ for spinors (spin inside).
 
     Parameters
@@ -68,12 +66,12 @@ def spinor_density(
 
 @njit
 def scalar_density(
-    vectors: NDArray[Any],
-    occupations: NDArray[np.float64],
-    phases: NDArray[np.complex128],
-    first: NDArray[np.int64],
-    second: NDArray[np.int64],
-) -> tuple[NDArray[np.float64], NDArray[np.complex128]]:
+    vectors: Array,
+    occupations: FloatArray,
+    phases: ComplexArray,
+    first: IntArray,
+    second: IntArray,
+) -> tuple[FloatArray, ComplexArray]:
     """As :func:`spinor_density` for one spin species: rho_ii (N,) and rho_{first, second} (n_bonds,)."""
     points, count, size = vectors.shape
     sites = np.zeros(size)

@@ -17,7 +17,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinase.compiled.threads import default_threads, map_threads
 from spinase.electrons.operator import SpinOperator
@@ -31,11 +30,9 @@ from spinase.electrons.sparse.fronts import (
     invert_small,
     scatter_add,
 )
+from spinase.typing import BoolArray, ComplexArray, ComplexBlocks, IntArray
 
-ComplexArray = NDArray[np.complexfloating]
-IntArray = NDArray[np.int64]
-
-_Kept = tuple[ComplexArray, ComplexArray, ComplexArray]
+_Kept = tuple[ComplexBlocks, ComplexBlocks, ComplexBlocks]
 _CHUNK_BYTES = 512 * 1024**2  # what is kept between the sweeps, for all poles that go together
 _SMALL = 32  # blocks up to this size are inverted by a kernel, larger ones by halves
 
@@ -55,11 +52,11 @@ class Inverse:
         sum_n ln(e_n - p_k) over the levels, with principal logarithms.
     """
 
-    sites: ComplexArray
-    bonds: ComplexArray
-    log_determinants: NDArray[np.complex128]
+    sites: ComplexBlocks
+    bonds: ComplexBlocks
+    log_determinants: ComplexArray
 
-    def trace(self) -> ComplexArray:
+    def trace(self) -> ComplexBlocks:
         """Tr (H - p_k)^-1, (K,)."""
         return np.einsum("kiaa->k", self.sites.astype(np.complex128))
 
@@ -85,7 +82,7 @@ class _Extra:
     clique: int
     orbitals: IntArray  # of the clique, those that are still there
     places: IntArray  # in the front
-    new: NDArray[np.bool_]  # pairs of which one is eliminated here
+    new: BoolArray  # pairs of which one is eliminated here
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,8 +97,8 @@ class SelfEnergies:
         One for each clique, at the K energies.
     """
 
-    local: ComplexArray
-    dense: list[ComplexArray]
+    local: ComplexBlocks
+    dense: list[ComplexBlocks]
 
 
 class SelectedInversion:
@@ -124,7 +121,7 @@ class SelectedInversion:
     def solve(
         self,
         operator: SpinOperator,
-        poles: ComplexArray,
+        poles: ComplexBlocks,
         bonds: bool = True,
         self_energies: SelfEnergies | None = None,
     ) -> Inverse:
@@ -153,12 +150,12 @@ class SelectedInversion:
         )
 
     def _ascend(
-        self, blocks: ComplexArray, hopping: ComplexArray, poles: ComplexArray, dense: list[ComplexArray]
-    ) -> tuple[list[_Kept], NDArray[np.complex128]]:
+        self, blocks: ComplexBlocks, hopping: ComplexBlocks, poles: ComplexBlocks, dense: list[ComplexBlocks]
+    ) -> tuple[list[_Kept], ComplexArray]:
         """Eliminate from the leaves up: what the way down needs, and the log determinants."""
         kept: list[_Kept] = []
         logs = np.zeros(len(poles), dtype=np.complex128)
-        pending: list[list[tuple[IntArray, ComplexArray]]] = [[] for _ in self._steps]
+        pending: list[list[tuple[IntArray, ComplexBlocks]]] = [[] for _ in self._steps]
         for step in self._steps:
             front = np.zeros((len(poles), step.size, step.size), dtype=poles.dtype)
             assemble(front, poles, blocks[step.own], step.rows, step.columns, hopping[step.bonds])
@@ -176,11 +173,11 @@ class SelectedInversion:
             kept.append((inverse, right, lower @ inverse))
         return kept, logs
 
-    def _descend(self, kept: list[_Kept], sites: int, bond_entries: ComplexArray) -> ComplexArray:
+    def _descend(self, kept: list[_Kept], sites: int, bond_entries: ComplexBlocks) -> ComplexBlocks:
         """Entries of the inverse from the root down: the site blocks; those of bonds are filled in."""
         count, kind = len(bond_entries), bond_entries.dtype
         site_entries = np.empty((count, sites, 2, 2), dtype=kind)
-        fronts: dict[int, ComplexArray] = {}
+        fronts: dict[int, ComplexBlocks] = {}
         waiting = np.bincount([step.parent + 1 for step in self._steps], minlength=len(self._steps) + 1)[1:]
         for n in range(len(self._steps) - 1, -1, -1):
             step = self._steps[n]
@@ -209,7 +206,7 @@ class SelectedInversion:
         return site_entries
 
 
-def invert(matrices: ComplexArray, logs: NDArray[np.complex128]) -> ComplexArray:
+def invert(matrices: ComplexBlocks, logs: ComplexArray) -> ComplexBlocks:
     """Inverses (K, n, n) of matrices with definite imaginary part, by halves: nearly all of it is multiplication.
 
     The logarithms of the determinants (see :func:`~spinase.electrons.sparse.fronts.invert_small`) are added to `logs`.
@@ -234,7 +231,7 @@ def invert(matrices: ComplexArray, logs: NDArray[np.complex128]) -> ComplexArray
     return result
 
 
-def site_blocks(operator: SpinOperator) -> NDArray[np.complex128]:
+def site_blocks(operator: SpinOperator) -> ComplexArray:
     """The 2x2 site blocks onsite + exchange . sigma, (N, 2, 2)."""
     x, y, z = operator.exchange.T
     blocks = np.empty((len(operator), 2, 2), dtype=np.complex128)

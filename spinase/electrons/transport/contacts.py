@@ -14,15 +14,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinase.electrons.transport.lead_modes import ChainModes, LeadModes
 from spinase.electrons.transport.self_energy import band_edges
 from spinase.spin_algebra import PAULI
-
-FloatArray = NDArray[np.float64]
-ComplexArray = NDArray[np.complex128]
-IntArray = NDArray[np.int64]
+from spinase.typing import ComplexArray, FloatArray, IntArray
 
 _KEPT_BYTES = 256 * 1024**2
 _EDGE_ROUNDS = 4  # an energy moved aside of one edge may have come to another

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from spinase.electrons.operator import ComplexArray, FloatArray, SpinOperator
+from spinase.electrons.operator import SpinOperator
 from spinase.geometry import Bonds
 from spinase.spin_algebra import PAULI
+from spinase.typing import ComplexArray, FloatArray
 
 
 def bond_currents(operator: SpinOperator, blocks: ComplexArray) -> tuple[FloatArray, FloatArray]:

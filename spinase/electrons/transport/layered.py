@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinase.compiled.rows import aligned
 from spinase.compiled.threads import default_threads, map_threads
@@ -16,10 +15,7 @@ from spinase.electrons.sparse.selected_inversion import site_blocks
 from spinase.electrons.transport.contacts import AttachedLead, LatticeContact, WideBandContact
 from spinase.electrons.transport.recursion import padded
 from spinase.electrons.transport.sweep import Contacts, Layout, Sources, Values, bond_densities, site_densities, sweep
-
-FloatArray = NDArray[np.float64]
-ComplexArray = NDArray[np.complex128]
-IntArray = NDArray[np.int64]
+from spinase.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +71,7 @@ class LayeredDevice:
         """Number of layers."""
         return len(self._widths)
 
-    def _plan(self, starts: IntArray) -> tuple[Layout, IntArray, IntArray, NDArray[np.bool_]]:
+    def _plan(self, starts: IntArray) -> tuple[Layout, IntArray, IntArray, BoolArray]:
         near, far = self.layer[self.first], self.layer[self.second]
         inner = np.flatnonzero(near == far)
         inner = inner[np.argsort(near[inner], kind="stable")]

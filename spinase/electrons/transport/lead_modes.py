@@ -26,13 +26,10 @@ from typing import Any
 
 import numpy as np
 import scipy.linalg
-from numpy.typing import NDArray
 
 from spinase.electrons.transport.self_energy import chain_surface, decimated_surface
 from spinase.errors import ConvergenceError
-
-FloatArray = NDArray[np.float64]
-ComplexArray = NDArray[np.complex128]
+from spinase.typing import ComplexArray, IntArray
 
 _RANK = 1e-14  # singular values of H_01 below this part of the largest are zero
 _ON_CIRCLE = 1e-8  # | |lambda| - 1 | below which a mode is taken as a wave
@@ -206,7 +203,7 @@ def _current(one: ComplexArray, other: ComplexArray) -> ComplexArray:
     return np.asarray(1j * (one[:size].conj().T @ other[size:] - one[size:].conj().T @ other[:size]))
 
 
-def _groups(levels: ComplexArray, waves: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+def _groups(levels: ComplexArray, waves: IntArray) -> list[IntArray]:
     """Waves whose eigenvalues are too close for separate eigenvectors."""
     ordered = waves[np.argsort(levels[waves].real, kind="stable")]
     real = levels[ordered].real
@@ -214,7 +211,7 @@ def _groups(levels: ComplexArray, waves: NDArray[np.int64]) -> list[NDArray[np.i
     return np.split(ordered, np.flatnonzero(apart) + 1) if len(ordered) else []
 
 
-def _carried(matrix: ComplexArray, triangle: ComplexArray, vectors: ComplexArray, group: NDArray[np.int64]) -> ComplexArray:
+def _carried(matrix: ComplexArray, triangle: ComplexArray, vectors: ComplexArray, group: IntArray) -> ComplexArray:
     """Those of a group of waves (2r, m) that carry a current away from the device."""
     if len(group) == 1:
         k = int(group[0])

@@ -11,16 +11,14 @@ from itertools import combinations
 from typing import Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from spinase.electrons.hamiltonian import SDHamiltonian
 from spinase.electrons.transport.contacts import AttachedLead, LatticeContact, WideBandContact
 from spinase.errors import InvalidGeometryError, ModelError
 from spinase.geometry import Geometry
 from spinase.spin_algebra import PAULI, read_only
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
+from spinase.typing import FloatArray, IntArray
 
 _GAP = 0.1  # of the largest gap: smaller ones do not divide layers
 _APART = 1e-6  # of the size: sites of two leads this close are in one place

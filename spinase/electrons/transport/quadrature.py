@@ -13,11 +13,10 @@ from functools import cache
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinase.errors import ConvergenceError
+from spinase.typing import FloatArray
 
-FloatArray = NDArray[np.float64]
 Integrand = Callable[[FloatArray], FloatArray]
 
 _FIRST, _LAST = 8, 32  # orders of the smallest and the largest rule

@@ -7,14 +7,9 @@ in registers (see :mod:`spinase.compiled.rows`), so that blocks of some ten orbi
 
 from __future__ import annotations
 
-from typing import Any
-
-from numpy.typing import NDArray
-
 from spinase.compiled import njit
 from spinase.compiled.rows import LANES, fma, load, scale, store
-
-Array = NDArray[Any]
+from spinase.typing import Array
 
 PANEL = 4
 """Pivots that are eliminated together."""

@@ -10,12 +10,9 @@ is the retarded Green's function of the cell at the surface, for Im z > 0 and it
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinase.errors import ConvergenceError
-
-FloatArray = NDArray[np.float64]
-ComplexArray = NDArray[np.complex128]
+from spinase.typing import ComplexArray, FloatArray
 
 _STEPS = 80  # doublings: 2^80 cells
 _SHARP = 1e-12  # imaginary part given to real energies in a decimation, in units of the lead's band width

@@ -9,10 +9,9 @@ and back psi_0 = y_0, psi_l = y_l + g_l V+ psi_{l-1}: the columns of G W, with G
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinase.compiled import njit
 from spinase.electrons.transport.recursion import (
@@ -23,8 +22,8 @@ from spinase.electrons.transport.recursion import (
     subtract_projected,
     subtract_uniform,
 )
+from spinase.typing import Array
 
-Array = NDArray[Any]
 _FAST = {"contract", "reassoc", "nsz", "arcp"}
 
 

@@ -14,12 +14,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import digamma
 
-from spinase.electrons.operator import ComplexArray, FloatArray, SpinOperator
+from spinase.electrons.operator import SpinOperator
 from spinase.electrons.sparse.selected_inversion import site_blocks
 from spinase.electrons.transport.contacts import WideBandContact, spread_blocks
+from spinase.typing import ComplexArray, FloatArray
 
 
 def wide_band_density_matrix(
@@ -61,7 +61,7 @@ def dense_matrix(operator: SpinOperator) -> ComplexArray:
     return matrix
 
 
-def _potential(levels: NDArray[np.complex128], mu: float, kT: float) -> ComplexArray:  # noqa: N803
+def _potential(levels: ComplexArray, mu: float, kT: float) -> ComplexArray:  # noqa: N803
     if kT == 0.0:
         return np.log(mu - levels)
     return digamma(0.5 - 1j * (mu - levels) / (2.0 * np.pi * kT)) + np.log(2.0 * np.pi * kT) + 0.5j * np.pi

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import numpy as np
 from ase import Atoms
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from spinase.classical import BondTable
 from spinase.errors import InputError
+from spinase.typing import FloatArray, IntArray
 
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 _UNEQUAL = 0.01  # part of a coupling by which its two directions may differ (rounding of printed numbers)
 _NOTHING = 1e-4  # part of the largest coupling below which a difference does not matter
 

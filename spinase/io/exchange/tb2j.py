@@ -12,8 +12,9 @@ from ase import Atoms
 
 from spinase.classical import BondTable
 from spinase.errors import InputError
-from spinase.io.exchange.bonds import DirectedBonds, FloatArray, bond_table, odd_tensor
+from spinase.io.exchange.bonds import DirectedBonds, bond_table, odd_tensor
 from spinase.io.exchange.text import number, whole
+from spinase.typing import FloatArray
 
 _BONDS = {"exchange": 3, "DMI": 3, "bilinear": 9}
 _KNOWN = {"unit_cell", "atom", "description", "spin_uniaxial_SIA_list", "spin_sia_tensor_list"} | {

@@ -14,10 +14,11 @@ from numpy.typing import ArrayLike
 from spinase.atoms import set_units
 from spinase.classical import BondTable
 from spinase.errors import AccuracyWarning, InputError
-from spinase.io.exchange.bonds import DirectedBonds, FloatArray, IntArray, bond_table, isotropic_tensor, odd_tensor
+from spinase.io.exchange.bonds import DirectedBonds, bond_table, isotropic_tensor, odd_tensor
 from spinase.io.exchange.text import Line, lines_of
 from spinase.io.exchange.uppasd_bonds import Lattice, bonds_of, operations_of, shells_of
 from spinase.io.exchange.uppasd_input import UppasdInput, read_input
+from spinase.typing import FloatArray, IntArray
 
 _MILLIRYDBERG = 1e-3 * ase.units.Ry
 _FIRST_MINUS = (6, 1)  # version from which -D.(e_i x e_j) is in energy and field

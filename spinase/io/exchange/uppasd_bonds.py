@@ -14,8 +14,9 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from spinase.errors import InputError
-from spinase.io.exchange.bonds import DirectedBonds, FloatArray, IntArray, codes
+from spinase.io.exchange.bonds import DirectedBonds, codes
 from spinase.io.exchange.text import Line
+from spinase.typing import FloatArray, IntArray
 
 _SAME_VECTOR = np.sqrt(1e-5)  # lattice constants; UppASD's own tolerances
 _SAME_PLACE = 0.1

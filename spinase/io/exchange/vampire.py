@@ -10,8 +10,9 @@ from ase import Atoms
 
 from spinase.classical import BondTable
 from spinase.errors import InputError
-from spinase.io.exchange.bonds import DirectedBonds, FloatArray, bond_table
+from spinase.io.exchange.bonds import DirectedBonds, bond_table
 from spinase.io.exchange.text import Line, lines_of
+from spinase.typing import FloatArray
 
 _NUMBERS = {"isotropic": 1, "0": 1, "vectorial": 3, "1": 3, "tensorial": 9, "2": 9}
 

@@ -28,8 +28,8 @@ from spinase.learning.engine.workspace import Lanes, Layer, Neighbours, Room, Se
 from spinase.learning.mhipnn.graph import quadrupoles, shells
 from spinase.learning.mhipnn.network import Interaction, MagneticHIPNN, Mix, NetworkConfig
 from spinase.learning.mhipnn.pair_law import PairLaw
+from spinase.typing import Array, FloatArray, IntArray
 
-Array = NDArray[Any]
 _KNOTS = 4096
 _STRIP = 2048  # sites
 _SOME = 4096  # pairs that tell whether there are few distances
@@ -76,7 +76,7 @@ class EngineGraph:
         float32 or float64.
     """
 
-    def __init__(self, bonds: Bonds, positions: NDArray[np.float64], config: NetworkConfig, dtype: Any = np.float32) -> None:
+    def __init__(self, bonds: Bonds, positions: FloatArray, config: NetworkConfig, dtype: Any = np.float32) -> None:
         self.order = _spatial_order(positions, config.cutoff)
         self.back = np.empty_like(self.order)
         self.back[self.order] = np.arange(len(positions))
@@ -92,8 +92,8 @@ class EngineGraph:
         harmonics = _harmonics(vectors, self.distances, np.dtype(dtype))
         self.pairs = Neighbours(starts, second, local, knots, fractions, harmonics, not vectors[:, 2].any())
         self.layers: dict[FrozenEngine, list[Layer]] = {}
-        self.features: dict[FrozenEngine, tuple[NDArray[np.int64], Array]] = {}
-        self.couplings: dict[PairLaw, tuple[NDArray[np.int64], Array, Any]] = {}
+        self.features: dict[FrozenEngine, tuple[IntArray, Array]] = {}
+        self.couplings: dict[PairLaw, tuple[IntArray, Array, Any]] = {}
         self._free: dict[tuple[Any, ...], list[Array]] = {}
         self.rooms: list[Room] = []
 
@@ -199,8 +199,8 @@ class FrozenEngine:
         return Sender(*number, *spin, *gate, bias, *passed)
 
     def __call__(
-        self, graph: EngineGraph, species: NDArray[np.int64], spins: NDArray[np.float64], mix: Mix | None = None
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        self, graph: EngineGraph, species: IntArray, spins: FloatArray, mix: Mix | None = None
+    ) -> tuple[FloatArray, FloatArray]:
         """Energies of the sites, and the field of their sum.
 
         Parameters
@@ -233,7 +233,7 @@ class FrozenEngine:
             field -= slopes
         return energies[graph.back], field[graph.back].astype(np.float64)
 
-    def _couplings(self, law: PairLaw, graph: EngineGraph, species: NDArray[np.int64]) -> Any:
+    def _couplings(self, law: PairLaw, graph: EngineGraph, species: IntArray) -> Any:
         """Of the law of pairs, in the graph's order; kept while the species stay."""
         kept = graph.couplings.get(law)
         if kept is None or not np.array_equal(kept[0], species):
@@ -241,7 +241,7 @@ class FrozenEngine:
             kept = graph.couplings[law] = (species.copy(), bare, matrix.astype(self.dtype))
         return kept[1:]
 
-    def _evaluate(self, way: _Pass, species: NDArray[np.int64], mix: Mix | None) -> tuple[NDArray[np.float64], Array]:
+    def _evaluate(self, way: _Pass, species: IntArray, mix: Mix | None) -> tuple[FloatArray, Array]:
         """Energies and fields in the graph's order.
 
         Where parts of the energy are mixed, the last layer is done before the way back begins; otherwise on the way back.
@@ -271,7 +271,7 @@ class FrozenEngine:
             graph.give_back(*used, *([kept.features] if k else [given, by_vectors]))
         return np.einsum("ik,ik->i", weights, parts + self._constant), field
 
-    def _features(self, graph: EngineGraph, species: NDArray[np.int64]) -> Array:
+    def _features(self, graph: EngineGraph, species: IntArray) -> Array:
         """Before the first layer, in the graph's order; kept while the species stay."""
         kept = graph.features.get(self)
         if kept is None or not np.array_equal(kept[0], species):
@@ -283,7 +283,7 @@ class FrozenEngine:
         out, readout = graph.take(self.dtype, len(shares), self._readouts[k].shape[1]), self._readouts[k]
         return np.multiply(shares, readout, out=out) if len(readout) == 1 else np.matmul(shares, readout, out=out)
 
-    def _weights(self, graph: EngineGraph, parts: Array, mix: Mix | None) -> NDArray[np.float64]:
+    def _weights(self, graph: EngineGraph, parts: Array, mix: Mix | None) -> FloatArray:
         """Of every part of the energy in the sum, (N, parts)."""
         if mix is None:
             return np.ones((len(parts), 1))
@@ -378,7 +378,7 @@ def _shortest(config: NetworkConfig) -> float:
     return 0.8 * config.inner
 
 
-def _filter_rows(distances: NDArray[np.float64], config: NetworkConfig, dtype: Any) -> tuple[Array | None, Array, Array]:
+def _filter_rows(distances: FloatArray, config: NetworkConfig, dtype: Any) -> tuple[Array | None, Array, Array]:
     """Distances that have rows of their own, if those are few, and rows and fractions in the tables, of pairs."""
     few, _ = shells(distances[:_SOME], config.cutoff, dtype)
     if len(few) <= _SHELLS:
@@ -390,7 +390,7 @@ def _filter_rows(distances: NDArray[np.float64], config: NetworkConfig, dtype: A
     return None, knots.astype(np.int32), (across - knots).astype(dtype)
 
 
-def _harmonics(vectors: NDArray[np.float64], distances: NDArray[np.float64], dtype: Any) -> Array:
+def _harmonics(vectors: FloatArray, distances: FloatArray, dtype: Any) -> Array:
     """Of degrees 0 to 2, of pairs."""
     along = torch.from_numpy(vectors / distances[:, None]).to(torch.float32 if dtype == np.float32 else torch.float64)
     return torch.cat([torch.ones_like(along[:, :1]), along, quadrupoles(along)], dim=1).numpy()
@@ -408,7 +408,7 @@ def _array(tensor: Tensor, dtype: Any) -> Array:
     return matrix(tensor.detach().cpu().numpy(), dtype)
 
 
-def _spatial_order(positions: NDArray[np.float64], length: float) -> NDArray[np.int64]:
+def _spatial_order(positions: FloatArray, length: float) -> IntArray:
     """Sites along a Z-curve through boxes of side `length`."""
     if not len(positions):
         return np.zeros(0, dtype=np.int64)
@@ -420,7 +420,7 @@ def _spatial_order(positions: NDArray[np.float64], length: float) -> NDArray[np.
     return np.argsort(code, kind="stable")
 
 
-def _strips(starts: NDArray[np.int64], second: NDArray[np.int32]) -> tuple[NDArray[np.int32], list[_Strip]]:
+def _strips(starts: IntArray, second: NDArray[np.int32]) -> tuple[NDArray[np.int32], list[_Strip]]:
     """Strips of sites, and for every pair the place of its second site among the strip's neighbours."""
     sites, strips, local = len(starts) - 1, [], np.empty_like(second)
     for begin in range(0, sites, _STRIP):

@@ -12,11 +12,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from numba.extending import register_jitable
-from numpy.typing import NDArray
 
 from spinase.compiled.rows import LANES, filled, first, kernel, load, put, store, take, total, whole, with_first
+from spinase.typing import Array
 
-Array = NDArray[Any]
 Lanes = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 
 _ROOT, _HALF, _SIXTH = 1.4142135623730951, 0.7071067811865476, 0.4082482904638631

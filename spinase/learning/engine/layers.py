@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from spinase.compiled import njit
 from spinase.compiled.dense import multiply, product, with_room
@@ -21,8 +18,8 @@ from spinase.learning.engine.workspace import (
     Room,
     Sender,
 )
+from spinase.typing import Array
 
-Array = NDArray[Any]
 Kinds = tuple[bool, bool]  # chiralities, products
 _FAST = {"contract", "reassoc", "nsz", "arcp"}
 

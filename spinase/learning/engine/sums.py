@@ -9,12 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 from numba.extending import register_jitable
-from numpy.typing import NDArray
 
 from spinase.compiled.rows import LANES, filled, fma, kernel, load, put, store, whole
 from spinase.learning.engine.workspace import HARMONICS, Lanes, Neighbours, pair_filter
-
-Array = NDArray[Any]
+from spinase.typing import Array
 
 
 @kernel

@@ -14,12 +14,11 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from numba.extending import register_jitable
-from numpy.typing import NDArray
 
 from spinase.compiled.rows import LANES, aligned, fma, load, whole
 from spinase.learning.engine.invariants import KEPT_ROWS
+from spinase.typing import Array
 
-Array = NDArray[Any]
 Lanes = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 
 _FAST = {"contract", "reassoc", "nsz", "arcp"}

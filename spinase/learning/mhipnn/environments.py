@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from spinase.geometry import Geometry
 from spinase.learning.mhipnn.graph import Graph, RadialBasis, pairs_of
 from spinase.learning.mhipnn.network import MagneticHIPNN
-
-FloatArray = NDArray[np.float64]
+from spinase.typing import FloatArray, IntArray
 
 _TIE = 1e-9  # relative: numbers this close are equal to round-off
 _SAME_POINT = 1e-18  # squared distance over the number of columns (in their standard deviations) of points that coincide
@@ -72,7 +70,7 @@ def model_environments(network: MagneticHIPNN, geometry: Geometry, spins: FloatA
         return network_features(exact, graph, species, torch.tensor(spins, dtype=torch.float64)).numpy()
 
 
-def pooled(environments: FloatArray, numbers: NDArray[np.int64]) -> FloatArray:
+def pooled(environments: FloatArray, numbers: IntArray) -> FloatArray:
     """One vector for a configuration: mean and standard deviation of its environments (N, F), species by species."""
     columns = []
     for number in np.unique(numbers):
@@ -91,9 +89,9 @@ def farthest_points(
     points: FloatArray,
     count: int,
     known: FloatArray | None = None,
-    owners: NDArray[np.int64] | None = None,
+    owners: IntArray | None = None,
     most: int | None = None,
-) -> NDArray[np.int64]:
+) -> IntArray:
     """Indices of up to `count` of the `points` (K, D), each as far as possible from those taken before.
 
     The first is the farthest from the mean, or from the `known` points (L, D) if there are some.  Columns are measured in

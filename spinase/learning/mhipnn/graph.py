@@ -13,6 +13,7 @@ from torch import Tensor
 
 from spinase.geometry import Bonds, Geometry, find_bonds
 from spinase.learning.mhipnn.neighbour_sums import Rows, neighbour_sum
+from spinase.typing import FloatArray, IntArray
 
 _GRAIN = 16  # distances that differ by fewer units in the last place of the cutoff are one
 
@@ -156,7 +157,7 @@ class Graph:
         return neighbour_sum(self.pairs.rows, self.radial @ weights, self.harmonics[degree], sent, self.compiled)
 
 
-def shells(distances: NDArray[np.float64], cutoff: float, dtype: Any) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+def shells(distances: FloatArray, cutoff: float, dtype: Any) -> tuple[IntArray, NDArray[np.int32]]:
     """Pairs of equal distance, as far as numbers of type `dtype` can tell.
 
     Returns

@@ -16,12 +16,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from spinase.compiled import njit
-
-Array = NDArray[Any]
+from spinase.typing import Array
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,19 +20,19 @@ the neighbour's spin), and the chiral product (L.s)(tr T) - s.T.L are seen as we
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from torch import Tensor, nn
 
 from spinase.errors import ModelError
 from spinase.learning.mhipnn.graph import Graph, RadialBasis, quadrupoles
 from spinase.learning.mhipnn.pair_law import PairLaw
+from spinase.typing import Array
 
-Mix = Callable[[NDArray[Any]], NDArray[Any]]
+Mix = Callable[[Array], Array]
 
 
 class NetworkSize(BaseModel):

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch import Tensor, nn
 
 from spinase.learning.mhipnn.graph import Graph, Pairs, RadialBasis
 from spinase.learning.mhipnn.neighbour_sums import Rows
+from spinase.typing import Array
 
 _REACH = 0.75  # inner distance of the law, in that of the network
 
@@ -71,7 +71,7 @@ class PairLaw(nn.Module):
         by_distances = 0.5 * (slopes[:, 0] + slopes[:, 1] * aligned) / distances
         return self._energies(rows, law, aligned), by_spins, by_distances[:, None] * pairs.vectors
 
-    def frozen(self, starts: NDArray[Any], second: NDArray[Any], distances: NDArray[Any], species: NDArray[Any]) -> Any:
+    def frozen(self, starts: Array, second: Array, distances: Array, species: Array) -> Any:
         """Half the bare energies of the sites (N,), and the matrix of psi (N, N), for directed pairs by rows."""
         sites = len(starts) - 1
         first = np.repeat(np.arange(sites), np.diff(starts))

@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 from ase.data import atomic_numbers, chemical_symbols
-from numpy.typing import NDArray
 
 from spinase.errors import ModelFileError
 from spinase.geometry import Bonds, Geometry, find_bonds
@@ -34,9 +33,8 @@ from spinase.learning.trust.shells import (
     shells_of,
     span,
 )
+from spinase.typing import FloatArray
 
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 Range = tuple[float, float]
 
 _DENSITY_WIDTH = 0.1  # part by which the density may be off; the error of disordered-sd grows by a fifth there

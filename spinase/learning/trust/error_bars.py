@@ -18,11 +18,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinase.errors import ModelError, ModelFileError
-
-FloatArray = NDArray[np.float64]
+from spinase.typing import FloatArray
 
 # Levels at which quantiles are kept, finer where bars are asked for; in between the next one keeps the promise.
 _LEVELS = np.concatenate([np.arange(0.0, 0.8, 0.02), np.arange(0.8, 0.98, 0.005), np.linspace(0.98, 1.0, 21)])

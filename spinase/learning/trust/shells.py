@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from ase.data import chemical_symbols
-from numpy.typing import NDArray
 
 from spinase.geometry import Bonds, Geometry, find_bonds
+from spinase.typing import Array, BoolArray, FloatArray, IntArray
 
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 Range = tuple[float, float]
 
 _GAP = 0.05  # part of a distance; a wider gap divides two shells
@@ -68,9 +65,7 @@ def directed(bonds: Bonds) -> tuple[IntArray, IntArray, FloatArray]:
     )
 
 
-def by_pair(
-    numbers: IntArray, one: IntArray, two: IntArray, ordered: bool
-) -> Iterator[tuple[tuple[int, int], NDArray[np.bool_]]]:
+def by_pair(numbers: IntArray, one: IntArray, two: IntArray, ordered: bool) -> Iterator[tuple[tuple[int, int], BoolArray]]:
     """Masks of the bonds between sites `one` and `two` for every pair of species that occurs."""
     left, right = numbers[one], numbers[two]
     if not ordered:
@@ -139,7 +134,7 @@ def _bands(distances: FloatArray) -> list[Range]:
 
 def fingerprint(geometry: Geometry) -> tuple[bytes, ...]:
     """Equal for equal geometries."""
-    arrays: Iterable[NDArray[Any]] = (geometry.positions, geometry.cell, geometry.pbc, geometry.numbers)
+    arrays: Iterable[Array] = (geometry.positions, geometry.cell, geometry.pbc, geometry.numbers)
     return tuple(np.ascontiguousarray(array).tobytes() for array in arrays)
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -21,7 +20,6 @@ from spinase.learning.engine.training.second_pass import WeightSlopes
 from spinase.learning.mhipnn.graph import Pairs
 from spinase.learning.mhipnn.network import MagneticHIPNN
 
-Array = NDArray[Any]
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of mallopt(3)
 _KEPT_PAIRS = 2_000_000  # each takes 50 bytes at rest, 400 in motion
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from spinase.compiled.rows import aligned, whole
@@ -22,8 +21,8 @@ from spinase.learning.engine.training.kernels import collect, collect_slopes
 from spinase.learning.engine.workspace import HARMONICS, Lanes, Neighbours, Room, room, row_width
 from spinase.learning.mhipnn.graph import Pairs, quadrupoles, shells
 from spinase.learning.mhipnn.network import NetworkConfig
+from spinase.typing import Array, FloatArray, IntArray
 
-Array = NDArray[Any]
 Weights = Mapping[str, Array]
 _SPARE_SIZES = 8
 
@@ -158,7 +157,7 @@ class Magnet:
     """One configuration: pairs, species indices (N,), free spin vectors (N, 3), and factors t_k (orders + 1,)."""
 
     graph: TrainingGraph
-    species: NDArray[np.int64]
+    species: IntArray
     spins: Array
     factors: Array
 
@@ -176,7 +175,7 @@ class Trace:
     layers: list[LayerTrace]
     features: Array
     space: Space
-    parts: NDArray[np.float64]
+    parts: FloatArray
     fields: Array
     by_radial: Array
     by_harmonics: Array
@@ -278,9 +277,9 @@ class Passes:
             rows(sites, width),
         )
 
-    def _read(self, k: int, features: Array) -> NDArray[np.float64]:
+    def _read(self, k: int, features: Array) -> FloatArray:
         bias = self.weights[f"readouts.{k}.bias"].astype(np.float64)
-        total: NDArray[np.float64] = self.weights[f"readouts.{k}.weight"] @ features.sum(axis=0) + bias * len(features)
+        total: FloatArray = self.weights[f"readouts.{k}.weight"] @ features.sum(axis=0) + bias * len(features)
         return total
 
     def _send(self, k: int, features: Array, spins: Array, vectors: Array | None, sent: Array) -> LayerTrace:

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numba.extending import register_jitable
-from numpy.typing import NDArray
 
 from spinase.compiled.rows import LANES, dual, exp, filled, fma, kernel, load, scale, store, total, whole
 from spinase.learning.engine.invariants import Spot, invariant_slopes, invariants
@@ -24,8 +23,8 @@ from spinase.learning.engine.workspace import (
     Neighbours,
     Room,
 )
+from spinase.typing import Array
 
-Array = NDArray[Any]
 Kinds = tuple[bool, bool]  # chiralities, products
 
 

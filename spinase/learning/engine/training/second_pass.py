@@ -14,12 +14,10 @@ with a final _c are changes.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinase.learning.engine.training.first_pass import LayerTrace, Passes, Trace, Weights
 from spinase.learning.engine.training.kernels import Stretch, collect_changes, collect_slope_changes, silu_changes
-
-Array = NDArray[np.floating]
+from spinase.typing import Array
 
 
 class _LayerChanges:
