@@ -20,9 +20,10 @@ from torch import Tensor
 from spinase.errors import ModelError
 from spinase.geometry import Bonds
 from spinase.learning.engine.evaluator import EngineGraph, FrozenEngine, supports
-from spinase.learning.mhipnn.graph import Graph, Pairs, pairs_from
+from spinase.learning.mhipnn.graph import Graph
 from spinase.learning.mhipnn.network import MagneticHIPNN, NetworkConfig, energy_and_field, mixed
 from spinase.learning.model_file import ModelCard
+from spinase.learning.pairs import Pairs, pairs_from
 from spinase.learning.reservoir import Mixer, Reservoir
 from spinase.typing import FloatArray, IntArray
 

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from spinase.geometry import Geometry
-from spinase.learning.mhipnn.graph import pairs_of
 from spinase.learning.mhipnn.network import MagneticHIPNN
+from spinase.learning.pairs import pairs_of
 from spinase.typing import FloatArray, IntArray
 from spinase_training.data import TrainingData
 

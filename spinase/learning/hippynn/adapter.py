@@ -21,9 +21,9 @@ from torch import Tensor, nn
 from spinase.errors import ModelError
 from spinase.geometry import Geometry
 from spinase.learning.engine.training.batch import CompiledTraining
-from spinase.learning.mhipnn.graph import Graph, Pairs, joined, pairs_of
-from spinase.learning.mhipnn.neighbour_sums import Rows
+from spinase.learning.mhipnn.graph import Graph
 from spinase.learning.mhipnn.network import MagneticHIPNN, mixed
+from spinase.learning.pairs import Pairs, Rows, joined, pairs_of
 from spinase.learning.reservoir import polynomial_slopes, polynomials
 
 _KEPT_GEOMETRIES = 20_000

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from spinase.geometry import Geometry
-from spinase.learning.mhipnn.graph import Graph, RadialBasis, pairs_of
+from spinase.learning.mhipnn.graph import Graph, RadialBasis
 from spinase.learning.mhipnn.network import MagneticHIPNN
+from spinase.learning.pairs import pairs_of
 from spinase.typing import FloatArray, IntArray
 
 _TIE = 1e-9  # relative: numbers this close are equal to round-off

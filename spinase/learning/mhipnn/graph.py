@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from spinase.geometry import Bonds, Geometry, find_bonds
-from spinase.learning.mhipnn.neighbour_sums import Rows, neighbour_sum
+from spinase.learning.mhipnn.neighbour_sums import neighbour_sum
+from spinase.learning.pairs import Pairs
 from spinase.typing import FloatArray, IntArray
 
 _GRAIN = 16  # distances that differ by fewer units in the last place of the cutoff are one
@@ -58,43 +57,6 @@ class RadialBasis:
         centres = torch.linspace(*ends, self.count, dtype=distances.dtype, device=distances.device)
         width = (ends[1] - ends[0]) / max(self.count - 1, 1)
         return ((distances if self.even else 1.0 / distances)[:, None] - centres) / width, width
-
-
-@dataclass(frozen=True, eq=False)
-class Pairs:
-    """Directed pairs by rows, along `vectors` (P, 3) = r_second - r_first."""
-
-    rows: Rows
-    vectors: Tensor
-
-
-def pairs_from(bonds: Bonds, sites: int, dtype: torch.dtype, device: torch.device | str = "cpu") -> Pairs:
-    """Both directions of every bond, ordered by first site."""
-    first = np.concatenate([bonds.first, bonds.second])
-    second = np.concatenate([bonds.second, bonds.first])
-    vectors = np.concatenate([bonds.vectors, -bonds.vectors])
-    order = np.argsort(first, kind="stable")
-    starts = np.concatenate([[0], np.cumsum(np.bincount(first, minlength=sites))])
-    rows = Rows(*(torch.from_numpy(part).to(device) for part in (starts, first[order], second[order])))
-    return Pairs(rows, torch.from_numpy(vectors[order]).to(device, dtype))
-
-
-def pairs_of(geometry: Geometry, cutoff: float, dtype: torch.dtype = torch.float32) -> Pairs:
-    """Pairs of a geometry within `cutoff` (length), images included."""
-    return pairs_from(find_bonds(geometry, cutoff), len(geometry), dtype)
-
-
-def joined(boxes: Sequence[Pairs]) -> Pairs:
-    """Several magnets as one that falls apart: the sites of the second follow those of the first, and so on."""
-    sites = np.cumsum([0, *(box.rows.sites for box in boxes)]).tolist()
-    pairs = np.cumsum([0, *(len(box.vectors) for box in boxes)]).tolist()
-    starts = [box.rows.starts[:-1] + pair for box, pair in zip(boxes, pairs, strict=False)]
-    end = boxes[0].rows.starts.new_tensor([pairs[-1]])
-    first, second = (
-        torch.cat([getattr(box.rows, part) + site for box, site in zip(boxes, sites, strict=False)])
-        for part in ("first", "second")
-    )
-    return Pairs(Rows(torch.cat([*starts, end]), first, second), torch.cat([box.vectors for box in boxes]))
 
 
 def quadrupoles(vectors: Tensor, dim: int = -1) -> Tensor:

@@ -11,7 +11,6 @@ again, so that forces, fields and the losses on them cost the same kind of pass.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,25 +18,8 @@ import torch
 from torch import Tensor
 
 from spinase.compiled import njit
+from spinase.learning.pairs import Rows
 from spinase.typing import Array
-
-
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """Directed pairs, ordered by first site: `starts` (N + 1,) of every row, `first` and `second` (P,); all int64."""
-
-    starts: Tensor
-    first: Tensor
-    second: Tensor
-
-    @property
-    def sites(self) -> int:
-        """Number of sites."""
-        return len(self.starts) - 1
-
-    def to(self, device: torch.device) -> Rows:
-        """On another device."""
-        return Rows(*(part.to(device) for part in (self.starts, self.first, self.second)))
 
 
 def neighbour_sum(rows: Rows, filters: Tensor, harmonics: Tensor, sent: Tensor, compiled: bool = True) -> Tensor:

@@ -15,8 +15,8 @@ import torch
 from scipy.sparse import csr_array
 from torch import Tensor, nn
 
-from spinase.learning.mhipnn.graph import Graph, Pairs, RadialBasis
-from spinase.learning.mhipnn.neighbour_sums import Rows
+from spinase.learning.mhipnn.graph import Graph, RadialBasis
+from spinase.learning.pairs import Pairs, Rows
 from spinase.typing import Array
 
 _REACH = 0.75  # inner distance of the law, in that of the network

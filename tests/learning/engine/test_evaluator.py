@@ -11,8 +11,9 @@ from spinase.atoms import geometry_of
 from spinase.geometry import find_bonds
 from spinase.learning.engine import evaluator as frozen_engine
 from spinase.learning.engine.evaluator import EngineGraph, FrozenEngine, supports
-from spinase.learning.mhipnn.graph import Graph, pairs_from
+from spinase.learning.mhipnn.graph import Graph
 from spinase.learning.mhipnn.network import MagneticHIPNN, NetworkConfig, energy_and_field
+from spinase.learning.pairs import pairs_from
 
 SIZES = [
     {},

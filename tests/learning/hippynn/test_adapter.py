@@ -12,9 +12,10 @@ from spinase import SpinAtoms
 from spinase.atoms import geometry_of, get_spins
 from spinase.calculators import HIPNNCalculator
 from spinase.errors import ModelError
-from spinase.learning.mhipnn.graph import Graph, pairs_of
+from spinase.learning.mhipnn.graph import Graph
 from spinase.learning.mhipnn.network import MagneticHIPNN, NetworkConfig, energy_and_field
 from spinase.learning.model_file import ModelCard
+from spinase.learning.pairs import pairs_of
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 adapter = pytest.importorskip("spinase.learning.hippynn.adapter")

@@ -9,8 +9,9 @@ import torch
 from spinase import SpinAtoms
 from spinase.atoms import geometry_of
 from spinase.geometry import Geometry
-from spinase.learning.mhipnn.graph import Graph, Pairs, RadialBasis, joined, pairs_of, quadrupoles
+from spinase.learning.mhipnn.graph import Graph, RadialBasis, quadrupoles
 from spinase.learning.mhipnn.network import MagneticHIPNN, NetworkConfig, energy_and_field
+from spinase.learning.pairs import Pairs, joined, pairs_of
 from spinase.spin_algebra import random_rotation
 
 CHANNELS = [

@@ -17,8 +17,8 @@ from spinase.errors import ModelError
 from spinase.learning.engine.evaluator import supports
 from spinase.learning.engine.training.first_pass import Magnet, Passes, Space, TrainingGraph
 from spinase.learning.engine.training.second_pass import WeightSlopes
-from spinase.learning.mhipnn.graph import Pairs
 from spinase.learning.mhipnn.network import MagneticHIPNN
+from spinase.learning.pairs import Pairs
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of mallopt(3)
 _KEPT_PAIRS = 2_000_000  # each takes 50 bytes at rest, 400 in motion

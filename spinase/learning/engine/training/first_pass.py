@@ -19,8 +19,9 @@ from spinase.compiled.rows import aligned, whole
 from spinase.learning.engine.layers import silu
 from spinase.learning.engine.training.kernels import collect, collect_slopes
 from spinase.learning.engine.workspace import HARMONICS, Lanes, Neighbours, Room, room, row_width
-from spinase.learning.mhipnn.graph import Pairs, quadrupoles, shells
+from spinase.learning.mhipnn.graph import quadrupoles, shells
 from spinase.learning.mhipnn.network import NetworkConfig
+from spinase.learning.pairs import Pairs
 from spinase.typing import Array, FloatArray, IntArray
 
 Weights = Mapping[str, Array]
