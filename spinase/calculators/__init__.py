@@ -4,7 +4,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from spinase.calculators.base import SpinCalculator
-from spinase.calculators.bond_files import BondTableCalculator, read_tb2j, read_uppasd, read_vampire
+from spinase.calculators.bond_files import (
+    BondTableCalculator,
+    read_tb2j,
+    read_uppasd,
+    read_uppasd_model,
+    read_vampire,
+    uppasd_calculator,
+)
 from spinase.calculators.classical import (
     BiquadraticCalculator,
     CubicAnisotropyCalculator,
@@ -62,9 +69,11 @@ __all__ = [
     "ZhangLiCalculator",
     "read_tb2j",
     "read_uppasd",
+    "read_uppasd_model",
     "read_vampire",
     "restore_snapshot",
     "snapshot",
+    "uppasd_calculator",
 ]
 
 

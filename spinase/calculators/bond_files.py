@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from ase import Atoms
+from numpy.typing import ArrayLike
 from pydantic import Field, model_validator
 
 from spinase.atoms import get_units
 from spinase.calculators.base import SpinCalculator
-from spinase.calculators.classical import TermCalculator
+from spinase.calculators.classical import TermCalculator, ZeemanCalculator
+from spinase.calculators.interactions import DipoleCalculator
 from spinase.calculators.options import OptionTable
-from spinase.classical import Bilinear, BondTable
-from spinase.io.exchange import read_tb2j, read_uppasd, read_vampire
+from spinase.calculators.sum import SpinSumCalculator
+from spinase.classical import BondTable, BondTableTerm
+from spinase.io.exchange import read_tb2j, read_uppasd, read_uppasd_model, read_vampire
 
 _ALL = SpinCalculator.symmetries
 
@@ -38,8 +44,8 @@ class BondFileConfig(OptionTable):
 class BondTableCalculator(TermCalculator):
     """Couplings listed bond by bond (exchange tensors from first principles), on their cell or any repetition of it.
 
-    E = -sum_{pairs} s_i.J_ij s_j - sum_i s_i.Q_i s_i, each pair once.  Files: :func:`read_tb2j`, :func:`read_uppasd`,
-    :func:`read_vampire`.
+    E = -sum_{pairs} [s_i.J_ij s_j + K_ij (s_i.s_j)^2] - sum_i s_i.Q_i s_i + sum_i cubic anisotropies, each pair once.
+    Files: :func:`read_tb2j`, :func:`read_uppasd` (:func:`uppasd_calculator` with fields and dipoles), :func:`read_vampire`.
 
     Parameters
     ----------
@@ -55,22 +61,67 @@ class BondTableCalculator(TermCalculator):
     citation = "A. I. Liechtenstein et al., J. Magn. Magn. Mater. 67, 65 (1987)"
 
     def __init__(self, table: BondTable, tolerance: float = 0.05, *, units: str | None = None) -> None:
-        super().__init__(Bilinear(table, tolerance), units=units)
+        super().__init__(BondTableTerm(table, tolerance), units=units)
         scale = 1e-12 * max(float(np.abs(table.tensors).max(initial=0.0)), 1e-300)
         parts = (table.dmi(), table.symmetric(), table.onsite)
-        isotropic = all(np.abs(part).max(initial=0.0) <= scale for part in parts)
+        isotropic = all(np.abs(part).max(initial=0.0) <= scale for part in parts) and not table.cubic.any()
         # The table belongs to the axes of its cell: lattices turned or moved against it are refused.
         fixed = {"lattice_rotation", "joint_rotation", "translation"}
         self.symmetries = _ALL - (fixed if isotropic else fixed | {"spin_rotation"})
 
     @classmethod
-    def from_config(cls, config: BondFileConfig) -> BondTableCalculator:
-        """Calculator from the table of an input file."""
+    def from_config(cls, config: BondFileConfig) -> BondTableCalculator | SpinSumCalculator:
+        """Calculator from the table of an input file: a sum where a file of UppASD has a field or dipoles."""
         if config.format == "uppasd":
-            table, atoms = read_uppasd(config.file, version=config.version, leave_out=config.leave_out)
-        else:
-            table, atoms = {"tb2j": read_tb2j, "vampire": read_vampire}[config.format](config.file)
+            calc, _ = uppasd_calculator(config.file, config.tolerance, version=config.version, leave_out=config.leave_out)
+            return calc
+        table, atoms = {"tb2j": read_tb2j, "vampire": read_vampire}[config.format](config.file)
         return cls(table, config.tolerance, units=get_units(atoms).name)
 
 
-__all__ = ["BondTableCalculator", "read_tb2j", "read_uppasd", "read_vampire"]
+def uppasd_calculator(
+    path: str | Path,
+    tolerance: float = 0.05,
+    *,
+    dmi_sign: int | None = None,
+    version: str = "6.1",
+    cell: ArrayLike | None = None,
+    scaled_positions: bool | None = None,
+    leave_out: Collection[str] = (),
+) -> tuple[BondTableCalculator | SpinSumCalculator, Atoms]:
+    """Everything that an input of UppASD says of energies (:func:`read_uppasd_model`), and its sites.
+
+    Parameters
+    ----------
+    path : path
+        The input file ``inpsd.dat``.
+    tolerance : float
+        How far a site may be from where the file has it, length.
+    dmi_sign, version, cell, scaled_positions, leave_out
+        As in :func:`read_uppasd_model`.
+
+    Returns
+    -------
+    BondTableCalculator or SpinSumCalculator, Atoms
+        The couplings; where there is an applied field or ``do_dip``, their sum with a ZeemanCalculator or DipoleCalculator
+        (whose dipoles are those of the atoms it is given: all pairs, boundaries open).
+    """
+    model = read_uppasd_model(
+        path, dmi_sign, version=version, cell=cell, scaled_positions=scaled_positions, leave_out=leave_out
+    )
+    units = get_units(model.atoms).name
+    couplings = BondTableCalculator(model.table, tolerance, units=units)
+    others: list[TermCalculator] = [] if model.field is None else [ZeemanCalculator(model.field, units=units)]
+    if model.dipoles:
+        others.append(DipoleCalculator())
+    return (SpinSumCalculator([couplings, *others]) if others else couplings), model.atoms
+
+
+__all__ = [
+    "BondTableCalculator",
+    "read_tb2j",
+    "read_uppasd",
+    "read_uppasd_model",
+    "read_vampire",
+    "uppasd_calculator",
+]

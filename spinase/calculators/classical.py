@@ -61,7 +61,8 @@ class UniaxialConfig(OptionTable):
 class CubicConfig(OptionTable):
     """Cubic anisotropy."""
 
-    strength: float = Field(description="K per site, positive: cube axes easy [energy]")
+    strength: float = Field(description="K1 per site, positive: cube axes easy [energy]")
+    sixth_order: float = Field(0.0, description="K2 per site [energy]")
     axes: tuple[tuple[float, float, float], ...] | None = Field(None, description="orthogonal cube axes; default x, y, z")
     species: list[str] | None = Field(None, description="only on sites of these species; absent: all")
 
@@ -275,16 +276,18 @@ class UniaxialAnisotropyCalculator(TermCalculator):
 
 
 class CubicAnisotropyCalculator(TermCalculator):
-    """Cubic anisotropy, E = K sum (sx^2 sy^2 + sy^2 sz^2 + sz^2 sx^2) (K > 0: cube axes easy).
+    """Cubic anisotropy, E = sum K1 (sx^2 sy^2 + sy^2 sz^2 + sz^2 sx^2) + K2 sx^2 sy^2 sz^2 (K1 > 0: cube axes easy).
 
     Parameters
     ----------
     strength : float
-        K per site, energy.
+        K1 per site, energy.
     axes : (3, 3), optional
         Orthogonal rows, the cube axes (normalized here); default x, y, z.
+    sixth_order : float
+        K2 per site, energy.
     units : str, optional
-        Unit system of K.
+        Unit system of K1 and K2.
     """
 
     Config = CubicConfig
@@ -296,18 +299,20 @@ class CubicAnisotropyCalculator(TermCalculator):
         strength: float,
         axes: ArrayLike | None = None,
         *,
+        sixth_order: float = 0.0,
         units: str | None = None,
         species: Sequence[str] | None = None,
     ) -> None:
         frame = np.eye(3) if axes is None else np.array([unit_vector(axis, "cube axis") for axis in np.asarray(axes)])
         if frame.shape != (3, 3) or not np.allclose(frame @ frame.T, np.eye(3), atol=1e-9):
             raise ModelError(f"cube axes must be three orthogonal vectors, got {axes!r}")
-        super().__init__(CubicAnisotropy(finite(strength, "strength"), frame), units=units, species=species)
+        term = CubicAnisotropy(finite(strength, "strength"), frame, finite(sixth_order, "sixth_order"))
+        super().__init__(term, units=units, species=species)
 
     @classmethod
     def from_config(cls, config: CubicConfig) -> CubicAnisotropyCalculator:
         """Calculator from the table of an input file."""
-        return cls(config.strength, config.axes, species=config.species)
+        return cls(config.strength, config.axes, sixth_order=config.sixth_order, species=config.species)
 
 
 class ZeemanCalculator(TermCalculator):

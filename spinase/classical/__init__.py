@@ -10,14 +10,14 @@ from spinase.classical.local_model import LocalModel, add_models
 from spinase.classical.neel import Neel
 from spinase.classical.pair_potential import PairPotential
 from spinase.classical.spin_transfer import Slonczewski, ZhangLi
-from spinase.classical.tensor import Bilinear, BondTable, tensor_of
+from spinase.classical.tensor import BondTable, BondTableTerm, tensor_of
 from spinase.classical.terms import FrozenTerm, Term
 from spinase.classical.zeeman import Zeeman
 
 __all__ = [
-    "Bilinear",
     "Biquadratic",
     "BondTable",
+    "BondTableTerm",
     "CubicAnisotropy",
     "Dipole",
     "DzyaloshinskiiMoriya",

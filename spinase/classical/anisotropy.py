@@ -1,4 +1,7 @@
-"""Single-ion anisotropies: uniaxial, E = -K sum (s.n)^2, and cubic, E = K sum (sx^2 sy^2 + sy^2 sz^2 + sz^2 sx^2)."""
+"""Single-ion anisotropies, uniaxial and cubic.
+
+E = -K sum (s.n)^2 and E = sum K1 (sx^2 sy^2 + sy^2 sz^2 + sz^2 sx^2) + K2 sx^2 sy^2 sz^2.
+"""
 
 from __future__ import annotations
 
@@ -47,34 +50,66 @@ class UniaxialAnisotropy(Term, FrozenTerm):
 
 @dataclass(frozen=True, eq=False)
 class CubicAnisotropy(Term, FrozenTerm):
-    """K > 0: the cube axes are easy; K < 0: the body diagonals are.  H_ix = -2 K s_ix (s_iy^2 + s_iz^2) in the axes.
+    """K1 > 0: the cube axes are easy; K1 < 0: the body diagonals are (K2 = 0).
 
     Attributes
     ----------
     strength : float
-        K per site, energy.
+        K1 per site, energy.
     axes : (3, 3)
         Orthonormal rows: the cube axes.
+    sixth_order : float
+        K2 per site, energy.
     """
 
     strength: float
     axes: FloatArray
+    sixth_order: float = 0.0
 
     def freeze(self, geometry: Geometry) -> CubicAnisotropy:
         """The term knows no geometry."""
         return self
 
     def energy(self, spins: FloatArray, lengths: FloatArray) -> float:
-        """E = K sum (sx^2 sy^2 + sy^2 sz^2 + sz^2 sx^2)."""
-        squares = (spins @ self.axes.T) ** 2
-        return self.strength * float(np.sum(squares * np.roll(squares, 1, axis=1)))
+        """E = sum K1 (sx^2 sy^2 + sy^2 sz^2 + sz^2 sx^2) + K2 sx^2 sy^2 sz^2."""
+        return cubic_energy(spins @ self.axes.T, self._constants(len(spins)))
 
     def gradient(self, spins: FloatArray, lengths: FloatArray) -> FloatArray:
-        """H_a = -2 K s_a (sum of the other squares), turned back to Cartesian."""
-        local = spins @ self.axes.T
-        others = np.sum(local**2, axis=1, keepdims=True) - local**2
-        return -2.0 * self.strength * (local * others) @ self.axes
+        """H of :func:`cubic_gradient`, turned back to Cartesian."""
+        return cubic_gradient(spins @ self.axes.T, self._constants(len(spins))) @ self.axes
 
     def local_model(self, lengths: FloatArray) -> LocalModel:
         """One cubic anisotropy."""
-        return LocalModel(len(lengths), cubic=[(np.full(len(lengths), self.strength), self.axes)])
+        return LocalModel(len(lengths), cubic=[(self._constants(len(lengths)), self.axes)])
+
+    def _constants(self, sites: int) -> FloatArray:
+        return np.tile([self.strength, self.sixth_order], (sites, 1))
+
+
+def cubic_energy(spins: FloatArray, constants: FloatArray) -> float:
+    """E = sum_i K1_i (sx^2 sy^2 + sy^2 sz^2 + sz^2 sx^2) + K2_i sx^2 sy^2 sz^2, energy.
+
+    Parameters
+    ----------
+    spins : (N, 3)
+        Spins in the cube axes.
+    constants : (N, 2)
+        K1 and K2 of every site, energy.
+    """
+    squares = spins**2
+    fourth = np.sum(squares * np.roll(squares, 1, axis=1), axis=1)
+    return float(constants[:, 0] @ fourth + constants[:, 1] @ squares.prod(axis=1))
+
+
+def cubic_gradient(spins: FloatArray, constants: FloatArray) -> FloatArray:
+    """H_a = -2 s_a [K1 (s_b^2 + s_c^2) + K2 s_b^2 s_c^2], -dE/ds in the cube axes, energy, (N, 3); b, c the other axes.
+
+    Parameters
+    ----------
+    spins : (N, 3)
+        Spins in the cube axes.
+    constants : (N, 2)
+        K1 and K2 of every site, energy.
+    """
+    b, c = (np.roll(spins**2, shift, axis=1) for shift in (1, 2))
+    return -2.0 * spins * (constants[:, :1] * (b + c) + constants[:, 1:] * b * c)

@@ -33,7 +33,7 @@ class LocalModel:
     quadratic : (N, 3, 3)
         Q_i, energy; symmetric.
     cubic : list of (strengths, axes)
-        Cubic anisotropies C_c of every site (N,), energy, with the rows of `axes` (3, 3).
+        Cubic anisotropies K1 and K2 of every site (N, 2), energy, with the cube axes as rows of `axes` (3, 3).
     """
 
     sites: int

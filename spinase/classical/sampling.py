@@ -75,7 +75,7 @@ def make_sampler(model: LocalModel) -> Sampler:
         biquadratic if biquadratic.any() else np.zeros(0),
         np.zeros((n, 3)) if model.linear is None else np.ascontiguousarray(model.linear),
         np.zeros((0, 3, 3)) if model.quadratic is None or not np.any(model.quadratic) else np.array(model.quadratic),
-        np.array([strengths for strengths, _ in model.cubic]).reshape(len(model.cubic), n),
+        np.array([strengths for strengths, _ in model.cubic]).reshape(len(model.cubic), n, 2),
         np.array([axes for _, axes in model.cubic]).reshape(len(model.cubic), 3, 3),
     )
 
@@ -129,7 +129,7 @@ def _rest(
         x = (axes[c, 0, 0] * s[0] + axes[c, 0, 1] * s[1] + axes[c, 0, 2] * s[2]) ** 2
         y = (axes[c, 1, 0] * s[0] + axes[c, 1, 1] * s[1] + axes[c, 1, 2] * s[2]) ** 2
         z = (axes[c, 2, 0] * s[0] + axes[c, 2, 1] * s[1] + axes[c, 2, 2] * s[2]) ** 2
-        energy += cubic[c, i] * (x * y + y * z + z * x)
+        energy += cubic[c, i, 0] * (x * y + y * z + z * x) + cubic[c, i, 1] * x * y * z
     return energy
 
 

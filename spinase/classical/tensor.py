@@ -1,4 +1,7 @@
-"""Bilinear couplings of any form, E = -sum_{pairs} s_i.J_ij s_j - sum_i s_i.Q_i s_i, on a listed set of bonds."""
+"""Couplings of any form on a listed set of bonds.
+
+E = -sum_{pairs} [s_i.J_ij s_j + K_ij (s_i.s_j)^2] - sum_i s_i.Q_i s_i + sum_i cubic anisotropies.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,8 @@ from functools import cached_property
 
 import numpy as np
 
-from spinase.classical.kernels import compressed_rows, tensor_field
+from spinase.classical.anisotropy import cubic_energy, cubic_gradient
+from spinase.classical.kernels import biquadratic_field, compressed_rows, overlaps, tensor_field
 from spinase.classical.local_model import LocalModel, pair_model
 from spinase.classical.terms import FrozenTerm, Term
 from spinase.errors import InvalidGeometryError, ModelError
@@ -35,6 +39,10 @@ class BondTable:
         of a vector D, (J)_bc = sum_a eps_abc D_a, is -D.(s_i x s_j).
     onsite : (n, 3, 3)
         Q_i, energy: -s_i.Q_i s_i.
+    biquadratic : (b,)
+        K_ij, energy: -K_ij (s_i.s_j)^2.
+    cubic : (n, 2)
+        K1 and K2 of cubic anisotropies along x, y, z, energy (:class:`spinase.classical.CubicAnisotropy`).
     """
 
     positions: FloatArray
@@ -44,6 +52,8 @@ class BondTable:
     shifts: IntArray
     tensors: FloatArray
     onsite: FloatArray = field(default_factory=lambda: np.zeros((0, 3, 3)))
+    biquadratic: FloatArray = field(default_factory=lambda: np.zeros(0))
+    cubic: FloatArray = field(default_factory=lambda: np.zeros((0, 2)))
 
     def __post_init__(self) -> None:
         n, b = len(self.positions), len(self.first)
@@ -51,10 +61,13 @@ class BondTable:
         for name, shape in shapes.items():
             if np.shape(getattr(self, name)) != shape:
                 raise ModelError(f"bond table: {name} has shape {np.shape(getattr(self, name))}, {shape} is needed")
-        if self.onsite.shape == (0, 3, 3):
-            object.__setattr__(self, "onsite", np.zeros((n, 3, 3)))
-        if self.onsite.shape != (n, 3, 3) or not (np.isfinite(self.tensors).all() and np.isfinite(self.onsite).all()):
-            raise ModelError(f"bond table: onsite must be finite of shape {(n, 3, 3)}, tensors finite")
+        for name, shape in {"onsite": (n, 3, 3), "biquadratic": (b,), "cubic": (n, 2)}.items():
+            value = np.zeros(shape) if np.size(getattr(self, name)) == 0 else np.asarray(getattr(self, name))
+            if value.shape != shape or not np.isfinite(value).all():
+                raise ModelError(f"bond table: {name} must be finite of shape {shape}, it has shape {value.shape}")
+            object.__setattr__(self, name, value)
+        if not np.isfinite(self.tensors).all():
+            raise ModelError("bond table: the tensors must be finite")
         outside = [k for name in ("first", "second") for k in getattr(self, name) if not 0 <= k < n]
         if outside:
             raise ModelError(f"bond table: site {outside[0]} does not exist, the cell has sites 0 to {n - 1}")
@@ -86,7 +99,7 @@ def tensor_of(exchange: FloatArray, dmi: FloatArray | None = None, symmetric: Fl
 
 
 @dataclass(frozen=True, eq=False)
-class Bilinear(Term):
+class BondTableTerm(Term):
     """The couplings of a bond table on the cell it was made for, or on any repetition of it (sites in any order).
 
     Attributes
@@ -100,7 +113,7 @@ class Bilinear(Term):
     table: BondTable
     tolerance: float = 0.05
 
-    def freeze(self, geometry: Geometry) -> FrozenBilinear:
+    def freeze(self, geometry: Geometry) -> FrozenBondTable:
         """Every bond of the table from every cell of the geometry.  Bonds across an open boundary are left out.
 
         Raises
@@ -120,12 +133,15 @@ class Bilinear(Term):
             second.append(end[end >= 0])
             bonds.append(np.full(int((end >= 0).sum()), k))
         none = np.zeros(0, dtype=np.int64)
-        return FrozenBilinear(
+        chosen = np.concatenate([none, *bonds])
+        return FrozenBondTable(
             len(geometry),
             np.concatenate([none, *first]),
             np.concatenate([none, *second]),
-            table.tensors[np.concatenate([none, *bonds])],
+            table.tensors[chosen],
             table.onsite[basis],
+            table.biquadratic[chosen],
+            table.cubic[basis],
         )
 
     def _assign(self, geometry: Geometry) -> tuple[IntArray, IntArray]:
@@ -195,7 +211,7 @@ class _Places:
 
 
 @dataclass(frozen=True, eq=False)
-class FrozenBilinear(FrozenTerm):
+class FrozenBondTable(FrozenTerm):
     """A bond table on a geometry; it knows no forces on atoms."""
 
     sites: int
@@ -203,6 +219,8 @@ class FrozenBilinear(FrozenTerm):
     second: IntArray
     tensors: FloatArray
     onsite: FloatArray
+    biquadratic: FloatArray
+    cubic: FloatArray
 
     @cached_property
     def rows(self) -> tuple[IntArray, IntArray, FloatArray]:
@@ -212,20 +230,35 @@ class FrozenBilinear(FrozenTerm):
         tensors[bonds < 0] = tensors[bonds < 0].transpose(0, 2, 1)
         return starts, neighbours, np.ascontiguousarray(tensors)
 
+    @cached_property
+    def squares(self) -> tuple[IntArray, IntArray, FloatArray] | None:
+        """Starts, neighbours and K_ij (n,) of every site; None without biquadratic couplings."""
+        if not self.biquadratic.any():
+            return None
+        starts, neighbours, bonds = compressed_rows(self.first, self.second, self.sites)
+        return starts, neighbours, self.biquadratic[np.abs(bonds) - 1]
+
     def energy(self, spins: FloatArray, lengths: FloatArray) -> float:
-        """E = -1/2 s.J s - s.Q s."""
-        pairs = tensor_field(*self.rows, np.ascontiguousarray(spins))
-        return -float(0.5 * np.sum(spins * pairs) + np.einsum("ia,iab,ib->", spins, self.onsite, spins))
+        """E = -1/2 s.J s - s.Q s - sum_{pairs} K (s_i.s_j)^2 + cubic anisotropies."""
+        own = np.ascontiguousarray(spins)
+        pairs = tensor_field(*self.rows, own)
+        energy = -float(0.5 * np.sum(spins * pairs) + np.einsum("ia,iab,ib->", spins, self.onsite, spins))
+        if self.squares is not None:
+            energy -= float(self.biquadratic @ overlaps(self.first, self.second, own) ** 2)
+        return energy + cubic_energy(spins, self.cubic) if self.cubic.any() else energy
 
     def gradient(self, spins: FloatArray, lengths: FloatArray) -> FloatArray:
-        """H_i = sum_j J_ij s_j + (Q_i + Q_i^T) s_i."""
-        pairs = tensor_field(*self.rows, np.ascontiguousarray(spins))
-        return pairs + np.einsum("iab,ib->ia", self.onsite + self.onsite.transpose(0, 2, 1), spins)
+        """H_i = sum_j J_ij s_j + (Q_i + Q_i^T) s_i + 2 sum_j K_ij (s_i.s_j) s_j + that of the cubic anisotropies."""
+        own = np.ascontiguousarray(spins)
+        fields = tensor_field(*self.rows, own)
+        fields = fields + np.einsum("iab,ib->ia", self.onsite + self.onsite.transpose(0, 2, 1), spins)
+        if self.squares is not None:
+            fields = fields + biquadratic_field(*self.squares, own)
+        return fields + cubic_gradient(spins, self.cubic) if self.cubic.any() else fields
 
     def local_model(self, lengths: FloatArray) -> LocalModel:
-        """Tensors on pairs, Q on sites."""
-        pairs = pair_model(self.sites, self.first, self.second, self.tensors)
-        own = 0.5 * (self.onsite + self.onsite.transpose(0, 2, 1))
-        return LocalModel(
-            self.sites, pairs.rows, pairs.columns, pairs.tensors, pairs.biquadratic, None, own + np.asarray(pairs.quadratic)
-        )
+        """Tensors and K on pairs, Q and cubic anisotropies on sites."""
+        pairs = pair_model(self.sites, self.first, self.second, self.tensors, self.biquadratic)
+        own = 0.5 * (self.onsite + self.onsite.transpose(0, 2, 1)) + np.asarray(pairs.quadratic)
+        cubic = [(self.cubic, np.eye(3))] if self.cubic.any() else []
+        return LocalModel(self.sites, pairs.rows, pairs.columns, pairs.tensors, pairs.biquadratic, None, own, cubic)

@@ -98,7 +98,7 @@ class FrozenOfSpecies(FrozenTerm):
             biquadratic=model.biquadratic[keep],
             linear=None if model.linear is None else on[:, None] * model.linear,
             quadratic=None if model.quadratic is None else on[:, None, None] * model.quadratic,
-            cubic=[(on * strengths, axes) for strengths, axes in model.cubic],
+            cubic=[(on[:, None] * strengths, axes) for strengths, axes in model.cubic],
         )
 
 

@@ -238,6 +238,13 @@ def test_a_table_is_refused_on_another_structure(tmp_path: Path) -> None:
         )
 
 
+@pytest.mark.parametrize(("name", "value"), [("biquadratic", np.zeros(2)), ("cubic", np.full((1, 2), np.nan))])
+def test_parts_of_a_table_have_their_shapes(name: str, value: np.ndarray) -> None:
+    none = np.zeros(1, int)
+    with pytest.raises(ModelError, match=f"bond table: {name} must be finite of shape"):
+        BondTable(np.zeros((1, 3)), np.eye(3), none, none, np.ones((1, 3), int), np.zeros((1, 3, 3)), **{name: value})
+
+
 def test_an_open_slab_and_a_skewed_supercell(tmp_path: Path) -> None:
     """Bonds across an open boundary are left out; whole combinations of cell vectors are a repetition too."""
     write_vampire(tmp_path / "fe.ucf", "tensorial")

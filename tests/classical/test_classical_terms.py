@@ -35,7 +35,7 @@ TERMS: dict[str, Term] = {
     "bulk dmi": DzyaloshinskiiMoriya(LAW),
     "interfacial dmi": DzyaloshinskiiMoriya(LAW, NORMAL),
     "uniaxial": UniaxialAnisotropy(0.7, NORMAL),
-    "cubic": CubicAnisotropy(0.7, rotation_matrix((1, 2, 3), 0.4)),
+    "cubic": CubicAnisotropy(0.7, rotation_matrix((1, 2, 3), 0.4), -0.9),
     "zeeman": Zeeman(np.array([0.3, -0.2, 0.5])),
     "exchange from the ferromagnet": Heisenberg(LAW, offset=True),
     "neel": Neel(LAW, LAW),
@@ -118,7 +118,7 @@ def test_local_models_have_the_energy_differences_of_their_terms(name: str) -> N
         cubic = 0.0
         for strengths, axes in whole.cubic:
             local = (s @ axes.T) ** 2
-            cubic += np.sum(strengths[:, None] * local * np.roll(local, 1, axis=1))
+            cubic += np.sum(strengths[:, :1] * local * np.roll(local, 1, axis=1)) + strengths[:, 1] @ local.prod(axis=1)
         return -0.5 * float(overlap.sum() + square.sum()) - own + cubic
 
     before = energy(spins), frozen.energy(spins, lengths)
@@ -182,6 +182,9 @@ def test_anisotropies_have_their_easy_axes() -> None:
     cubic = CubicAnisotropy(1.0, np.eye(3))
     assert cubic.energy(edge, lengths) == 0.0
     assert cubic.energy(diagonal, lengths) == pytest.approx(1.0 / 3.0)
+    sixth = CubicAnisotropy(0.0, np.eye(3), 1.0)
+    assert sixth.energy(np.array([[1.0, 1.0, 0]]), lengths) == 0.0
+    assert sixth.energy(diagonal, lengths) == pytest.approx(1.0 / 27.0)
     uniaxial = UniaxialAnisotropy(1.0, np.array([1.0, 0, 0]))
     assert uniaxial.energy(edge, lengths) == -1.0
     assert Zeeman(np.array([2.0, 0, 0])).energy(edge, 3.0 * lengths) == -6.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -119,6 +120,11 @@ def tensors(odd: float = 0.2) -> BondTable:
     return BondTable(np.zeros((1, 3)), cell, none, none, shifts, 0.4 * np.eye(3) + parts[:3], parts[3:])
 
 
+def squares() -> BondTable:
+    """The same with biquadratic couplings and cubic anisotropies."""
+    return replace(tensors(0.0), biquadratic=np.array([0.3, -0.2, 0.1]), cubic=np.array([[0.25, -0.4]]))
+
+
 def small_model(members: int = 1, **channels: Any) -> tuple[list[MagneticHIPNN], ModelCard]:
     """Networks with random weights; conformance does not ask what was learned."""
     size = {"channels": (5, 3, 2), "width": 5, "quadrupoles": True, **channels}
@@ -205,7 +211,7 @@ CASES: dict[str, dict[str, Case]] = {
     "cubic": {
         "x, y, z": (lambda: CubicAnisotropyCalculator(-0.2), cluster, SPINS | {"time_reversal"}),
         "tilted axes": (
-            lambda: CubicAnisotropyCalculator(0.2, [(1, 1, 0), (1, -1, 0), (0, 0, 1)]),
+            lambda: CubicAnisotropyCalculator(0.2, [(1, 1, 0), (1, -1, 0), (0, 0, 1)], sixth_order=-0.3),
             cluster,
             SPINS | {"time_reversal"},
         ),
@@ -228,6 +234,7 @@ CASES: dict[str, dict[str, Case]] = {
     "bond-table": {
         "tensors": (lambda: BondTableCalculator(tensors()), lattice, {"magnetic_forces", "conservative", "time_reversal"}),
         "exchange": (lambda: BondTableCalculator(tensors(0.0)), lattice, SPINS | {"spin_rotation", "time_reversal"}),
+        "biquadratic, cubic": (lambda: BondTableCalculator(squares()), lattice, SPINS | {"time_reversal"}),
     },
     "slonczewski": {
         "both amplitudes": (lambda: SlonczewskiCalculator((1, 2, 2), 0.1, -0.05), lattice, {"permutation"}),

@@ -13,9 +13,20 @@ import numpy as np
 import pytest
 
 from spinase.atoms import get_units, set_spins
-from spinase.calculators import BondTableCalculator
+from spinase.calculators import (
+    BiquadraticCalculator,
+    BondTableCalculator,
+    CubicAnisotropyCalculator,
+    DipoleCalculator,
+    HeisenbergCalculator,
+    SpinSumCalculator,
+    ZeemanCalculator,
+    uppasd_calculator,
+)
+from spinase.classical.sampling import make_sampler
 from spinase.errors import AccuracyWarning, InputError
 from spinase.io.exchange import read_uppasd
+from spinase.units import METAL
 
 REFERENCES = Path(__file__).parents[1] / "references"
 _spec = importlib.util.spec_from_file_location("uppasd_cases", REFERENCES / "uppasd_cases.py")
@@ -25,29 +36,42 @@ uppasd = importlib.util.module_from_spec(_spec)
 sys.modules["uppasd_cases"] = uppasd  # dataclasses look their module up
 _spec.loader.exec_module(uppasd)
 ENERGIES = tomllib.loads((REFERENCES / "uppasd_energies.toml").read_text())
+FIELDS = tomllib.loads((REFERENCES / "uppasd_fields.toml").read_text())
 WARNED = {"tensors read as numbers", "nine numbers without do_jtensor", "vectors that join nothing"}
 MILLIRYDBERG = 1e-3 * ase.units.Ry
 
 
 def test_every_case_has_an_energy() -> None:
-    assert set(ENERGIES) == set(uppasd.CASES)
+    assert set(ENERGIES) == set(FIELDS) == set(uppasd.CASES)
+
+
+def _printed_beyond(spins: np.ndarray, cubic: np.ndarray) -> float:
+    """What UppASD prints beyond the energy of cubic anisotropies: -m.B/2 is 2 K1 (...) + 3 K2 (...)."""
+    squares = spins**2
+    fourth = squares[:, 0] * squares[:, 1] + squares[:, 1] * squares[:, 2] + squares[:, 2] * squares[:, 0]
+    return float(np.sum(cubic[:, 0] * fourth + 2.0 * cubic[:, 1] * squares.prod(axis=1)))
 
 
 @pytest.mark.parametrize("name", list(ENERGIES))
-def test_energies_are_those_of_uppasd(name: str, tmp_path: Path) -> None:
+def test_energies_and_fields_are_those_of_uppasd(name: str, tmp_path: Path) -> None:
     case = uppasd.CASES[name]
     path = case.write(tmp_path)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        table, atoms = read_uppasd(path)
+        calc, atoms = uppasd_calculator(path)
     assert bool(caught) == (name in WARNED)
     assert all(issubclass(one.category, AccuracyWarning) for one in caught)
     magnet = atoms.repeat(case.size)
     set_spins(magnet, uppasd.random_spins(case))
     units = get_units(magnet).name
-    assert units == ("reduced" if name == "no units" else "metal")
-    energy = BondTableCalculator(table, units=units).get_property("energy", magnet) / len(magnet)
-    assert energy / (1.0 if units == "reduced" else MILLIRYDBERG) == pytest.approx(ENERGIES[name], rel=1e-8)
+    assert units == ("reduced" if "aunits Y" in case.lines else "metal")
+    couplings = calc.calculators[0] if isinstance(calc, SpinSumCalculator) else calc
+    cubic = np.tile(couplings.term.table.cubic, (len(magnet) // len(atoms), 1))
+    energy = calc.get_property("energy", magnet) + _printed_beyond(uppasd.random_spins(case), cubic)
+    unit, tesla = (1.0, 1.0) if units == "reduced" else (MILLIRYDBERG, METAL.tesla)
+    assert energy / len(magnet) / unit == pytest.approx(ENERGIES[name], rel=1e-8)
+    fields = calc.get_property("magnetic_forces", magnet)[uppasd.order(case)[:3]] / tesla
+    np.testing.assert_allclose(fields, FIELDS[name], rtol=1e-8, atol=1e-6)
 
 
 def test_the_sign_of_dmi_goes_with_the_version(tmp_path: Path) -> None:
@@ -115,13 +139,10 @@ def test_a_long_list(tmp_path: Path) -> None:
 
 
 REFUSED = {
-    "bq": ("bq ./bqfile", "biquadratic exchange"),
     "biqdm": ("biqdm ./file", "biquadratic Dzyaloshinskii-Moriya"),
     "chir": ("chir ./file", "three-site chiral"),
     "fourx": ("fourx ./file", "four-site"),
     "ring": ("ring ./file", "ring exchange"),
-    "do_dip": ("do_dip 1", "dipoles: add a DipoleCalculator"),
-    "hfield": ("hfield 0 0 -8.0", "a field in tesla: add a ZeemanCalculator"),
     "demag": ("demag Y", "demagnetizing field"),
     "do_ralloy": ("do_ralloy 1", "random alloys"),
     "exc_inter": ("exc_inter Y", "depends on the order"),
@@ -139,8 +160,78 @@ def test_what_is_not_understood_is_refused_by_name(key: str, tmp_path: Path) -> 
         read_uppasd(path)
     table, _ = read_uppasd(path, leave_out=[key])
     assert len(table.first) == 3
-    off = uppasd.Case((f"{key} {'0 0 0' if key == 'hfield' else 'N'}",)).write(tmp_path)
+    off = uppasd.Case((f"{key} N",)).write(tmp_path)
     assert len(read_uppasd(off)[0].first) == 3
+
+
+def test_a_field_and_dipoles_are_in_no_table(tmp_path: Path) -> None:
+    """They are terms of their own: the reader of tables says so, the calculator is their sum."""
+    case = uppasd.CASES["dipoles and a field, scaled cell"]
+    path = case.write(tmp_path)
+    with pytest.raises(InputError, match=r"hfield is in no table of bonds: uppasd_calculator .*leave_out=\['hfield'\]"):
+        read_uppasd(path)
+    with pytest.raises(InputError, match=r"do_dip is in no table of bonds"):
+        read_uppasd(path, leave_out=["hfield"])
+    table, atoms = read_uppasd(path, leave_out=["hfield", "do_dip"])
+    calc, _ = uppasd_calculator(path)
+    assert isinstance(calc, SpinSumCalculator)
+    assert [type(one) for one in calc.calculators] == [BondTableCalculator, ZeemanCalculator, DipoleCalculator]
+    magnet = atoms.repeat(2)
+    set_spins(magnet, np.random.default_rng(3).normal(size=(8, 3)))
+    parts = [BondTableCalculator(table), ZeemanCalculator([0, 0, 100 * METAL.tesla]), DipoleCalculator()]
+    assert calc.get_property("energy", magnet) == pytest.approx(sum(one.get_property("energy", magnet) for one in parts))
+    config = BondTableCalculator.Config(file=str(path), format="uppasd", leave_out=["do_dip"])
+    built = BondTableCalculator.from_config(config)
+    assert isinstance(built, SpinSumCalculator)
+    assert [type(one) for one in built.calculators] == [BondTableCalculator, ZeemanCalculator]
+    off = uppasd.Case(("hfield 0 0 0", "do_dip 0")).write(tmp_path)
+    assert isinstance(uppasd_calculator(off)[0], BondTableCalculator)
+
+
+DIPOLES = {
+    "bc P 0 0": "without images, while the exchange goes on",
+    "do_dip 2": "do_dip 2: not read: macrocells",
+    "do_dip 3": "do_dip 3: not read: Fourier transforms",
+    "do_dip 4": "do_dip 4: not read: 0 and 1 are understood",
+    "do_dip Y": "'Y' is no whole number",
+    "read_dipole Y": "a tensor from a file",
+    "aunits Y": r"need the lattice constant \(alat, in metres\)",
+    "hfield 1 2": "has 2 columns",
+}
+
+
+@pytest.mark.parametrize("line", list(DIPOLES))
+def test_sums_that_are_not_ours_are_refused(line: str, tmp_path: Path) -> None:
+    case = uppasd.Case(("alat 3e-10", "bc 0 0 0", "do_dip 1", line))
+    with pytest.raises(InputError, match=DIPOLES[line]):
+        uppasd_calculator(case.write(tmp_path))
+
+
+def test_dipoles_need_a_length(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"dipoles need the lattice constant.*leave_out=\['do_dip'\]"):
+        uppasd_calculator(uppasd.Case(("do_dip 1",), boundaries="0 0 0").write(tmp_path))
+
+
+def test_biquadratic_and_cubic_terms_are_those_of_the_house(tmp_path: Path) -> None:
+    """One species, one K: energies, fields and Monte Carlo energies are those of the terms by shell."""
+    case = uppasd.Case(
+        ("bq ./bqfile", "anisotropy ./kfile"),
+        files={"bqfile": uppasd.rows([(1, 1, r, 0.4) for r in uppasd.SIX]), "kfile": "1 2 -0.3 0.7 0 0 1 0\n"},
+    )
+    calc, atoms = uppasd_calculator(case.write(tmp_path))
+    assert isinstance(calc, BondTableCalculator)
+    magnet = atoms.repeat((3, 4, 5))
+    set_spins(magnet, np.random.default_rng(4).normal(size=(60, 3)))
+    m = MILLIRYDBERG
+    parts = [HeisenbergCalculator([2 * m]), BiquadraticCalculator([0.8 * m])]
+    parts.append(CubicAnisotropyCalculator(0.3 * m, sixth_order=-0.7 * m))
+    house = SpinSumCalculator(parts)
+    for name in ("energy", "magnetic_forces"):
+        np.testing.assert_allclose(calc.get_property(name, magnet), house.get_property(name, magnet), rtol=1e-10, atol=1e-15)
+    lengths, spins = np.ones(60), magnet.get_initial_magnetic_moments()
+    ours, theirs = (make_sampler(one.local_model(magnet, lengths)) for one in (calc, house))
+    assert ours.energy(spins) == pytest.approx(theirs.energy(spins), rel=1e-10)
+    assert ours.energy(spins) == pytest.approx(calc.get_property("energy", magnet), rel=1e-10)
 
 
 WRONG_LINES = {
@@ -180,7 +271,11 @@ WRONG_FILES = {
     "no direction": ({"momfile": "1 1 2.0 0 0 0\n"}, "needs a direction"),
     "two species": ({"momfile": "1 2 2.0 0 0 1\n"}, "species 2"),
     "no moment": ({"momfile": ""}, "site 1 has no moment"),
-    "cubic": ({"kfile": "1 2 -0.2 0 0 0 1 0\n"}, "a cubic anisotropy is no.*CubicAnisotropyCalculator takes K = 0.2"),
+    "uniaxial and cubic": ({"kfile": "1 7 -0.2 0 0 0 1 0.1\n"}, r"type 7 with a cubic part \(ratio 0.1\)"),
+    "biquadratic to another type": (
+        {"posfile": uppasd.TWO, "momfile": uppasd.MOMENTS, "bqfile": "2 1 0.5 0.5 0.5 0.3\n"}, "to a site of type 2"
+    ),
+    "biquadratic one way": ({"bqfile": "1 1 1 0 0 0.3\n"}, "has no opposite"),
     "second order": ({"kfile": "1 1 -0.2 0.1 0 0 1 0\n"}, "second-order uniaxial"),
     "no axis": ({"kfile": "1 1 -0.2 0 0 0 0 0\n"}, "needs an axis"),
     "kind": ({"kfile": "1 3 -0.2 0 0 0 1 0\n"}, "anisotropy of type 3"),
@@ -191,9 +286,17 @@ WRONG_FILES = {
 @pytest.mark.parametrize("name", list(WRONG_FILES))
 def test_wrong_files(name: str, tmp_path: Path) -> None:
     files, message = WRONG_FILES[name]
-    lines = ("anisotropy ./kfile",) if "kfile" in files else ()
+    lines = tuple(f"{key} ./{name}" for key, name in (("anisotropy", "kfile"), ("bq", "bqfile")) if name in files)
     with pytest.raises(InputError, match=message):
         read_uppasd(uppasd.Case(lines, files=files).write(tmp_path))
+
+
+@pytest.mark.parametrize("second", ["1 2 0.1 0 1 0 0 0", "1 7 0.1 0 1 0 0 0"])
+@pytest.mark.parametrize("first", ["1 1 -0.5 0 0 0 1 0", "1 0 0 0 0 0 1 0", "1 2 0.1 0 0 0 1 0"])
+def test_second_axes_are_of_the_first_kind(first: str, second: str, tmp_path: Path) -> None:
+    case = uppasd.Case(("anisotropy ./kfile", "mult_axis Y"), files={"kfile": f"{first}\n{second}\n"})
+    with pytest.raises(InputError, match=r"line 2: with mult_axis both lines of a site must be uniaxial"):
+        read_uppasd(case.write(tmp_path))
 
 
 def test_a_vector_to_sites_of_two_types(tmp_path: Path) -> None:

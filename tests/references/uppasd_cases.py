@@ -2,7 +2,9 @@
 
 ``python tests/references/uppasd_cases.py PATH/uppasd > tests/references/uppasd_energies.toml`` runs UppASD on all of them,
 with the random spins of :func:`random_spins`, and writes the energies it prints (mRy per site; without a unit where
-``aunits`` is Y).
+``aunits`` is Y); ``... PATH/uppasd fields > tests/references/uppasd_fields.toml`` writes the fields that it prints at its
+first three sites (tesla).  Its printed energy of cubic anisotropies is -m.B/2 of their field: 2 K1 and 3 K2 where K1 and K2
+are meant.
 UppASD numbers sites with the first cell vector fastest, ASE's ``repeat`` with the last: :func:`order` tells.
 """
 
@@ -145,6 +147,44 @@ CASES = {
     "vectors that join nothing": Case(jfile=rows([(1, 1, r, 1.0) for r in SIX] + [(1, 1, (0.5, 0, 0), 3.0)])),
     "both of two lines": Case(("map_multiple T", "sym 1"), jfile=rows([(1, 1, (0, 1, 0), 0.7), (1, 1, (1, 0, 0), -0.3)])),
     "no units": Case(("aunits Y",)),
+    "a field": Case(("hfield 30.0 -12.5 8.0",), jfile=BOTH, posfile=TWO, momfile=MOMENTS),
+    "a field without units": Case(("hfield 0.3 -0.2 0.1", "aunits Y"), momfile="1 1 2.2 0 0 1\n"),
+    "dipoles": Case(
+        ("do_dip 1", "alat 2.87e-10"), jfile=BOTH, posfile=TWO, momfile=MOMENTS, boundaries="0 0 0", size=(3, 4, 2)
+    ),
+    "dipoles and a field, scaled cell": Case(
+        ("do_dip 1", "alat 1.5e-10", "scalefac 2.0", "hfield 0 0 100", "posfiletype D", "sym 1"),
+        jfile=rows([(1, 1, (1, 0, 0), 1.0)]),
+        boundaries="0 0 0",
+        size=(3, 3, 3),
+    ),
+    "biquadratic exchange": Case(
+        ("bq ./bqfile",), momfile="1 1 2.2 0 0 1\n", files={"bqfile": rows([(1, 1, r, 0.3 + 0.1 * abs(r[0])) for r in SIX])}
+    ),
+    "biquadratic exchange, symmetry, direct coordinates": Case(
+        ("bq ./bqfile", "posfiletype D", "sym 1"),
+        jfile=rows([(1, 1, (0, 0, 1), 1.0)]),
+        size=(5, 5, 5),
+        cell="-0.5 0.5 0.5\n 0.5 -0.5 0.5\n 0.5 0.5 -0.5",
+        files={"bqfile": rows([(1, 1, (0.5, 0.5, 0.5), -0.4), (1, 1, (1, 0, 0), 0.25)])},
+    ),
+    "biquadratic exchange, cells": Case(
+        ("bq ./bqfile", "maptype 2"),
+        jfile=rows([(1, 2, (0, 0, 0), 0.8), (2, 1, (0, 0, 0), 0.8)]),
+        posfile="1 1 0.0 0.0 0.0\n2 1 0.5 0.5 0.5\n",
+        momfile=MOMENTS,
+        files={"bqfile": rows([(1, 2, (0, 0, 0), 0.8), (2, 1, (0, 0, 0), 0.8)])},
+    ),
+    "cubic anisotropy": Case(
+        ("anisotropy ./kfile",), momfile="1 1 2.2 0 0 1\n", files={"kfile": "1 2 -0.3 0.7 0 0 1 0.1\n"}
+    ),
+    "cubic and uniaxial sites": Case(
+        ("anisotropy ./kfile", "hfield 5 0 0"),
+        jfile=BOTH,
+        posfile=TWO,
+        momfile=MOMENTS,
+        files={"kfile": "1 2 0.4 0.0 1 1 1 0\n2 1 -0.3 0.0 1 1 0 0\n"},
+    ),
 }
 
 
@@ -164,11 +204,12 @@ def order(case: Case) -> list[int]:
 _RUN = (
     "initmag 4", "restartfile ./restart", "ip_mode N", "mode S", "mensemble 1", "nstep 1", "temp 0.0", "timestep 1e-30",
     "damping 0.0", "plotenergy 1", "do_avrg Y", "avrg_step 1", "avrg_buff 1", "sdealgh 1", "use_vsl F", "do_prnstruct 0",
+    "do_prn_beff Y", "beff_step 1", "beff_buff 1",
 )  # fmt: skip
 
 
-def judge(program: str, case: Case, folder: Path) -> str:
-    """The energy per site that UppASD prints."""
+def judge(program: str, case: Case, folder: Path) -> tuple[str, list[list[float]]]:
+    """The energy per site that UppASD prints, and the fields (tesla) at its first three sites."""
     case.write(folder, _RUN)
     lengths = [line.split()[2] for line in case.momfile.splitlines()]
     spins = random_spins(case)
@@ -178,19 +219,22 @@ def judge(program: str, case: Case, folder: Path) -> str:
         lines.append(f"0 1 {number + 1} {lengths[number % len(lengths)]} {place}")
     (folder / "restart").write_text("\n".join(lines) + "\n")
     subprocess.run([program], cwd=folder, capture_output=True, check=True, timeout=60)
-    rows_ = [
-        line.split() for line in next(folder.glob("totenergy*")).read_text().splitlines() if not line.strip().startswith("#")
-    ]
-    return rows_[0][1]
+    energies, fields = (
+        [line.split() for line in next(folder.glob(name)).read_text().splitlines() if not line.lstrip().startswith("#")]
+        for name in ("totenergy*", "befftot*")
+    )
+    return energies[0][1], [[float(word) for word in row[3:6]] for row in fields[:3]]
 
 
 def main() -> None:
     """Print the table of reference values."""
-    print("# Energies per site (mRy) that UppASD 6.1 (commit d8d6663 of its public repository, gfortran 12.2) prints")
+    what = "Fields (tesla) at the first three sites" if sys.argv[2:] else "Energies per site (mRy)"
+    print(f"# {what} that UppASD 6.1 (commit d8d6663 of its public repository, gfortran 12.2) prints")
     print("# for the cases of uppasd_cases.py; the command is in its docstring.")
     for name, case in CASES.items():
         with tempfile.TemporaryDirectory() as folder:
-            print(f'"{name}" = {float(judge(sys.argv[1], case, Path(folder))):.10g}', flush=True)
+            energy, fields = judge(sys.argv[1], case, Path(folder))
+        print(f'"{name}" = {fields if sys.argv[2:] else format(float(energy), ".10g")}', flush=True)
 
 
 if __name__ == "__main__":

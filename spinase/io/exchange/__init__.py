@@ -18,7 +18,7 @@ cut short, bonds listed in one direction only.
 """
 
 from spinase.io.exchange.tb2j import read_tb2j
-from spinase.io.exchange.uppasd import read_uppasd
+from spinase.io.exchange.uppasd import UppasdModel, read_uppasd, read_uppasd_model
 from spinase.io.exchange.vampire import read_vampire
 
-__all__ = ["read_tb2j", "read_uppasd", "read_vampire"]
+__all__ = ["UppasdModel", "read_tb2j", "read_uppasd", "read_uppasd_model", "read_vampire"]

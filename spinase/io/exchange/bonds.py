@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -125,6 +125,19 @@ def bond_table(
     )
 
 
+def with_biquadratic(table: BondTable, squares: BondTable) -> BondTable:
+    """`table` with the isotropic couplings of `squares`, a table of the same sites, as K_ij of -K_ij (s_i.s_j)^2."""
+    keys = [np.column_stack([one.first, one.second, one.shifts]) for one in (table, squares)]
+    _, first, places = np.unique(codes(np.concatenate(keys))[0], return_index=True, return_inverse=True)
+    bonds = np.concatenate(keys)[first]
+    tensors, biquadratic = np.zeros((len(first), 3, 3)), np.zeros(len(first))
+    tensors[places[: len(table.first)]] = table.tensors
+    biquadratic[places[len(table.first) :]] = squares.isotropic()
+    return replace(
+        table, first=bonds[:, 0], second=bonds[:, 1], shifts=bonds[:, 2:], tensors=tensors, biquadratic=biquadratic
+    )
+
+
 def _added(bonds: DirectedBonds) -> DirectedBonds:
     """Every bond once, sorted; the couplings of lines that repeat one are added."""
     _, first, places = np.unique(codes(bonds.keys)[0], return_index=True, return_inverse=True)
@@ -157,4 +170,11 @@ def _require_equal(path: str | Path, bonds: DirectedBonds, back: IntArray) -> No
         )
 
 
-__all__ = ["DirectedBonds", "FloatArray", "IntArray", "bond_table", "codes", "isotropic_tensor", "odd_tensor"]
+__all__ = [
+    "DirectedBonds",
+    "bond_table",
+    "codes",
+    "isotropic_tensor",
+    "odd_tensor",
+    "with_biquadratic",
+]

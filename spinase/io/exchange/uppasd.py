@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import ase.units
 import numpy as np
@@ -14,17 +16,39 @@ from numpy.typing import ArrayLike
 from spinase.atoms import set_units
 from spinase.classical import BondTable
 from spinase.errors import AccuracyWarning, InputError
-from spinase.io.exchange.bonds import DirectedBonds, bond_table, isotropic_tensor, odd_tensor
-from spinase.io.exchange.text import Line, lines_of
+from spinase.io.exchange.bonds import DirectedBonds, bond_table, isotropic_tensor, odd_tensor, with_biquadratic
+from spinase.io.exchange.text import Line
 from spinase.io.exchange.uppasd_bonds import Lattice, bonds_of, operations_of, shells_of
 from spinase.io.exchange.uppasd_input import UppasdInput, read_input
+from spinase.io.exchange.uppasd_terms import anisotropies, applied_field, has_dipoles
 from spinase.typing import FloatArray, IntArray
 
 _MILLIRYDBERG = 1e-3 * ase.units.Ry
 _FIRST_MINUS = (6, 1)  # version from which -D.(e_i x e_j) is in energy and field
 
 
-def read_uppasd(
+class UppasdModel(NamedTuple):
+    """What an input of UppASD says: terms of the energy, and the magnet.
+
+    Attributes
+    ----------
+    table : BondTable
+        Couplings and anisotropies, in the convention of the table.
+    atoms : Atoms
+        The sites of the cell (as iron, with the moments of the momfile).
+    field : (3,) or None
+        Applied field B of E = -sum m_i.B: eV/mu_B; without a unit in reduced units (``aunits``).
+    dipoles : bool
+        Whether dipoles are summed over all pairs of the (finite) magnet.
+    """
+
+    table: BondTable
+    atoms: Atoms
+    field: FloatArray | None
+    dipoles: bool
+
+
+def read_uppasd_model(
     path: str | Path,
     dmi_sign: int | None = None,
     *,
@@ -32,23 +56,24 @@ def read_uppasd(
     cell: ArrayLike | None = None,
     scaled_positions: bool | None = None,
     leave_out: Collection[str] = (),
-) -> tuple[BondTable, Atoms]:
-    """Read UppASD's ``inpsd.dat`` with the files it names: posfile, momfile, exchange (the jfile), dm, sa, pd, anisotropy.
+) -> UppasdModel:
+    """Read UppASD's ``inpsd.dat`` with the files it names: posfile, momfile, exchange, dm, sa, pd, bq, anisotropy.
 
-    UppASD writes E = -sum_{i != j} e_i.J e_j + sum_i K (e_i.n)^2 for unit spins, mRy.  What is read is what UppASD 6.1
-    makes of the files on a large magnet (one that is no larger than the range of its couplings loses bonds in UppASD, not
-    here).
+    UppASD writes E = -sum_{i != j} [e_i.J e_j + B (e_i.e_j)^2] + sum_i K (e_i.n)^2 - sum_i m_i.B for unit spins, mRy.  What
+    is read is what UppASD 6.1 makes of the files on a large magnet (one that is no larger than the range of its couplings
+    loses bonds in UppASD, not here).
 
     * ``posfiletype`` C and D, ``scalefac``, ``alat`` (m), ``bc``, ``aunits`` (then energies have no unit: reduced units);
-    * ``sym`` 0, 1 (cubic), 2 (square), 3 (hexagonal) for the jfile, ``maptype`` 1 (vectors), 2 (cells) and 3 (cells, RSPt);
+    * ``sym`` 0, 1 (cubic), 2 (square), 3 (hexagonal) for exchange and bq, ``maptype`` 1 (vectors), 2 and 3 (cells; RSPt's);
     * ``do_jtensor`` 1 with ``calc_jtensor`` F: nine numbers, row by row; else the first number only, as in UppASD;
     * ``dm`` (D), ``sa`` (symmetric off-diagonal part: yz, xz, xy), ``pd`` (nine numbers); ``jij_scale``, ``dm_scale``,
-      ``sa_scale``;
-    * ``anisotropy``: uniaxial ones of first order, also along two axes (``mult_axis``).
+      ``sa_scale``; ``bq`` (biquadratic, between sites of type 1, whose vectors are Cartesian also with ``posfiletype`` D);
+    * ``anisotropy``: uniaxial ones of first order, also along two axes (``mult_axis``), and cubic ones (K1, K2);
+    * ``hfield`` (tesla);
+    * ``do_dip`` 1 with open boundaries (``bc 0 0 0``): all pairs of the magnet.
 
-    Everything else that changes an energy (fields, dipoles, biquadratic exchange, alloys, ...) is refused by name unless it
-    is off or zero; how a run is made and what it measures is ignored
-    (:data:`spinase.io.exchange.uppasd_keywords.IGNORED`).
+    Everything else that changes an energy (other dipoles, alloys, ring exchange, ...) is refused by name unless it is off
+    or zero; how a run is made and what it measures is ignored (:data:`spinase.io.exchange.uppasd_keywords.IGNORED`).
 
     Parameters
     ----------
@@ -69,9 +94,10 @@ def read_uppasd(
 
     Returns
     -------
-    BondTable, Atoms
-        Couplings in the convention of the table, and the sites (as iron, with the moments of the momfile and their
-        directions, else 1 mu_B along z).  Without ``alat``, lengths are in lattice constants.
+    UppasdModel
+        The terms (:func:`spinase.calculators.uppasd_calculator` makes a calculator of them), and the sites (as iron, with
+        the moments of the momfile and their directions, else 1 mu_B along z).  Without ``alat``, lengths are in lattice
+        constants.
 
     Raises
     ------
@@ -91,16 +117,62 @@ def read_uppasd(
         raise InputError(f"dmi_sign must be -1 or 1, got {dmi_sign!r}")
     lattice, periodic = _lattice(source, cell, scaled_positions)
     reduced = source.on("aunits")
-    unit = 1.0 if reduced else _MILLIRYDBERG
-    bonds, constant = _couplings(source, lattice, sign)
-    length = 1.0 if reduced or cell is not None or not source.has("alat") else 1e10 * source.real("alat", 1.0)
+    known = not reduced and (cell is not None or source.has("alat"))
+    length = 1e10 * source.real("alat", 1.0) if known and cell is None else 1.0
     atoms = Atoms("Fe" * len(lattice.types), positions=length * lattice.positions, cell=length * lattice.cell, pbc=periodic)
     atoms.set_initial_magnetic_moments(_moments(source, len(lattice.types)))
     if reduced:
         set_units(atoms, "reduced")
+    table = _table(source, lattice, atoms, sign, 1.0 if reduced else _MILLIRYDBERG)
+    return UppasdModel(table, atoms, applied_field(source), has_dipoles(source, periodic, known))
+
+
+def read_uppasd(
+    path: str | Path,
+    dmi_sign: int | None = None,
+    *,
+    version: str = "6.1",
+    cell: ArrayLike | None = None,
+    scaled_positions: bool | None = None,
+    leave_out: Collection[str] = (),
+) -> tuple[BondTable, Atoms]:
+    """Table and sites of :func:`read_uppasd_model`, for inputs without an applied field and dipoles.
+
+    Parameters
+    ----------
+    path, dmi_sign, version, cell, scaled_positions, leave_out
+        As there.
+
+    Returns
+    -------
+    BondTable, Atoms
+        Couplings with anisotropies, and the sites.
+
+    Raises
+    ------
+    InputError
+        As there, and for a field or dipoles, which are in no table of bonds.
+    """
+    model = read_uppasd_model(
+        path, dmi_sign, version=version, cell=cell, scaled_positions=scaled_positions, leave_out=leave_out
+    )
+    for key, there in (("hfield", model.field is not None), ("do_dip", model.dipoles)):
+        if there:
+            raise InputError(
+                f"{path}: {key} is in no table of bonds: uppasd_calculator and read_uppasd_model read it, "
+                f"leave_out=[{key!r}] reads the rest"
+            )
+    return model.table, model.atoms
+
+
+def _table(source: UppasdInput, lattice: Lattice, atoms: Atoms, sign: int, unit: float) -> BondTable:
+    """Couplings and anisotropies, `unit` times the file's energies."""
+    bonds, constant = _couplings(source, lattice, sign)
     bonds = DirectedBonds(bonds.first, bonds.second, bonds.shifts, unit * bonds.tensors, bonds.lines)
-    onsite = unit * (constant + _anisotropy(source, len(lattice.types)))
-    return bond_table(source.path, atoms, bonds, 1.0, onsite), atoms
+    onsite, cubic = anisotropies(source, len(atoms))
+    table = bond_table(source.path, atoms, bonds, 1.0, unit * (constant + onsite))
+    squares = bond_table(source.path, atoms, _biquadratic(source, lattice, unit), 1.0)
+    return replace(with_biquadratic(table, squares), cubic=unit * cubic)
 
 
 def _sign_of(version: str) -> int:
@@ -210,6 +282,21 @@ def _couplings(source: UppasdInput, lattice: Lattice, sign: int) -> tuple[Direct
     return DirectedBonds.of(keys[~itself], tensors[~itself], lines[~itself]), constant
 
 
+def _biquadratic(source: UppasdInput, lattice: Lattice, unit: float) -> DirectedBonds:
+    """Couplings B of the bq file, as isotropic tensors, `unit` times the file's energies."""
+    if not source.has("bq"):
+        return DirectedBonds.of([], [], [])
+    rows = _listed(source, "bq", 1)
+    for k in np.flatnonzero(lattice.types[rows[1][:, 1]] != 1)[:1]:
+        raise InputError(
+            f"{rows[0][k]}: a biquadratic coupling to a site of type {lattice.types[rows[1][k, 1]]}: UppASD keeps those to "
+            "sites of type 1 only (it writes others beyond the end of its table)"
+        )
+    return _bonds(
+        source, lattice, "bq", rows, unit * isotropic_tensor(rows[2][:, 0]), source.whole("sym", 0), by_partner=False
+    )
+
+
 def _listed(source: UppasdInput, key: str, count: int) -> tuple[list[Line], IntArray, FloatArray, FloatArray]:
     """Lines of a coupling file: rows, pairs of sites (from 0), `count` numbers each, vectors."""
     rows = source.rows(key)
@@ -246,6 +333,8 @@ def _bonds(
     maptype, keep = source.whole("maptype", 1), source.on("map_multiple", "F")
     if maptype not in (1, 2, 3):
         raise InputError(f"{source.where('maptype')}: 1, 2 and 3 are understood, got {maptype}")
+    if key == "bq":  # its vectors are not turned into those of the cell
+        lattice, maptype = replace(lattice, direct=False), 2 if maptype == 2 else 1
     rows, pairs, _, vectors = listed
     shells = shells_of(lattice, maptype, rows, pairs, vectors, tensors, keep and not by_partner and key == "exchange")
     bonds, empty = bonds_of(lattice, shells, operations_of(sym), by_partner, keep)
@@ -258,47 +347,4 @@ def _bonds(
     return bonds
 
 
-def _anisotropy(source: UppasdInput, count: int) -> FloatArray:
-    """Q of E = -s.Q s, (n, 3, 3), of the kfile's K (s.n)^2."""
-    onsite = np.zeros((count, 3, 3))
-    if not source.has("anisotropy"):
-        if source.whole("do_anisotropy", 0):
-            raise InputError(f"{source.where('do_anisotropy')}: the keyword 'anisotropy' with its file is missing")
-        return onsite
-    rows = list(lines_of(source.path.parent / source.word("anisotropy", "")))
-    due = count * (2 if source.on("mult_axis") else 1)
-    if len(rows) != due:
-        raise InputError(f"{source.where('anisotropy')}: {len(rows)} lines for {count} sites, {due} are needed")
-    for block in range(0, due, count):
-        part = rows[block : block + count]
-        if sorted(row.wholes(0, 1)[0] for row in part) != list(range(1, count + 1)):
-            raise InputError(f"{part[0]}: every site must have one line, numbered 1 to {count}")
-        for row in part:
-            onsite[row.wholes(0, 1)[0] - 1] -= _uniaxial(row)
-    return onsite
-
-
-def _uniaxial(row: Line) -> FloatArray:
-    """K n n^T of a line of the kfile: site, type, K_1, K_2, axis, ratio."""
-    (kind,), (first, second, *axis) = row.wholes(1, 2), row.reals(2, 7)
-    ratio = row.reals(7, 8)[0] if kind == 7 else 0.0
-    if kind not in (0, 1, 2, 7):
-        raise InputError(f"{row}: anisotropy of type {kind}; 0 (none) and 1 (uniaxial) are understood")
-    if kind == 0 or not (first or second):
-        return np.zeros((3, 3))
-    if kind == 2 or second or ratio:
-        told = "cubic" if kind == 2 or ratio else "second-order uniaxial"
-        raise InputError(
-            f"{row}: a {told} anisotropy is no bilinear term; leave_out=['anisotropy'] reads the rest"
-            + (
-                f", CubicAnisotropyCalculator takes K = {-first * (ratio or 1.0):g} mRy"
-                if told == "cubic" and not second
-                else ""
-            )
-        )
-    if not any(axis):
-        raise InputError(f"{row}: an anisotropy of {first} mRy needs an axis")
-    return first * np.outer(axis, axis) / float(np.dot(axis, axis))
-
-
-__all__ = ["read_uppasd"]
+__all__ = ["UppasdModel", "read_uppasd", "read_uppasd_model"]

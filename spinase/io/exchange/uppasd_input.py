@@ -12,7 +12,6 @@ from spinase.errors import AccuracyWarning, InputError
 from spinase.io.exchange.text import Line, is_number, lines_of, number, read_text, whole
 from spinase.io.exchange.uppasd_keywords import AT_REST, IGNORED, READ, REFUSED
 
-_FILES = {"posfile", "momfile", "exchange", "dm", "sa", "pd", "anisotropy"}
 _OFF = {"n", "f", "false", ".false.", "0"}
 _COMMENT = tuple("#!%*=")
 
@@ -145,8 +144,8 @@ def _refuse(key: str, line: Line) -> None:
     """Refuse what is not understood, unless it is off or zero."""
     if key not in REFUSED:
         return
-    values = line.words[:3] if key == "hfield" else line.words[:1]
-    if values and all(word.lower() in _OFF or (is_number(word) and not number(word, "")) for word in values):
+    word = line.words[0].lower() if line.words else ""
+    if word in _OFF or (is_number(word) and not number(word, "")):
         return
     raise InputError(
         f"{line}: {key} {' '.join(line.words[:3])}: not read: {REFUSED[key]}; leave_out=[{key!r}] reads the rest"

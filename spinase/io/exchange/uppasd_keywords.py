@@ -4,7 +4,8 @@ from __future__ import annotations
 
 _READ = """
     cell bc natoms ntypes posfile posfiletype alat scalefac momfile exchange jij_scale maptype map_multiple sym
-    do_jtensor calc_jtensor do_anisotropy anisotropy mult_axis dm dm_scale sa sa_scale pd aunits
+    do_jtensor calc_jtensor do_anisotropy anisotropy mult_axis dm dm_scale sa sa_scale pd bq aunits hfield do_dip
+    read_dipole
 """
 READ = frozenset(_READ.split())
 """Structure and couplings."""
@@ -25,14 +26,11 @@ REFUSED = {
     "ind_mom_flag": "induced moments",
     "do_fixed_mom": "moments that are kept fixed",
     "set_landeg": "g factors of the sites",
-    "bq": "biquadratic exchange: add a BiquadraticCalculator by shells or species",
     "biqdm": "biquadratic Dzyaloshinskii-Moriya exchange",
     "chir": "three-site chiral interactions",
     "fourx": "four-site interactions",
     "ring": "four-spin ring exchange",
-    "do_dip": "dipoles: add a DipoleCalculator",
     "demag": "a demagnetizing field",
-    "hfield": "a field in tesla: add a ZeemanCalculator",
     "locfield": "fields of the sites",
     "siteatomfield": "fields of the sites",
     "do_bpulse": "field pulses",
@@ -117,7 +115,7 @@ _IGNORED = """
     prn_mov_square prn_multiscale prn_mwf prn_mwf_gauss prn_mwf_gauss_spatial prn_mwf_mov_circle prn_mwf_mov_gauss
     prn_mwf_mov_square prn_ovf prn_vertices prnstruct q_vector qdip_files qfile qhb_mode qm_cellrot qm_exclude qm_max
     qm_min qm_nstep qm_nvec qm_oaxis qm_qvec qm_relax qm_relax_mode qm_relax_steps qm_relax_temp qm_rot qm_svec
-    qm_type qpoints quantization_axis radius_phonopy random_anisotropy_density rate0 rdm_algo rdm_sigma read_dipole
+    qm_type qpoints quantization_axis radius_phonopy random_anisotropy_density rate0 rdm_algo rdm_sigma
     read_ovf real_time_measure region_optimization_rebuild_step relaxed_if relaxtime renorm_coll restartfile
     rmax_ewald rngpol rot_axis rotang roteul sample_num sc_average sc_cr_cut sc_emax sc_eres sc_local_axis_mix
     sc_nstep sc_sep sc_step sc_window_fun scalefac_phonopy sdealgh she_angle shells_nums sigma_corr sigma_pulse
