@@ -299,6 +299,18 @@ def applied_field_of(driver: Any) -> FloatArray | float:
     return 0.0 if hook is None else hook()
 
 
+def atoms_of(driver: Any) -> Atoms:
+    """The atoms that a driver moves; of an optimizer's view of them (``SpinOptimizable``), the atoms behind it."""
+    moved = driver.atoms
+    return moved if isinstance(moved, Atoms) else moved.atoms
+
+
+def time_of(driver: Any) -> float:
+    """What a driver's clock says now, time; of a driver without one (an optimizer), the number of its steps."""
+    clock = getattr(driver, "get_time", None)
+    return float(driver.nsteps) if clock is None else float(clock())
+
+
 @runtime_checkable
 class SeesAppliedField(Protocol):
     """An observer whose numbers contain the field that the driver applies."""

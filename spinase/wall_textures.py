@@ -37,7 +37,7 @@ def domain_wall(
     """Walls across a Cartesian axis between uniform domains; by default one across x from +z (left) to -z (right).
 
     With u = (x - x_wall)/width a turn by Theta is done to the share (2/pi) arctan(exp(u)) (:func:`turned_share`): for +z to
-    -z s_z = -tanh(u), s_perp = sech(u).
+    -z s_z = -tanh(u), s_perp = sech(u).  Positions and widths are in length units.
 
     Parameters
     ----------

@@ -2,7 +2,6 @@
 
 from spinase.dynamics.barostat import IsotropicBarostat
 from spinase.dynamics.electron_bath import ElectronBath
-from spinase.dynamics.guard import ErrorBarGuard
 from spinase.dynamics.integrators import Depondt, Heun, ImplicitMidpoint, Integrator, SemiImplicitB
 from spinase.dynamics.llg import LLGDynamics
 from spinase.dynamics.monte_carlo import MonteCarlo, TemperingResult, parallel_tempering, simulated_annealing
@@ -17,7 +16,6 @@ from spinase.dynamics.thermostats import LatticeBussi, LatticeLangevin, LatticeT
 __all__ = [
     "Depondt",
     "ElectronBath",
-    "ErrorBarGuard",
     "FreeLengthSpins",
     "Heun",
     "ImplicitMidpoint",

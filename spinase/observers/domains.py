@@ -17,8 +17,7 @@ from spinase.analysis.domains import (
     shell_correlation,
 )
 from spinase.atoms import get_spins
-from spinase.dynamics.observers import Quantity
-from spinase.observers.standard import Arrays, NoOptions, OfSites
+from spinase.observers.base import Arrays, NoOptions, OfSites, Quantity
 
 
 class ShellCorrelationConfig(NoOptions):

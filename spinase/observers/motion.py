@@ -9,9 +9,9 @@ from ase import Atoms
 from spinase.atoms import get_moments, get_units, gyromagnetic_ratios
 from spinase.contract import calculator_of, require_magnetic_forces
 from spinase.dynamics.freedoms import lattice_temperature
-from spinase.dynamics.observers import Quantity
 from spinase.measures import spin_temperature_of
-from spinase.observers.standard import Arrays, EnergyObserver, InField, NoOptions
+from spinase.observers.base import Arrays, InField, NoOptions, Quantity
+from spinase.observers.magnetism import EnergyObserver
 
 
 class EnergyPartitionObserver(InField):

@@ -12,9 +12,8 @@ from spinase.analysis.domains import NeighbourShells, follow_shells, neighbour_s
 from spinase.analysis.walls import domain_wall, grown_phase
 from spinase.atoms import get_units
 from spinase.contract import calculator_of
-from spinase.dynamics.observers import Quantity
 from spinase.errors import ModelError
-from spinase.observers.standard import Arrays, NoOptions, OfSites
+from spinase.observers.base import Arrays, NoOptions, OfSites, Quantity
 from spinase.typing import FloatArray
 
 _NEEDED = "lead_currents"

@@ -15,7 +15,6 @@ import numpy as np
 from spinase.atoms import get_moments, get_spins, set_moments
 from spinase.contract import applied_field_of, field_function
 from spinase.dynamics.checkpoint import load_checkpoint, save_checkpoint
-from spinase.dynamics.guard import WHAT_TO_DO
 from spinase.errors import (
     CheckpointError,
     ConvergenceError,
@@ -26,6 +25,7 @@ from spinase.errors import (
 from spinase.files import held, read_mark, temporary_beside, text_digest, write_mark, write_text
 from spinase.io.layout import RunWriter, copy_frames
 from spinase.measures import free_energy, magnetization, torques_of_sites
+from spinase.observers.error_bars import WHAT_TO_DO
 from spinase.run.build import Setup, StageInput, build_setup
 from spinase.run.config import named_files, read_input
 from spinase.run.log import RunLog

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from spinase.atoms import SpinAtoms, get_g_factors, get_moments, get_reference_lengths
-from spinase.dynamics.observers import observe
 from spinase.errors import InputError
 from spinase.io.layout import ElementInfo, StreamInfo
+from spinase.observers.base import alarm_of, observe
 from spinase.run.build import ObserverInput, Setup
 from spinase.units import G_FACTOR, unit_system
 
@@ -110,7 +110,7 @@ class RunStreams:
         for name, entry in zip(self.names, self.setup.observers, strict=True):
             if step % entry.every == 0 or last:
                 values = observe(entry.observer, atoms, driver)
-                self.alarm = self.alarm or getattr(entry.observer, "alarm", None)
+                self.alarm = self.alarm or alarm_of(entry.observer)
                 yield name, {f"observables/{name}/{key}": value for key, value in values.items()}
         if step % self.setup.config.output.every == 0 or last or self.alarm is not None:
             yield FRAMES, self._frame(atoms)

@@ -23,11 +23,11 @@ from spinase.calculators import (
 )
 from spinase.contract import energy_of
 from spinase.dynamics import LLGDynamics, MonteCarlo, SpinLatticeDynamics, parallel_tempering, simulated_annealing
-from spinase.dynamics.observers import observe
 from spinase.electrons import ExponentialHopping, SDModel, ShellHopping
 from spinase.io.run_file import read_run
+from spinase.observers import EnergyObserver, TorqueObserver
+from spinase.observers.base import observe
 from spinase.observers.motion import EnergyPartitionObserver
-from spinase.observers.standard import EnergyObserver, TorqueObserver
 from spinase.run.execute import RunOptions, run_file
 
 FIELD = np.array([0.3, -0.2, 0.9])

@@ -52,7 +52,7 @@ from ase.calculators.calculator import Calculator
 from pydantic import BaseModel
 from spinase.atoms import get_moments
 from spinase.calculators import HeisenbergCalculator
-from spinase.dynamics.observers import Quantity
+from spinase.observers.base import Quantity
 
 
 class Plain(Calculator):

@@ -15,13 +15,14 @@ from systems.doubtful import Doubtful
 from spinase import SpinAtoms
 from spinase.atoms import geometry_of
 from spinase.calculators import HeisenbergCalculator, HIPNNCalculator, SpinSumCalculator, ZeemanCalculator
-from spinase.dynamics import ErrorBarGuard, LLGDynamics, SpinLatticeDynamics, SpinOptimizable
+from spinase.dynamics import LLGDynamics, SpinLatticeDynamics, SpinOptimizable
 from spinase.errors import ModelError, OutOfDomainError, OutOfDomainWarning
 from spinase.io import read_run
 from spinase.learning.mhipnn.network import MagneticHIPNN, NetworkConfig
 from spinase.learning.model_file import ModelCard, save_model
 from spinase.learning.trust.domain import Domain
 from spinase.learning.trust.error_bars import calibrate
+from spinase.observers import ErrorBarGuard
 from spinase.run import RunOptions, run_file
 
 CONFIG = NetworkConfig(species=(26,), cutoff=2.0, inner=0.7, width=6, radial=6, layers=1)
@@ -242,7 +243,7 @@ checkpoint_every = 20
 
 
 LEARNED = 'style = "hipnn"\nmodel = "model.npz"'
-DOUBTFUL = 'style = "doubtful:Doubtful"\nfield = [0.0, 0.0, 1.0]'
+DOUBTFUL = 'style = "systems.doubtful:Doubtful"\nfield = [0.0, 0.0, 1.0]'
 
 
 def written(folder: Path, calculator: str, extra: str = "") -> Path:

@@ -10,10 +10,10 @@ from ase import Atoms
 from pydantic import BaseModel, ConfigDict, Field
 
 from spinase.atoms import get_moments, get_units
-from spinase.contract import calculator_of, error_bars_of, trained_domain_problem
-from spinase.dynamics.observers import Quantity
+from spinase.contract import atoms_of, calculator_of, error_bars_of, time_of, trained_domain_problem
 from spinase.errors import ModelError, OutOfDomainError, OutOfDomainWarning
 from spinase.learning.trust.domain import DomainProblem
+from spinase.observers.base import Quantity
 from spinase.typing import Array, BoolArray, FloatArray
 
 
@@ -156,7 +156,7 @@ class ErrorBarGuard:
         """
         if every < 1:
             raise ModelError(f"every must be a positive number of steps, got {every}")
-        atoms = dynamics.atoms if isinstance(dynamics.atoms, Atoms) else dynamics.atoms.atoms  # an optimizer's view of them
+        atoms = atoms_of(dynamics)
         self.prepare(atoms)
         if logfile is not None:
             covered = f"coverage {self.options.coverage:g}"
@@ -165,9 +165,10 @@ class ErrorBarGuard:
 
     def _look(self, atoms: Atoms, dynamics: Any, logfile: IO[str] | None) -> None:
         values = self.observe(atoms)
-        time = dynamics.get_time() if hasattr(dynamics, "get_time") else float(dynamics.nsteps)
         if logfile is not None:
-            logfile.write(f"{time:14.6f} {values['largest']:14.6e} {values['rms']:14.6e} {values['field']:14.6e}\n")
+            logfile.write(
+                f"{time_of(dynamics):14.6f} {values['largest']:14.6e} {values['rms']:14.6e} {values['field']:14.6e}\n"
+            )
             logfile.flush()
         if self.alarm is not None:
             raise OutOfDomainError(f"{self.alarm}, after {dynamics.nsteps} steps. {WHAT_TO_DO}")

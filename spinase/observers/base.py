@@ -1,16 +1,24 @@
-"""What an observer is: something that looks at the atoms during a run and returns numbers with names, units and a plot."""
+"""What an observer is: something that looks at the atoms during a run and returns numbers with names, units and a plot.
+
+Whatever depends on positions only (wavevectors, triangles, pairs) is computed once and again only if sites move.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
+import numpy as np
 from ase import Atoms
+from pydantic import BaseModel, ConfigDict
 
 from spinase.contract import SeesAppliedField, applied_field_of
-from spinase.typing import Array
+from spinase.measures import site_mask
+from spinase.typing import Array, FloatArray
 
+Arrays = dict[str, Array]
+Built = TypeVar("Built")
 Plot = Literal["series", "profile", "map", "sites"]
 Observed = Mapping[str, float | Array]
 
@@ -81,3 +89,43 @@ def observe(observer: Observer, atoms: Atoms, driver: Any = None) -> Observed:
     if isinstance(observer, SeesAppliedField):
         observer.set_applied_field(applied_field_of(driver))
     return observer.observe(atoms)
+
+
+class NoOptions(BaseModel):
+    """An observer without options."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class OfSites(Generic[Built]):
+    """Something built from the atoms' geometry, built again only when sites, cell or magnetic sites change."""
+
+    def __init__(self, build: Callable[[Atoms], Built]) -> None:
+        self._build = build
+        self._key: list[Array] = []
+        self._value: Built | None = None
+
+    def of(self, atoms: Atoms) -> Built:
+        """The value for the geometry the atoms have now."""
+        key = [atoms.positions, atoms.cell.array, atoms.pbc, site_mask(atoms)]
+        stale = not self._key or any(not np.array_equal(old, new) for old, new in zip(self._key, key, strict=True))
+        if self._value is None or stale:
+            self._value = self._build(atoms)
+            self._key = [array.copy() for array in key]
+        return self._value
+
+
+class InField:
+    """What observers share whose numbers contain the field that a driver applies (``contract.SeesAppliedField``)."""
+
+    applied: FloatArray | float = 0.0
+
+    def set_applied_field(self, field: FloatArray | float) -> None:
+        """Take the field (N, 3), energy/moment, or 0.0 for none, for the observations that follow."""
+        self.applied = field
+
+
+def alarm_of(observer: Observer) -> str | None:
+    """Why `observer` wants the run to stop, as of its last look; None if it does not, or never does."""
+    alarm: str | None = getattr(observer, "alarm", None)
+    return alarm
