@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -31,27 +32,53 @@ class Trial(Generic[Found]):
     found: Found
 
 
-def find_mu(
-    trial: Callable[[float, bool], Trial[Found]],
-    electrons: float,
-    states: float,
-    bounds: tuple[float, float],
-    kT: float,  # noqa: N803
-    tolerance: float,
-    memory: MuMemory,
-) -> tuple[Found, MuMemory]:
+def largest_share(slope: float | None, kT: float) -> float:  # noqa: N803
+    """Largest change of one level's occupation per electron by which their number changes with mu, between 0 and 1.
+
+    df/dmu <= 1/(4 kT), and all occupations change the same way: min(1, 1/(4 kT dN/dmu)), 1 where `slope` is not known.
+    """
+    return 1.0 if slope is None else min(1.0, 0.25 / (kT * slope))
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What a search is for.
+
+    Attributes
+    ----------
+    electrons, states : float
+        Wanted number of electrons, and how many states there are.
+    bounds : (float, float)
+        Spectral bounds, energy.
+    kT : float
+        Temperature, energy.
+    tolerance : float
+        Accepted error of any level's occupation by mu.
+    noise : float
+        Of the number of electrons per state: no search goes below.
+    """
+
+    electrons: float
+    states: float
+    bounds: tuple[float, float]
+    kT: float  # noqa: N815
+    tolerance: float
+    noise: float = 1e-13
+
+    def reached(self, gap: float, share: float) -> bool:
+        """Whether a number of electrons off by `gap` will do, of which one level may take the `share`."""
+        return share * abs(gap) <= self.tolerance or abs(gap) <= self.noise * self.states
+
+
+def find_mu(trial: Callable[[float, bool, float], Trial[Found]], goal: Goal, memory: MuMemory) -> tuple[Found, MuMemory]:
     """Secant steps inside a bracket; from a memory usually one or two trials.
 
     Parameters
     ----------
     trial : function
-        ``trial(mu, rough)``; with `rough` a cheap answer will do.
-    electrons, states : float
-        Wanted number of electrons, and how many states there are.
-    bounds : (float, float)
-        Spectral bounds, energy.
-    kT, tolerance : float
-        Temperature; accepted error of the number of electrons per site (two states).
+        ``trial(mu, rough, share)``; with `rough` a cheap answer will do; an error of the number of electrons enters
+        occupations with the `share` (:func:`largest_share`).
+    goal : Goal
     memory : MuMemory
 
     Returns
@@ -66,6 +93,7 @@ def find_mu(
     ConvergenceError
         If the search does not end.
     """
+    electrons, states, bounds, kT = goal.electrons, goal.states, goal.bounds, goal.kT
     if not 0.0 < electrons < states:
         raise ModelError(
             f"{electrons:g} electrons in {states:g} states at kT = {kT:g} put the chemical potential at infinity: "
@@ -77,21 +105,28 @@ def find_mu(
     mu = bounds[0] + (bounds[1] - bounds[0]) * electrons / states if memory.mu is None else memory.mu
     mu = min(max(mu, low), high)
     slope, last, gap, stride = memory.slope, None, float("inf"), kT
+    share = largest_share(slope, kT)
     # on which sides of the solution there was a trial; far outside the band there is no need of one
     seen = {False, True} if rough else set()
     for _ in range(_MAX_TRIALS):
-        result = trial(mu, rough)
+        used, result = share, trial(mu, rough, share)
         before, gap = abs(gap), result.electrons - electrons
-        if not rough and abs(gap) <= 0.5 * tolerance * states:
-            return result.found, MuMemory(mu, slope)
+        local = _secant(last, (mu, gap))
+        if local is not None and last is not None:
+            # f (1 - f) changes by at most a factor e where mu changes by kT
+            slope, share = local, largest_share(local * math.exp(-min(abs(mu - last[0]) / kT, _REACH)), kT)
+        if not rough and goal.reached(gap, share):
+            if share <= 1.5 * used:
+                return result.found, MuMemory(mu, slope)
+            last = None  # the answer was not made for this
+            continue
         if rough and abs(gap) <= _ROUGH_GAP * states:
             rough, (low, high) = False, widest  # rough answers must not bracket the exact one
             seen, stride = set(), 4.0 * kT
-            last, slope, gap = None, _secant(last, (mu, gap)) or slope, float("inf")
+            last, gap = None, float("inf")
             continue
         low, high = (mu, high) if gap < 0.0 else (low, mu)
         seen.add(gap < 0.0)
-        slope = _secant(last, (mu, gap)) or slope
         last = (mu, gap)
         step = mu - gap / slope if slope else low
         if low < step < high and abs(gap) <= 0.5 * before:
@@ -103,8 +138,8 @@ def find_mu(
         if high - low <= 1e-15 * max(abs(low), abs(high)):
             break
     raise ConvergenceError(
-        f"no chemical potential between {widest[0]:.6g} and {widest[1]:.6g} gives {electrons:g} electrons to {tolerance:g} "
-        f"per site (last: {mu:.12g}, off by {gap:.3g}): the number jumps there; raise kT or the tolerance"
+        f"no chemical potential between {widest[0]:.6g} and {widest[1]:.6g} gives {electrons:g} electrons, occupations to "
+        f"{goal.tolerance:g} (last: {mu:.12g}, off by {gap:.3g}): the number jumps there; raise kT or the tolerance"
     )
 
 

@@ -8,6 +8,7 @@ eliminations and has the approximate f(H) as its exact derivative (see :mod:`spi
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,7 +17,7 @@ import numpy as np
 from spinase.electrons.occupation import FixedChemicalPotential, FixedFilling, Occupation
 from spinase.electrons.operator import Density, ElectronState, SparsityPattern, SpinOperator
 from spinase.electrons.solvers.base import Solver
-from spinase.electrons.solvers.chemical_potential import MuMemory, Trial, find_mu
+from spinase.electrons.solvers.chemical_potential import Goal, MuMemory, Trial, find_mu
 from spinase.electrons.sparse.elimination import EliminationTree, cheapest_tree
 from spinase.electrons.sparse.fermi_poles import FermiPoles, fermi_poles
 from spinase.electrons.sparse.selected_inversion import Inverse, SelectedInversion
@@ -30,6 +31,7 @@ _ROUGH = 1e-3  # tolerance of the pole sets that only narrow down the chemical p
 _MARGIN = 1.02  # of the spectral bounds
 _DENSE_CUBE = 2.6  # multiplications of a dense diagonalization, in units of n^3
 _SINGLE_FLOOR = 1e-6  # what single precision reaches
+_NOISE = {"complex128": 1e-13, "complex64": 3e-7}  # round-off of the number of electrons, per state
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,8 @@ class RationalSolver(Solver):
     occupation : Occupation
         Filling or chemical potential, and temperature; kT > 0.
     tolerance : float
-        Largest error of an occupation number (hence of the density, and of fields in units of the coupling).
+        Largest error of an occupation number (hence of the density, and of fields in units of the coupling).  At a filling
+        the poles are made so much better that the error of mu is within it (but not better than 1e-10).
     dtype : str
         ``"complex128"``, or ``"complex64"``: about 1.8 times as fast, errors of about 1e-6.
 
@@ -123,16 +126,17 @@ class RationalSolver(Solver):
             solution = self._at(plan, operator, self.occupation.chemical_potential, self.tolerance, bonds)
             return self._state(operator, solution, None)
         assert isinstance(self.occupation, FixedFilling)
-        electrons = self.occupation.filling * 2.0 * len(operator)
-        low, high = spectral_bounds(operator)
+        states = 2.0 * len(operator)
+        electrons = self.occupation.filling * states
 
-        def trial(mu: float, rough: bool) -> Trial[_Solution]:
-            found = self._at(plan, operator, mu, max(_ROUGH, self.tolerance) if rough else self.tolerance, bonds)
+        def trial(mu: float, rough: bool, share: float) -> Trial[_Solution]:
+            tolerance = max(_ROUGH, self.tolerance) if rough else _pole_tolerance(self.tolerance, share * states)
+            found = self._at(plan, operator, mu, tolerance, bonds)
             return Trial(found.electrons, found)
 
-        solution, self.memory = find_mu(
-            trial, electrons, 2.0 * len(operator), (low, high), self.occupation.kT, self.tolerance, self.memory
-        )
+        noise = _NOISE[self.dtype]
+        goal = Goal(electrons, states, spectral_bounds(operator), self.occupation.kT, 0.4 * self.tolerance, noise)
+        solution, self.memory = find_mu(trial, goal, self.memory)
         return self._state(operator, solution, electrons)
 
     def estimate(self, operator: SpinOperator) -> CostEstimate:
@@ -217,6 +221,16 @@ class RationalSolver(Solver):
             levels=np.empty(0),
             weights=np.empty(0),
         )
+
+
+def _pole_tolerance(tolerance: float, condition: float) -> float:
+    """Error of poles for which occupations at a filling are right within `tolerance`, with two fifths of it left for mu.
+
+    Errors of all levels add up to a wrong number of electrons, which mu makes up for at the levels near it: an error tau of
+    the poles is one of (1 + condition) tau, condition = (share of one level) (states).  In decades: few sets.
+    """
+    wanted = 0.6 * tolerance / (1.0 + condition)
+    return max(min(tolerance, LEAST_TOLERANCE), 10.0 ** math.floor(math.log10(wanted)))
 
 
 def spectral_bounds(operator: SpinOperator) -> tuple[float, float]:
