@@ -168,6 +168,15 @@ def tell_time(calc: Any, time: float) -> None:
         hook(time)
 
 
+def bias_of(calc: Any) -> float | None:
+    """The bias now, energy, of a driven device: a calculator with a ``bias``, or a member of a sum; None without one."""
+    own = getattr(calc, "bias", None)
+    if own is not None:
+        return float(own)
+    found = (bias_of(member) for member in getattr(calc, "calculators", ()))
+    return next((bias for bias in found if bias is not None), None)
+
+
 def require_magnetic_forces(calc: Any) -> None:
     """Raise :class:`MissingMagneticForcesError` unless `calc` declares ``magnetic_forces``."""
     if "magnetic_forces" not in getattr(calc, "implemented_properties", ()):

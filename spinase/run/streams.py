@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from spinase.atoms import SpinAtoms, get_g_factors, get_moments, get_reference_lengths
+from spinase.contract import bias_of
 from spinase.errors import InputError
 from spinase.io.layout import ElementInfo, StreamInfo
 from spinase.observers.base import alarm_of, observe
@@ -18,6 +19,7 @@ FRAMES = "frames"
 CONDITIONS = "conditions"
 _KNOWN = {"kT": ("temperature kT", "bath_temperature"), "field": ("applied field", "applied_field")}
 """What stages may change: option of a driver -> label, and the driver's method that says it now."""
+_BIAS = "bias"
 _ATOMS = "particles/atoms"
 
 
@@ -58,26 +60,29 @@ class RunStreams:
         return [self.setup.config.output.every, *(entry.every for entry in self.setup.observers)]
 
     def _conditions_info(self) -> dict[str, StreamInfo]:
-        """Ramps and what differs between stages, recorded whenever anything is."""
+        """Ramps, what differs between stages and the bias of a device, recorded whenever there is any."""
         if not self.changing:
             return {}
         units = unit_system(self.setup.config.units)
-        told = {"kT": ((), units.energy), "field": ((3,), f"{units.energy}/{units.moment}")}
+        told = {"kT": ((), units.energy), "field": ((3,), f"{units.energy}/{units.moment}"), _BIAS: ((), units.energy)}
         elements = {}
         for name in self.changing:
             shape, unit = told[name]
-            marks = {"label": _KNOWN[name][0], "unit": unit, "plot": "series", "axis": ""}
+            marks = {"label": "bias" if name == _BIAS else _KNOWN[name][0], "unit": unit, "plot": "series", "axis": ""}
             elements[f"observables/{CONDITIONS}/{name}"] = ElementInfo(shape, marks)
         return {CONDITIONS: StreamInfo(elements)}
 
-    def _conditions(self, driver: Any, count: int) -> dict[str, Any]:
-        """Temperature and (mean) applied field now, as the driver says; 0 where a stage has none."""
+    def _conditions(self, driver: Any, atoms: SpinAtoms) -> dict[str, Any]:
+        """Temperature and (mean) field as the driver says, bias as the calculator does, now; 0 where a stage has none."""
         found: dict[str, Any] = {}
         for name in self.changing:
+            if name == _BIAS:
+                found[f"observables/{CONDITIONS}/{name}"] = bias_of(atoms.calc) or 0.0
+                continue
             ask = getattr(driver, _KNOWN[name][1], None)
             value = 0.0 if ask is None else ask()
             if name == "field":
-                value = np.broadcast_to(value, (count, 3)).mean(axis=0)
+                value = np.broadcast_to(value, (len(atoms), 3)).mean(axis=0)
             found[f"observables/{CONDITIONS}/{name}"] = value
         return found
 
@@ -106,7 +111,7 @@ class RunStreams:
         """
         self.alarm = None
         if self.changing and (last or any(step % period == 0 for period in self.periods)):
-            yield CONDITIONS, self._conditions(driver, len(atoms))
+            yield CONDITIONS, self._conditions(driver, atoms)
         for name, entry in zip(self.names, self.setup.observers, strict=True):
             if step % entry.every == 0 or last:
                 values = observe(entry.observer, atoms, driver)
@@ -149,14 +154,14 @@ class RunStreams:
 
 
 def _changing(setup: Setup) -> list[str]:
-    """Which of temperature and field are ramps, or not the same in all stages."""
+    """Which of temperature and field are ramps, or not the same in all stages; the bias wherever there is a device."""
     found = []
     for name in _KNOWN:
         values = [getattr(stage.options, name, None) for stage in setup.stages]
         plain = [value for value in values if value is None or isinstance(value, float | int | tuple)]
         if len(plain) < len(values) or any(value != plain[0] for value in plain):
             found.append(name)
-    return found
+    return found + [_BIAS] * any(bias_of(stage.calculator) is not None for stage in setup.stages)
 
 
 def _site_data(atoms: SpinAtoms) -> dict[str, np.ndarray]:

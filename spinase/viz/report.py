@@ -179,7 +179,7 @@ def _summary(run: Run) -> Figure:
 
 
 def _response_panels(run: Run) -> list[Panel]:
-    """Magnetization against what the run has changed: its component along a field, its length at a temperature."""
+    """Answers to what the run has changed: magnetization along a field, its length at a temperature, currents of a bias."""
     conditions, magnets = run.observables.get("conditions", {}), run.observables.get("magnetization", {})
     found: list[Panel] = []
     if "field" in conditions and "x" in magnets:
@@ -194,7 +194,16 @@ def _response_panels(run: Run) -> list[Panel]:
     if "kT" in conditions and "length" in magnets:
         temperatures, lengths = _together(conditions["kT"], magnets["length"])
         found.append(_curve(temperatures, lengths, f"temperature kT [{conditions['kT'].unit}]", magnets["length"].label))
+    if "bias" in conditions and np.ptp(conditions["bias"].values) > 0.0:
+        currents = run.observables.get("currents", {})
+        for name in sorted(key for key in currents if key.startswith("1_")):
+            biases, values = _together(conditions["bias"], currents[name])
+            found.append(_curve(biases, values, f"bias [{conditions['bias'].unit}]", _named(currents[name])))
     return found
+
+
+def _named(series: Series) -> str:
+    return f"{series.label} [{series.unit}]" if series.unit else series.label
 
 
 def _together(one: Series, two: Series) -> tuple[FloatArray, FloatArray]:

@@ -18,7 +18,7 @@ from spinase.run import run_file
 from spinase.run.provenance import source_digest
 from spinase.spin_algebra import random_spins
 from spinase.viz.figures import against_time
-from spinase.viz.report import plot_run
+from spinase.viz.report import _response_panels, plot_run
 
 INPUT = """
 seed = 3
@@ -69,6 +69,60 @@ def test_monte_carlo_counts_sweeps_and_tells_its_temperature(tmp_path: Path, mon
     plain = ran(tmp_path / "plain", PLAIN, monkeypatch)
     assert plain.provenance["time_unit"] == "hbar/t"
     assert "conditions" not in plain.observables
+
+
+DEVICE = """
+units = "reduced"
+[atoms]
+lattice = "chain"
+size = [6]
+periodic = false
+[calculator]
+style = "sum"
+[[calculator.terms]]
+style = "heisenberg"
+shells = [1.0]
+[[calculator.terms]]
+style = "negf"
+hopping = { style = "shell", amplitudes = [1.0] }
+coupling = 1.0
+chemical_potential = -0.5
+kT = 0.1
+tolerance = 1e-2
+bias = %s
+leads = [{ style = "lattice", side = "left" }, { style = "lattice", side = "right" }]
+[[stage]]
+steps = 8
+timestep = 0.1
+damping = 0.3
+[[observer]]
+style = "currents"
+every = 2
+"""
+
+
+@pytest.mark.parametrize(
+    ("bias", "expected"),
+    [("{ from = 0.1, to = 0.5, duration = 0.4 }", [0.1, 0.3, 0.5, 0.5, 0.5]), ("0.2", [0.2] * 5)],
+    ids=["ramp", "constant"],
+)
+def test_the_bias_of_a_device_is_in_the_run_file_at_its_time(
+    bias: str, expected: list[float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("in.toml").write_text(DEVICE % bias)
+    run = read_run(run_file("in.toml"))
+    told = run.observables["conditions"]
+    assert sorted(told) == ["bias"]
+    assert (told["bias"].label, told["bias"].unit) == ("bias", "t")
+    np.testing.assert_allclose(told["bias"].values, expected, atol=1e-12)
+    panels = _response_panels(run)
+    assert len(panels) == (1 if bias.startswith("{") else 0)
+    for panel in panels:
+        axes = Figure().subplots()
+        panel(axes)
+        assert (axes.get_xlabel(), axes.get_ylabel()) == ("bias [t]", "current from left [1/(hbar/t)]")
+        np.testing.assert_allclose(axes.lines[0].get_xdata(), expected)
 
 
 def test_axes_show_no_round_off() -> None:
