@@ -30,7 +30,9 @@ from ase.outputs import Properties, all_outputs
 from spinase.atoms import get_moments, get_reference_lengths, get_units, set_moments
 from spinase.classical.local_model import LocalModel
 from spinase.errors import MissingMagneticForcesError, ModelError, MomentsIgnoredError, UnitMismatchError
+from spinase.geometry import Geometry
 from spinase.learning.trust.domain import DomainProblem
+from spinase.regions import LocalEnergy as LocalEnergy  # part of the contract, told with the regions it is for
 from spinase.spin_algebra import rotate_about
 from spinase.typing import FloatArray
 
@@ -63,6 +65,31 @@ class ErrorBars(Protocol):
     def domain_problem(self, atoms: Atoms, margin: float = 0.02) -> DomainProblem | None:
         """What of the atoms is unlike those of the training; None: nothing."""
         ...
+
+
+def local_energy(calc: Any, geometry: Geometry | None = None) -> LocalEnergy:
+    """A calculator as local energies, for engines that divide a magnet among processes.
+
+    Parameters
+    ----------
+    calc : calculator
+        A classical term, a learned model, or a sum of such.
+    geometry : Geometry, optional
+        The whole magnet (``geometry_of(atoms)``): needed for neighbour shells that were given no distances, which are found
+        on it once and become windows of distance.
+
+    Raises
+    ------
+    ModelError
+        If the calculator is global (electrons, dipoles), driven, or no calculator of spinase: says why.
+    """
+    hook = getattr(calc, "local_energy", None)
+    if hook is None:
+        raise ModelError(
+            f"{type(calc).__name__} cannot be divided among regions: it has no method local_energy; use a potential of "
+            "the distributed engine in its place, and add the spin terms to it"
+        )
+    return hook(geometry)
 
 
 class NotConservativeError(PropertyNotImplementedError):

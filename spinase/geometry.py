@@ -85,7 +85,7 @@ def moved_slightly(before: Geometry, after: Geometry, distance: float) -> bool:
     return bool(np.linalg.norm(step, axis=1).max(initial=0.0) <= distance)
 
 
-def _solid_cell(geometry: Geometry, cutoff: float) -> FloatArray:
+def solid_cell(geometry: Geometry, cutoff: float) -> FloatArray:
     """Cell with a full-rank frame: open directions get a vector that spans the sites (matscipy bins by the cell)."""
     cell = geometry.cell.copy()
     keep = [axis for axis in range(3) if geometry.pbc[axis]]
@@ -111,7 +111,7 @@ def find_bonds(geometry: Geometry, cutoff: float) -> Bonds:
     if not len(geometry):
         none = np.zeros(0, dtype=np.int64)
         return Bonds(none, none, np.zeros((0, 3), dtype=np.int64), np.zeros((0, 3)), np.zeros(0))
-    cell = _solid_cell(geometry, cutoff)
+    cell = solid_cell(geometry, cutoff)
     origin = geometry.positions.min(axis=0) * ~geometry.pbc
     i, j, shifts = neighbour_list(
         "ijS", positions=geometry.positions - origin, cell=cell, pbc=geometry.pbc.astype(bool), cutoff=float(cutoff)

@@ -9,14 +9,33 @@ from dataclasses import replace
 import numpy as np
 
 from spinase.brief import call
-from spinase.errors import ModelError
+from spinase.errors import InvalidGeometryError, ModelError
 from spinase.geometry import Bonds, Geometry, NeighbourCache, find_bonds
+from spinase.given_pairs import (
+    Couplings,
+    GivenAmongSpecies,
+    GivenDistance,
+    GivenPairLaw,
+    GivenShells,
+    GivenSpeciesPairs,
+)
 from spinase.radial import RadialLaw
-from spinase.shells import WIDTH, WINDOW, LonelySiteError, Species, find_shells, in_windows, pairs_of, rim_of, windows
+from spinase.shells import (
+    WIDTH,
+    WINDOW,
+    LonelySiteError,
+    Shells,
+    Species,
+    find_shells,
+    in_windows,
+    joins,
+    pairs_of,
+    rim_of,
+    sort_into,
+    windows,
+)
 from spinase.spin_algebra import read_only
 from spinase.typing import FloatArray, IntArray
-
-Couplings = tuple[Bonds, FloatArray, FloatArray]
 
 
 class PairLaw(ABC):
@@ -29,9 +48,24 @@ class PairLaw(ABC):
     def between(self, geometry: Geometry, pair: Species) -> Couplings:
         """The law on pairs of sites of two species (atomic numbers) alone."""
         bonds, values, slopes = self.amplitudes(geometry)
-        one, two = geometry.numbers[bonds.first], geometry.numbers[bonds.second]
-        keep = ((one == pair[0]) & (two == pair[1])) | ((one == pair[1]) & (two == pair[0]))
+        keep = joins(bonds, geometry.numbers, pair)
         return bonds.select(keep), values[keep], slopes[keep]
+
+    def local(self, geometry: Geometry | None = None, pair: Species | None = None) -> GivenPairLaw:
+        """The law for given pairs, unless overridden there is none.
+
+        Parameters
+        ----------
+        geometry : Geometry, optional
+            The whole magnet, for laws that look at it: on it neighbour shells without distances are found.
+        pair : (int, int), optional
+            Atomic numbers: only pairs of these species are meant.
+
+        Raises
+        ------
+        ModelError
+        """
+        raise ModelError(f"{self!r} does not tell the couplings of given pairs: use neighbour shells or a law of distance")
 
 
 class ShellLaw(PairLaw):
@@ -84,7 +118,9 @@ class ShellLaw(PairLaw):
         InvalidGeometryError
             If the positions do not tell the shells.
         """
-        return self._amplitudes(geometry, None)
+        bonds, shell = self._shells(geometry, None)
+        keep = self.values[shell] != 0.0
+        return _couplings(bonds.select(keep), self.values[shell[keep]])
 
     def between(self, geometry: Geometry, pair: Species) -> Couplings:
         """The law on the shells that the pairs of two species make, whatever other sites there are.
@@ -92,24 +128,59 @@ class ShellLaw(PairLaw):
         In an alloy of species on one lattice (a site without such a neighbour, while others have one among their nearest
         neighbours of any species) shells are those of the lattice.
         """
+        bonds, shell = self._shells_between(geometry, pair)
+        keep = joins(bonds, geometry.numbers, pair) & (self.values[shell] != 0.0)
+        return _couplings(bonds.select(keep), self.values[shell[keep]])
+
+    def _shells_between(self, geometry: Geometry, pair: Species | None) -> tuple[Bonds, IntArray]:
+        """Bonds and shells in which the pairs of two species are; those of the lattice hold other pairs, too."""
+        if pair is None:
+            return self._shells(geometry, None)
         sites = np.flatnonzero(np.isin(geometry.numbers, pair))
         if not all((geometry.numbers == number).any() for number in pair):
-            return _couplings(_NO_BONDS, np.zeros(0))
+            return _NO_BONDS, _NO_BONDS.first
         try:
-            bonds, values, slopes = self._amplitudes(geometry.select(sites), pair)
+            bonds, shell = self._shells(geometry.select(sites), pair)
         except LonelySiteError:
             nearest, _ = ShellLaw([1.0], width=self.width).shells(geometry)
             if not len(pairs_of(nearest, geometry, pair)):
                 raise
-            return super().between(geometry, pair)
-        return renumbered(bonds, sites), values, slopes
+            return self._shells(geometry, None)
+        return renumbered(bonds, sites), shell
 
-    def _amplitudes(self, geometry: Geometry, pair: Species | None) -> Couplings:
+    def _shells(self, geometry: Geometry, pair: Species | None) -> tuple[Bonds, IntArray]:
         if len(geometry) <= 1 and not geometry.pbc.any():
-            return _couplings(_NO_BONDS, np.zeros(0))  # an isolated site has no bonds at any distance
-        bonds, shell = self.shells(geometry, pair)
-        keep = self.values[shell] != 0.0
-        return _couplings(bonds.select(keep), self.values[shell[keep]])
+            return _NO_BONDS, _NO_BONDS.first  # an isolated site has no bonds at any distance
+        return self.shells(geometry, pair)
+
+    def local(self, geometry: Geometry | None = None, pair: Species | None = None) -> GivenPairLaw:
+        """Windows about the given distances, or about those that the shells have on `geometry`.
+
+        Raises
+        ------
+        ModelError
+            If there are neither.
+        InvalidGeometryError
+            If windows would not hold the same bonds as the shells.
+        """
+        if self.distances is not None:
+            return GivenShells(self.values, windows(self.distances, WINDOW if self.width is None else self.width))
+        if geometry is None:
+            raise ModelError(
+                f"neighbour shells {self.values.tolist()} without distances are found on a whole magnet: give its geometry "
+                "as well, or say their distances, ShellLaw(values, distances=[...])"
+            )
+        bonds, shell = self._shells_between(geometry, pair)
+        if not len(bonds):
+            return GivenShells(self.values, Shells(*np.zeros((3, 0))))
+        found = _windows_about(bonds, shell, geometry, pair)
+        again = sort_into(pairs_of(find_bonds(geometry, rim_of(found)), geometry, pair), found)[0]
+        if len(again) != len(pairs_of(bonds, geometry, pair)):
+            raise InvalidGeometryError(
+                f"windows about the shells' mean distances {found.distances.tolist()} hold {len(again)} bonds and the "
+                f"shells {len(bonds)}: say distances and a width, ShellLaw(values, distances=[...], width=...)"
+            )
+        return GivenShells(self.values, found)
 
     def shells(self, geometry: Geometry, pair: Species | None = None) -> tuple[Bonds, IntArray]:
         """Bonds of all shells and the shell (0, 1, ...) of each; between two species only, if a `pair` is given.
@@ -151,6 +222,10 @@ class DistanceLaw(PairLaw):
         values, slopes = self.law(bonds.distances)
         return bonds, values, slopes
 
+    def local(self, geometry: Geometry | None = None, pair: Species | None = None) -> GivenPairLaw:
+        """The same function of distance."""
+        return GivenDistance(self.law)
+
 
 class SpeciesLaw(PairLaw):
     """A table of pair laws by chemical species; pairs of species that are not in it do not couple.
@@ -188,6 +263,10 @@ class SpeciesLaw(PairLaw):
         order = np.lexsort((joined.shifts[:, 2], joined.shifts[:, 1], joined.shifts[:, 0], joined.second, joined.first))
         return joined.select(order), np.concatenate(values)[order], np.concatenate(slopes)[order]
 
+    def local(self, geometry: Geometry | None = None, pair: Species | None = None) -> GivenPairLaw:
+        """Every law of the table for given pairs of its species."""
+        return GivenSpeciesPairs({species: law.local(geometry, species) for species, law in self.table.items()})
+
 
 class AmongSpecies(PairLaw):
     """A pair law among the sites of some species, as if there were no others: they make no shells.
@@ -215,6 +294,11 @@ class AmongSpecies(PairLaw):
         bonds, values, slopes = self.law.amplitudes(geometry.select(sites))
         return renumbered(bonds, sites), values, slopes
 
+    def local(self, geometry: Geometry | None = None, pair: Species | None = None) -> GivenPairLaw:
+        """The law for given pairs among these sites."""
+        sites = None if geometry is None else geometry.select(np.isin(geometry.numbers, self.numbers))
+        return GivenAmongSpecies(self.law.local(sites, pair), self.numbers)
+
 
 _NO_BONDS = Bonds(
     np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros((0, 3), dtype=np.int64), np.zeros((0, 3)), np.zeros(0)
@@ -229,3 +313,13 @@ def _couplings(bonds: Bonds, values: FloatArray) -> Couplings:
 def renumbered(bonds: Bonds, sites: IntArray) -> Bonds:
     """Bonds of a selection of sites, with the numbers the sites have in the whole."""
     return replace(bonds, first=sites[bonds.first], second=sites[bonds.second])
+
+
+def _windows_about(bonds: Bonds, shell: IntArray, geometry: Geometry, pair: Species | None) -> Shells:
+    """Windows about the mean distances of shells found on a geometry; the last one ends before the shell that follows."""
+    distances = np.array([bonds.distances[shell == n].mean() for n in range(int(shell.max()) + 1)])
+    near = pairs_of(find_bonds(geometry, (1.0 + 2.0 * WINDOW) * bonds.distances.max() / (1.0 - WINDOW)), geometry, pair)
+    beyond = near.distances[near.distances > bonds.distances.max() * (1.0 + 1e-9)]
+    given = windows(np.append(distances, beyond.min()) if len(beyond) else distances)
+    count = len(distances)
+    return Shells(given.distances[:count], given.shortest[:count], given.longest[:count])

@@ -112,10 +112,13 @@ def find_shells(geometry: Geometry, count: int, width: float = WIDTH, pair: Spec
 
 def pairs_of(bonds: Bonds, geometry: Geometry, pair: Species | None) -> Bonds:
     """The bonds between sites of two species (all for None)."""
-    if pair is None:
-        return bonds
-    one, two = geometry.numbers[bonds.first], geometry.numbers[bonds.second]
-    return bonds.select(((one == pair[0]) & (two == pair[1])) | ((one == pair[1]) & (two == pair[0])))
+    return bonds if pair is None else bonds.select(joins(bonds, geometry.numbers, pair))
+
+
+def joins(bonds: Bonds, numbers: IntArray, pair: Species) -> BoolArray:
+    """Which bonds join a site of one species to one of the other, for atomic numbers (N,) of the sites."""
+    one, two = numbers[bonds.first], numbers[bonds.second]
+    return np.asarray(((one == pair[0]) & (two == pair[1])) | ((one == pair[1]) & (two == pair[0])))
 
 
 def _grouped(distances: FloatArray, count: int, width: float, complete: bool) -> Shells:
@@ -209,6 +212,20 @@ def in_windows(bonds: Bonds, shells: Shells, several: bool) -> tuple[Bonds, IntA
     InvalidGeometryError
         For a distance just outside a window, an empty window, or (unless `several` are allowed) one with a clear gap in it.
     """
+    kept, shell = sort_into(bonds, shells)
+    for n in range(len(shells)):
+        _refuse_window(np.unique(kept.distances[shell == n]), shells, n, bonds, several)
+    return kept, shell
+
+
+def sort_into(bonds: Bonds, shells: Shells) -> tuple[Bonds, IntArray]:
+    """As :func:`in_windows`, of some of a magnet's bonds: a window may be empty here.
+
+    Raises
+    ------
+    InvalidGeometryError
+        For a distance just outside a window.
+    """
     half = shells.longest - shells.distances
     away = np.abs(bonds.distances[:, None] - shells.distances) / half
     shell = away.argmin(axis=1).astype(np.int64)
@@ -216,10 +233,7 @@ def in_windows(bonds: Bonds, shells: Shells, several: bool) -> tuple[Bonds, IntA
     edge = np.flatnonzero((part > 1.0 + _TIE) & (part < _RIM * (1.0 - _TIE)))
     if len(edge):
         _refuse_edge(bonds, int(edge[0]), shells, int(shell[edge[0]]))
-    kept, shell = bonds.select(part <= 1.0 + _TIE), shell[part <= 1.0 + _TIE]
-    for n in range(len(shells)):
-        _refuse_window(np.unique(kept.distances[shell == n]), shells, n, bonds, several)
-    return kept, shell
+    return bonds.select(part <= 1.0 + _TIE), shell[part <= 1.0 + _TIE]
 
 
 def _refuse_edge(bonds: Bonds, b: int, shells: Shells, n: int) -> None:

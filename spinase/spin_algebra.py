@@ -83,6 +83,11 @@ def tangent(vectors: FloatArray, spins: FloatArray) -> FloatArray:
     return vectors - spins * np.einsum("ia,ia->i", vectors, spins)[:, None]
 
 
+def per_moment(gradient: FloatArray, lengths: FloatArray) -> FloatArray:
+    """B_i = H_i / mu_i from H_i = -dE/ds_i (N, 3); zero where there is no moment."""
+    return gradient / np.where(lengths > 0.0, lengths, np.inf)[:, None]
+
+
 def transverse_axes(spins: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Unit vectors e1, e2 (N, 3) across the unit vectors `spins`, with e1 x e2 = s."""
     helper = np.where(np.abs(spins[:, 2:]) < 0.9, [[0.0, 0.0, 1.0]], [[1.0, 0.0, 0.0]])

@@ -14,9 +14,10 @@ from ase.outputs import Properties
 
 from spinase.atoms import geometry_of, get_moments, get_reference_lengths
 from spinase.brief import call
-from spinase.contract import FieldFunction, NotConservativeError, ase_outputs, check_units
-from spinase.errors import InvalidMomentsError
+from spinase.contract import FieldFunction, LocalEnergy, NotConservativeError, ase_outputs, check_units
+from spinase.errors import InvalidMomentsError, ModelError
 from spinase.geometry import Geometry
+from spinase.spin_algebra import per_moment
 from spinase.typing import Array, FloatArray
 
 Frozen = TypeVar("Frozen")
@@ -61,6 +62,8 @@ class SpinCalculator(MomentsOfAtoms, Calculator, ABC, Generic[Frozen, State]):
         ``"joint_rotation"``, ``"time_reversal"``, ``"translation"``, ``"permutation"`` leave the energy unchanged.
     citation : str
         Source of the method.
+    not_local : str
+        Why there is no :meth:`local_energy`, for calculators that have none.
     refused_properties : mapping
         Results that this kind of calculator usually has and this one cannot give, each with the reason and what to do.
     """
@@ -71,6 +74,7 @@ class SpinCalculator(MomentsOfAtoms, Calculator, ABC, Generic[Frozen, State]):
         {"spin_rotation", "lattice_rotation", "joint_rotation", "time_reversal", "translation", "permutation"}
     )
     citation: ClassVar[str] = ""
+    not_local: ClassVar[str] = "it does not say how its energy is a sum over sites and pairs"
     implemented_properties = ["energy", "free_energy", "forces", "stress", "magnetic_forces", "torques"]
     default_parameters: ClassVar[dict[str, Any]] = {}
     refused_properties: Mapping[str, str] = {}
@@ -101,6 +105,16 @@ class SpinCalculator(MomentsOfAtoms, Calculator, ABC, Generic[Frozen, State]):
     def for_supercell(self, repeat: tuple[int, int, int]) -> SpinCalculator[Any, Any] | None:
         """The calculator that gives `prod(repeat)` times the energy on a repeated cell; None if there is none."""
         return self
+
+    def local_energy(self, geometry: Geometry | None = None) -> LocalEnergy:
+        """The calculator for given pairs (see ``contract.local_energy``).
+
+        Raises
+        ------
+        ModelError
+            Unless a subclass has it: says why.
+        """
+        raise ModelError(f"{type(self).__name__} cannot be divided among regions: {self.not_local}")
 
     def begin_step(self) -> None:
         """Called by drivers before every step; calculators with random vectors take new ones here."""
@@ -259,6 +273,4 @@ def split_moments(moments: FloatArray, reference: FloatArray | None = None) -> t
     return moments / np.where(lengths > 0.0, lengths, 1.0)[:, None], lengths
 
 
-def per_moment(gradient: FloatArray, lengths: FloatArray) -> FloatArray:
-    """B_i = H_i / mu_i from H_i = -dE/ds_i (N, 3); zero where there is no moment."""
-    return gradient / np.where(lengths > 0.0, lengths, np.inf)[:, None]
+__all__ = ["MomentsOfAtoms", "SpinCalculator", "changes_between", "per_moment", "split_moments"]

@@ -23,7 +23,9 @@ from spinase.classical import (
     UniaxialAnisotropy,
     Zeeman,
 )
+from spinase.classical.local_energy import TermEnergy
 from spinase.classical.terms import FrozenTerm, OfSpecies, Term
+from spinase.contract import LocalEnergy
 from spinase.errors import InvalidGeometryError, ModelError
 from spinase.geometry import Geometry
 from spinase.pair_laws import ShellLaw
@@ -119,6 +121,16 @@ class TermCalculator(SpinCalculator[FrozenTerm, None]):
         self.field_function(atoms, lengths)
         assert self._frozen is not None
         return self._frozen.local_model(lengths)
+
+    def local_energy(self, geometry: Geometry | None = None) -> LocalEnergy:
+        """The term for given pairs (see ``contract.local_energy``).
+
+        Raises
+        ------
+        ModelError
+            If the term is no sum over sites and pairs within a cutoff, or its neighbour shells need the geometry.
+        """
+        return TermEnergy(type(self).__name__, self._term.local(geometry), self.units)
 
     def derive(self, name: str, frozen: FrozenTerm, state: None, spins: FloatArray, lengths: FloatArray) -> Any:
         """One result of the term."""

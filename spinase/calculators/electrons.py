@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -64,6 +64,11 @@ class ElectronCalculator(SpinCalculator[FrozenHamiltonian, SolvedElectrons]):
         "electron_density",
         "spin_density",
     ]
+
+    not_local: ClassVar[str] = (
+        "electrons belong to the whole magnet, as their levels and density spread over all of it; label configurations with "
+        "it, and divide a learned model of it (style 'hipnn')"
+    )
 
     def __init__(self, model: SDModel, solver: Solver, *, units: str | None = None) -> None:
         super().__init__()

@@ -13,22 +13,26 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from spinase.atoms import get_moments
 from spinase.calculators.base import MomentsOfAtoms, SpinCalculator, changes_between
+from spinase.calculators.local_sum import LocalSum
 from spinase.classical import LocalModel, add_models
 from spinase.contract import (
     ErrorBars,
     FieldFunction,
+    LocalEnergy,
     NotConservativeError,
     ase_outputs,
     begin_step,
     check_units,
     field_function,
     is_conservative,
+    local_energy,
     recall_step,
     refused_properties,
     remember_step,
     tell_time,
 )
 from spinase.errors import ModelError, UnitMismatchError
+from spinase.geometry import Geometry
 from spinase.learning.trust.domain import DomainProblem
 from spinase.typing import FloatArray
 
@@ -230,6 +234,16 @@ class SpinSumCalculator(MomentsOfAtoms, Calculator):
                 return None
             parts.append((weight, model))
         return add_models(parts) if parts else None
+
+    def local_energy(self, geometry: Geometry | None = None) -> LocalEnergy:
+        """The sum for given pairs (see ``contract.local_energy``).
+
+        Raises
+        ------
+        ModelError
+            If a member has no such form.
+        """
+        return LocalSum(tuple(local_energy(calc, geometry) for calc in self.calculators), self.weights)
 
     def begin_step(self) -> None:
         """Tell the members that a step begins; what they gave before is forgotten."""

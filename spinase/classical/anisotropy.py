@@ -10,13 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from spinase.classical.local_model import LocalModel
-from spinase.classical.terms import FrozenTerm, Term
-from spinase.geometry import Geometry
+from spinase.classical.terms import SiteTerm
 from spinase.typing import FloatArray
 
 
 @dataclass(frozen=True, eq=False)
-class UniaxialAnisotropy(Term, FrozenTerm):
+class UniaxialAnisotropy(SiteTerm):
     """K > 0: `axis` n is easy; K < 0: the plane is.  H_i = 2 K (s_i.n) n.
 
     Attributes
@@ -30,13 +29,13 @@ class UniaxialAnisotropy(Term, FrozenTerm):
     strength: float
     axis: FloatArray
 
-    def freeze(self, geometry: Geometry) -> UniaxialAnisotropy:
-        """The term knows no geometry."""
-        return self
-
     def energy(self, spins: FloatArray, lengths: FloatArray) -> float:
         """E = -K sum (s.n)^2."""
         return -self.strength * float(np.sum((spins @ self.axis) ** 2))
+
+    def site_energies(self, spins: FloatArray, lengths: FloatArray) -> FloatArray:
+        """-K (s.n)^2."""
+        return -self.strength * (spins @ self.axis) ** 2
 
     def gradient(self, spins: FloatArray, lengths: FloatArray) -> FloatArray:
         """H_i = 2 K (s_i.n) n."""
@@ -49,7 +48,7 @@ class UniaxialAnisotropy(Term, FrozenTerm):
 
 
 @dataclass(frozen=True, eq=False)
-class CubicAnisotropy(Term, FrozenTerm):
+class CubicAnisotropy(SiteTerm):
     """K1 > 0: the cube axes are easy; K1 < 0: the body diagonals are (K2 = 0).
 
     Attributes
@@ -66,13 +65,13 @@ class CubicAnisotropy(Term, FrozenTerm):
     axes: FloatArray
     sixth_order: float = 0.0
 
-    def freeze(self, geometry: Geometry) -> CubicAnisotropy:
-        """The term knows no geometry."""
-        return self
-
     def energy(self, spins: FloatArray, lengths: FloatArray) -> float:
         """E = sum K1 (sx^2 sy^2 + sy^2 sz^2 + sz^2 sx^2) + K2 sx^2 sy^2 sz^2."""
-        return cubic_energy(spins @ self.axes.T, self._constants(len(spins)))
+        return float(np.sum(self.site_energies(spins, lengths)))
+
+    def site_energies(self, spins: FloatArray, lengths: FloatArray) -> FloatArray:
+        """K1 (sx^2 sy^2 + sy^2 sz^2 + sz^2 sx^2) + K2 sx^2 sy^2 sz^2."""
+        return cubic_energies(spins @ self.axes.T, self._constants(len(spins)))
 
     def gradient(self, spins: FloatArray, lengths: FloatArray) -> FloatArray:
         """H of :func:`cubic_gradient`, turned back to Cartesian."""
@@ -86,8 +85,8 @@ class CubicAnisotropy(Term, FrozenTerm):
         return np.tile([self.strength, self.sixth_order], (sites, 1))
 
 
-def cubic_energy(spins: FloatArray, constants: FloatArray) -> float:
-    """E = sum_i K1_i (sx^2 sy^2 + sy^2 sz^2 + sz^2 sx^2) + K2_i sx^2 sy^2 sz^2, energy.
+def cubic_energies(spins: FloatArray, constants: FloatArray) -> FloatArray:
+    """E_i = K1_i (sx^2 sy^2 + sy^2 sz^2 + sz^2 sx^2) + K2_i sx^2 sy^2 sz^2, energy, (N,).
 
     Parameters
     ----------
@@ -98,7 +97,7 @@ def cubic_energy(spins: FloatArray, constants: FloatArray) -> float:
     """
     squares = spins**2
     fourth = np.sum(squares * np.roll(squares, 1, axis=1), axis=1)
-    return float(constants[:, 0] @ fourth + constants[:, 1] @ squares.prod(axis=1))
+    return np.asarray(constants[:, 0] * fourth + constants[:, 1] * squares.prod(axis=1))
 
 
 def cubic_gradient(spins: FloatArray, constants: FloatArray) -> FloatArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,14 +10,15 @@ import numpy as np
 
 from spinase.classical.kernels import biquadratic_field, compressed_rows, overlaps
 from spinase.classical.local_model import LocalModel, pair_model
-from spinase.classical.terms import FrozenTerm, Term, pull_along_bonds
-from spinase.geometry import Bonds, Geometry
+from spinase.classical.terms import FrozenLocalTerm, PairTerm, at_first, pull_along_bonds
+from spinase.geometry import Bonds
+from spinase.given_pairs import Couplings
 from spinase.pair_laws import PairLaw
 from spinase.typing import FloatArray, IntArray
 
 
 @dataclass(frozen=True, eq=False)
-class Biquadratic(Term):
+class Biquadratic(PairTerm):
     """Biquadratic exchange; K_ij > 0 favours collinear spins, H_i = 2 sum_j K_ij (s_i.s_j) s_j.
 
     Attributes
@@ -27,13 +29,17 @@ class Biquadratic(Term):
 
     law: PairLaw
 
-    def freeze(self, geometry: Geometry) -> FrozenBiquadratic:
-        """Bonds and couplings of a geometry."""
-        return FrozenBiquadratic(*self.law.amplitudes(geometry), len(geometry))
+    def laws(self) -> tuple[PairLaw]:
+        """K."""
+        return (self.law,)
+
+    def on(self, couplings: Sequence[Couplings], sites: int) -> FrozenBiquadratic:
+        """The term on bonds with K."""
+        return FrozenBiquadratic(*couplings[0], sites)
 
 
 @dataclass(frozen=True, eq=False)
-class FrozenBiquadratic(FrozenTerm):
+class FrozenBiquadratic(FrozenLocalTerm):
     """Biquadratic exchange on a geometry."""
 
     bonds: Bonds
@@ -53,6 +59,10 @@ class FrozenBiquadratic(FrozenTerm):
     def energy(self, spins: FloatArray, lengths: FloatArray) -> float:
         """E = -sum K (s_i.s_j)^2."""
         return -float(self.couplings @ self._overlap(spins) ** 2)
+
+    def site_energies(self, spins: FloatArray, lengths: FloatArray) -> FloatArray:
+        """-K (s_i.s_j)^2 at the first sites."""
+        return at_first(self.bonds, -self.couplings * self._overlap(spins) ** 2, len(spins))
 
     def gradient(self, spins: FloatArray, lengths: FloatArray) -> FloatArray:
         """H_i = 2 sum_j K_ij (s_i.s_j) s_j."""

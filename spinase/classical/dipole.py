@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 from scipy.optimize import brentq
@@ -42,6 +43,9 @@ class Dipole(Term):
         forces m B0 n^(1/3).  It holds for coherent (ferromagnetic) sums; those of other states are smaller.
     """
 
+    not_local: ClassVar[str] = (
+        "dipoles reach to infinity (all pairs, or Ewald sums): use a long-range solver of the distributed engine"
+    )
     strength: float
     demagnetization: FloatArray | None = None
     accuracy: float = 1e-10

@@ -5,6 +5,7 @@ D_ij = D e_ij (bulk, along the bond) or D n x e_ij (interfacial, n the normal), 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,14 +13,15 @@ import numpy as np
 
 from spinase.classical.kernels import chiral_field, compressed_rows
 from spinase.classical.local_model import LocalModel, pair_model
-from spinase.classical.terms import FrozenTerm, Term, pull_on_bonds
-from spinase.geometry import Bonds, Geometry
+from spinase.classical.terms import FrozenLocalTerm, PairTerm, at_first, pull_on_bonds
+from spinase.geometry import Bonds
+from spinase.given_pairs import Couplings
 from spinase.pair_laws import PairLaw
 from spinase.typing import FloatArray, IntArray
 
 
 @dataclass(frozen=True, eq=False)
-class DzyaloshinskiiMoriya(Term):
+class DzyaloshinskiiMoriya(PairTerm):
     """DMI; H_i = sum_j s_j x D_ij.
 
     Attributes
@@ -33,13 +35,17 @@ class DzyaloshinskiiMoriya(Term):
     law: PairLaw
     normal: FloatArray | None = None
 
-    def freeze(self, geometry: Geometry) -> FrozenDMI:
-        """Bonds and D vectors of a geometry."""
-        return FrozenDMI(*self.law.amplitudes(geometry), self.normal, len(geometry))
+    def laws(self) -> tuple[PairLaw]:
+        """D."""
+        return (self.law,)
+
+    def on(self, couplings: Sequence[Couplings], sites: int) -> FrozenDMI:
+        """The term on bonds with D."""
+        return FrozenDMI(*couplings[0], self.normal, sites)
 
 
 @dataclass(frozen=True, eq=False)
-class FrozenDMI(FrozenTerm):
+class FrozenDMI(FrozenLocalTerm):
     """DMI on a geometry."""
 
     bonds: Bonds
@@ -63,7 +69,15 @@ class FrozenDMI(FrozenTerm):
 
     def energy(self, spins: FloatArray, lengths: FloatArray) -> float:
         """E = -sum D_ij.(s_i x s_j)."""
-        return -float(np.sum(self._vectors() * np.cross(spins[self.bonds.first], spins[self.bonds.second])))
+        return -float(np.sum(self._products(spins)))
+
+    def site_energies(self, spins: FloatArray, lengths: FloatArray) -> FloatArray:
+        """-D_ij.(s_i x s_j) at the first sites."""
+        return at_first(self.bonds, -self._products(spins).sum(axis=1), len(spins))
+
+    def _products(self, spins: FloatArray) -> FloatArray:
+        """D_ij and s_i x s_j, component by component, (n, 3)."""
+        return self._vectors() * np.cross(spins[self.bonds.first], spins[self.bonds.second])
 
     def gradient(self, spins: FloatArray, lengths: FloatArray) -> FloatArray:
         """H_i = sum_j s_j x D_ij."""

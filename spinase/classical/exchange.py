@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,14 +10,15 @@ import numpy as np
 
 from spinase.classical.kernels import compressed_rows, exchange_field, overlaps
 from spinase.classical.local_model import LocalModel, pair_model
-from spinase.classical.terms import FrozenTerm, Term, pull_along_bonds
-from spinase.geometry import Bonds, Geometry
+from spinase.classical.terms import FrozenLocalTerm, PairTerm, at_first, pull_along_bonds
+from spinase.geometry import Bonds
+from spinase.given_pairs import Couplings
 from spinase.pair_laws import PairLaw
 from spinase.typing import FloatArray, IntArray
 
 
 @dataclass(frozen=True, eq=False)
-class Heisenberg(Term):
+class Heisenberg(PairTerm):
     """Exchange with J_ij > 0 ferromagnetic; H_i = sum_j J_ij s_j.
 
     Attributes
@@ -31,13 +33,17 @@ class Heisenberg(Term):
     law: PairLaw
     offset: bool = False
 
-    def freeze(self, geometry: Geometry) -> FrozenHeisenberg:
-        """Both directions of every bond, row by row."""
-        return FrozenHeisenberg(*self.law.amplitudes(geometry), len(geometry), self.offset)
+    def laws(self) -> tuple[PairLaw]:
+        """J."""
+        return (self.law,)
+
+    def on(self, couplings: Sequence[Couplings], sites: int) -> FrozenHeisenberg:
+        """The term on bonds with J."""
+        return FrozenHeisenberg(*couplings[0], sites, self.offset)
 
 
 @dataclass(frozen=True, eq=False)
-class FrozenHeisenberg(FrozenTerm):
+class FrozenHeisenberg(FrozenLocalTerm):
     """Exchange on a geometry."""
 
     bonds: Bonds
@@ -59,10 +65,18 @@ class FrozenHeisenberg(FrozenTerm):
         both = (lengths[self.bonds.first] > 0.0) & (lengths[self.bonds.second] > 0.0)
         return both.astype(np.float64)
 
+    def _overlap(self, spins: FloatArray, lengths: FloatArray) -> FloatArray:
+        """s_i.s_j on every bond, or from the ferromagnet."""
+        aligned = overlaps(self.bonds.first, self.bonds.second, np.ascontiguousarray(spins))
+        return np.asarray(aligned - self._reference(lengths))
+
     def energy(self, spins: FloatArray, lengths: FloatArray) -> float:
         """E = -sum J s_i.s_j, or from the ferromagnet."""
-        overlap = overlaps(self.bonds.first, self.bonds.second, np.ascontiguousarray(spins))
-        return -float(self.couplings @ (overlap - self._reference(lengths)))
+        return -float(self.couplings @ self._overlap(spins, lengths))
+
+    def site_energies(self, spins: FloatArray, lengths: FloatArray) -> FloatArray:
+        """-J s_i.s_j at the first sites."""
+        return at_first(self.bonds, -self.couplings * self._overlap(spins, lengths), len(spins))
 
     def gradient(self, spins: FloatArray, lengths: FloatArray) -> FloatArray:
         """H_i = sum_j J_ij s_j."""
@@ -70,8 +84,7 @@ class FrozenHeisenberg(FrozenTerm):
 
     def lattice(self, spins: FloatArray, lengths: FloatArray) -> tuple[FloatArray, FloatArray]:
         """From dE/d(bond length) = -J'(r) s_i.s_j."""
-        overlap = overlaps(self.bonds.first, self.bonds.second, np.ascontiguousarray(spins))
-        return pull_along_bonds(self.bonds, -self.slopes * (overlap - self._reference(lengths)), len(spins))
+        return pull_along_bonds(self.bonds, -self.slopes * self._overlap(spins, lengths), len(spins))
 
     def local_model(self, lengths: FloatArray) -> LocalModel:
         """J times the unit matrix on every pair."""

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spinase.classical.terms import FrozenTerm, Term
-from spinase.geometry import Geometry
+from spinase.classical.terms import SiteTerm
 from spinase.typing import FloatArray
 
 
 @dataclass(frozen=True, eq=False)
-class Landau(Term, FrozenTerm):
+class Landau(SiteTerm):
     """Longitudinal energy of every magnetic site.
 
     Attributes
@@ -23,15 +22,15 @@ class Landau(Term, FrozenTerm):
 
     coefficients: FloatArray
 
-    def freeze(self, geometry: Geometry) -> Landau:
-        """The term knows no geometry."""
-        return self
-
     def energy(self, spins: FloatArray, lengths: FloatArray) -> float:
         """E = sum a m^2 + b m^4 + c m^6."""
+        return float(np.sum(self.site_energies(spins, lengths)))
+
+    def site_energies(self, spins: FloatArray, lengths: FloatArray) -> FloatArray:
+        """a m^2 + b m^4 + c m^6."""
         square = lengths**2 * np.einsum("ia,ia->i", spins, spins)
         a, b, c = self.coefficients
-        return float(np.sum(square * (a + square * (b + square * c))))
+        return square * (a + square * (b + square * c))
 
     def gradient(self, spins: FloatArray, lengths: FloatArray) -> FloatArray:
         """H_i = -2 mu_i^2 (a + 2 b m^2 + 3 c m^4) s_i."""

@@ -7,19 +7,21 @@ pseudo-quadrupolar law (L. Neel, J. Phys. Radium 15, 225 (1954); the form of LAM
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from spinase.classical.terms import FrozenTerm, Term, pull_on_bonds
+from spinase.classical.terms import FrozenLocalTerm, PairTerm, at_first, pull_on_bonds
 from spinase.compiled import njit
-from spinase.geometry import Bonds, Geometry
+from spinase.geometry import Bonds
+from spinase.given_pairs import Couplings
 from spinase.pair_laws import PairLaw
 from spinase.typing import FloatArray, IntArray
 
 
 @dataclass(frozen=True, eq=False)
-class Neel(Term):
+class Neel(PairTerm):
     """Neel's pair anisotropy.
 
     Attributes
@@ -33,12 +35,19 @@ class Neel(Term):
     dipolar: PairLaw
     quadrupolar: PairLaw | None = None
 
-    def freeze(self, geometry: Geometry) -> FrozenNeel:
-        """Bonds and couplings of a geometry."""
-        parts = [_bonds(self.dipolar, geometry, np.array([1.0, 0.0, 0.0]))]
-        if self.quadrupolar is not None:
-            parts.append(_bonds(self.quadrupolar, geometry, np.array([12.0 / 35.0, 9.0 / 5.0, -2.0 / 5.0])))
-        return FrozenNeel(parts)
+    def laws(self) -> tuple[PairLaw, ...]:
+        """g, and q if there is one."""
+        return (self.dipolar,) if self.quadrupolar is None else (self.dipolar, self.quadrupolar)
+
+    def on(self, couplings: Sequence[Couplings], sites: int) -> FrozenNeel:
+        """The term on bonds with g, and on those with q."""
+        shares = (np.array([1.0, 0.0, 0.0]), np.array([12.0 / 35.0, 9.0 / 5.0, -2.0 / 5.0]))
+        return FrozenNeel(
+            [
+                NeelBonds(bonds, np.outer(values, share), np.outer(slopes, share))
+                for (bonds, values, slopes), share in zip(couplings, shares, strict=False)
+            ]
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,13 +64,8 @@ class NeelBonds:
     units: FloatArray = None  # type: ignore[assignment]
 
 
-def _bonds(law: PairLaw, geometry: Geometry, share: FloatArray) -> NeelBonds:
-    bonds, values, slopes = law.amplitudes(geometry)
-    return NeelBonds(bonds, np.outer(values, share), np.outer(slopes, share))
-
-
 @dataclass(frozen=True, eq=False)
-class FrozenNeel(FrozenTerm):
+class FrozenNeel(FrozenLocalTerm):
     """Neel's pair anisotropy on a geometry."""
 
     parts: list[NeelBonds]
@@ -71,6 +75,14 @@ class FrozenNeel(FrozenTerm):
         return float(
             sum(_bond_terms(p.bonds.first, p.bonds.second, p.units, p.couplings, spins)[0].sum() for p in self.parts)
         )
+
+    def site_energies(self, spins: FloatArray, lengths: FloatArray) -> FloatArray:
+        """Energies of the bonds at their first sites."""
+        out = np.zeros(len(spins))
+        for p in self.parts:
+            energies, _, _ = _bond_terms(p.bonds.first, p.bonds.second, p.units, p.couplings, spins)
+            out += at_first(p.bonds, energies, len(spins))
+        return out
 
     def gradient(self, spins: FloatArray, lengths: FloatArray) -> FloatArray:
         """H_i = -dE/ds_i."""

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from spinase.classical.local_model import LocalModel
-from spinase.classical.terms import FrozenTerm, Term, pull_along_bonds
-from spinase.geometry import Bonds, Geometry
+from spinase.classical.terms import FrozenLocalTerm, PairTerm, at_first, pull_along_bonds
+from spinase.geometry import Bonds
+from spinase.given_pairs import Couplings
 from spinase.pair_laws import PairLaw
 from spinase.typing import FloatArray
 
 
 @dataclass(frozen=True, eq=False)
-class PairPotential(Term):
+class PairPotential(PairTerm):
     """Pair potential.
 
     Attributes
@@ -25,13 +27,17 @@ class PairPotential(Term):
 
     law: PairLaw
 
-    def freeze(self, geometry: Geometry) -> FrozenPairPotential:
-        """Bonds and values of a geometry."""
-        return FrozenPairPotential(*self.law.amplitudes(geometry))
+    def laws(self) -> tuple[PairLaw]:
+        """v."""
+        return (self.law,)
+
+    def on(self, couplings: Sequence[Couplings], sites: int) -> FrozenPairPotential:
+        """The term on bonds with v."""
+        return FrozenPairPotential(*couplings[0])
 
 
 @dataclass(frozen=True, eq=False)
-class FrozenPairPotential(FrozenTerm):
+class FrozenPairPotential(FrozenLocalTerm):
     """Pair potential on a geometry."""
 
     bonds: Bonds
@@ -41,6 +47,10 @@ class FrozenPairPotential(FrozenTerm):
     def energy(self, spins: FloatArray, lengths: FloatArray) -> float:
         """E = sum v."""
         return float(self.values.sum())
+
+    def site_energies(self, spins: FloatArray, lengths: FloatArray) -> FloatArray:
+        """v at the first sites."""
+        return at_first(self.bonds, self.values, len(spins))
 
     def gradient(self, spins: FloatArray, lengths: FloatArray) -> FloatArray:
         """Nothing: the potential does not see the spins."""

@@ -12,6 +12,7 @@ J. C. Slonczewski, J. Magn. Magn. Mater. 159, L1 (1996); S. Zhang, Z. Li, Phys. 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -23,6 +24,8 @@ from spinase.geometry import Geometry
 from spinase.pair_laws import ShellLaw
 from spinase.spin_algebra import cross
 from spinase.typing import BoolArray, FloatArray, IntArray
+
+_NO_ENERGY = "it is driven, so there is no energy to divide"
 
 
 class DrivenTerm(FrozenTerm):
@@ -50,6 +53,7 @@ class Slonczewski(Term, DrivenTerm):
         a and b, energy/moment.
     """
 
+    not_local: ClassVar[str] = _NO_ENERGY
     polarization: FloatArray
     damping_like: float
     field_like: float = 0.0
@@ -80,6 +84,7 @@ class ZhangLi(Term):
         Atomic numbers of the magnetic sites, whose lattice counts; None: all sites are.
     """
 
+    not_local: ClassVar[str] = _NO_ENERGY
     velocity: FloatArray
     nonadiabaticity: float
     gyromagnetic_ratio: float | FloatArray

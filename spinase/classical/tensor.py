@@ -10,12 +10,13 @@ from functools import cached_property
 
 import numpy as np
 
-from spinase.classical.anisotropy import cubic_energy, cubic_gradient
+from spinase.classical.anisotropy import cubic_energies, cubic_gradient
 from spinase.classical.kernels import biquadratic_field, compressed_rows, overlaps, tensor_field
 from spinase.classical.local_model import LocalModel, pair_model
-from spinase.classical.terms import FrozenTerm, Term
+from spinase.classical.terms import FrozenLocalTerm, LocalTerm, Term
 from spinase.errors import InvalidGeometryError, ModelError
 from spinase.geometry import Geometry
+from spinase.regions import Region
 from spinase.spin_algebra import own_arrays
 from spinase.typing import BoolArray, FloatArray, IntArray
 
@@ -121,7 +122,7 @@ class BondTableTerm(Term):
         InvalidGeometryError
             If a site is not where the table has one, two are at one place, or the cell is no repetition of the table's.
         """
-        basis, cells = self._assign(geometry)
+        basis, cells = self.places(geometry.positions)
         frame = self._repetition(geometry)
         table = self.table
         places = _Places(basis, _wrap(cells, frame, geometry.pbc))
@@ -144,18 +145,28 @@ class BondTableTerm(Term):
             table.cubic[basis],
         )
 
-    def _assign(self, geometry: Geometry) -> tuple[IntArray, IntArray]:
-        """Site of the table and cell (N, 3) of every site of the geometry."""
+    def local(self, geometry: Geometry | None = None) -> LocalBondTable:
+        """The table looked up for given pairs."""
+        return LocalBondTable(self)
+
+    def places(self, positions: FloatArray) -> tuple[IntArray, IntArray]:
+        """Site of the table and cell (N, 3) of every one of the positions (N, 3).
+
+        Raises
+        ------
+        InvalidGeometryError
+            If the table has no site there.
+        """
         inverse = np.linalg.inv(self.table.cell)
-        offsets = (geometry.positions[:, None, :] - self.table.positions[None, :, :]) @ inverse
+        offsets = (positions[:, None, :] - self.table.positions[None, :, :]) @ inverse
         cells = np.round(offsets)
         away = np.linalg.norm((offsets - cells) @ self.table.cell, axis=2)
         basis = away.argmin(axis=1)
-        rows = np.arange(len(geometry))
+        rows = np.arange(len(positions))
         lost = np.flatnonzero(away[rows, basis] > self.tolerance)
         if len(lost):
             raise InvalidGeometryError(
-                f"site {lost[0]} at {geometry.positions[lost[0]]} is {away[lost[0], basis[lost[0]]]:.3g} from the nearest "
+                f"site {lost[0]} at {positions[lost[0]]} is {away[lost[0], basis[lost[0]]]:.3g} from the nearest "
                 "site of the bond table: use the structure the couplings were computed for (or a repetition of it)"
             )
         return basis.astype(np.int64), cells[rows, basis].astype(np.int64)
@@ -176,6 +187,48 @@ class BondTableTerm(Term):
                 f"the periodic cell vectors {geometry.cell[geometry.pbc].tolist()} leave no open direction"
             )
         return frame.astype(np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class LocalBondTable(LocalTerm):
+    """The couplings of a bond table for given pairs: a pair is in the table if its two sites and their cells are."""
+
+    term: BondTableTerm
+
+    @property
+    def cutoff(self) -> float:
+        """The longest bond of the table, and what its sites may be away from their places."""
+        table = self.term.table
+        bonds = table.positions[table.second] - table.positions[table.first] + table.shifts @ table.cell
+        return float(np.linalg.norm(bonds, axis=1).max()) + 2.0 * self.term.tolerance if len(bonds) else 0.0
+
+    def freeze(self, region: Region) -> FrozenBondTable:
+        """Half of J_ij and K_ij on the pairs that start at owned sites; anisotropies of owned sites."""
+        table, pairs = self.term.table, region.owned_pairs
+        basis, cells = self.term.places(region.positions)
+        entries = np.concatenate(
+            [
+                np.column_stack([table.first, table.second, table.shifts]),
+                np.column_stack([table.second, table.first, -table.shifts]),
+            ]
+        )
+        asked = np.column_stack([basis[pairs.first], basis[pairs.second], cells[pairs.second] - cells[pairs.first]])
+        _, keys = np.unique(np.concatenate([entries, asked]), axis=0, return_inverse=True)
+        of_entries, of_pairs = np.split(keys.ravel(), [len(entries)])
+        tensors, squares, known = np.zeros((len(keys), 3, 3)), np.zeros(len(keys)), np.zeros(len(keys), dtype=bool)
+        np.add.at(tensors, of_entries, 0.5 * np.concatenate([table.tensors, table.tensors.transpose(0, 2, 1)]))
+        np.add.at(squares, of_entries, 0.5 * np.tile(table.biquadratic, 2))
+        known[of_entries] = True
+        there, own = known[of_pairs], np.arange(len(region)) < region.owned
+        return FrozenBondTable(
+            len(region),
+            pairs.first[there],
+            pairs.second[there],
+            tensors[of_pairs[there]],
+            table.onsite[basis] * own[:, None, None],
+            squares[of_pairs[there]],
+            table.cubic[basis] * own[:, None],
+        )
 
 
 def _wrap(cells: IntArray, frame: IntArray, pbc: BoolArray) -> IntArray:
@@ -211,7 +264,7 @@ class _Places:
 
 
 @dataclass(frozen=True, eq=False)
-class FrozenBondTable(FrozenTerm):
+class FrozenBondTable(FrozenLocalTerm):
     """A bond table on a geometry; it knows no forces on atoms."""
 
     sites: int
@@ -245,7 +298,15 @@ class FrozenBondTable(FrozenTerm):
         energy = -float(0.5 * np.sum(spins * pairs) + np.einsum("ia,iab,ib->", spins, self.onsite, spins))
         if self.squares is not None:
             energy -= float(self.biquadratic @ overlaps(self.first, self.second, own) ** 2)
-        return energy + cubic_energy(spins, self.cubic) if self.cubic.any() else energy
+        return energy + float(cubic_energies(spins, self.cubic).sum()) if self.cubic.any() else energy
+
+    def site_energies(self, spins: FloatArray, lengths: FloatArray) -> FloatArray:
+        """-s_i.J_ij s_j - K_ij (s_i.s_j)^2 at the first sites, -s_i.Q_i s_i, and cubic anisotropies."""
+        pairs = np.einsum("ba,bac,bc->b", spins[self.first], self.tensors, spins[self.second])
+        pairs += self.biquadratic * overlaps(self.first, self.second, np.ascontiguousarray(spins)) ** 2
+        own = np.einsum("ia,iab,ib->i", spins, self.onsite, spins)
+        bonds = np.bincount(self.first, pairs, minlength=self.sites)
+        return np.asarray(cubic_energies(spins, self.cubic) - bonds - own)
 
     def gradient(self, spins: FloatArray, lengths: FloatArray) -> FloatArray:
         """H_i = sum_j J_ij s_j + (Q_i + Q_i^T) s_i + 2 sum_j K_ij (s_i.s_j) s_j + that of the cubic anisotropies."""

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from spinase.classical.local_model import LocalModel
-from spinase.classical.terms import FrozenTerm, Term
-from spinase.geometry import Geometry
+from spinase.classical.terms import SiteTerm
 from spinase.typing import FloatArray
 
 
 @dataclass(frozen=True, eq=False)
-class Zeeman(Term, FrozenTerm):
+class Zeeman(SiteTerm):
     """Uniform field; H_i = mu_i B.
 
     Attributes
@@ -22,13 +21,13 @@ class Zeeman(Term, FrozenTerm):
 
     field: FloatArray
 
-    def freeze(self, geometry: Geometry) -> Zeeman:
-        """The term knows no geometry."""
-        return self
-
     def energy(self, spins: FloatArray, lengths: FloatArray) -> float:
         """E = -sum mu_i s_i.B."""
         return -float(lengths @ (spins @ self.field))
+
+    def site_energies(self, spins: FloatArray, lengths: FloatArray) -> FloatArray:
+        """-m_i.B."""
+        return -lengths * (spins @ self.field)
 
     def gradient(self, spins: FloatArray, lengths: FloatArray) -> FloatArray:
         """H_i = mu_i B."""

@@ -24,7 +24,7 @@ from typing import Any
 
 from ase import Atoms
 
-from spinase.testing.case import Case, SkipCheck
+from spinase.testing.case import Case, run_check
 from spinase.testing.derivatives import (
     check_conservative,
     check_contract,
@@ -34,6 +34,7 @@ from spinase.testing.derivatives import (
     check_stress,
     check_torques,
 )
+from spinase.testing.local_energy import LOCAL_CHECKS, check_local_energy
 from spinase.testing.machinery import check_cache, check_determinism, check_pickling, check_zero_moment
 from spinase.testing.report import CheckResult, ConformanceError, ConformanceWarning, Report, Tolerances
 from spinase.testing.symmetry import (
@@ -119,31 +120,23 @@ def check_calculator(
     magnet = atoms.copy()
     magnet.calc = None
     case = Case(calc, magnet, rng, tolerances)
-    report = Report(type(calc).__name__, tuple(_run(name, case) for name in wanted if name not in left_out))
+    report = Report(
+        type(calc).__name__, tuple(run_check(name, CHECKS[name], case) for name in wanted if name not in left_out)
+    )
     if report.failures:
         raise ConformanceError(report)
     return report
 
 
-def _run(name: str, case: Case) -> CheckResult:
-    try:
-        result = CHECKS[name](case)
-    except SkipCheck as reason:
-        return CheckResult(name, "skipped", None, None, str(reason))
-    except Warning:
-        raise
-    except Exception as error:  # a calculator may raise anything: the report says what, and the other checks still run
-        return CheckResult(name, "failed", None, None, f"raised {type(error).__name__}: {error}")
-    return CheckResult(name, result.status, result.value, result.limit, result.message)
-
-
 __all__ = [
     "CHECKS",
     "DEFAULT_TOLERANCES",
+    "LOCAL_CHECKS",
     "CheckResult",
     "ConformanceError",
     "ConformanceWarning",
     "Report",
     "Tolerances",
     "check_calculator",
+    "check_local_energy",
 ]

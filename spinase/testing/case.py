@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import numpy as np
 from ase import Atoms
@@ -16,6 +16,8 @@ from spinase.contract import is_conservative
 from spinase.spin_algebra import rotate_about
 from spinase.testing.report import CheckResult, Status, Tolerances
 from spinase.typing import FloatArray
+
+Subject = TypeVar("Subject")
 
 
 class SkipCheck(Exception):  # noqa: N818  (a signal of the kit, not an error)
@@ -82,6 +84,19 @@ class Case:
         """Passed if `value` is a number not above `limit`."""
         status: Status = "passed" if value <= limit else "failed"
         return CheckResult("", status, float(value), limit, message)
+
+
+def run_check(name: str, check: Callable[[Subject], CheckResult], subject: Subject) -> CheckResult:
+    """What one check of the kit says, under its name; whatever the checked code raises is a failure."""
+    try:
+        result = check(subject)
+    except SkipCheck as reason:
+        return CheckResult(name, "skipped", None, None, str(reason))
+    except Warning:
+        raise
+    except Exception as error:  # what is checked may raise anything: the report says what, and the other checks still run
+        return CheckResult(name, "failed", None, None, f"raised {type(error).__name__}: {error}")
+    return replace(result, name=name)
 
 
 @dataclass(frozen=True)
