@@ -212,19 +212,68 @@ class DistanceLaw(PairLaw):
     def __init__(self, law: RadialLaw) -> None:
         self.law = law
         self._neighbours = NeighbourCache()
+        self._sharp: bool | None = None  # whether the law ends with a jump; found where it is first used
 
     def __repr__(self) -> str:
         return call(type(self).__name__, self.law)
 
-    def amplitudes(self, geometry: Geometry) -> tuple[Bonds, FloatArray, FloatArray]:
-        """Bonds within the cutoff, v(r) and dv/dr on each."""
-        bonds = self._neighbours.bonds(geometry, self.law.cutoff)
+    def amplitudes(self, geometry: Geometry) -> Couplings:
+        """Bonds within the cutoff, v(r) and dv/dr on each.
+
+        Raises
+        ------
+        InvalidGeometryError
+            If the law ends with a jump at a distance that many pairs have: round-off would decide which of them count.
+        """
+        return self._amplitudes(geometry, None)
+
+    def between(self, geometry: Geometry, pair: Species) -> Couplings:
+        """The law on pairs of sites of two species alone."""
+        return self._amplitudes(geometry, pair)
+
+    def _amplitudes(self, geometry: Geometry, pair: Species | None) -> Couplings:
+        cutoff = self.law.cutoff
+        if self._sharp is None:
+            self._sharp = _jumps(self.law)
+        if self._sharp:
+            near = pairs_of(self._neighbours.bonds(geometry, cutoff * (1.0 + _SAME)), geometry, pair)
+            _refuse_shell_at_cutoff(near.distances, self.law)
+            bonds = near.select(near.distances <= cutoff)
+        else:  # what is at the cutoff counts nothing
+            bonds = pairs_of(self._neighbours.bonds(geometry, cutoff), geometry, pair)
         values, slopes = self.law(bonds.distances)
         return bonds, values, slopes
 
     def local(self, geometry: Geometry | None = None, pair: Species | None = None) -> GivenPairLaw:
         """The same function of distance."""
         return GivenDistance(self.law)
+
+
+_SAME = 1e-5
+"""Part of the cutoff within which distances are those of one shell, also where coordinates have few digits."""
+_MANY = 0.01  # of all pairs: a shell; atoms that pass the cutoff on their way are far fewer
+
+
+def _jumps(law: RadialLaw) -> bool:
+    """Whether a law is not zero where it ends."""
+    points = law.cutoff * np.array([0.3, 0.5, 0.7, 0.9, 1.0 - _SAME])
+    values = np.abs(law(points)[0])
+    return bool(values[-1] > 1e-6 * values.max())
+
+
+def _refuse_shell_at_cutoff(distances: FloatArray, law: RadialLaw) -> None:
+    """`distances` (n,) of all pairs up to just beyond the cutoff."""
+    cutoff = law.cutoff
+    at = distances[distances >= cutoff * (1.0 - _SAME)]
+    if len(at) <= _MANY * len(distances):
+        return
+    inside = distances[distances < cutoff * (1.0 - _SAME)]
+    between = f"between {inside.max():.6g} and it, or beyond it" if len(inside) else "beyond it"
+    raise InvalidGeometryError(
+        f"{len(at)} pairs are {at.min():.10g} to {at.max():.10g} apart, where {type(law).__name__} ends with a jump (cutoff "
+        f"= {cutoff:.10g}): round-off would decide which of them count. Put the cutoff {between}, or give the law a smooth "
+        "step (its width)"
+    )
 
 
 class SpeciesLaw(PairLaw):

@@ -21,7 +21,8 @@ _GRAIN = 16  # distances that differ by fewer units in the last place of the cut
 class RadialBasis:
     """Sensitivity functions s_v(r) = exp(-(q(r) - q(r_v))^2/(2 w^2)) cos^2(pi r/(2 r_c)) with evenly spaced q(r_v).
 
-    q = 1/r as in HIP-NN (arXiv:1710.00017), which resolves short distances best, or q = r.
+    q = 1/r as in HIP-NN (arXiv:1710.00017), which resolves short distances best, or q = r.  They go to zero with their slope
+    at r_c, so whether round-off counts a pair exactly there among the neighbours makes no difference.
 
     Attributes
     ----------
