@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from spinase import __version__
-from spinase.errors import SpinaseError
+from spinase.errors import SpinaseError, StyleError
 
 app = typer.Typer(
     help="Spin and spin-lattice dynamics for magnets whose spins are coupled by electrons.",
@@ -29,6 +29,7 @@ app = typer.Typer(
 InputPath = Annotated[Path, typer.Argument(help="TOML input file", show_default=False)]
 Overrides = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="replace an entry of the input")]
 STOPPED = 3  # exit status of a run that stopped early with a checkpoint
+_OF_TRAINING = ("label", "train", "validate", "calibrate", "learn")  # commands of the package spinase-training
 
 
 @app.command()
@@ -49,7 +50,7 @@ def run(
     from spinase.run import RunOptions, RunStopped, run_file
 
     options = RunOptions(output, restart, overwrite, stop_after)
-    with _progress() as progress:
+    with shown_progress() as progress:
         try:
             path = run_file(file, set_ or (), options, progress)
         except RunStopped as stop:
@@ -60,26 +61,6 @@ def run(
     typer.echo(f"wrote {path}")
     if figures:
         plot(path, None)
-
-
-@app.command()
-def label(
-    file: InputPath,
-    set_: Overrides = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="HDF5 file (default: <input>_labels.h5)")] = None,
-    workers: Annotated[int, typer.Option(min=0, help="processes; 0: this one")] = 0,
-) -> None:
-    """Label configurations with a calculator, for training; a killed labelling goes on when it is started again."""
-    from spinase.run import RunStopped
-    from spinase.run.label import LabelOptions, label_file
-
-    with _progress() as progress:
-        try:
-            path = label_file(file, set_ or (), LabelOptions(output, workers), progress=progress)
-        except RunStopped as stop:
-            typer.echo(str(stop))
-            raise typer.Exit(STOPPED) from None
-    typer.echo(f"wrote {path}")
 
 
 @app.command()
@@ -268,7 +249,7 @@ def info() -> None:
 
 
 @contextmanager
-def _progress() -> Iterator[Any]:
+def shown_progress() -> Iterator[Any]:
     """A progress bar with rate and remaining time on a terminal; None when piped."""
     if not sys.stderr.isatty():
         yield None
@@ -294,10 +275,16 @@ def _add_plugin_commands() -> None:
     Raises
     ------
     StyleError
-        If the one that is called cannot be imported, or two packages bring it.
+        If the one that is called cannot be imported, two packages bring it, or it is one of training without that package.
     """
     wanted = next((word for word in sys.argv[1:] if not word.startswith("-")), None)
-    for name, owner in {point.name: point.dist.name if point.dist else "" for point in _plugin_commands()}.items():
+    owners = {point.name: point.dist.name if point.dist else "" for point in _plugin_commands()}
+    if wanted in _OF_TRAINING and wanted not in owners:
+        raise StyleError(
+            f"`spinase {wanted}` belongs to the package spinase-training, which is not installed: "
+            "pip install ./training (from the sources of spinase)"
+        )
+    for name, owner in owners.items():
         if name == wanted:
             from spinase.styles import load_style
 

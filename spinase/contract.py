@@ -204,9 +204,14 @@ def bias_of(calc: Any) -> float | None:
     return next((bias for bias in found if bias is not None), None)
 
 
+def gives(calc: Any, name: str) -> bool:
+    """Whether `calc` declares a result of that name."""
+    return name in getattr(calc, "implemented_properties", ())
+
+
 def require_magnetic_forces(calc: Any) -> None:
     """Raise :class:`MissingMagneticForcesError` unless `calc` declares ``magnetic_forces``."""
-    if "magnetic_forces" not in getattr(calc, "implemented_properties", ()):
+    if not gives(calc, "magnetic_forces"):
         raise MissingMagneticForcesError(
             f"{type(calc).__name__} gives no magnetic_forces, so spins cannot be moved with it: use a spin calculator, "
             "or add one to it with SpinSumCalculator"
@@ -255,7 +260,7 @@ def require_forces(calc: Any, otherwise: str) -> None:
 
     `otherwise` says what to do, if the calculator does not say why it has none.
     """
-    if "forces" in getattr(calc, "implemented_properties", ()):
+    if gives(calc, "forces"):
         return
     why = refused_properties(calc).get("forces", "")
     raise ModelError(f"{type(calc).__name__} has no forces on atoms: {why or otherwise}")
@@ -313,7 +318,7 @@ def energy_of(atoms: Atoms) -> float | None:
     if not is_conservative(calc):
         return None
     for name in ("free_energy", "energy"):
-        if name in getattr(calc, "implemented_properties", ()):
+        if gives(calc, name):
             return float(calc.get_property(name, atoms))
     return None
 
@@ -321,7 +326,7 @@ def energy_of(atoms: Atoms) -> float | None:
 def internal_energy_of(atoms: Atoms) -> float | None:
     """The calculator's ``energy`` (its free energy if it has no other); None for a driven system or without any."""
     calc = calculator_of(atoms)
-    if not is_conservative(calc) or "energy" not in getattr(calc, "implemented_properties", ()):
+    if not is_conservative(calc) or not gives(calc, "energy"):
         return energy_of(atoms)
     return float(calc.get_property("energy", atoms))
 

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from spinase import cli
+from spinase.errors import StyleError
+
 EXAMPLE = Path(__file__).parents[1] / "examples" / "01_quench" / "quench_classical.toml"
 
 
@@ -174,3 +177,10 @@ def test_keys_of_the_input_file() -> None:
         assert f"\n  {key} " in told, key
     assert '(one of reduced, metal; default "reduced")' in told
     assert "(one of tb2j, uppasd, vampire; required)" in spinase("styles", "calculators", "bond-table").stdout
+
+
+def test_commands_of_the_training_package_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "_plugin_commands", list)
+    monkeypatch.setattr(sys, "argv", ["spinase", "label", "magnet.toml"])
+    with pytest.raises(StyleError, match=r"`spinase label` belongs to .* spinase-training.*: pip install \./training"):
+        cli._add_plugin_commands()

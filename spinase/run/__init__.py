@@ -4,7 +4,7 @@ from spinase.run.build import Setup, build_setup
 from spinase.run.config import RunInput, read_input
 from spinase.run.convert import export_labels, import_labels
 from spinase.run.execute import RunOptions, run_file
-from spinase.run.stopping import RunStopped
+from spinase.stopping import RunStopped
 
 __all__ = [
     "RunInput",

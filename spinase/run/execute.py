@@ -30,8 +30,8 @@ from spinase.run.build import Setup, StageInput, build_setup
 from spinase.run.config import named_files, read_input
 from spinase.run.log import RunLog
 from spinase.run.provenance import provenance
-from spinase.run.stopping import RunStopped, StopRequest, stop_signals
 from spinase.run.streams import FRAMES, RunStreams
+from spinase.stopping import RunStopped, StopRequest, stop_signals
 
 RUN_FILE, LOG_FILE, CHECKPOINT_FILE, INPUT_FILE = "run.h5", "log.txt", "checkpoint.npz", "input.toml"
 _PATIENCE = 0.3  # seconds between progress reports and looks at the stop flag

@@ -23,6 +23,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+from spinase_training.labels import LabelOptions, label_file
 
 from spinase.calculators import read_tb2j, read_uppasd, read_vampire
 from spinase.dynamics.checkpoint import load_checkpoint
@@ -34,7 +35,6 @@ from spinase.run import RunOptions, RunStopped, run_file
 from spinase.run.build import build_setup
 from spinase.run.config import read_input
 from spinase.run.execute import check_stages
-from spinase.run.label import LabelOptions, label_file
 from spinase.run.streams import RunStreams
 
 DEADLINE = 60.0  # seconds a case may take on a busy machine

@@ -12,13 +12,13 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from spinase_training.labels import LabelOptions, label_file
 
 from spinase.dynamics.checkpoint import load_checkpoint
 from spinase.errors import CheckpointError, FileInUseError, InputError, OutputError
 from spinase.files import MARK, held, read_arrays, replacing, write_arrays, write_text
 from spinase.io import read_labels, read_run
 from spinase.run import RunOptions, RunStopped, run_file
-from spinase.run.label import LabelOptions, label_file
 
 RUN = """
 seed = 3

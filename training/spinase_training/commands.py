@@ -1,4 +1,4 @@
-"""The commands ``spinase train``, ``spinase validate``, ``spinase calibrate`` and ``spinase learn``."""
+"""The commands ``spinase label``, ``spinase train``, ``spinase validate``, ``spinase calibrate`` and ``spinase learn``."""
 
 from __future__ import annotations
 
@@ -7,18 +7,39 @@ from typing import Annotated
 
 import typer
 
+from spinase.cli import STOPPED, shown_progress
 from spinase.io.labels import read_labels
 from spinase.learning.model_file import load_model
 from spinase.run import RunStopped
+from spinase_training.labels import LabelOptions, label_file
 from spinase_training.learn import LOG, LearnOptions, learn_file
 from spinase_training.recipe import read_recipe
 from spinase_training.report import FIGURE, REPORT, Course, table, validate_model
 from spinase_training.train import error_line, train_recipe
 from spinase_training.uncertainty import calibrate_file
 
-STOPPED = 3  # exit status, as of spinase run
 RecipePath = Annotated[Path, typer.Argument(help="TOML recipe", show_default=False)]
+ExecutorName = Annotated[
+    str | None, typer.Option("--executor", metavar="NAME", help="who works: processes (default), mpi, dask, threads")
+]
 Overrides = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="replace an entry of the input")]
+
+
+def label(
+    file: Annotated[Path, typer.Argument(help="TOML input file", show_default=False)],
+    set_: Overrides = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="HDF5 file (default: <input>_labels.h5)")] = None,
+    workers: Annotated[int, typer.Option(min=0, help="processes; 0: this one")] = 0,
+    executor: ExecutorName = None,
+) -> None:
+    """Label configurations with a calculator, for training; a killed labelling goes on when it is started again."""
+    with shown_progress() as progress:
+        try:
+            path = label_file(file, set_ or (), LabelOptions(output, workers), executor, progress)
+        except RunStopped as stop:
+            typer.echo(str(stop))
+            raise typer.Exit(STOPPED) from None
+    typer.echo(f"wrote {path}")
 
 
 def train(
@@ -82,11 +103,12 @@ def learn(
     set_: Overrides = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="directory (default: <input>_learning)")] = None,
     restart: Annotated[bool, typer.Option("--restart", help="go on with what is in the directory")] = False,
-    workers: Annotated[int, typer.Option(min=0, help="processes that label; 0: this one")] = 0,
+    workers: Annotated[int, typer.Option(min=0, help="processes that run and label; 0: this one")] = 0,
+    executor: ExecutorName = None,
 ) -> None:
     """Active learning: run until the error bars are too large, label there, train again, and so on."""
     try:
-        path = learn_file(file, tuple(set_ or ()), LearnOptions(output, restart, workers), typer.echo)
+        path = learn_file(file, tuple(set_ or ()), LearnOptions(output, restart, workers, executor), typer.echo)
     except RunStopped as stop:
         typer.echo(f"{stop.args[0].split(';')[0]}; go on with spinase learn --restart")
         raise typer.Exit(STOPPED) from None

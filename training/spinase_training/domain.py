@@ -19,10 +19,10 @@ from spinase.learning.mhipnn.network import NetworkConfig
 from spinase.learning.model_file import ModelCard, load_model, save_model
 from spinase.learning.trust.domain import Domain, count_neighbours
 from spinase.run.build import build_atoms
-from spinase.run.label import LabelInput
 from spinase.styles import validated
 from spinase.typing import FloatArray
 from spinase_training.data import MARGIN, split
+from spinase_training.labels import LabelInput
 from spinase_training.recipe import Recipe
 
 Range = tuple[float, float]

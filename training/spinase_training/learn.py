@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,11 +31,11 @@ from spinase.io.run_file import Run, read_run
 from spinase.learning.model_file import load_model
 from spinase.run.build import build_calculator
 from spinase.run.execute import RunOptions, run_file
-from spinase.run.label import LabelOptions, label_configurations, label_file
-from spinase.run.stopping import StopRequest, stop_signals
-from spinase.run.workers import Workers
+from spinase.stopping import StopRequest, stop_signals
+from spinase.workers import Workers
 from spinase_training.data import LEARNED
 from spinase_training.figures import learning
+from spinase_training.labels import LabelOptions, label_configurations, label_file
 from spinase_training.loop import Loop, check_labels, prepare_folder, read_loop
 from spinase_training.train import MODEL, train_recipe
 from spinase_training.validation import errors, predict
@@ -56,12 +57,15 @@ class LearnOptions:
     restart : bool
         Go on with the learning in it.
     workers : int
-        Processes that label; 0: this one.
+        Processes that run and label; 0: this one.
+    executor : concurrent.futures.Executor or str, optional
+        Anything that runs tasks, or its name (``mpi``, ``dask``, ...), instead of processes of this machine.
     """
 
     output: Path | None = None
     restart: bool = False
     workers: int = 0
+    executor: Executor | str | None = None
 
 
 def learn_file(
@@ -99,9 +103,9 @@ def _learn(path: Path, overrides: tuple[str, ...], options: LearnOptions, tell: 
     folder = (options.output or Path(f"{Path(path).stem}_learning")).resolve()
     loop = read_loop(path, overrides, folder)
     prepare_folder(loop, options.restart)
-    labels, attributes = read_labels(_label_file(loop, loop.config.labels, "start_labels.h5", options.workers))
+    labels, attributes = read_labels(_label_file(loop, loop.config.labels, "start_labels.h5", options))
     check_labels(loop, len(labels), attributes)
-    check = _label_file(loop, loop.config.check, "check_labels.h5", options.workers) if loop.config.check else None
+    check = _label_file(loop, loop.config.check, "check_labels.h5", options) if loop.config.check else None
     start, added, model = sum(len(part) for part in labels), 0, None
     for number in range(loop.config.rounds + 1):
         model = _trained(loop, number, labels, attributes, model, check)
@@ -111,7 +115,7 @@ def _learn(path: Path, overrides: tuple[str, ...], options: LearnOptions, tell: 
         left = loop.config.budget - added
         if number == loop.config.rounds or left < 1:
             break
-        new = _explored(loop, number, model, left, Workers(options.workers), stop)
+        new = _explored(loop, number, model, left, Workers(options.workers, options.executor), stop)
         tell(f"round {number}: {sum(map(len, new))} labels added")
         _summarize(loop)
         if not new:
@@ -123,12 +127,14 @@ def _learn(path: Path, overrides: tuple[str, ...], options: LearnOptions, tell: 
     return folder / MODEL
 
 
-def _label_file(loop: Loop, given: str, name: str, workers: int) -> Path:
+def _label_file(loop: Loop, given: str, name: str, options: LearnOptions) -> Path:
     """The label file, made if it is given by its input."""
     if not given.endswith(".toml"):
         return loop.home / given
     made = loop.folder / name
-    return made if made.exists() else label_file(loop.home / given, options=LabelOptions(made, workers))
+    if not made.exists():
+        label_file(loop.home / given, options=LabelOptions(made, options.workers), executor=options.executor)
+    return made
 
 
 # -- training -------------------------------------------------------------------------------------------------------------
@@ -170,10 +176,9 @@ def _explored(loop: Loop, number: int, model: Path, left: int, workers: Workers,
     folder = loop.round_folder(number)
     (folder / "runs").mkdir(exist_ok=True)
     (folder / "parts").mkdir(exist_ok=True)
-    found = []
-    for run in range(loop.config.runs):
-        stop.check(AGAIN)
-        found.append(_run(loop, number, run, model))
+    notes = {folder / "runs" / f"{run:03d}.json": (make_run, loop, number, run, model) for run in range(loop.config.runs)}
+    workers.do(notes, stop, AGAIN)
+    found = [json.loads(note.read_text(encoding="utf-8")) for note in notes]
     chosen = _within(left, [one["chosen"] for one in found])
     watched = {run: folder / "runs" / f"{run:03d}" / "run.h5" for run, frames in enumerate(chosen) if frames}
     jobs = {
@@ -189,14 +194,9 @@ def _explored(loop: Loop, number: int, model: Path, left: int, workers: Workers,
     return new
 
 
-def _run(loop: Loop, number: int, run: int, model: Path) -> dict[str, Any]:
-    """One run, and which of its frames to label."""
-    folder = loop.round_folder(number) / "runs"
-    note = folder / f"{run:03d}.json"
-    if note.exists():
-        stored: dict[str, Any] = json.loads(note.read_text(encoding="utf-8"))
-        return stored
-    why = ""
+def make_run(target: Path, loop: Loop, number: int, run: int, model: Path) -> None:
+    """One run; what became of it and which of its frames to label go to `target`.  A task of its own, in any process."""
+    folder, why = target.parent, ""
     try:
         overrides = loop.run_overrides(number, run, model.resolve())
         run_file(loop.home / loop.config.run, overrides, RunOptions(folder / f"{run:03d}", overwrite=True))
@@ -211,8 +211,7 @@ def _run(loop: Loop, number: int, run: int, model: Path) -> dict[str, Any]:
         "worst": float(_looks(watched, loop.config.guard.statistic).max()),
         "chosen": _choose(watched, loop, bool(why), random),
     }
-    write_text(note, json.dumps(table, indent=1))
-    return table
+    write_text(target, json.dumps(table, indent=1))
 
 
 def _choose(run: Run, loop: Loop, stopped: bool, random: np.random.Generator) -> list[int]:

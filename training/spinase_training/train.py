@@ -24,7 +24,7 @@ from spinase.learning.engine.training.batch import keep_memory
 from spinase.learning.hippynn.adapter import magnet_graph
 from spinase.learning.mhipnn.network import MagneticHIPNN, NetworkConfig
 from spinase.learning.model_file import ModelCard, load_model, save_model
-from spinase.run.stopping import RunStopped, StopRequest, stop_signals
+from spinase.stopping import RunStopped, StopRequest, stop_signals
 from spinase_training.data import TrainingData, learned_realizations, network_config, prepare, split
 from spinase_training.domain import domain_of_labels, refuse_empty_surroundings, what_was_trained
 from spinase_training.figures import curves, parity

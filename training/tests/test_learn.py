@@ -17,6 +17,7 @@ from spinase_training import learn as module
 from spinase_training import train as training
 from spinase_training.commands import learn
 from spinase_training.data import LEARNED
+from spinase_training.labels import LabelInput
 from spinase_training.learn import LearnOptions, learn_file, read_rounds
 from spinase_training.loop import as_toml, check_labels, prepare_folder, read_loop
 from typer import Typer
@@ -29,8 +30,7 @@ from spinase.io.labels import write_labels
 from spinase.learning.model_file import load_model
 from spinase.run.build import build_calculator
 from spinase.run.config import read_input, read_table
-from spinase.run.label import LabelInput
-from spinase.run.stopping import stop_signals
+from spinase.stopping import stop_signals
 from spinase.styles import validated
 
 pytestmark = pytest.mark.filterwarnings("ignore")

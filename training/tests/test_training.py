@@ -16,6 +16,7 @@ import torch
 from spinase_training import train as module
 from spinase_training.commands import train, validate
 from spinase_training.data import prepare, split
+from spinase_training.labels import LabelOptions, label_file
 from spinase_training.pair_fit import fit_pairs
 from spinase_training.recipe import read_recipe
 from spinase_training.train import train_recipe
@@ -29,7 +30,6 @@ from spinase.io import read_labels
 from spinase.io.labels import write_labels
 from spinase.learning.mhipnn.network import MagneticHIPNN, NetworkConfig
 from spinase.learning.model_file import load_model
-from spinase.run.label import LabelOptions, label_file
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 app = Typer()

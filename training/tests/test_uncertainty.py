@@ -10,6 +10,7 @@ import pytest
 from spinase_training.commands import calibrate, train
 from spinase_training.data import LEARNED, learned_realizations, split
 from spinase_training.domain import domain_of_input, geometries_of
+from spinase_training.labels import LabelOptions, label_file
 from spinase_training.recipe import read_recipe
 from spinase_training.train import train_recipe
 from spinase_training.uncertainty import FieldErrors, calibrate_file, calibration_table, covered_by_place, field_errors
@@ -23,7 +24,6 @@ from spinase.io.labels import Labels
 from spinase.learning.model_file import load_model, save_model
 from spinase.learning.trust.domain import count_neighbours
 from spinase.learning.trust.error_bars import Calibration
-from spinase.run.label import LabelOptions, label_file
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 app = Typer()

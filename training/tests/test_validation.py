@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from spinase_training.commands import validate
+from spinase_training.labels import LabelOptions, label_file
 from spinase_training.report import symmetry_defects, table, validate_model
 from spinase_training.trajectories import Course, compare, teacher_of
 from typer import Typer
@@ -22,7 +23,6 @@ from spinase.errors import InputError
 from spinase.io import Labels, read_labels, write_labels
 from spinase.learning.mhipnn.network import MagneticHIPNN, NetworkConfig
 from spinase.learning.model_file import ModelCard, save_model
-from spinase.run.label import LabelOptions, label_file
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 CONFIG = NetworkConfig(species=(26,), cutoff=1.8, inner=0.7, width=6, radial=6, layers=1)

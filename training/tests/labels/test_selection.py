@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from spinase_training.labels import LabelOptions, label_file
 
 from spinase import SpinAtoms
 from spinase.atoms import geometry_of
@@ -30,7 +31,6 @@ from spinase.learning.mhipnn.environments import (
 from spinase.learning.mhipnn.graph import RadialBasis
 from spinase.learning.mhipnn.network import MagneticHIPNN, NetworkConfig
 from spinase.learning.model_file import ModelCard, save_model
-from spinase.run.label import LabelOptions, label_file
 from spinase.spin_algebra import random_rotation
 
 INPUT = """

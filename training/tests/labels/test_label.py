@@ -11,19 +11,24 @@ import h5py
 import numpy as np
 import pytest
 from ase.io import read as ase_read
+from spinase_training.commands import label
+from spinase_training.labels import LabelOptions, label_file
+from spinase_training.labels import realizations as labelling
+from typer import Typer
 from typer.testing import CliRunner
 
 from spinase import SpinAtoms
 from spinase.analysis import topological_charge
 from spinase.calculators import EDCalculator
-from spinase.cli import app
 from spinase.electrons import SDModel
 from spinase.errors import CheckpointError, InputError
 from spinase.files import write_mark
 from spinase.io import read_labels, write_label_frames, write_labels
-from spinase.run import label as labelling
 from spinase.run.config import named_files, read_table
-from spinase.run.label import LabelOptions, label_file
+
+app = Typer()
+app.command("label")(label)
+app.command("other")(lambda: None)  # with one command only, typer takes no name
 
 INPUT = """
 title = "disordered s-d magnet"

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from spinase.errors import WorkerError
-from spinase.run.stopping import RunStopped, StopRequest, stop_signals
-from spinase.run.workers import Workers
+from spinase.errors import StyleError, WorkerError
+from spinase.files import write_text
+from spinase.stopping import RunStopped, StopRequest, stop_signals
+from spinase.workers import Workers
 
 AGAIN = "the same command goes on"
 
@@ -59,6 +60,51 @@ def test_every_missing_file_is_made_once(tmp_path: Path, kind: str) -> None:
     assert (tmp_path / "1.txt").read_text() == "there before"
     processes = {int((tmp_path / f"{k}.txt").read_text().split()[0]) for k in (0, 2, 3)}
     assert (os.getpid() in processes) is (kind != "processes")
+
+
+def test_an_executor_has_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Workers(2, "threads").do(jobs(tmp_path, note, 3, "word"))
+    assert {(tmp_path / f"{k}.txt").read_text() for k in range(3)} == {f"{os.getpid()} word"}
+    (tmp_path / "one_thread.py").write_text(
+        "from concurrent.futures import ThreadPoolExecutor\n\n\ndef pool(count):\n    return ThreadPoolExecutor(1)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    Workers(5, "one_thread:pool").do({tmp_path / "own.txt": (note, "word")})
+    assert (tmp_path / "own.txt").exists()
+    with pytest.raises(StyleError, match=r"thread.*did you mean 'threads'"):
+        Workers(2, "thread")
+
+
+def test_ranks_of_mpi_do_the_jobs(tmp_path: Path) -> None:
+    pytest.importorskip("mpi4py")
+    script = tmp_path / "ranks.py"
+    script.write_text(
+        "from pathlib import Path\n"
+        "from spinase.files import write_text\n"
+        "from spinase.workers import Workers\n"
+        "if __name__ == '__main__':\n"
+        "    Workers(2, 'mpi').do({Path(f'{k}.txt'): (write_text, str(k)) for k in range(4)})\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert [(tmp_path / f"{k}.txt").read_text() for k in range(4)] == ["0", "1", "2", "3"]
+
+
+def test_workers_of_dask_do_the_jobs(tmp_path: Path) -> None:
+    pytest.importorskip("distributed")
+    Workers(1, "dask").do({tmp_path / f"{k}.txt": (write_text, str(k)) for k in range(3)})
+    assert [(tmp_path / f"{k}.txt").read_text() for k in range(3)] == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize(("name", "package"), [("mpi", "mpi4py.futures"), ("dask", "distributed")])
+def test_an_executor_that_is_not_installed_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, package: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(StyleError, match=rf"'{name}' needs .*pip install {package.split('.')[0]}"):
+        Workers(2, name).do(jobs(tmp_path, note, 1, "word"))
 
 
 def test_a_worker_that_is_killed_is_replaced_and_its_work_done_again(tmp_path: Path) -> None:
@@ -139,13 +185,11 @@ def test_workers_leave_when_the_command_is_killed(tmp_path: Path) -> None:
     script = tmp_path / "pool.py"
     script.write_text(
         "import os, signal\n"
-        "from concurrent.futures import ProcessPoolExecutor\n"
-        "from multiprocessing import get_context\n"
-        "from spinase.run.workers import start_worker\n"
+        "from spinase.workers import processes\n"
         "if __name__ == '__main__':\n"
-        "    pool = ProcessPoolExecutor(1, get_context('spawn'), start_worker)\n"
-        "    print(pool.submit(os.getpid).result(), flush=True)\n"
-        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    with processes(1) as pool:\n"
+        "        print(pool.submit(os.getpid).result(), flush=True)\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == -signal.SIGKILL

@@ -1,0 +1,90 @@
+"""What a teacher says of configurations, collected to labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from spinase.atoms import SpinAtoms, get_moments
+from spinase.contract import energy_of, gives, is_conservative
+from spinase.errors import InputError
+from spinase.io.labels import Labels
+from spinase.run.build import build_calculator
+from spinase_training.labels.config import LabelInput
+from spinase_training.labels.configurations import random_streams
+
+
+class Questions:
+    """Configurations of one realization with the teacher that is asked about them: fillings may differ."""
+
+    def __init__(self, config: LabelInput, number: int) -> None:
+        self._config, self._rng = config, random_streams(config, number)[3]
+
+    def about(self, atoms: SpinAtoms) -> SpinAtoms:
+        """The atoms with their teacher, or a copy with one at a filling of its own."""
+        if self._config.fillings is None:
+            return atoms
+        asked = atoms.copy()
+        table = {**self._config.calculator, "filling": self._rng.uniform(*self._config.fillings)}
+        asked.calc = build_calculator(table, "[calculator]")
+        return asked
+
+
+class Collection:
+    """Labels of one realization as they come."""
+
+    def __init__(self, forces: bool) -> None:
+        self.forces = forces
+        self.rows: list[dict[str, Any]] = []
+        self.kinds: list[str] = []
+
+    def add(self, kind: str, atoms: SpinAtoms) -> None:
+        """Ask the calculator about the atoms as they are."""
+        calc = atoms.calc
+        energy = energy_of(atoms) if is_conservative(calc) else None
+        row = {
+            "positions": atoms.positions.copy(),
+            "cells": atoms.cell.array.copy(),
+            "moments": get_moments(atoms),
+            "energies": np.nan if energy is None else energy,
+            "magnetic_forces": np.array(calc.get_property("magnetic_forces", atoms)),
+        }
+        if self.forces:
+            row["forces"] = np.array(calc.get_property("forces", atoms))
+        if gives(calc, "chemical_potential") and gives(calc, "electron_density"):
+            row["potentials"] = calc.get_property("chemical_potential", atoms)
+            row["electrons"] = np.sum(calc.get_property("electron_density", atoms))
+        self.rows.append(row)
+        self.kinds.append(kind)
+
+    def labels(self, atoms: SpinAtoms) -> Labels:
+        """All of them."""
+        stacked = {name: np.array([row[name] for row in self.rows]) for name in self.rows[0]}
+        forces = stacked.pop("forces", None)
+        return Labels(
+            numbers=atoms.numbers.astype(np.int64),
+            pbc=atoms.pbc.copy(),
+            forces=forces,
+            kinds=self.kinds,
+            units=atoms.units,
+            **stacked,
+        )
+
+
+def label_configurations(configurations: Iterable[tuple[str, SpinAtoms]], calculator: Any, forces: bool = False) -> Labels:
+    """Labels of configurations of one magnet (kind, atoms), as `calculator` says; with forces on atoms if asked for.
+
+    Raises
+    ------
+    InputError
+        If there are none.
+    """
+    collected, atoms = Collection(forces), None
+    for kind, atoms in configurations:
+        atoms.calc = calculator
+        collected.add(kind, atoms)
+    if atoms is None:
+        raise InputError("there are no configurations to label")
+    return collected.labels(atoms)
