@@ -3,13 +3,14 @@
 from spinase.dynamics.barostat import IsotropicBarostat
 from spinase.dynamics.electron_bath import ElectronBath
 from spinase.dynamics.integrators import Depondt, Heun, ImplicitMidpoint, Integrator, SemiImplicitB
+from spinase.dynamics.lattice import set_maxwell_boltzmann
 from spinase.dynamics.llg import LLGDynamics
 from spinase.dynamics.monte_carlo import MonteCarlo, TemperingResult, parallel_tempering, simulated_annealing
 from spinase.dynamics.motion import FreeLengthSpins, InertialSpins, SpinMotion
 from spinase.dynamics.neb import PathResult, SpinBand, geodesic_path, minimum_energy_path
 from spinase.dynamics.ramp import Ramp
 from spinase.dynamics.relax import SpinOptimizable
-from spinase.dynamics.spin_lattice import SpinLatticeDynamics, set_maxwell_boltzmann
+from spinase.dynamics.spin_lattice import SpinLatticeDynamics
 from spinase.dynamics.spin_waves import SpinWaves, spin_waves
 from spinase.dynamics.thermostats import LatticeBussi, LatticeLangevin, LatticeThermostat
 

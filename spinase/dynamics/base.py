@@ -1,64 +1,83 @@
-"""What all drivers of spins have: options that are checked whenever they are set, and a clock."""
+"""What all drivers of spins share: binding to atoms and calculator, clock, whole steps, observers, restart."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Literal
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from typing import IO, Any, ClassVar
 
 import numpy as np
 from ase import Atoms
 from ase.md.md import MolecularDynamics
 from numpy.typing import ArrayLike
 
-from spinase.atoms import get_moments, get_units
-from spinase.dynamics.constrained import TurningAxes, mobile_mask
-from spinase.dynamics.integrators import Integrator
-from spinase.dynamics.motion import SpinMotion
+from spinase.atoms import get_moments, get_spins, get_units
+from spinase.contract import (
+    FieldFunction,
+    begin_step,
+    calculator_of,
+    check_units,
+    field_function,
+    probe_moments,
+    recall_step,
+    remember_step,
+    require_magnetic_forces,
+    tell_time,
+)
+from spinase.dynamics.binding import Geometry, SpinBinding
+from spinase.dynamics.constrained import mobile_mask
+from spinase.dynamics.finite import require_finite_spins, watched
+from spinase.dynamics.log import SpinLogger
 from spinase.dynamics.ramp import Temperature
 from spinase.dynamics.settings import Clock, as_generator, checked
-from spinase.errors import ModelError, StyleError
+from spinase.dynamics.unit_guard import StepNumbers
+from spinase.errors import AccuracyWarning, ModelError
 from spinase.spin_algebra import as_vectors
-from spinase.styles import load_style
 from spinase.typing import BoolArray, FloatArray
 
 AppliedField = ArrayLike | Callable[[float], ArrayLike]
-Form = Literal["landau-lifshitz-gilbert", "landau-lifshitz"]
 
 
-class SpinDriver(MolecularDynamics):
-    """Options and clock of a driver of spins.
+class SpinDriver(MolecularDynamics, ABC):
+    """A driver of the spins of `atoms`: options that may be changed between steps, a clock, steps that are whole.
 
     Every option of the constructor is an attribute of the same name, and may be changed between steps; a value that the
     constructor refuses is refused then as well.  Time is counted as it passes: another time step changes nothing before it.
+
+    A subclass sets its own options after ``super().__init__`` and then calls :meth:`_start`; it turns the spins in
+    :meth:`_turn`, and adds what else a step changes to :meth:`_remember`, :meth:`_recall`, :meth:`checkpoint_state` and
+    :meth:`restore_state`.
     """
+
+    moves_atoms: ClassVar[bool] = False
+    changes_cell: ClassVar[bool] = False
+    time_unit: ClassVar[str | None] = None  # that of the atoms' unit system
+    logger: ClassVar[type[SpinLogger]] = SpinLogger
+    finished = False  # the number of steps decides
+    observer = None  # nothing besides the atoms
+    _ready = False
+    _spins: SpinBinding
 
     def __init__(
         self,
         atoms: Atoms,
         timestep: float,
         *,
-        damping: float,
-        integrator: str | Integrator,
-        form: Form,
         kT: Temperature,  # noqa: N803
         temperature_K: Temperature | None,  # noqa: N803
         field: AppliedField | None,
         frozen: ArrayLike | None,
-        axes: ArrayLike | None,
-        motion: SpinMotion | None,
         rng: np.random.Generator | int | None,
         trajectory: str | None,
         loginterval: int,
+        probe: bool,
     ) -> None:
-        self._ready = False
         self.atoms, self.nsteps, self._clock = atoms, 0, Clock()
         self._rng: np.random.Generator | None = None
-        self._motion: SpinMotion | None = None
         checked("timestep", timestep, positive=True)
         super().__init__(atoms, timestep, trajectory=trajectory, loginterval=loginterval)
         self.unit_system = get_units(atoms)
-        self.damping, self.form = damping, form
-        self.integrator = make_integrator(integrator)
         self.rng = rng  # type: ignore[assignment]
         if temperature_K is None:
             self.kT = kT
@@ -66,8 +85,20 @@ class SpinDriver(MolecularDynamics):
             raise ModelError("give the temperature once: kT (energy) or temperature_K (kelvin)")
         else:
             self.temperature_K = temperature_K
-        self.field, self.frozen, self.axes = field, frozen, axes
-        self.motion = motion
+        self.field, self.frozen, self.probe = field, frozen, probe
+        self._inside_run, self._suspect = False, True
+        self._bound: Geometry | None = None
+        self._fields: FieldFunction | None = None
+
+    def _start(self, logfile: IO[str] | str | None, loginterval: int, free_lengths: bool = False) -> None:
+        """Take the spins of the atoms, when all options are known."""
+        self._check_calculator()
+        self._spins = SpinBinding(self.atoms, free_lengths)
+        self._ready = True
+        self._options_changed()
+        self._check_coupling()
+        if logfile:
+            self.attach(self.logger(self, self.openfile(file=logfile, comm=self.comm, mode="a")), loginterval)
 
     # -- clock --------------------------------------------------------------------------------------------------------
 
@@ -96,38 +127,8 @@ class SpinDriver(MolecularDynamics):
     # -- options ------------------------------------------------------------------------------------------------------
 
     @property
-    def damping(self) -> float:
-        """Gilbert damping alpha."""
-        return self._damping
-
-    @damping.setter
-    def damping(self, value: float) -> None:
-        self._damping = checked("damping", value)
-        self._begin_motion()
-
-    @property
-    def form(self) -> Form:
-        """With or without the factor 1/(1 + alpha^2)."""
-        return self._form
-
-    @form.setter
-    def form(self, value: Form) -> None:
-        if value not in ("landau-lifshitz-gilbert", "landau-lifshitz"):
-            raise ModelError(f"form must be 'landau-lifshitz-gilbert' or 'landau-lifshitz', got {value!r}")
-        self._form = value
-
-    @property
-    def integrator(self) -> Integrator:
-        """How a step is made; a name may be set."""
-        return self._integrator
-
-    @integrator.setter
-    def integrator(self, value: str | Integrator) -> None:
-        self._integrator = make_integrator(value)
-
-    @property
     def rng(self) -> np.random.Generator | None:
-        """Source of the thermal field; a seed may be set."""
+        """Source of randomness; a seed may be set."""
         return self._rng
 
     @rng.setter
@@ -177,29 +178,7 @@ class SpinDriver(MolecularDynamics):
     @frozen.setter
     def frozen(self, value: ArrayLike | None) -> None:
         self.mobile = mobile_mask(value, len(self.atoms))
-        self._begin_motion()
-
-    @property
-    def axes(self) -> FloatArray | None:
-        """Axes (N, 3) about which spins turn; zero rows turn freely."""
-        return None if self._axes is None else self._axes.units
-
-    @axes.setter
-    def axes(self, value: ArrayLike | None) -> None:
-        self._axes = TurningAxes.build(value, len(self.atoms))
-        self._check_motion(self._motion)
-
-    @property
-    def motion(self) -> SpinMotion | None:
-        """Another equation of motion than LLG."""
-        return self._motion
-
-    @motion.setter
-    def motion(self, value: SpinMotion | None) -> None:
-        self._check_motion(value)
-        if self._ready and value is not self._motion:
-            raise ModelError("the equation of motion cannot change during a run: make a new driver on these atoms")
-        self._motion = value
+        self._options_changed()
 
     def bath_temperature(self) -> float:
         """Temperature of the spin bath now, as an energy."""
@@ -218,52 +197,209 @@ class SpinDriver(MolecularDynamics):
 
     def todict(self) -> dict[str, Any]:
         """What ASE's trajectory stores about the run."""
-        return {**super().todict(), "damping": self.damping, "form": self.form, "kT": self.bath_temperature()}
+        return {**super().todict(), "kT": self.bath_temperature()}
 
-    # -- checks -------------------------------------------------------------------------------------------------------
+    # -- what subclasses say ------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def _turn(self, timestep: float, start: float = 0.0) -> None:
+        """Turn the spins for `timestep` at the present positions, from `start` after the beginning of the step."""
 
     def _check_temperature(self, kT: Temperature) -> None:  # noqa: N803
         """Refuse a temperature without a generator."""
         if (callable(kT) or kT > 0.0) and self._rng is None:
             as_generator(None, "a temperature")
 
-    def _check_motion(self, motion: SpinMotion | None) -> None:
-        if motion is not None and self._axes is not None:
-            raise ModelError("spins constrained to an axis need the LLG equation: leave out motion")
-
     def _check_coupling(self) -> None:
-        """Refuse a bath at a positive temperature that is coupled to nothing."""
-        kT = self.bath_temperature()
-        if kT == 0.0:
-            return
-        if self._motion is not None and not self._motion.is_damped():
-            raise ModelError(
-                f"kT = {kT} without damping: the bath couples to the spins through it; set {self._motion.damped_by}"
-            )
-        if self._motion is None and self.damping == 0.0:
-            raise ModelError(f"kT = {kT} with damping = 0: the bath couples to the spins through the damping; set it")
+        """Refuse a bath that is coupled to nothing."""
 
-    def _begin_motion(self) -> None:
-        """Tell the motion of new options."""
+    def _check_calculator(self) -> None:
+        """Refuse a calculator that cannot move the spins."""
+        calc = calculator_of(self.atoms)
+        require_magnetic_forces(calc)
+        check_units(self.atoms, calc)
+
+    def _options_changed(self) -> None:
+        """An option was set, or all of them are known."""
+
+    def _took_spins(self) -> None:
+        """The spins were taken from the atoms."""
+
+    def _bind(self) -> None:
+        """Prepare for steps at the present positions."""
+        self._bind_fields()
+
+    def _bind_fields(self) -> None:
+        """Fields as a function of the spins, at the present positions."""
+        lengths = self._spins.lengths
+        self._fields = watched(field_function(self.atoms, calculator_of(self.atoms), lengths), self.atoms, lengths)
+
+    # -- a step -------------------------------------------------------------------------------------------------------
+
+    def step(self) -> None:
+        """Advance by one time step.
+
+        A step is made whole or not at all: after any exception (an interrupt, too) the atoms and everything that would have
+        moved with them are as they were before it, and a run goes on from there as if nothing had happened.
+        """
+        if self._suspect:
+            self._sync()
+        before = self._remember()
+        try:
+            self._advance()
+            if not self._inside_run or self._observers_due(self.nsteps + 1):
+                self._spins.write()
+        except BaseException:
+            self._recall(before)
+            raise
+
+    def _advance(self) -> None:
+        """A step at fixed positions."""
+        begin_step(self.atoms.calc)
+        self._turn(self.dt)
+        require_finite_spins(self._spins.spins, self.dt)
+        self._tell_time(self.dt)
+        self._spins.dirty = True
+
+    def _remember(self) -> dict[str, Any]:
+        """Everything that a step changes."""
+        return {
+            "spins": self._spins.spins,
+            "atoms": self._spins.written() if self._touches_atoms() else None,
+            "dirty": self._spins.dirty,
+            "rng": None if self.rng is None else self.rng.bit_generator.state,
+            "calculator": remember_step(self.atoms.calc),
+        }
+
+    def _touches_atoms(self) -> bool:
+        """Whether the coming step writes moments into the atoms: between observers only where there is no fast path."""
+        quiet = self._inside_run and not self._observers_due(self.nsteps + 1)
+        return self.moves_atoms or not quiet or not hasattr(self.atoms.calc, "field_function")
+
+    def _recall(self, before: dict[str, Any]) -> None:
+        """Put back what :meth:`_remember` saw."""
+        self._spins.spins, self._spins.dirty = before["spins"], before["dirty"]
+        if before["atoms"] is not None:
+            self._spins.rewrite(before["atoms"])
+        if self.rng is not None:
+            self.rng.bit_generator.state = before["rng"]
+        recall_step(self.atoms.calc, before["calculator"])
+        self._tell_time(0.0)
+        self._suspect = True
+
+    def _tell_time(self, since: float) -> None:
+        """Tell a calculator that is driven by a function of time what time it is, `since` the last step."""
+        tell_time(self.atoms.calc, self.get_time() + since)
+
+    def _sync(self) -> None:
+        """Take over what others did to the atoms since the last step (moments, positions, cell, calculator)."""
+        self._suspect = not self._inside_run
+        if not self._spins.is_current():
+            self._spins.read()
+            self._took_spins()
+            self._bound = None
+        if self._bound is None or not self._bound.is_of(self.atoms):
+            self._bind()
+            self._bound = Geometry(self.atoms)
+
+    # -- runs ---------------------------------------------------------------------------------------------------------
+
+    def irun(self, steps: int = 50) -> Iterator[bool]:
+        """Run as a generator, as ASE's drivers do; the calculator is probed before the first step."""
+        self._check_calculator()
+        self._tell_time(0.0)
+        if self.nsteps == 0:
+            if self.probe:
+                probe_moments(self.atoms, calculator_of(self.atoms))
+            self._warn_of_the_step()
+        self._bound = None
+        for done in super().irun(steps):
+            self._suspect = self._suspect or not self._inside_run
+            yield done
+
+    def run(self, steps: int = 50) -> bool:
+        """Run as ASE's drivers do; between observers the atoms are neither read nor written."""
+        self._inside_run = self._suspect = True
+        try:
+            return bool(super().run(steps))
+        finally:
+            self._inside_run = False
+            if self._spins.dirty:
+                self._spins.write()
+
+    def call_observers(self) -> None:
+        """Call what is due; an observer may have changed the atoms, so they are looked at again before the next step."""
+        self._suspect = self._suspect or self._observers_due(self.nsteps)
+        super().call_observers()
+
+    def _observers_due(self, nsteps: int) -> bool:
+        return any(nsteps % n == 0 if n > 0 else nsteps == -n for _, n, _, _ in self.observers)
+
+    def _refresh_properties(self) -> None:
+        """Nothing to refresh: forces on atoms are not part of spin dynamics, observers ask for what they need."""
+
+    # -- what a step works with ---------------------------------------------------------------------------------------
+
+    def step_numbers(self) -> StepNumbers:
+        """Time step, temperature, fields and angles of a step from here, as numbers and in words."""
+        own = np.asarray(calculator_of(self.atoms).get_property("magnetic_forces", self.atoms), dtype=np.float64)
+        fields = own + self.applied_field()
+        faster = self._spins.gamma / self.unit_system.gyromagnetic_ratio  # g/2
+        across = faster * np.linalg.norm(np.cross(get_spins(self.atoms), fields), axis=1)
+        applied = float(np.linalg.norm(np.broadcast_to(self.applied_field(), fields.shape), axis=1).max(initial=0.0))
+        lengths = np.linalg.norm(get_moments(self.atoms), axis=1)
+        return StepNumbers(self.unit_system, self.dt, self.bath_temperature(), lengths, fields, across, applied)
+
+    def look_at_step(self) -> tuple[StepNumbers, list[str]]:
+        """What a step from here works with, and what looks wrong with it."""
+        numbers = self.step_numbers()
+        return numbers, numbers.problems(0.0)
+
+    def describe_step(self) -> tuple[str, list[str]]:
+        """What a step from here works with, in fs, kelvin and tesla where units allow, and what looks wrong with it."""
+        numbers, problems = self.look_at_step()
+        return numbers.describe(), problems
+
+    def conclude(self) -> None:
+        """Nothing was promised but the steps."""
+
+    def _warn_of_the_step(self) -> None:
+        """Warn, once, of units mixed up and of steps that are too large."""
+        remembered = remember_step(self.atoms.calc)
+        numbers, problems = self.look_at_step()
+        recall_step(self.atoms.calc, remembered)  # looking changes no trajectory
+        for problem in problems:
+            warnings.warn(problem, AccuracyWarning, stacklevel=4)
+        self._warn_of_the_state(numbers)
+
+    def _warn_of_the_state(self, numbers: StepNumbers) -> None:
+        """Warn of states from which nothing moves."""
 
     def _metal_units(self) -> Any:
         if self.unit_system.name != "metal":
             raise ModelError(f"temperature_K needs metal units; these atoms are in {self.unit_system.name} units: give kT")
         return self.unit_system
 
+    # -- restart ------------------------------------------------------------------------------------------------------
 
-def make_integrator(choice: str | Integrator) -> Integrator:
-    """The integrator called `choice`, built in or of a plugin (or `choice` itself).
+    def checkpoint_state(self) -> dict[str, Any]:
+        """What a bit-exact restart needs beyond the atoms: step count, exact spins and lengths, random generator."""
+        return {
+            "nsteps": int(self.nsteps),
+            "clock": {"time": self._clock.time, "step": int(self._clock.step), "timestep": self.dt},
+            "spins": self._spins.spins.copy(),
+            "lengths": self._spins.lengths.copy(),
+            "rng": None if self.rng is None else self.rng.bit_generator.state,
+        }
 
-    Raises
-    ------
-    StyleError
-        If there is none of that name, or it is no :class:`Integrator`.
-    """
-    found = choice if isinstance(choice, Integrator) else load_style("integrators", choice)()
-    if not isinstance(found, Integrator):
-        raise StyleError(f"integrator {choice!r} makes a {type(found).__name__}: it must derive from Integrator")
-    return found
+    def restore_state(self, state: dict[str, Any]) -> None:
+        """Take back what :meth:`checkpoint_state` gave; the moments of the atoms are set from it."""
+        self.nsteps = int(state["nsteps"])
+        self._clock = Clock(**state["clock"]).with_timestep(self.dt, self.nsteps)
+        self._spins.restore(state["spins"], state["lengths"])
+        self._suspect = True
+        if state["rng"] is not None and self.rng is not None:
+            self.rng.bit_generator.state = state["rng"]
 
 
-__all__ = ["AppliedField", "Form", "SpinDriver", "make_integrator"]
+__all__ = ["AppliedField", "SpinDriver"]

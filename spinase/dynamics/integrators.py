@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from spinase.errors import ConvergenceError
+from spinase.errors import ConvergenceError, StyleError
 from spinase.spin_algebra import cayley, cross, renormalize, rotate_about
+from spinase.styles import load_style
 from spinase.typing import FloatArray
 
 Rate = Callable[[FloatArray, float], FloatArray]
@@ -114,3 +115,17 @@ class ImplicitMidpoint(Integrator):
             f"implicit midpoint did not converge in {self.max_iterations} iterations (last change {change:.2e}, "
             f"tolerance {self.tolerance:.0e}): reduce the timestep, now {timestep:.4g}"
         )
+
+
+def make_integrator(choice: str | Integrator) -> Integrator:
+    """The integrator called `choice`, built in or of a plugin (or `choice` itself).
+
+    Raises
+    ------
+    StyleError
+        If there is none of that name, or it is no :class:`Integrator`.
+    """
+    found = choice if isinstance(choice, Integrator) else load_style("integrators", choice)()
+    if not isinstance(found, Integrator):
+        raise StyleError(f"integrator {choice!r} makes a {type(found).__name__}: it must derive from Integrator")
+    return found

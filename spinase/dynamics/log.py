@@ -11,7 +11,7 @@ from spinase.dynamics.freedoms import lattice_temperature
 from spinase.measures import free_energy, magnetization, spin_temperature_of, torques_of_sites
 
 if TYPE_CHECKING:
-    from spinase.dynamics.llg import LLGDynamics
+    from spinase.dynamics.base import SpinDriver
 
 
 class SpinLogger:
@@ -21,7 +21,7 @@ class SpinLogger:
     which has none), in the unit system of the atoms; averages are over the magnetic sites.
     """
 
-    def __init__(self, dynamics: LLGDynamics, file: IO[str]) -> None:
+    def __init__(self, dynamics: SpinDriver, file: IO[str]) -> None:
         self.dynamics = dynamics
         self.file = file
         units = get_units(dynamics.atoms)
@@ -48,7 +48,7 @@ class SpinLatticeLogger(SpinLogger):
     :func:`spinase.measures.spin_temperature_of`, both as energies.
     """
 
-    def __init__(self, dynamics: LLGDynamics, file: IO[str]) -> None:
+    def __init__(self, dynamics: SpinDriver, file: IO[str]) -> None:
         self.dynamics = dynamics
         self.file = file
         units = get_units(dynamics.atoms)

@@ -12,12 +12,12 @@ from numpy.typing import ArrayLike
 from pydantic import BaseModel, ConfigDict, Field
 
 from spinase.atoms import get_moments, set_moments
+from spinase.brief import call
 from spinase.classical.sampling import HEAT_BATH, METROPOLIS, OVER_RELAXATION, Sampler, make_sampler
 from spinase.contract import local_model_of
-from spinase.dynamics.base import AppliedField
+from spinase.dynamics.base import AppliedField, SpinDriver
 from spinase.dynamics.constrained import mobile_mask
-from spinase.dynamics.llg import LLGDynamics, NotNegative
-from spinase.dynamics.ramp import FieldRampConfig, Ramp, RampConfig, Temperature, built
+from spinase.dynamics.ramp import FieldRampConfig, NotNegative, Ramp, RampConfig, Temperature, built
 from spinase.dynamics.settings import as_generator
 from spinase.dynamics.unit_guard import StepNumbers
 from spinase.errors import ModelError
@@ -46,7 +46,7 @@ class MonteCarloConfig(BaseModel):
         return 1.0
 
 
-class MonteCarlo(LLGDynamics):
+class MonteCarlo(SpinDriver):
     """Metropolis or heat-bath sampling; a step is one sweep over all spins, and time counts sweeps.
 
     It works on calculators that are sums over sites and pairs (exchange, DMI, anisotropies, Zeeman, biquadratic, bond
@@ -74,7 +74,7 @@ class MonteCarlo(LLGDynamics):
         If the calculator is driven or has no cheap local energies.
     """
 
-    Config = MonteCarloConfig  # type: ignore[assignment]
+    Config = MonteCarloConfig
     time_unit = "sweeps"
     citation = "Y. Miyatake et al., J. Phys. C 19, 2539 (1986) (heat bath); M. Creutz, Phys. Rev. D 36, 515 (1987)"
 
@@ -99,20 +99,32 @@ class MonteCarlo(LLGDynamics):
         self.method, self.over_relaxation = method, int(over_relaxation)
         self.acceptance, self.width = 1.0, 1.0
         self._sampler: Sampler | None = None
-        self._sampled_fields: Any = None
         super().__init__(
             atoms,
             1.0,
             kT=kT,
+            temperature_K=None,
             field=field,
             frozen=frozen,
             rng=rng,
-            probe=False,
             trajectory=trajectory,
-            logfile=logfile,
             loginterval=loginterval,
+            probe=False,
         )
+        self._start(logfile, loginterval)
         local_model_of(atoms)
+
+    def __repr__(self) -> str:
+        return call(
+            type(self).__name__,
+            sites=len(self.atoms),
+            sweeps_done=self.nsteps,
+            calculator=self.atoms.calc,
+            kT=self.kT,
+            method=self.method,
+            over_relaxation=self.over_relaxation or None,
+            field=self.field,
+        )
 
     @classmethod
     def from_config(cls, config: Any, atoms: Atoms, rng: np.random.Generator) -> MonteCarlo:
@@ -135,9 +147,6 @@ class MonteCarlo(LLGDynamics):
         numbers = replace(self.step_numbers(), timestep=0.0)
         return numbers, numbers.problems(0.0)
 
-    def _check_coupling(self) -> None:
-        """A sampler needs no damping."""
-
     def _remember(self) -> dict[str, Any]:
         return {**super()._remember(), "moves": (self.width, self.acceptance)}
 
@@ -145,10 +154,8 @@ class MonteCarlo(LLGDynamics):
         super()._recall(before)
         self.width, self.acceptance = before["moves"]
 
-    def _sync(self) -> None:
-        super()._sync()
-        if self._sampled_fields is not self._fields:
-            self._sampler, self._sampled_fields = make_sampler(local_model_of(self.atoms, self._lengths)), self._fields
+    def _bind(self) -> None:
+        self._sampler = make_sampler(local_model_of(self.atoms, self._spins.lengths))
 
     def _turn(self, timestep: float, start: float = 0.0) -> None:
         """One sweep, after the microcanonical ones."""
@@ -157,13 +164,14 @@ class MonteCarlo(LLGDynamics):
         assert self.rng is not None
         if kT <= 0.0:
             raise ModelError(f"Monte Carlo needs a positive temperature, got kT = {kT}")
+        lengths = self._spins.lengths
         if self.field is not None:
-            sampler = _with_field(sampler, self._lengths[:, None] * self.applied_field())
-        mobile = self.mobile & (self._lengths > 0.0)
-        self._spins = np.ascontiguousarray(self._spins).copy()
+            sampler = _with_field(sampler, lengths[:, None] * self.applied_field())
+        mobile = self.mobile & (lengths > 0.0)
+        self._spins.spins = spins = np.ascontiguousarray(self._spins.spins).copy()
         for _ in range(self.over_relaxation):
-            sampler.sweep(self._spins, mobile, kT, OVER_RELAXATION, 0.0, self.rng)
-        self.acceptance = sampler.sweep(self._spins, mobile, kT, _KINDS[self.method], self.width, self.rng)
+            sampler.sweep(spins, mobile, kT, OVER_RELAXATION, 0.0, self.rng)
+        self.acceptance = sampler.sweep(spins, mobile, kT, _KINDS[self.method], self.width, self.rng)
         if self.method == "metropolis":
             self.width = float(np.clip(self.width * (1.0 + 0.1 * (self.acceptance - _GOOD_ACCEPTANCE)), 1e-4, 2.0))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,6 +15,8 @@ from spinase.typing import FloatArray
 
 Temperature = float | Callable[[float], float]
 """A temperature as an energy, or a function of time that gives it."""
+
+NotNegative = Annotated[float, Field(ge=0)]
 
 
 class Ramp:
@@ -89,4 +92,4 @@ def _known(duration: float | None) -> float:
     return duration
 
 
-__all__ = ["FieldRampConfig", "Ramp", "RampConfig", "Temperature", "built", "with_durations"]
+__all__ = ["FieldRampConfig", "NotNegative", "Ramp", "RampConfig", "Temperature", "built", "with_durations"]

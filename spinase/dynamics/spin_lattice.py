@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import IO, Any
 
 import numpy as np
 from ase import Atoms
-from ase.data import covalent_radii
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from numpy.typing import ArrayLike
 
-from spinase.atoms import geometry_of, get_units
 from spinase.contract import begin_step, calculator_of, energy_of, require_forces
 from spinase.dynamics.barostat import IsotropicBarostat
+from spinase.dynamics.base import AppliedField
 from spinase.dynamics.electron_bath import ElectronBath
+from spinase.dynamics.equation import Form
 from spinase.dynamics.finite import require_finite, require_finite_spins
-from spinase.dynamics.freedoms import LatticeFreedoms
-from spinase.dynamics.llg import LLGConfig, LLGDynamics, NotNegative
+from spinase.dynamics.integrators import Integrator
+from spinase.dynamics.lattice import check_overlaps, require_masses, set_maxwell_boltzmann
 from spinase.dynamics.log import SpinLatticeLogger
-from spinase.dynamics.motion import InertialSpins
-from spinase.dynamics.ramp import RampConfig, Temperature, built
+from spinase.dynamics.motion import InertialSpins, SpinMotion
+from spinase.dynamics.ramp import Temperature
 from spinase.dynamics.settings import as_generator
-from spinase.dynamics.thermostats import LatticeBussi, LatticeLangevin, LatticeThermostat
+from spinase.dynamics.spin_dynamics import SpinDynamics
+from spinase.dynamics.spin_lattice_config import SpinLatticeConfig
+from spinase.dynamics.thermostats import LatticeLangevin, LatticeThermostat
 from spinase.errors import (
     ConvergenceError,
     InvalidGeometryError,
@@ -28,12 +30,9 @@ from spinase.errors import (
     ModelError,
     UnstableDynamicsError,
 )
-from spinase.geometry import nearest_distances
 from spinase.typing import FloatArray
 
 _STABLE_MOVE = 0.3  # of the smallest distance of two atoms, in one step
-_OVERLAP = 0.25  # of the usual distance of neighbours
-_OVERLAP_OF_RADII = 0.15  # of the sum of covalent radii
 _UNSTABLE = (
     "The time step is too large for these forces and masses, atoms have come too close, or the units of the time step are "
     "not those of the atoms (ASE's: 1 fs = 0.0982). The atoms are as before this step; go on from the last checkpoint with "
@@ -41,73 +40,7 @@ _UNSTABLE = (
 )
 
 
-class ElectronBathConfig(BaseModel):
-    """Electrons with a temperature of their own."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    kT: float = Field(ge=0, description="temperature at the start as an energy [eV or t]")  # noqa: N815
-    capacity: float = Field(gt=0, description="heat capacity per site over kT_e, in k_B [1/energy]")
-    friction: float = Field(0.0, ge=0, description="rate of the coupling to the lattice [1/time]")
-
-
-class SpinLatticeConfig(LLGConfig):
-    """Options of the ``spin-lattice`` driver in an input file."""
-
-    integrator: str = Field("midpoint", description="midpoint, sib, depondt, heun, or one of a plugin")
-    thermostat: Literal["langevin", "bussi"] | None = Field(None, description="bath of the atoms; absent: none")
-    lattice_kT: NotNegative | RampConfig | None = Field(  # noqa: N815
-        None, description="temperature of the bath of the atoms, or a ramp { from, to } [eV or t]"
-    )
-    friction: float | None = Field(None, gt=0, description="rate of the Langevin bath [1/time]")
-    relaxation: float | None = Field(None, gt=0, description="time constant of the Bussi bath [time]")
-    spin_substeps: int = Field(1, ge=1, description="steps of the spins in one of the atoms [1]")
-    fast: int | None = Field(None, ge=0, description="which term of the sum has the fast forces, from 0; absent: none [1]")
-    fast_substeps: int = Field(1, ge=1, description="steps of the atoms in fast forces in half a step [1]")
-    initial_kT: float | None = Field(None, ge=0, description="Maxwell-Boltzmann momenta at the start [eV or t]")  # noqa: N815
-    pressure: float | None = Field(None, description="constant pressure, with lattice_kT [energy/length^3]; absent: volume")
-    piston_time: float | None = Field(None, gt=0, description="characteristic time of the volume [time]")
-    electrons: ElectronBathConfig | None = Field(None, description="a bath of electrons: { kT, capacity, friction }")
-
-    @model_validator(mode="after")
-    def _complete_bath(self) -> SpinLatticeConfig:
-        need = {"langevin": "friction", "bussi": "relaxation"}.get(self.thermostat or "")
-        for name in ("friction", "relaxation"):
-            if (getattr(self, name) is not None) != (name == need):
-                raise ValueError(f"thermostat = {self.thermostat!r} {'needs' if name == need else 'has no'} {name}")
-        if (self.lattice_kT is None) != (self.thermostat is None):
-            raise ValueError(f"thermostat = {self.thermostat!r} {'needs' if self.thermostat else 'has no'} lattice_kT")
-        if (self.pressure is None) != (self.piston_time is None):
-            raise ValueError("constant pressure needs both pressure and piston_time")
-        if self.pressure is not None and not isinstance(self.lattice_kT, float):
-            raise ValueError("constant pressure needs a thermostat of the atoms with a fixed lattice_kT")
-        return self
-
-    def barostat(self) -> IsotropicBarostat | None:
-        """The piston."""
-        if self.pressure is None:
-            return None
-        assert isinstance(self.lattice_kT, float)
-        assert self.piston_time is not None
-        return IsotropicBarostat(self.lattice_kT, self.pressure, self.piston_time)
-
-    def electron_bath(self) -> ElectronBath | None:
-        """The bath of electrons."""
-        return None if self.electrons is None else ElectronBath(**self.electrons.model_dump())
-
-    def bath(self) -> LatticeThermostat | None:
-        """The thermostat of the atoms."""
-        if self.thermostat is None:
-            return None
-        temperature: Any = built(self.lattice_kT)
-        if self.thermostat == "langevin":
-            assert self.friction is not None
-            return LatticeLangevin(temperature, self.friction)
-        assert self.relaxation is not None
-        return LatticeBussi(temperature, self.relaxation)
-
-
-class SpinLatticeDynamics(LLGDynamics):
+class SpinLatticeDynamics(SpinDynamics):
     r"""Coupled dynamics of atoms (Newton) and spins (LLG): symmetric splitting, second order.
 
     .. math:: \dot r_i = p_i/m_i, \quad \dot p_i = F_i(r, s), \quad
@@ -171,9 +104,39 @@ class SpinLatticeDynamics(LLGDynamics):
         spin_substeps: int = 1,
         fast: Any = None,
         fast_substeps: int = 1,
-        **options: Any,
+        damping: float = 0.0,
+        integrator: str | Integrator = "midpoint",
+        form: Form = "landau-lifshitz-gilbert",
+        kT: Temperature = 0.0,  # noqa: N803
+        temperature_K: Temperature | None = None,  # noqa: N803
+        field: AppliedField | None = None,
+        frozen: ArrayLike | None = None,
+        axes: ArrayLike | None = None,
+        motion: SpinMotion | None = None,
+        rng: np.random.Generator | int | None = None,
+        trajectory: str | None = None,
+        logfile: IO[str] | str | None = None,
+        loginterval: int = 1,
+        probe: bool = True,
     ) -> None:
-        super().__init__(atoms, timestep, **{"integrator": "midpoint", **options})
+        super().__init__(
+            atoms,
+            timestep,
+            damping=damping,
+            integrator=integrator,
+            form=form,
+            kT=kT,
+            temperature_K=temperature_K,
+            field=field,
+            frozen=frozen,
+            axes=axes,
+            motion=motion,
+            rng=rng,
+            trajectory=trajectory,
+            logfile=logfile,
+            loginterval=loginterval,
+            probe=probe,
+        )
         for name, value in (("spin_substeps", spin_substeps), ("fast_substeps", fast_substeps)):
             if int(value) != value or value < 1:
                 raise ModelError(f"{name} must be a positive whole number, got {value!r}")
@@ -207,9 +170,8 @@ class SpinLatticeDynamics(LLGDynamics):
         return every if noisy or len(self.atoms) == 1 else every - 3
 
     @classmethod
-    def from_config(cls, config: LLGConfig, atoms: Atoms, rng: np.random.Generator) -> SpinLatticeDynamics:
+    def from_config(cls, config: SpinLatticeConfig, atoms: Atoms, rng: np.random.Generator) -> SpinLatticeDynamics:
         """Driver from the table of an input file."""
-        assert isinstance(config, SpinLatticeConfig)
         own = ("thermostat", "lattice_kT", "friction", "relaxation", "initial_kT", "spin_substeps", "fast", "fast_substeps")
         if config.initial_kT is not None:
             set_maxwell_boltzmann(atoms, config.initial_kT, rng)
@@ -228,7 +190,7 @@ class SpinLatticeDynamics(LLGDynamics):
     # -- a step -------------------------------------------------------------------------------------------------------
 
     def step(self) -> None:
-        """Advance atoms and spins by one time step, whole or not at all (see :meth:`LLGDynamics.step`)."""
+        """Advance atoms and spins by one time step, whole or not at all (see :meth:`SpinDriver.step`)."""
         try:
             super().step()
         except (InvalidGeometryError, InvalidMomentsError, ConvergenceError, np.linalg.LinAlgError) as error:
@@ -236,7 +198,7 @@ class SpinLatticeDynamics(LLGDynamics):
 
     def _advance(self) -> None:
         half, positions, cell = 0.5 * self.dt, self.atoms.get_positions(), self.atoms.cell.array.copy()
-        self._dirty = True
+        self._spins.dirty = True
         begin_step(self.atoms.calc)
         if self.electrons is not None:
             self.electrons.shine(self.get_time(), self.dt, len(self.atoms))
@@ -293,12 +255,12 @@ class SpinLatticeDynamics(LLGDynamics):
     def _turn_spins(self) -> None:
         """All spins for a whole step, at the positions in the middle of it."""
         before = self._spin_energy()
-        self._fields = self._bind_fields()
+        self._bind_fields()
         part = self.dt / self.spin_substeps
         for k in range(self.spin_substeps):
             self._turn(part, k * part)
-        require_finite_spins(self._spins, part)
-        self._write_atoms()
+        require_finite_spins(self._spins.spins, part)
+        self._spins.write()
         if self.electrons is not None:
             self.electrons.give(self._spin_energy() - before, len(self.atoms))
 
@@ -316,10 +278,7 @@ class SpinLatticeDynamics(LLGDynamics):
         """Temperature of the spin bath now: that of the electrons if there are any."""
         if self.electrons is None:
             return super().bath_temperature()
-        return self.electrons.kT if self._spins_are_damped() else 0.0
-
-    def _spins_are_damped(self) -> bool:
-        return self.damping > 0.0 if self.motion is None else self.motion.is_damped()
+        return self.electrons.kT if self._is_damped() else 0.0
 
     def _kick(self, time: float) -> None:
         """Momenta in the (slow) forces."""
@@ -377,7 +336,7 @@ class SpinLatticeDynamics(LLGDynamics):
             return
         if thermostat is not None or callable(self.kT) or self.kT > 0.0:
             raise ModelError("the electrons are the bath of atoms and spins: leave out thermostat, kT and temperature_K")
-        if not self._spins_are_damped() and electrons.friction == 0.0:
+        if not self._is_damped() and electrons.friction == 0.0:
             raise ModelError("the electrons are coupled to nothing: give a damping (spins) or a friction (atoms)")
 
     def _check_temperature(self, kT: Temperature) -> None:  # noqa: N803
@@ -413,8 +372,8 @@ class SpinLatticeDynamics(LLGDynamics):
     def _spin_step(self) -> float:
         return self.dt / self.spin_substeps
 
-    def _same_geometry(self) -> bool:
-        return False  # fields are bound anew in every step
+    def _bind(self) -> None:
+        """Nothing: the fields are bound at the positions in the middle of every step."""
 
     def checkpoint_state(self) -> dict[str, Any]:
         """What a bit-exact restart needs: also positions and momenta."""
@@ -448,59 +407,4 @@ def _member(atoms: Atoms, number: int) -> Any:
     return members[number]
 
 
-def set_maxwell_boltzmann(atoms: Atoms, kT: float, rng: np.random.Generator | int) -> None:  # noqa: N803
-    """Momenta of a thermal lattice at kT (energy): Gaussian, constraints hold, no flight or turn as a whole."""
-    rng = as_generator(rng, "a thermal lattice")
-    masses = atoms.get_masses()[:, None]
-    momenta = np.sqrt(masses * kT) * rng.standard_normal((len(atoms), 3))
-    atoms.set_momenta(momenta)
-    own, _ = LatticeFreedoms.of(atoms).divide(atoms.get_momenta())
-    atoms.set_momenta(own, apply_constraint=False)
-
-
-def require_masses(atoms: Atoms) -> None:
-    """Refuse atoms that cannot move by Newton's law.
-
-    Raises
-    ------
-    ModelError
-        If a mass is missing, zero or not finite; in reduced units, if masses are not set (those of ASE are in u).
-    """
-    masses = atoms.get_masses()
-    bad = np.flatnonzero(~np.isfinite(masses) | (masses <= 0.0))
-    if len(bad):
-        raise ModelError(
-            f"atom {bad[0]} ({atoms.symbols[bad[0]]}) has no mass ({masses[bad[0]]}): atoms that move need one, call "
-            "atoms.set_masses(...)"
-        )
-    if get_units(atoms).name == "reduced" and not atoms.has("masses"):
-        raise ModelError(
-            "masses are missing: in reduced units atoms that move need masses of their own, in t (hbar/t)^2/a^2: call "
-            "atoms.set_masses(...), or give [atoms] mass in an input file"
-        )
-
-
-def check_overlaps(atoms: Atoms) -> float:
-    """Smallest distance of two atoms (infinite for one alone).
-
-    Raises
-    ------
-    InvalidGeometryError
-        If two atoms are much closer than the others are, or than a small part of their covalent radii (metal units).
-    """
-    geometry = geometry_of(atoms)
-    closest = nearest_distances(geometry)
-    if not np.isfinite(closest).any():
-        return float("inf")
-    worst, smallest = int(np.argmin(closest)), float(closest.min())
-    radius = 2.0 * float(covalent_radii[geometry.numbers[worst]]) if get_units(atoms).name == "metal" else 0.0
-    limit = max(_OVERLAP * float(np.median(closest)), _OVERLAP_OF_RADII * radius)
-    if smallest < limit:
-        raise InvalidGeometryError(
-            f"atoms overlap: atom {worst} at {geometry.positions[worst]} is {smallest:.3g} from its neighbour (atoms are "
-            f"usually {np.median(closest):.3g} apart): move it, or check the units of the positions"
-        )
-    return smallest
-
-
-__all__ = ["SpinLatticeConfig", "SpinLatticeDynamics", "set_maxwell_boltzmann"]
+__all__ = ["SpinLatticeConfig", "SpinLatticeDynamics"]

@@ -14,7 +14,7 @@ from spinase import SpinAtoms
 from spinase.atoms import get_moments
 from spinase.calculators import EDCalculator, HeisenbergCalculator, ZeemanCalculator
 from spinase.dynamics import LLGDynamics, MonteCarlo
-from spinase.dynamics.base import make_integrator
+from spinase.dynamics.integrators import make_integrator
 from spinase.dynamics.step_check import following_share, linear_step, temperature_ratio
 from spinase.electrons import SDModel, ShellHopping
 from spinase.errors import AccuracyWarning
