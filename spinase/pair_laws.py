@@ -245,7 +245,15 @@ class DistanceLaw(PairLaw):
         return bonds, values, slopes
 
     def local(self, geometry: Geometry | None = None, pair: Species | None = None) -> GivenPairLaw:
-        """The same function of distance."""
+        """The same function of distance.
+
+        Raises
+        ------
+        InvalidGeometryError
+            If it ends with a jump at a distance that many pairs of the `geometry` have; without one that is not seen.
+        """
+        if geometry is not None:
+            self._amplitudes(geometry, pair)
         return GivenDistance(self.law)
 
 

@@ -16,11 +16,12 @@ from pydantic import Field
 from spinase.atoms import geometry_of, get_moments, get_reference_lengths
 from spinase.calculators.base import SpinCalculator, per_moment, split_moments
 from spinase.calculators.options import OptionTable
-from spinase.contract import FieldFunction
+from spinase.contract import FieldFunction, LocalEnergy
 from spinase.errors import InvalidGeometryError, ModelError, ModelFileError, OutOfDomainError, OutOfDomainWarning
 from spinase.geometry import Geometry, NeighbourCache
 from spinase.learning.ensemble import Ensemble, EnsembleState, FrozenNetworks, SpinAnswer
 from spinase.learning.hippynn.files import networks_from_hippynn
+from spinase.learning.local_energy import NetworkEnergy
 from spinase.learning.mhipnn.network import MagneticHIPNN, NetworkConfig
 from spinase.learning.model_file import ModelCard, load_model
 from spinase.learning.shipped import find_model, shipped_model
@@ -238,6 +239,34 @@ class HIPNNCalculator(SpinCalculator[FrozenNetworks, EnsembleState]):
     def solve(self, frozen: FrozenNetworks, spins: FloatArray, lengths: FloatArray) -> EnsembleState:
         """What the networks say of these spins, computed when it is asked for."""
         return EnsembleState(self.ensemble, frozen, spins)
+
+    def local_energy(self, geometry: Geometry | None = None) -> LocalEnergy:
+        """The networks' mean on given pairs (see ``contract.local_energy``).
+
+        Raises
+        ------
+        ModelError
+            For a driven model, and for electrons at a fixed filling.
+        """
+        reservoir, card = self.ensemble.reservoir, self.card
+        if not card.conservative:
+            raise ModelError(f"the model {card.name!r} is driven, so there is no energy to divide among regions")
+        if reservoir is not None and reservoir.potential is None:
+            raise ModelError(
+                f"the model {card.name!r} at a fixed filling cannot be divided among regions: its chemical potential "
+                "follows from all sites of the magnet. Give chemical_potential= in place of the filling"
+            )
+        weights = np.ones(1) if reservoir is None else reservoir.occupied(np.zeros(card.network.orders + 1), 1)[1]
+        return NetworkEnergy(
+            card.name,
+            self.networks,
+            weights,
+            card.energy_scale,
+            card.energy_shift,
+            card.units,
+            self.refused_properties,
+            None if self.outside_domain == "ignore" else self.domain,
+        )
 
     def calculate(self, atoms: Atoms | None = None, *words: Any, **named: Any) -> None:
         """Compute properties, as every spin calculator; ASE calls this."""

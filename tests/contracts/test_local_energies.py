@@ -38,7 +38,7 @@ from spinase.contract import LocalEnergy, local_energy
 from spinase.electrons import Bath, SDModel, ShellHopping
 from spinase.errors import InvalidGeometryError, ModelError
 from spinase.pair_laws import ShellLaw
-from spinase.radial import Exponential
+from spinase.radial import BetheSlater, Exponential
 from spinase.regions import FrozenLocalEnergy, LocalResult, Region, cut
 from spinase.testing import LOCAL_CHECKS, ConformanceError, Report, Tolerances, check_local_energy
 
@@ -372,3 +372,10 @@ def test_the_kit_catches_a_broken_local_energy(mutant):
     with pytest.raises(ConformanceError) as caught:
         check_local_energy(Lent(calc, mutant(local_energy(calc))), atoms)
     assert MUTANTS[mutant] in {failure.name for failure in caught.value.report.failures}
+
+
+def test_a_law_that_ends_with_a_jump_at_a_shell_is_refused_as_on_the_whole_magnet():
+    atoms = lattice("square")
+    calc = HeisenbergCalculator(law=BetheSlater(0.1, 0.5, 1.0, 1.0))
+    with pytest.raises(InvalidGeometryError, match="ends with a jump"):
+        local_energy(calc, geometry_of(atoms))
