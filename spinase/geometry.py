@@ -20,6 +20,8 @@ class Geometry:
     cell: FloatArray
     pbc: BoolArray
     numbers: IntArray
+    magnetic: BoolArray | None = None
+    """Which sites have a moment (N,), where that matters (None: not told)."""
 
     def __post_init__(self) -> None:
         bad = np.flatnonzero(~np.isfinite(self.positions).all(axis=1))
@@ -37,7 +39,8 @@ class Geometry:
 
     def select(self, mask: BoolArray | IntArray) -> Geometry:
         """The sites picked by a boolean mask or an index array, in the same cell."""
-        return Geometry(self.positions[mask], self.cell, self.pbc, self.numbers[mask])
+        magnetic = None if self.magnetic is None else self.magnetic[mask]
+        return Geometry(self.positions[mask], self.cell, self.pbc, self.numbers[mask], magnetic)
 
     @property
     def volume(self) -> float:

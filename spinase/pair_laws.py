@@ -74,6 +74,9 @@ class ShellLaw(PairLaw):
     The couplings do not depend on the distance within a shell: there are no forces from them.  Which shell a pair is in
     depends on the positions alone; positions that do not tell are refused, so atoms that move keep their bonds or stop.
 
+    Shells are those of the magnetic sites where the geometry tells them (terms of spins do: ligands make no shells);
+    magnetic sites so dilute that one of them has no nearest neighbour take the shells of all sites.
+
     Parameters
     ----------
     values : sequence of float
@@ -118,7 +121,7 @@ class ShellLaw(PairLaw):
         InvalidGeometryError
             If the positions do not tell the shells.
         """
-        bonds, shell = self._shells(geometry, None)
+        bonds, shell = self._shells_of_magnetic(geometry, None)
         keep = self.values[shell] != 0.0
         return _couplings(bonds.select(keep), self.values[shell[keep]])
 
@@ -128,9 +131,22 @@ class ShellLaw(PairLaw):
         In an alloy of species on one lattice (a site without such a neighbour, while others have one among their nearest
         neighbours of any species) shells are those of the lattice.
         """
-        bonds, shell = self._shells_between(geometry, pair)
+        bonds, shell = self._shells_of_magnetic(geometry, pair)
         keep = joins(bonds, geometry.numbers, pair) & (self.values[shell] != 0.0)
         return _couplings(bonds.select(keep), self.values[shell[keep]])
+
+    def _shells_of_magnetic(self, geometry: Geometry, pair: Species | None) -> tuple[Bonds, IntArray]:
+        """Bonds and shells of the magnetic sites, if the geometry tells them."""
+        if geometry.magnetic is None or geometry.magnetic.all() or not geometry.magnetic.any():
+            return self._shells_between(geometry, pair)
+        sites = np.flatnonzero(geometry.magnetic)
+        try:
+            bonds, shell = self._shells_between(geometry.select(sites), pair)
+        except LonelySiteError:
+            bonds, shell = self._shells_between(geometry, pair)
+            keep = geometry.magnetic[bonds.first] & geometry.magnetic[bonds.second]
+            return bonds.select(keep), shell[keep]
+        return renumbered(bonds, sites), shell
 
     def _shells_between(self, geometry: Geometry, pair: Species | None) -> tuple[Bonds, IntArray]:
         """Bonds and shells in which the pairs of two species are; those of the lattice hold other pairs, too."""
@@ -170,6 +186,8 @@ class ShellLaw(PairLaw):
                 f"neighbour shells {self.values.tolist()} without distances are found on a whole magnet: give its geometry "
                 "as well, or say their distances, ShellLaw(values, distances=[...])"
             )
+        if geometry.magnetic is not None and geometry.magnetic.any():
+            geometry = geometry.select(geometry.magnetic)
         bonds, shell = self._shells_between(geometry, pair)
         if not len(bonds):
             return GivenShells(self.values, Shells(*np.zeros((3, 0))))
@@ -365,6 +383,21 @@ _NO_BONDS = Bonds(
 def _couplings(bonds: Bonds, values: FloatArray) -> Couplings:
     """Couplings without slopes."""
     return bonds, values, np.zeros_like(values)
+
+
+def _told(geometry: Geometry) -> IntArray | None:
+    """The magnetic sites (n,), if the geometry tells them and there are others, too."""
+    if geometry.magnetic is None or geometry.magnetic.all() or not geometry.magnetic.any():
+        return None
+    return np.flatnonzero(geometry.magnetic)
+
+
+def _among(couplings: Couplings, geometry: Geometry) -> Couplings:
+    """Couplings of magnetic sites."""
+    assert geometry.magnetic is not None
+    bonds, values, slopes = couplings
+    keep = geometry.magnetic[bonds.first] & geometry.magnetic[bonds.second]
+    return bonds.select(keep), values[keep], slopes[keep]
 
 
 def renumbered(bonds: Bonds, sites: IntArray) -> Bonds:

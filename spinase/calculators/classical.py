@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,9 @@ from ase.data import chemical_symbols
 from numpy.typing import ArrayLike
 from pydantic import Field
 
+from spinase.atoms import get_moments, get_reference_lengths
 from spinase.brief import call
-from spinase.calculators.base import SpinCalculator, per_moment
+from spinase.calculators.base import SpinCalculator, per_moment, split_moments
 from spinase.calculators.options import OptionTable, PairConfig, PairTable, finite, number_of, pair_law, unit_vector
 from spinase.classical import (
     Biquadratic,
@@ -25,12 +27,12 @@ from spinase.classical import (
 )
 from spinase.classical.local_energy import TermEnergy
 from spinase.classical.terms import FrozenTerm, OfSpecies, Term
-from spinase.contract import LocalEnergy
+from spinase.contract import FieldFunction, LocalEnergy
 from spinase.errors import InvalidGeometryError, ModelError
 from spinase.geometry import Geometry
 from spinase.pair_laws import ShellLaw
 from spinase.radial import RadialLaw
-from spinase.typing import FloatArray
+from spinase.typing import BoolArray, FloatArray
 
 _ALL = SpinCalculator.symmetries
 
@@ -95,6 +97,7 @@ class TermCalculator(SpinCalculator[FrozenTerm, None]):
         self._term = term if species is None else OfSpecies(term, tuple(number_of(symbol) for symbol in species))
         self.units = units
         self._volume = 0.0
+        self._sites: BoolArray | None = None  # with a moment, when the term was frozen
 
     def __repr__(self) -> str:
         own = self._term
@@ -109,9 +112,24 @@ class TermCalculator(SpinCalculator[FrozenTerm, None]):
         return self._term
 
     def freeze(self, geometry: Geometry) -> FrozenTerm:
-        """The term's neighbour lists."""
+        """The term's neighbour lists; shells are those of the magnetic sites."""
         self._volume = geometry.volume
-        return self._term.freeze(geometry)
+        return self._term.freeze(replace(geometry, magnetic=self._sites))
+
+    def field_function(self, atoms: Atoms, lengths: FloatArray | None = None) -> FieldFunction:
+        """B(spins) at the present positions (see ``contract.FastFields``)."""
+        self._look_at_sites(atoms)
+        return super().field_function(atoms, lengths)
+
+    def _calculate(self, atoms: Atoms, names: list[str], system_changes: list[str]) -> None:
+        self._look_at_sites(atoms)
+        super()._calculate(atoms, names, system_changes)
+
+    def _look_at_sites(self, atoms: Atoms) -> None:
+        """Where other sites have moments than before, there are other shells."""
+        sites = split_moments(get_moments(atoms), get_reference_lengths(atoms))[1] > 0.0
+        if self._sites is None or not np.array_equal(sites, self._sites):
+            self._sites, self._frozen, self._state = sites, None, None
 
     def solve(self, frozen: FrozenTerm, spins: FloatArray, lengths: FloatArray) -> None:
         """Nothing to solve: every result is a closed formula of the spins."""
@@ -154,7 +172,7 @@ class HeisenbergCalculator(TermCalculator):
     Parameters
     ----------
     shells : sequence of float or ShellLaw, optional
-        J_1, J_2, ... by neighbour shell of a lattice, energy; no forces on atoms.  A
+        J_1, J_2, ... by neighbour shell of the magnetic sites, energy; no forces on atoms.  A
         :class:`~spinase.pair_laws.ShellLaw` also says the shells' distances, or their width.
     law : RadialLaw, optional
         J(r), energy, with its derivative: gives forces and stress.
