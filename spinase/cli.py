@@ -114,7 +114,7 @@ def check(file: InputPath, set_: Overrides = None) -> None:
             typer.echo(f"    {line}")
     for line in {line: None for stage in setup.stages for line in _trained_domain(atoms, stage.calculator)}:
         typer.echo(f"  {line}")
-    streams = RunStreams(setup)
+    streams = RunStreams(setup, drivers)
     typer.echo(f"  observers: {', '.join(streams.names) or 'none'}")
     seconds = estimate(setup)
     typer.echo(

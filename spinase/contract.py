@@ -29,6 +29,7 @@ from ase.outputs import Properties, all_outputs
 
 from spinase.atoms import get_moments, get_reference_lengths, get_units, set_moments
 from spinase.classical.local_model import LocalModel
+from spinase.driver import Driver as Driver  # part of the contract, told on a page of its own
 from spinase.errors import MissingMagneticForcesError, ModelError, MomentsIgnoredError, UnitMismatchError
 from spinase.geometry import Geometry
 from spinase.learning.trust.domain import DomainProblem

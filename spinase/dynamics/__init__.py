@@ -1,6 +1,7 @@
 """Drivers of spin dynamics and their parts: integrators, motions, baths; relaxation, paths and sampling."""
 
 from spinase.dynamics.barostat import IsotropicBarostat
+from spinase.dynamics.base import SpinDriver
 from spinase.dynamics.electron_bath import ElectronBath
 from spinase.dynamics.integrators import Depondt, Heun, ImplicitMidpoint, Integrator, SemiImplicitB
 from spinase.dynamics.lattice import set_maxwell_boltzmann
@@ -32,6 +33,7 @@ __all__ = [
     "Ramp",
     "SemiImplicitB",
     "SpinBand",
+    "SpinDriver",
     "SpinLatticeDynamics",
     "SpinMotion",
     "SpinOptimizable",

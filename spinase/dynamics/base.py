@@ -33,6 +33,7 @@ from spinase.dynamics.ramp import Temperature
 from spinase.dynamics.settings import Clock, as_generator, checked
 from spinase.dynamics.unit_guard import StepNumbers
 from spinase.errors import AccuracyWarning, ModelError
+from spinase.quantities import Observer
 from spinase.spin_algebra import as_vectors
 from spinase.typing import BoolArray, FloatArray
 
@@ -50,12 +51,12 @@ class SpinDriver(MolecularDynamics, ABC):
     :meth:`restore_state`.
     """
 
-    moves_atoms: ClassVar[bool] = False
-    changes_cell: ClassVar[bool] = False
-    time_unit: ClassVar[str | None] = None  # that of the atoms' unit system
+    moves_atoms: bool = False
+    changes_cell: bool = False
+    time_unit: str | None = None  # that of the atoms' unit system
+    finished: bool = False  # the number of steps decides
+    observer: Observer | None = None  # nothing besides the atoms
     logger: ClassVar[type[SpinLogger]] = SpinLogger
-    finished = False  # the number of steps decides
-    observer = None  # nothing besides the atoms
     _ready = False
     _spins: SpinBinding
 

@@ -146,6 +146,7 @@ class SpinLatticeDynamics(SpinDynamics):
         self._check_forces()
         require_masses(atoms)
         self._reach = _STABLE_MOVE * check_overlaps(atoms)
+        self.changes_cell = barostat is not None
         if barostat is not None:
             barostat.attach(atoms, self._freedoms_of_piston())
 

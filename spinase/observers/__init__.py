@@ -13,7 +13,7 @@ An observer of your own has a ``name``, ``quantities``, ``prepare`` and ``observ
 class.
 """
 
-from spinase.observers.base import InField, NoOptions, Observed, Observer, OfSites, Quantity, observe
+from spinase.observers.base import InField, NoOptions, OfSites, observe
 from spinase.observers.domains import ClustersObserver, ShellCorrelationObserver
 from spinase.observers.error_bars import ErrorBarGuard
 from spinase.observers.magnetism import EnergyObserver, MagnetizationObserver, TorqueObserver
@@ -22,6 +22,7 @@ from spinase.observers.order import CorrelationLengthObserver, CorrelationObserv
 from spinase.observers.record import Record
 from spinase.observers.topology import ChiralityObserver, TopologicalChargeObserver
 from spinase.observers.transport import CurrentsObserver, DomainWallObserver, GrownPhaseObserver
+from spinase.quantities import Observed, Observer, Quantity
 
 __all__ = [
     "AngularMomentumObserver",

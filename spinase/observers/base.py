@@ -5,9 +5,8 @@ Whatever depends on positions only (wavevectors, triangles, pairs) is computed o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from ase import Atoms
@@ -15,69 +14,11 @@ from pydantic import BaseModel, ConfigDict
 
 from spinase.contract import SeesAppliedField, applied_field_of
 from spinase.measures import site_mask
+from spinase.quantities import Observed, Observer
 from spinase.typing import Array, FloatArray
 
 Arrays = dict[str, Array]
 Built = TypeVar("Built")
-Plot = Literal["series", "profile", "map", "sites"]
-Observed = Mapping[str, float | Array]
-
-
-@dataclass(frozen=True)
-class Quantity:
-    """One observed quantity and how to show it.
-
-    Attributes
-    ----------
-    label : str
-        Words for a figure axis.
-    unit : str
-        Unit of the values; empty for pure numbers.
-    plot : {"series", "profile", "map", "sites"}
-        ``series``: a scalar against time.  ``profile``: a 1-D array against the static array `axis`.  ``map``: a 1-D
-        array over the points of the static array `axis`, shape (n, 2).  ``sites``: one number for each site, (N,).
-    axis : str or None
-        Name of a static array (see :meth:`Observer.prepare`); None for series and sites.
-    description : str
-        What the number is, for readers of a run file, where the label does not say all of it.
-    """
-
-    label: str
-    unit: str = ""
-    plot: Plot = "series"
-    axis: str | None = None
-    description: str = ""
-
-    def __post_init__(self) -> None:
-        if (self.plot in ("series", "sites")) != (self.axis is None):
-            raise ValueError(
-                f"quantity {self.label!r}: profiles and maps need an axis, series and sites have none; "
-                f"got plot={self.plot!r}, axis={self.axis!r}"
-            )
-
-
-@runtime_checkable
-class Observer(Protocol):
-    """Looks at atoms with a calculator; changes neither.
-
-    Attributes
-    ----------
-    name : str
-        Name of its group in a run file.
-    quantities : dict of str to Quantity
-        What :meth:`observe` returns; complete after :meth:`prepare`.
-    """
-
-    name: str
-    quantities: dict[str, Quantity]
-
-    def prepare(self, atoms: Atoms) -> Mapping[str, Array]:
-        """Called once before a run: set up, and return the static arrays (axes of profiles and maps); may be empty."""
-        ...
-
-    def observe(self, atoms: Atoms) -> Observed:
-        """One value per quantity; shapes do not change during a run."""
-        ...
 
 
 def observe(observer: Observer, atoms: Atoms, driver: Any = None) -> Observed:

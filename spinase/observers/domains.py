@@ -17,7 +17,8 @@ from spinase.analysis.domains import (
     shell_correlation,
 )
 from spinase.atoms import get_spins
-from spinase.observers.base import Arrays, NoOptions, OfSites, Quantity
+from spinase.observers.base import Arrays, NoOptions, OfSites
+from spinase.quantities import Quantity
 
 
 class ShellCorrelationConfig(NoOptions):

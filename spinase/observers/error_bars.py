@@ -13,7 +13,7 @@ from spinase.atoms import get_moments, get_units
 from spinase.contract import atoms_of, calculator_of, error_bars_of, time_of, trained_domain_problem
 from spinase.errors import ModelError, OutOfDomainError, OutOfDomainWarning
 from spinase.learning.trust.domain import DomainProblem
-from spinase.observers.base import Quantity
+from spinase.quantities import Quantity
 from spinase.typing import Array, BoolArray, FloatArray
 
 

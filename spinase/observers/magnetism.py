@@ -13,7 +13,8 @@ from spinase.atoms import get_units
 from spinase.contract import calculator_of, is_conservative, require_magnetic_forces
 from spinase.errors import ModelError
 from spinase.measures import free_energy, internal_energy, torques_of_sites
-from spinase.observers.base import Arrays, InField, NoOptions, Quantity
+from spinase.observers.base import Arrays, InField, NoOptions
+from spinase.quantities import Quantity
 
 
 class MagnetizationConfig(NoOptions):

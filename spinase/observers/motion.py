@@ -10,8 +10,9 @@ from spinase.atoms import get_moments, get_units, gyromagnetic_ratios
 from spinase.contract import calculator_of, require_magnetic_forces
 from spinase.dynamics.freedoms import lattice_temperature
 from spinase.measures import spin_temperature_of
-from spinase.observers.base import Arrays, InField, NoOptions, Quantity
+from spinase.observers.base import Arrays, InField, NoOptions
 from spinase.observers.magnetism import EnergyObserver
+from spinase.quantities import Quantity
 
 
 class EnergyPartitionObserver(InField):

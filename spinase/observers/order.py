@@ -14,8 +14,9 @@ from spinase.analysis.reciprocal import default_mesh, zone_mesh
 from spinase.analysis.structure_factor import chirality_structure_factor, peak_length, structure_factor, zone_centre_length
 from spinase.analysis.triangles import triangles
 from spinase.atoms import get_spins, get_units
-from spinase.observers.base import Arrays, NoOptions, OfSites, Quantity
+from spinase.observers.base import Arrays, NoOptions, OfSites
 from spinase.observers.topology import TriangulationName
+from spinase.quantities import Quantity
 from spinase.typing import FloatArray, IntArray
 
 _TIE = 1e-9  # numbers this close to a half are rounded up: round-off does not decide

@@ -8,7 +8,8 @@ import numpy as np
 
 from spinase.contract import atoms_of, time_of
 from spinase.errors import ModelError, OutOfDomainError
-from spinase.observers.base import Observed, Observer, alarm_of, observe
+from spinase.observers.base import alarm_of, observe
+from spinase.quantities import Observed, Observer
 from spinase.typing import Array, FloatArray, IntArray
 
 

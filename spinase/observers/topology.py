@@ -11,7 +11,8 @@ from pydantic import Field
 from spinase.analysis import Triangles
 from spinase.analysis.topology import scalar_chirality, topological_charge
 from spinase.analysis.triangles import triangles
-from spinase.observers.base import Arrays, NoOptions, OfSites, Quantity
+from spinase.observers.base import Arrays, NoOptions, OfSites
+from spinase.quantities import Quantity
 
 TriangulationName = Literal["nearest", "delaunay"]
 

@@ -13,7 +13,8 @@ from spinase.analysis.walls import domain_wall, grown_phase
 from spinase.atoms import get_units
 from spinase.contract import calculator_of
 from spinase.errors import ModelError
-from spinase.observers.base import Arrays, NoOptions, OfSites, Quantity
+from spinase.observers.base import Arrays, NoOptions, OfSites
+from spinase.quantities import Quantity
 from spinase.typing import FloatArray
 
 _NEEDED = "lead_currents"

@@ -27,6 +27,7 @@ from spinase.atoms import (
     units_declared,
 )
 from spinase.calculators.sum import SpinSumCalculator
+from spinase.driver import missing_members
 from spinase.dynamics.ramp import with_durations
 from spinase.errors import InputError, InvalidMomentsError, SpinaseError, StyleError, UnitMismatchError
 from spinase.run.config import AtomsTable, ObserverKeys, RunInput, StageKeys
@@ -226,7 +227,7 @@ def _stage(table: Mapping[str, Any], number: int, default: Any) -> StageInput:
     where = f"[[stage]] {number}"
     options = dict(table)
     name = str(options.pop("name", f"stage {number}"))
-    driver = _configurable("drivers", str(options.pop("driver", "llg")), where)
+    driver = _driver(str(options.pop("driver", "llg")), where)
     steps, own = options.pop("steps", None), options.pop("calculator", None)
     checked = options_of(driver, options, where, also=StageKeys.model_fields)
     if not isinstance(steps, int) or isinstance(steps, bool) or steps < 0:
@@ -254,6 +255,18 @@ def _configurable(kind: str, name: str, where: str) -> Any:
     target = load_style(kind, name)
     if not hasattr(target, _NATIVE):
         raise StyleError(f"{where}: {name!r} is no {kind[:-1]} style, it has no from_config (see `spinase styles {kind}`)")
+    return target
+
+
+def _driver(name: str, where: str) -> Any:
+    """A driver class that has everything a run asks for."""
+    target = _configurable("drivers", name, where)
+    missing = missing_members(target)
+    if missing:
+        raise StyleError(
+            f"{where}: {name!r} is no driver, it lacks {', '.join(missing)}: derive it from spinase.contract.Driver, or "
+            "from spinase.dynamics.SpinDriver (see `spinase styles drivers`)"
+        )
     return target
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from spinase.atoms import get_moments, get_spins, set_moments
-from spinase.contract import applied_field_of, field_function
+from spinase.contract import Driver, field_function
 from spinase.dynamics.checkpoint import load_checkpoint, save_checkpoint
 from spinase.errors import (
     CheckpointError,
@@ -195,9 +195,9 @@ class Runner:
         self._stop = StopRequest()
         self._clock, self._last_advance = time.monotonic(), 1
         self._initial_positions = self.atoms.positions.copy()
-        check_stages(setup)
+        drivers = check_stages(setup)
         # Observers are prepared on the initial atoms, also on a restart: what they set up must not depend on the cut.
-        self.streams = RunStreams(setup)
+        self.streams = RunStreams(setup, drivers)
 
     # -- the run ------------------------------------------------------------------------------------------------------
 
@@ -214,7 +214,6 @@ class Runner:
             for number in range(first, len(self.setup.stages)):
                 state = None if checkpoint is None or number != first else checkpoint["driver"]
                 self._run_stage(number, done if number == first else 0, state, fresh=checkpoint is None and number == 0)
-            self._save_checkpoint(len(self.setup.stages) - 1, self.setup.stages[-1].steps, self._driver)
 
     def _run_stage(self, number: int, done: int, state: dict[str, Any] | None, fresh: bool) -> None:
         stage = self.setup.stages[number]
@@ -222,25 +221,40 @@ class Runner:
         # A restart here has no results cached; without this a calculator with a random state would be asked more often.
         stage.calculator.reset()
         driver = stage.driver.from_config(stage.options, self.atoms, self.setup.generators[number])
-        self._driver = driver
         if state is not None:
             driver.restore_state(state)
-        origin = self.step - done
+        origin, end = self.step - done, self.step - done + stage.steps
+        last = number == len(self.setup.stages) - 1
         self._started = self.time if state is None else self._started
         if fresh:
-            self._record()
+            self._record(number, driver, last and stage.steps == 0)
             self._save_checkpoint(number, 0, driver)
-        while self.step < origin + stage.steps:
+        while self.step < end and not driver.finished:
             self._check_stop(number, self.step - origin, driver)
-            self._drive(driver, self._advance(origin + stage.steps))
+            self._drive(driver, self._advance(end))
             self.step, self.time = origin + driver.get_number_of_steps(), self._started + driver.get_time()
-            self._record()
+            self._record(number, driver, driver.finished or (last and self.step == end))
             if self.step % self.setup.config.output.checkpoint_every == 0:
                 self._save_checkpoint(number, self.step - origin, driver)
             if self.progress:
                 self.progress(self.step, self.setup.steps, stage.name)
+        self._conclude(number, self.step - origin, driver, last)
 
-    def _drive(self, driver: Any, steps: int) -> None:
+    def _conclude(self, number: int, done: int, driver: Driver, last: bool) -> None:
+        """End a stage; one that should have arrived somewhere and has not stops the run, with everything written."""
+        try:
+            driver.conclude()
+        except ConvergenceError as error:
+            self._save_checkpoint(number, done, driver)
+            failed = ConvergenceError(
+                f"{self.setup.stages[number].name}: {error}. The run in {self.folder} is written up to step {self.step}"
+            )
+            failed.stopped = True
+            raise failed from error
+        if last:
+            self._save_checkpoint(number, done, driver)
+
+    def _drive(self, driver: Driver, steps: int) -> None:
         try:
             driver.run(steps)
         except (UnstableDynamicsError, ConvergenceError, OutOfDomainError) as error:
@@ -261,7 +275,7 @@ class Runner:
         self._clock, self._last_advance = now, steps
         return steps
 
-    def _check_stop(self, number: int, done: int, driver: Any) -> None:
+    def _check_stop(self, number: int, done: int, driver: Driver) -> None:
         if self._stop.received is None and self.step < self.limit:
             return
         self._save_checkpoint(number, done, driver)
@@ -272,12 +286,11 @@ class Runner:
 
     # -- output -------------------------------------------------------------------------------------------------------
 
-    def _record(self) -> None:
-        last = self.step == self.setup.steps
-        for stream, values in self.streams.collect(self.atoms, self.step, last, self._driver):
+    def _record(self, number: int, driver: Driver, last: bool) -> None:
+        for stream, values in self.streams.collect(self.atoms, self.step, last, number, driver):
             self.writer.append(stream, self.step, self.time, values)
             if stream == FRAMES:
-                self._write_log()
+                self._write_log(driver)
         if self.streams.alarm is not None:
             self.writer.sync()
             alarm = OutOfDomainError(
@@ -286,8 +299,8 @@ class Runner:
             alarm.stopped = True
             raise alarm
 
-    def _write_log(self) -> None:
-        applied = applied_field_of(self._driver)
+    def _write_log(self, driver: Driver) -> None:
+        applied = driver.applied_field()
         energy, sites = free_energy(self.atoms, applied), len(self.atoms)
         shown = "-" if energy is None else f"{energy / sites:.12f}"
         mean, rms = np.linalg.norm(magnetization(self.atoms)), torques_of_sites(self.atoms, applied).rms
@@ -327,7 +340,7 @@ class Runner:
 
     # -- checkpoints --------------------------------------------------------------------------------------------------
 
-    def _save_checkpoint(self, number: int, done: int, driver: Any) -> None:
+    def _save_checkpoint(self, number: int, done: int, driver: Driver) -> None:
         calculators = [stage.calculator for stage in self.setup.stages]
         states = {str(k): c.checkpoint_state() for k, c in enumerate(calculators) if hasattr(c, "checkpoint_state")}
         self._require_files()
@@ -387,7 +400,7 @@ class Runner:
             self.setup.stages[int(number)].calculator.restore_state(state)
 
 
-def check_stages(setup: Setup) -> list[Any]:
+def check_stages(setup: Setup) -> list[Driver]:
     """Build the driver of every stage once, so that a mistake in the last one is not found after hours.
 
     The atoms are left with the calculator of the first stage.  Returns the drivers.
@@ -399,14 +412,11 @@ def check_stages(setup: Setup) -> list[Any]:
     return drivers[::-1]
 
 
-def describe_step(driver: Any, calculator: Any) -> list[str]:
+def describe_step(driver: Driver, calculator: Any) -> list[str]:
     """What a step of `driver` works with at the start, in fs, kelvin and tesla where units allow, and what looks wrong."""
-    looks = getattr(driver, "look_at_step", None)  # a driver of a plugin may have none
-    if looks is None:
-        return []
     driver.atoms.calc = calculator
-    numbers, problems = looks()
-    return [numbers.describe(), *(f"warning: {problem}" for problem in problems)]
+    line, problems = driver.describe_step()
+    return [*([line] if line else []), *(f"warning: {problem}" for problem in problems)]
 
 
 def estimate(setup: Setup) -> float:

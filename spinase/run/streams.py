@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from spinase.atoms import SpinAtoms, get_g_factors, get_moments, get_reference_lengths
-from spinase.contract import bias_of
+from spinase.contract import Driver, bias_of
 from spinase.errors import InputError
 from spinase.io.layout import ElementInfo, StreamInfo
 from spinase.observers.base import alarm_of, observe
-from spinase.run.build import ObserverInput, Setup
+from spinase.quantities import Observer
+from spinase.run.build import Setup
 from spinase.units import G_FACTOR, unit_system
 
 FRAMES = "frames"
 CONDITIONS = "conditions"
-_KNOWN = {"kT": ("temperature kT", "bath_temperature"), "field": ("applied field", "applied_field")}
-"""What stages may change: option of a driver -> label, and the driver's method that says it now."""
+_KNOWN = {"kT": "temperature kT", "field": "applied field"}
+"""What stages may change: option of a driver -> label."""
 _BIAS = "bias"
 _ATOMS = "particles/atoms"
 
@@ -27,19 +28,28 @@ class RunStreams:
     """Layout of the run file for a setup, and the values of its streams at a step.
 
     Building it evaluates every observer once, which fixes the shapes and finds mistakes before the run starts.
+
+    Parameters
+    ----------
+    setup : Setup
+        What the input file describes.
+    drivers : sequence of Driver
+        One of each stage: they say what moves, and what they have to say themselves.
     """
 
-    def __init__(self, setup: Setup) -> None:
-        self.setup = setup
+    def __init__(self, setup: Setup, drivers: Sequence[Driver]) -> None:
+        self.setup, self.drivers = setup, list(drivers)
         self.alarm: str | None = None  # why an observer wants the run to stop
-        self.names = _unique_names(setup.observers)
-        self.moving = any(getattr(stage.driver, "moves_atoms", True) for stage in setup.stages)
+        taken = [CONDITIONS]
+        self.names = [unique_name(entry.observer.name, taken) for entry in setup.observers]
+        self.own = [None if one.observer is None else unique_name(one.observer.name, taken) for one in drivers]
+        self.moving = any(driver.moves_atoms for driver in drivers)
         atoms = setup.atoms
         self.static: dict[str, np.ndarray] = {
             f"{_ATOMS}/species": atoms.numbers.astype(np.int64),
         }
         self.static |= {f"{_ATOMS}/{name}": values for name, values in _site_data(atoms).items()}
-        self.breathing = any(getattr(stage.options, "pressure", None) is not None for stage in setup.stages)
+        self.breathing = any(driver.changes_cell for driver in drivers)
         if not self.breathing:
             self.static[f"{_ATOMS}/box/edges"] = atoms.cell.array.copy()
         if not self.moving:
@@ -49,10 +59,21 @@ class RunStreams:
             {FRAMES: self._frame_info(atoms)}
             | self._conditions_info()
             | {
-                name: self._observer_info(name, entry, atoms)
+                name: _observer_info(name, entry.observer, atoms)
                 for name, entry in zip(self.names, setup.observers, strict=True)
             }
+            | self._own_infos(atoms)
         )
+
+    def _own_infos(self, atoms: SpinAtoms) -> dict[str, StreamInfo]:
+        """Streams of what drivers say themselves."""
+        infos = {}
+        for name, driver, stage in zip(self.own, self.drivers, self.setup.stages, strict=True):
+            if name is not None and driver.observer is not None:
+                atoms.calc = stage.calculator
+                infos[name] = _observer_info(name, driver.observer, atoms)
+        atoms.calc = self.setup.stages[0].calculator
+        return infos
 
     @property
     def periods(self) -> list[int]:
@@ -68,22 +89,23 @@ class RunStreams:
         elements = {}
         for name in self.changing:
             shape, unit = told[name]
-            marks = {"label": "bias" if name == _BIAS else _KNOWN[name][0], "unit": unit, "plot": "series", "axis": ""}
+            marks = {"label": "bias" if name == _BIAS else _KNOWN[name], "unit": unit, "plot": "series", "axis": ""}
             elements[f"observables/{CONDITIONS}/{name}"] = ElementInfo(shape, marks)
         return {CONDITIONS: StreamInfo(elements)}
 
-    def _conditions(self, driver: Any, atoms: SpinAtoms) -> dict[str, Any]:
+    def _conditions(self, driver: Driver, atoms: SpinAtoms) -> dict[str, Any]:
         """Temperature and (mean) field as the driver says, bias as the calculator does, now; 0 where a stage has none."""
         found: dict[str, Any] = {}
         for name in self.changing:
             if name == _BIAS:
                 found[f"observables/{CONDITIONS}/{name}"] = bias_of(atoms.calc) or 0.0
                 continue
-            ask = getattr(driver, _KNOWN[name][1], None)
-            value = 0.0 if ask is None else ask()
-            if name == "field":
-                value = np.broadcast_to(value, (len(atoms), 3)).mean(axis=0)
-            found[f"observables/{CONDITIONS}/{name}"] = value
+            if name == "kT":
+                found[f"observables/{CONDITIONS}/{name}"] = driver.bath_temperature()
+            else:
+                found[f"observables/{CONDITIONS}/{name}"] = np.broadcast_to(driver.applied_field(), (len(atoms), 3)).mean(
+                    axis=0
+                )
         return found
 
     def attributes(self, provenance: Mapping[str, str]) -> dict[str, dict[str, Any]]:
@@ -101,13 +123,15 @@ class RunStreams:
     def _time_unit(self) -> str:
         """Of the clock: Monte Carlo counts sweeps."""
         usual = unit_system(self.setup.config.units).time
-        return " and ".join(dict.fromkeys(str(getattr(stage.driver, "time_unit", usual)) for stage in self.setup.stages))
+        return " and ".join(dict.fromkeys(driver.time_unit or usual for driver in self.drivers))
 
-    def collect(self, atoms: SpinAtoms, step: int, last: bool, driver: Any = None) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Streams due at `step`, observers first (a frame in the file then has its observables there too).
+    def collect(
+        self, atoms: SpinAtoms, step: int, last: bool, stage: int, driver: Driver
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Streams due at `step` of the stage with this number and driver, observers first, frames last.
 
-        Observers are told of the field that the driver applies.  Where one raises an alarm, the frame is written even if it
-        is not due.
+        (A frame in the file then has its observables there too.)  Observers are told of the field that the driver applies.
+        Where one raises an alarm, the frame is written even if it is not due.
         """
         self.alarm = None
         if self.changing and (last or any(step % period == 0 for period in self.periods)):
@@ -118,6 +142,10 @@ class RunStreams:
                 self.alarm = self.alarm or alarm_of(entry.observer)
                 yield name, {f"observables/{name}/{key}": value for key, value in values.items()}
         if step % self.setup.config.output.every == 0 or last or self.alarm is not None:
+            own = self.own[stage]
+            if own is not None and driver.observer is not None:
+                values = observe(driver.observer, atoms, driver)
+                yield own, {f"observables/{own}/{key}": value for key, value in values.items()}
             yield FRAMES, self._frame(atoms)
 
     def _frame(self, atoms: SpinAtoms) -> dict[str, Any]:
@@ -139,18 +167,6 @@ class RunStreams:
                         + ", ".join(calc.implemented_properties)
                     )
         return StreamInfo({path: ElementInfo(np.shape(value)) for path, value in self._frame(atoms).items()})
-
-    def _observer_info(self, name: str, entry: ObserverInput, atoms: SpinAtoms) -> StreamInfo:
-        observer = entry.observer
-        static = {f"observables/{name}/static/{key}": np.asarray(v) for key, v in observer.prepare(atoms).items()}
-        elements = {}
-        for key, value in observer.observe(atoms).items():
-            quantity = observer.quantities[key]
-            marks = {"label": quantity.label, "unit": quantity.unit, "plot": quantity.plot, "axis": quantity.axis or ""}
-            if quantity.description:
-                marks["description"] = quantity.description
-            elements[f"observables/{name}/{key}"] = ElementInfo(np.shape(value), marks)
-        return StreamInfo(elements, static)
 
 
 def _changing(setup: Setup) -> list[str]:
@@ -175,12 +191,22 @@ def _site_data(atoms: SpinAtoms) -> dict[str, np.ndarray]:
     return found
 
 
-def _unique_names(observers: list[ObserverInput]) -> list[str]:
-    """Names of the observers' groups; a second one of a kind gets a number."""
-    names: list[str] = [CONDITIONS]
-    for entry in observers:
-        name, count = entry.observer.name, 2
-        while name in names:
-            name, count = f"{entry.observer.name}-{count}", count + 1
-        names.append(name)
-    return names[1:]
+def _observer_info(name: str, observer: Observer, atoms: SpinAtoms) -> StreamInfo:
+    static = {f"observables/{name}/static/{key}": np.asarray(v) for key, v in observer.prepare(atoms).items()}
+    elements = {}
+    for key, value in observer.observe(atoms).items():
+        quantity = observer.quantities[key]
+        marks = {"label": quantity.label, "unit": quantity.unit, "plot": quantity.plot, "axis": quantity.axis or ""}
+        if quantity.description:
+            marks["description"] = quantity.description
+        elements[f"observables/{name}/{key}"] = ElementInfo(np.shape(value), marks)
+    return StreamInfo(elements, static)
+
+
+def unique_name(name: str, taken: list[str]) -> str:
+    """Name of an observer's group, which joins `taken`; a second one of a kind gets a number."""
+    found, count = name, 2
+    while found in taken:
+        found, count = f"{name}-{count}", count + 1
+    taken.append(found)
+    return found

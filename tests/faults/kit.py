@@ -265,8 +265,7 @@ def _read_model(path: Path) -> Any:
 def _check(path: Path) -> Any:
     config, _ = read_input(path)
     setup = build_setup(config, path.parent)
-    check_stages(setup)
-    RunStreams(setup)
+    RunStreams(setup, check_stages(setup))
     return "fits"
 
 

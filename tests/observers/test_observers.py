@@ -15,7 +15,7 @@ from spinase.calculators import HeisenbergCalculator
 from spinase.errors import InputError, InvalidGeometryError, MissingMagneticForcesError, ModelError
 from spinase.observers import domains as domain_observers
 from spinase.observers import order, topology
-from spinase.observers.base import Observer, Quantity
+from spinase.quantities import Observer, Quantity
 from spinase.styles import list_styles, load_style, options_of
 
 PLANAR = ["energy", "magnetization", "torque", "structure-factor", "correlation", "correlation-length", "chirality",

@@ -52,7 +52,7 @@ from ase.calculators.calculator import Calculator
 from pydantic import BaseModel
 from spinase.atoms import get_moments
 from spinase.calculators import HeisenbergCalculator
-from spinase.observers.base import Quantity
+from spinase.quantities import Quantity
 
 
 class Plain(Calculator):

@@ -7,7 +7,7 @@ from ase import Atoms
 from pydantic import BaseModel, ConfigDict, Field
 
 from spinase.atoms import get_spins
-from spinase.observers.base import Quantity
+from spinase.observers import Quantity
 from spinase.typing import FloatArray
 
 
