@@ -96,6 +96,7 @@ def convert(
 def check(file: InputPath, set_: Overrides = None) -> None:
     """Check an input file and say what it would do and how long a field takes, without running it."""
     from spinase.run import build_setup, read_input
+    from spinase.run.couplings import describe_couplings
     from spinase.run.execute import check_stages, describe_step, estimate
     from spinase.run.streams import RunStreams
 
@@ -112,6 +113,8 @@ def check(file: InputPath, set_: Overrides = None) -> None:
         typer.echo(f"  {stage.name}: {stage.steps} steps of {stage.driver.__name__} on {type(stage.calculator).__name__}")
         for line in describe_step(driver, stage.calculator):
             typer.echo(f"    {line}")
+    for line in {line: None for stage in setup.stages for line in describe_couplings(stage.calculator, atoms)}:
+        typer.echo(f"  {line}")
     for line in {line: None for stage in setup.stages for line in _trained_domain(atoms, stage.calculator)}:
         typer.echo(f"  {line}")
     streams = RunStreams(setup, drivers)

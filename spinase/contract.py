@@ -31,7 +31,7 @@ from spinase.atoms import get_moments, get_reference_lengths, get_units, set_mom
 from spinase.classical.local_model import LocalModel
 from spinase.driver import Driver as Driver  # part of the contract, told on a page of its own
 from spinase.errors import MissingMagneticForcesError, ModelError, MomentsIgnoredError, UnitMismatchError
-from spinase.geometry import Geometry
+from spinase.geometry import Bonds, Geometry
 from spinase.learning.trust.domain import DomainProblem
 from spinase.regions import LocalEnergy as LocalEnergy  # part of the contract, told with the regions it is for
 from spinase.spin_algebra import rotate_about
@@ -208,6 +208,13 @@ def bias_of(calc: Any) -> float | None:
 def gives(calc: Any, name: str) -> bool:
     """Whether `calc` declares a result of that name."""
     return name in getattr(calc, "implemented_properties", ())
+
+
+def joined_pairs(calc: Any, atoms: Atoms) -> list[tuple[str, Bonds]]:
+    """Pairs of sites that couplings of `calc` join, with the calculator's name; a calculator without couplings has none."""
+    hook = getattr(calc, "joined_pairs", None)
+    own = [] if hook is None else [(type(calc).__name__, bonds) for bonds in hook(atoms)]
+    return own + [found for member in getattr(calc, "calculators", ()) for found in joined_pairs(member, atoms)]
 
 
 def require_magnetic_forces(calc: Any) -> None:

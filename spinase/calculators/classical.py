@@ -12,7 +12,7 @@ from ase.data import chemical_symbols
 from numpy.typing import ArrayLike
 from pydantic import Field
 
-from spinase.atoms import get_moments, get_reference_lengths
+from spinase.atoms import geometry_of, get_moments, get_reference_lengths
 from spinase.brief import call
 from spinase.calculators.base import SpinCalculator, per_moment, split_moments
 from spinase.calculators.options import OptionTable, PairConfig, PairTable, finite, number_of, pair_law, unit_vector
@@ -26,10 +26,10 @@ from spinase.classical import (
     Zeeman,
 )
 from spinase.classical.local_energy import TermEnergy
-from spinase.classical.terms import FrozenTerm, OfSpecies, Term
+from spinase.classical.terms import FrozenTerm, OfSpecies, PairTerm, Term
 from spinase.contract import FieldFunction, LocalEnergy
 from spinase.errors import InvalidGeometryError, ModelError
-from spinase.geometry import Geometry
+from spinase.geometry import Bonds, Geometry
 from spinase.pair_laws import ShellLaw
 from spinase.radial import RadialLaw
 from spinase.typing import BoolArray, FloatArray
@@ -139,6 +139,16 @@ class TermCalculator(SpinCalculator[FrozenTerm, None]):
         self.field_function(atoms, lengths)
         assert self._frozen is not None
         return self._frozen.local_model(lengths)
+
+    def joined_pairs(self, atoms: Atoms) -> list[Bonds]:
+        """Bonds of each of the term's laws of pairs."""
+        self._look_at_sites(atoms)
+        geometry, own = replace(geometry_of(atoms), magnetic=self._sites), self._term
+        term, chosen = own, np.ones(len(atoms), dtype=bool)
+        if isinstance(own, OfSpecies):
+            term, chosen = own.term, np.isin(geometry.numbers, own.numbers)
+        bonds = [law.amplitudes(geometry)[0] for law in term.laws()] if isinstance(term, PairTerm) else []
+        return [one.select(chosen[one.first] & chosen[one.second]) for one in bonds]
 
     def local_energy(self, geometry: Geometry | None = None) -> LocalEnergy:
         """The term for given pairs (see ``contract.local_energy``).

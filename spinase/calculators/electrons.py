@@ -6,14 +6,16 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
+from ase import Atoms
 
+from spinase.atoms import geometry_of
 from spinase.brief import call
 from spinase.calculators.base import SpinCalculator, per_moment
 from spinase.electrons.hamiltonian import FrozenHamiltonian, Gradients
 from spinase.electrons.model import SDModel
 from spinase.electrons.operator import ElectronState
 from spinase.electrons.solvers.base import Solver
-from spinase.geometry import Geometry
+from spinase.geometry import Bonds, Geometry
 from spinase.typing import FloatArray
 
 
@@ -92,6 +94,10 @@ class ElectronCalculator(SpinCalculator[FrozenHamiltonian, SolvedElectrons]):
     def model(self) -> SDModel:
         """The s-d model (fixed: build another calculator for another model)."""
         return self._model
+
+    def joined_pairs(self, atoms: Atoms) -> list[Bonds]:
+        """Bonds of the hopping."""
+        return [self._model.hamiltonian.hopping.amplitudes(geometry_of(atoms))[0]]
 
     def freeze(self, geometry: Geometry) -> FrozenHamiltonian:
         """Bonds and hoppings."""
