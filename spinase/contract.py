@@ -20,6 +20,7 @@ Drivers and observers know calculators only through this module, so any ASE calc
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -27,7 +28,7 @@ from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
 from ase.outputs import Properties, all_outputs
 
-from spinase.atoms import get_moments, get_reference_lengths, get_units, set_moments
+from spinase.atoms import geometry_of, get_moments, get_reference_lengths, get_units, set_moments
 from spinase.classical.local_model import LocalModel
 from spinase.driver import Driver as Driver  # part of the contract, told on a page of its own
 from spinase.errors import MissingMagneticForcesError, ModelError, MomentsIgnoredError, UnitMismatchError
@@ -68,22 +69,31 @@ class ErrorBars(Protocol):
         ...
 
 
-def local_energy(calc: Any, geometry: Geometry | None = None) -> LocalEnergy:
+def local_energy(calc: Any, atoms: Atoms | None = None) -> LocalEnergy:
     """A calculator as local energies, for engines that divide a magnet among processes.
 
     Parameters
     ----------
     calc : calculator
         A classical term, a learned model, or a sum of such.
-    geometry : Geometry, optional
-        The whole magnet (``geometry_of(atoms)``): needed for neighbour shells that were given no distances, which are found
-        on it once and become windows of distance.
+    atoms : Atoms, optional
+        The whole magnet, with moments: needed for neighbour shells that were given no distances, which are found on its
+        magnetic sites once and become windows of distance.
 
     Raises
     ------
     ModelError
         If the calculator is global (electrons, dipoles), driven, or no calculator of spinase: says why.
     """
+    if atoms is None:
+        return local_energy_on(calc, None)
+    reference = get_reference_lengths(atoms)
+    lengths = np.linalg.norm(get_moments(atoms), axis=1) if reference is None else reference
+    return local_energy_on(calc, replace(geometry_of(atoms), magnetic=lengths > 0.0))
+
+
+def local_energy_on(calc: Any, geometry: Geometry | None) -> LocalEnergy:
+    """The same for the geometry of a magnet that tells its magnetic sites."""
     hook = getattr(calc, "local_energy", None)
     if hook is None:
         raise ModelError(

@@ -14,8 +14,9 @@ import numpy as np
 
 from spinase.geometry import Bonds
 from spinase.radial import RadialLaw
+from spinase.regions import Region
 from spinase.shells import Shells, Species, joins, rim_of, sort_into
-from spinase.typing import FloatArray, IntArray
+from spinase.typing import FloatArray
 
 Couplings = tuple[Bonds, FloatArray, FloatArray]
 """Bonds, v (B,) [energy] and dv/dr (B,) [energy/length] on each."""
@@ -30,8 +31,8 @@ class GivenPairLaw(ABC):
         """How far pairs must be given, length; 0: no pair couples."""
 
     @abstractmethod
-    def on(self, pairs: Bonds, numbers: IntArray) -> Couplings:
-        """Those of the pairs that couple, v and dv/dr on each, for atomic numbers (n,) of the sites."""
+    def on(self, pairs: Bonds, sites: Region) -> Couplings:
+        """Those of the pairs that couple, v and dv/dr on each, for pairs of the sites of a region."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +46,7 @@ class GivenDistance(GivenPairLaw):
         """That of the law."""
         return self.law.cutoff
 
-    def on(self, pairs: Bonds, numbers: IntArray) -> Couplings:
+    def on(self, pairs: Bonds, sites: Region) -> Couplings:
         """The pairs within the cutoff."""
         near = pairs.select(pairs.distances <= self.law.cutoff)
         return near, *self.law(near.distances)
@@ -71,8 +72,8 @@ class GivenShells(GivenPairLaw):
         """It holds all windows with their rims."""
         return rim_of(self.windows) if len(self.windows) else 0.0
 
-    def on(self, pairs: Bonds, numbers: IntArray) -> Couplings:
-        """The pairs in windows with a non-zero amplitude; slopes are zero.
+    def on(self, pairs: Bonds, sites: Region) -> Couplings:
+        """The pairs in windows with a non-zero amplitude, of magnetic sites where these are told; slopes are zero.
 
         Raises
         ------
@@ -81,6 +82,8 @@ class GivenShells(GivenPairLaw):
         """
         if not len(self.windows):
             return pairs.select(np.zeros(0, dtype=np.int64)), np.zeros(0), np.zeros(0)
+        if sites.magnetic is not None:
+            pairs = pairs.select(sites.magnetic[pairs.first] & sites.magnetic[pairs.second])
         inside, shell = sort_into(pairs, self.windows)
         keep = self.values[shell] != 0.0
         values = self.values[shell[keep]]
@@ -98,9 +101,9 @@ class GivenSpeciesPairs(GivenPairLaw):
         """That of the law that reaches farthest."""
         return max(law.cutoff for law in self.table.values())
 
-    def on(self, pairs: Bonds, numbers: IntArray) -> Couplings:
+    def on(self, pairs: Bonds, sites: Region) -> Couplings:
         """The pairs of all laws, one law after the other."""
-        found = [law.on(pairs.select(joins(pairs, numbers, pair)), numbers) for pair, law in self.table.items()]
+        found = [law.on(pairs.select(joins(pairs, sites.numbers, pair)), sites) for pair, law in self.table.items()]
         bonds, values, slopes = zip(*found, strict=True)
         parts = [[getattr(one, name) for one in bonds] for name in ("first", "second", "shifts", "vectors", "distances")]
         return Bonds(*(np.concatenate(part) for part in parts)), np.concatenate(values), np.concatenate(slopes)
@@ -118,10 +121,10 @@ class GivenAmongSpecies(GivenPairLaw):
         """That of the law."""
         return self.law.cutoff
 
-    def on(self, pairs: Bonds, numbers: IntArray) -> Couplings:
+    def on(self, pairs: Bonds, sites: Region) -> Couplings:
         """The law's pairs among these sites."""
-        mine = np.isin(numbers, self.numbers)
-        return self.law.on(pairs.select(mine[pairs.first] & mine[pairs.second]), numbers)
+        mine = np.isin(sites.numbers, self.numbers)
+        return self.law.on(pairs.select(mine[pairs.first] & mine[pairs.second]), sites)
 
 
 __all__ = ["Couplings", "GivenAmongSpecies", "GivenDistance", "GivenPairLaw", "GivenShells", "GivenSpeciesPairs"]

@@ -183,22 +183,31 @@ class ShellLaw(PairLaw):
             return GivenShells(self.values, windows(self.distances, WINDOW if self.width is None else self.width))
         if geometry is None:
             raise ModelError(
-                f"neighbour shells {self.values.tolist()} without distances are found on a whole magnet: give its geometry "
-                "as well, or say their distances, ShellLaw(values, distances=[...])"
+                f"neighbour shells {self.values.tolist()} without distances are found on a whole magnet: give it, too, or "
+                "say their distances, ShellLaw(values, distances=[...])"
             )
-        if geometry.magnetic is not None and geometry.magnetic.any():
-            geometry = geometry.select(geometry.magnetic)
-        bonds, shell = self._shells_between(geometry, pair)
+        sites, bonds, shell = self._with_shells(geometry, pair)
         if not len(bonds):
             return GivenShells(self.values, Shells(*np.zeros((3, 0))))
-        found = _windows_about(bonds, shell, geometry, pair)
-        again = sort_into(pairs_of(find_bonds(geometry, rim_of(found)), geometry, pair), found)[0]
-        if len(again) != len(pairs_of(bonds, geometry, pair)):
+        found = _windows_about(bonds, shell, sites, pair)
+        again = sort_into(pairs_of(find_bonds(sites, rim_of(found)), sites, pair), found)[0]
+        if len(again) != len(pairs_of(bonds, sites, pair)):
             raise InvalidGeometryError(
                 f"windows about the shells' mean distances {found.distances.tolist()} hold {len(again)} bonds and the "
                 f"shells {len(bonds)}: say distances and a width, ShellLaw(values, distances=[...], width=...)"
             )
         return GivenShells(self.values, found)
+
+    def _with_shells(self, geometry: Geometry, pair: Species | None) -> tuple[Geometry, Bonds, IntArray]:
+        """The sites that make the shells (the magnetic ones; all, where those are too dilute), bonds and shells."""
+        magnetic = None if geometry.magnetic is None or not geometry.magnetic.any() else geometry.select(geometry.magnetic)
+        if magnetic is not None:
+            try:
+                return magnetic, *self._shells_between(magnetic, pair)
+            except LonelySiteError:
+                if len(magnetic) == len(geometry):
+                    raise
+        return geometry, *self._shells_between(geometry, pair)
 
     def shells(self, geometry: Geometry, pair: Species | None = None) -> tuple[Bonds, IntArray]:
         """Bonds of all shells and the shell (0, 1, ...) of each; between two species only, if a `pair` is given.
@@ -383,21 +392,6 @@ _NO_BONDS = Bonds(
 def _couplings(bonds: Bonds, values: FloatArray) -> Couplings:
     """Couplings without slopes."""
     return bonds, values, np.zeros_like(values)
-
-
-def _told(geometry: Geometry) -> IntArray | None:
-    """The magnetic sites (n,), if the geometry tells them and there are others, too."""
-    if geometry.magnetic is None or geometry.magnetic.all() or not geometry.magnetic.any():
-        return None
-    return np.flatnonzero(geometry.magnetic)
-
-
-def _among(couplings: Couplings, geometry: Geometry) -> Couplings:
-    """Couplings of magnetic sites."""
-    assert geometry.magnetic is not None
-    bonds, values, slopes = couplings
-    keep = geometry.magnetic[bonds.first] & geometry.magnetic[bonds.second]
-    return bonds.select(keep), values[keep], slopes[keep]
 
 
 def renumbered(bonds: Bonds, sites: IntArray) -> Bonds:

@@ -49,6 +49,8 @@ class Region:
         How far the pairs reach, length.
     depth : float
         How far the ghosts reach: every copy of a site within this distance of an owned site is there, length.
+    magnetic : (n,) or None
+        Which sites have a moment: only they make neighbour shells; None: all do.
     """
 
     owned: int
@@ -60,10 +62,13 @@ class Region:
     vectors: FloatArray
     cutoff: float
     depth: float
+    magnetic: BoolArray | None = None
 
     def __post_init__(self) -> None:
         sites, pairs = len(self.positions), len(self.first)
         shapes = {"positions": (sites, 3), "numbers": (sites,), "tags": (sites,), "second": (pairs,), "vectors": (pairs, 3)}
+        if self.magnetic is not None:
+            shapes["magnetic"] = (sites,)
         for name, shape in shapes.items():
             found = np.shape(getattr(self, name))
             if found != shape:
@@ -282,9 +287,9 @@ def _region(geometry: Geometry, mine: BoolArray, near: Bonds, far: Bonds, cutoff
     wanted = np.column_stack([near.second[pair], cells[first] + near.shifts[pair]])
     second = _find(wanted, np.column_stack([tags, cells]))
     positions = geometry.positions[tags] + cells @ geometry.cell
-    return Region(
-        len(own), positions, geometry.numbers[tags], tags, first, second, near.vectors[pair], float(cutoff), float(depth)
-    )
+    sites = len(own), positions, geometry.numbers[tags], tags
+    magnetic = None if geometry.magnetic is None else geometry.magnetic[tags]
+    return Region(*sites, first, second, near.vectors[pair], float(cutoff), float(depth), magnetic)
 
 
 def _find(rows: IntArray, table: IntArray) -> IntArray:

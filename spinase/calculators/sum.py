@@ -25,7 +25,7 @@ from spinase.contract import (
     check_units,
     field_function,
     is_conservative,
-    local_energy,
+    local_energy_on,
     recall_step,
     refused_properties,
     remember_step,
@@ -243,7 +243,7 @@ class SpinSumCalculator(MomentsOfAtoms, Calculator):
         ModelError
             If a member has no such form.
         """
-        return LocalSum(tuple(local_energy(calc, geometry) for calc in self.calculators), self.weights)
+        return LocalSum(tuple(local_energy_on(calc, geometry) for calc in self.calculators), self.weights)
 
     def begin_step(self) -> None:
         """Tell the members that a step begins; what they gave before is forgotten."""

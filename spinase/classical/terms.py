@@ -123,7 +123,7 @@ class LocalPairTerm(LocalTerm):
 
     def freeze(self, region: Region) -> FrozenLocalTerm:
         """Half the couplings of the pairs that start at owned sites."""
-        found = [law.on(region.owned_pairs, region.numbers) for law in self.laws]
+        found = [law.on(region.owned_pairs, region) for law in self.laws]
         return self.term.on([(pairs, 0.5 * values, 0.5 * slopes) for pairs, values, slopes in found], len(region))
 
 

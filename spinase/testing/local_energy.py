@@ -223,6 +223,7 @@ def check_order(case: LocalCase) -> CheckResult:
         tags=region.tags[order],
         first=place[region.first[pairs]],
         second=place[region.second[pairs]],
+        magnetic=None if region.magnetic is None else region.magnetic[order],
         vectors=region.vectors[pairs],
     )
     one, two = case.ask(region), case.ask(other)
@@ -308,9 +309,8 @@ def check_local_energy(
         If the calculator has no local energy.
     """
     magnet = atoms.copy()
-    geometry = geometry_of(magnet)
     spins, lengths = split_moments(get_moments(magnet), get_reference_lengths(magnet))
-    local = local_energy(calc, geometry)
+    geometry, local = replace(geometry_of(magnet), magnetic=lengths > 0.0), local_energy(calc, magnet)
     case = LocalCase(calc, local, magnet, geometry, spins, lengths, rng, tolerances)
     report = Report(
         f"local energy of {type(calc).__name__}", tuple(run_check(name, LOCAL_CHECKS[name], case) for name in checks)

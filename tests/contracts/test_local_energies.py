@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.build import bulk
 from ase.calculators.emt import EMT
 
 from spinase import SpinAtoms
@@ -40,6 +41,7 @@ from spinase.errors import InvalidGeometryError, ModelError
 from spinase.pair_laws import ShellLaw
 from spinase.radial import BetheSlater, Exponential
 from spinase.regions import FrozenLocalEnergy, LocalResult, Region, cut
+from spinase.spin_algebra import random_spins
 from spinase.testing import LOCAL_CHECKS, ConformanceError, Report, Tolerances, check_local_energy
 
 EXACT = Tolerances(symmetry=1e-11, gradient=1e-7)
@@ -112,6 +114,21 @@ def ordered_alloy() -> SpinAtoms:
     return atoms
 
 
+def rocksalt() -> SpinAtoms:
+    """Magnetic sites and ligands, which are closer; shells are those of the magnetic sites."""
+    atoms = SpinAtoms(bulk("NiO", "rocksalt", a=4.2, cubic=True).repeat((2, 1, 1)))
+    spins = random_spins(len(atoms), np.random.default_rng(4))
+    atoms.moments = np.where(atoms.numbers[:, None] == 28, 1.7 * spins, 0.0)
+    return atoms
+
+
+def dilute() -> SpinAtoms:
+    """Magnetic sites so few that some have no magnetic neighbour: shells are those of all sites."""
+    atoms = lattice("square", (5, 5))
+    atoms.moments = atoms.moments * np.isin(np.arange(25), [0, 1, 5, 13])[:, None]
+    return atoms
+
+
 def free_lengths() -> SpinAtoms:
     """Spins that are no unit vectors: moments over reference lengths."""
     atoms = cluster()
@@ -164,6 +181,12 @@ CASES: dict[str, tuple[Any, Any]] = {
         ordered_alloy,
     ),
     "heisenberg, shells among a species": (lambda: HeisenbergCalculator(shells=[0.2], species=["Fe"]), ordered_alloy),
+    "heisenberg, shells among ligands": (lambda: HeisenbergCalculator(shells=[0.2, -0.1]), rocksalt),
+    "heisenberg, shells at distances among ligands": (
+        lambda: HeisenbergCalculator(shells=ShellLaw([0.2, -0.1], [2.97, 4.2], width=0.05)),
+        rocksalt,
+    ),
+    "heisenberg, shells of dilute moments": (lambda: HeisenbergCalculator(shells=[0.2, -0.1]), dilute),
     "heisenberg, free lengths": (lambda: HeisenbergCalculator(law=LAW), free_lengths),
     "dmi": (lambda: DMICalculator(law=LAW), cluster),
     "dmi, interfacial, triclinic": (lambda: DMICalculator(law=LAW, normal=(0, 0, 1)), slanted),
@@ -220,7 +243,7 @@ def passed(report: Report) -> set[str]:
 def test_global_and_driven_calculators_are_refused_with_the_reason(name):
     calc, reason = REFUSED[name]
     with pytest.raises(ModelError, match=reason):
-        local_energy(calc(), geometry_of(lattice()))
+        local_energy(calc(), lattice())
 
 
 def test_every_style_is_local_or_refused():
@@ -236,14 +259,14 @@ def test_every_check_has_something_to_do():
 
 def test_shells_without_distances_need_the_geometry():
     calc = HeisenbergCalculator(shells=[0.1])
-    with pytest.raises(ModelError, match=r"shells \[0.1\] without distances are found on a whole magnet: give its geometry"):
+    with pytest.raises(ModelError, match=r"shells \[0.1\] without distances are found on a whole magnet: give it, too"):
         local_energy(calc)
     assert local_energy(HeisenbergCalculator(shells=ShellLaw([0.1], [1.0]))).cutoff > 1.0
 
 
 def test_shells_stay_windows_when_atoms_move():
     atoms = lattice(size=(6, 6))
-    local = local_energy(HeisenbergCalculator(shells=[-0.3, 0.1]), geometry_of(atoms))
+    local = local_energy(HeisenbergCalculator(shells=[-0.3, 0.1]), atoms)
     moved = atoms.copy()
     moved.rattle(0.01, seed=1)
     report = check_local_energy(
@@ -265,7 +288,7 @@ def test_a_pair_between_windows_is_refused():
 
 def cut_of(calc: Any, atoms: Atoms) -> tuple[LocalEnergy, Region]:
     geometry = geometry_of(atoms)
-    local = local_energy(calc, geometry)
+    local = local_energy(calc, atoms)
     return local, cut(geometry, np.zeros(len(atoms), dtype=np.int64), local.cutoff, local.ghost_depth)[0]
 
 
@@ -378,4 +401,4 @@ def test_a_law_that_ends_with_a_jump_at_a_shell_is_refused_as_on_the_whole_magne
     atoms = lattice("square")
     calc = HeisenbergCalculator(law=BetheSlater(0.1, 0.5, 1.0, 1.0))
     with pytest.raises(InvalidGeometryError, match="ends with a jump"):
-        local_energy(calc, geometry_of(atoms))
+        local_energy(calc, atoms)
