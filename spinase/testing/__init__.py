@@ -34,6 +34,7 @@ from spinase.testing.derivatives import (
     check_stress,
     check_torques,
 )
+from spinase.testing.drivers import DRIVER_CHECKS, check_driver
 from spinase.testing.local_energy import LOCAL_CHECKS, check_local_energy
 from spinase.testing.machinery import check_cache, check_determinism, check_pickling, check_zero_moment
 from spinase.testing.report import CheckResult, ConformanceError, ConformanceWarning, Report, Tolerances
@@ -131,6 +132,7 @@ def check_calculator(
 __all__ = [
     "CHECKS",
     "DEFAULT_TOLERANCES",
+    "DRIVER_CHECKS",
     "LOCAL_CHECKS",
     "CheckResult",
     "ConformanceError",
@@ -138,5 +140,6 @@ __all__ = [
     "Report",
     "Tolerances",
     "check_calculator",
+    "check_driver",
     "check_local_energy",
 ]
