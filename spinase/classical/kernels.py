@@ -10,7 +10,24 @@ from spinase.typing import FloatArray, IntArray
 
 @njit
 def compressed_rows(first: IntArray, second: IntArray, sites: int) -> tuple[IntArray, IntArray, IntArray]:
-    """Both directions of the bonds, row by row: starts (sites + 1,), neighbours, and bond + 1 (negative: reversed)."""
+    """Both directions of the bonds, row by row.
+
+    Parameters
+    ----------
+    first, second : (n,) int64
+        Sites of the bonds.
+    sites : int
+        N.
+
+    Returns
+    -------
+    starts : (N + 1,) int64
+        Row of site i: entries starts[i] .. starts[i + 1] - 1.
+    neighbours : (2 n,) int64
+        The other site.
+    bonds : (2 n,) int64
+        Bond + 1; negative where the bond is reversed.
+    """
     starts = np.zeros(sites + 1, dtype=np.int64)
     for b in range(len(first)):
         starts[first[b] + 1] += 1
@@ -32,7 +49,10 @@ def compressed_rows(first: IntArray, second: IntArray, sites: int) -> tuple[IntA
 
 @njit
 def exchange_field(starts: IntArray, neighbours: IntArray, couplings: FloatArray, spins: FloatArray) -> FloatArray:
-    """H_i = sum_j J_ij s_j over compressed rows, (N, 3)."""
+    """H_i = sum_j J_ij s_j, (N, 3), energy.
+
+    `starts` (N + 1,), `neighbours` (n,): compressed rows; `couplings` J (n,), energy, by their entries; `spins` s (N, 3).
+    """
     out = np.empty_like(spins)
     for i in range(spins.shape[0]):
         x, y, z = 0.0, 0.0, 0.0
@@ -47,7 +67,7 @@ def exchange_field(starts: IntArray, neighbours: IntArray, couplings: FloatArray
 
 @njit
 def chiral_field(starts: IntArray, neighbours: IntArray, vectors: FloatArray, spins: FloatArray) -> FloatArray:
-    """H_i = sum_j s_j x D_ij over compressed rows, (N, 3)."""
+    """H_i = sum_j s_j x D_ij, (N, 3), energy; `vectors` D_ij = -D_ji (n, 3), energy: else as :func:`exchange_field`."""
     out = np.empty_like(spins)
     for i in range(spins.shape[0]):
         x, y, z = 0.0, 0.0, 0.0
@@ -63,7 +83,7 @@ def chiral_field(starts: IntArray, neighbours: IntArray, vectors: FloatArray, sp
 
 @njit
 def tensor_field(starts: IntArray, neighbours: IntArray, tensors: FloatArray, spins: FloatArray) -> FloatArray:
-    """H_i = sum_j J_ij s_j with tensors (n, 3, 3) over compressed rows, (N, 3)."""
+    """H_i = sum_j J_ij s_j, (N, 3), energy; `tensors` J (n, 3, 3), energy: else as :func:`exchange_field`."""
     out = np.zeros_like(spins)
     for i in range(spins.shape[0]):
         for k in range(starts[i], starts[i + 1]):
@@ -75,7 +95,7 @@ def tensor_field(starts: IntArray, neighbours: IntArray, tensors: FloatArray, sp
 
 @njit
 def biquadratic_field(starts: IntArray, neighbours: IntArray, couplings: FloatArray, spins: FloatArray) -> FloatArray:
-    """H_i = 2 sum_j K_ij (s_i.s_j) s_j over compressed rows, (N, 3)."""
+    """H_i = 2 sum_j K_ij (s_i.s_j) s_j, (N, 3), energy; `couplings` K (n,), energy: else as :func:`exchange_field`."""
     out = np.empty_like(spins)
     for i in range(spins.shape[0]):
         x, y, z = 0.0, 0.0, 0.0
@@ -92,7 +112,7 @@ def biquadratic_field(starts: IntArray, neighbours: IntArray, couplings: FloatAr
 
 @njit
 def overlaps(first: IntArray, second: IntArray, spins: FloatArray) -> FloatArray:
-    """s_i.s_j on every bond, (n,)."""
+    """s_i.s_j on every bond, (n,); `first`, `second` (n,) its sites, `spins` s (N, 3)."""
     out = np.empty(len(first))
     for b in range(len(first)):
         i, j = first[b], second[b]
@@ -104,7 +124,28 @@ def overlaps(first: IntArray, second: IntArray, spins: FloatArray) -> FloatArray
 def pull(
     first: IntArray, second: IntArray, vectors: FloatArray, tension: FloatArray, sites: int
 ) -> tuple[FloatArray, FloatArray]:
-    """Forces (sites, 3) and virial (3, 3) of `tension` = dE/d(bond vector) (n, 3)."""
+    """Forces and virial of pair energies with t_b = dE/d(bond vector r_b), r_b from `first` to `second`.
+
+        F_i += t_b,    F_j -= t_b,    W_ac = sum_b t_b,a r_b,c
+
+    Parameters
+    ----------
+    first, second : (n,) int64
+        Sites i and j.
+    vectors : (n, 3)
+        r_b, length.
+    tension : (n, 3)
+        t_b, energy/length.
+    sites : int
+        N.
+
+    Returns
+    -------
+    forces : (N, 3)
+        Energy/length.
+    virial : (3, 3)
+        dE/d(strain), energy.
+    """
     forces, virial = np.zeros((sites, 3)), np.zeros((3, 3))
     for b in range(len(first)):
         i, j = first[b], second[b]
@@ -121,7 +162,7 @@ def pull(
 def central_pull(
     first: IntArray, second: IntArray, vectors: FloatArray, strength: FloatArray, sites: int
 ) -> tuple[FloatArray, FloatArray]:
-    """As :func:`pull` for tensions strength (n,) times the bond vectors."""
+    """As :func:`pull` for t_b = w_b r_b along the bonds; `strength` w (n,), energy/length^2."""
     forces, virial = np.zeros((sites, 3)), np.zeros((3, 3))
     for b in range(len(first)):
         i, j, w = first[b], second[b], strength[b]

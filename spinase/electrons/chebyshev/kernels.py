@@ -31,6 +31,7 @@ def _rows(block: Array, p: int) -> tuple[Any, Any, Any, Any]:
 
 @njit(nogil=True, error_model="numpy", fastmath=_FAST)
 def _put(block: Array, p: int, ur: Any, ui: Any, dr: Any, di: Any) -> None:
+    """Write the four rows of a site at offset p."""
     store(block, p, ur)
     store(block, p + LANES, ui)
     store(block, p + 2 * LANES, dr)
@@ -47,7 +48,10 @@ def _ask(one: Array, other: Array, p: int, q: int) -> None:
 
 @njit(nogil=True, error_model="numpy", fastmath=_FAST)
 def _local(site: Array, i: int, factor: Any, ur: Any, ui: Any, dr: Any, di: Any) -> tuple[Any, Any, Any, Any]:
-    """factor times the site block of site i on a spinor."""
+    """factor h_i psi_i of a spinor psi_i (four rows), h_i = site[i, 0] + site[i, 1..3] . sigma; `site` (N, 4).
+
+    up:   factor [(h_0 + h_z) up + (h_x - i h_y) down],      down: factor [(h_x + i h_y) up + (h_0 - h_z) down]
+    """
     plus, minus = factor * (site[i, 0] + site[i, 3]), factor * (site[i, 0] - site[i, 3])
     x, y = factor * site[i, 1], factor * site[i, 2]
     return (
@@ -60,21 +64,24 @@ def _local(site: Array, i: int, factor: Any, ur: Any, ui: Any, dr: Any, di: Any)
 
 @njit(nogil=True, error_model="numpy", fastmath=_FAST)
 def _hop(block: Array, q: int, t: Any, ur: Any, ui: Any, dr: Any, di: Any) -> tuple[Any, Any, Any, Any]:
-    """A spinor plus t times that of the neighbour at offset q."""
+    """psi + t psi_q, psi (four rows ur, ui, dr, di) a spinor, psi_q that of the neighbour at offset q; t real."""
     nur, nui, ndr, ndi = _rows(block, q)
     return fma(t, nur, ur), fma(t, nui, ui), fma(t, ndr, dr), fma(t, ndi, di)
 
 
 @njit(nogil=True, error_model="numpy", fastmath=_FAST)
 def _twist(block: Array, q: int, s: Any, ur: Any, ui: Any, dr: Any, di: Any) -> tuple[Any, Any, Any, Any]:
-    """A spinor plus i s times that of the neighbour at offset q."""
+    """psi + i s psi_q, psi (four rows) a spinor, psi_q that of the neighbour at offset q; s real."""
     nur, nui, ndr, ndi = _rows(block, q)
     return fma(-s, nui, ur), fma(s, nur, ui), fma(-s, ndi, dr), fma(s, ndr, di)
 
 
 @njit(nogil=True, error_model="numpy", fastmath=_FAST)
 def _vector(ur: Any, ui: Any, dr: Any, di: Any, lur: Any, lui: Any, ldr: Any, ldi: Any) -> tuple[float, float, float, float]:
-    """Traces of Herm(a l+) with (1, sigma), summed over the columns."""
+    """Tr[Herm(a l+)], Tr[sigma Herm(a l+)] of spinors a (ur, ui, dr, di) and l (lur ..), summed over the columns.
+
+    1: Re (u k* + d m*),   x: Re (u m* + d k*),   y: Im (d k* - u m*),   z: Re (u k* - d m*),   a = (u, d), l = (k, m)
+    """
     up, down = total(fma(ui, lui, scale(ur, lur))), total(fma(di, ldi, scale(dr, ldr)))
     x = total(fma(ur, ldr, fma(ui, ldi, fma(dr, lur, scale(di, lui)))))
     y = total(fma(ur, ldi, scale(di, lur))) - total(fma(ui, ldr, scale(dr, lui)))
@@ -109,7 +116,24 @@ def advance(
     last: int,
     opening: bool,
 ) -> tuple[float, float]:
-    """new <- 2 H old - new (H old if `opening`) on sites first..last-1; (old.old, new.old) there."""
+    """new <- 2 H old - new (H old if `opening`) on the sites first .. last - 1; (old.old, new.old) there.
+
+    Parameters
+    ----------
+    new, old : (N * SPINOR,)
+        Blocks, float32 or float64: a_{m-1}, which becomes a_{m+1}, and a_m.
+    site, start, near, real, imag, far
+        The rescaled Hamiltonian, as in :func:`forward`.
+    first, last : int
+        Sites.
+    opening : bool
+        The first step, a_1 = H a_0.
+
+    Returns
+    -------
+    norm, cross : float64
+        a_m.a_m and a_{m+1}.a_m, real parts of products over spin and columns, of these sites.
+    """
     one = real.dtype.type(1.0)
     two = one if opening else one + one
     norm, cross = 0.0, 0.0
@@ -149,25 +173,32 @@ def forward(
     steps: int,
     wave: tuple[int, int, int],
 ) -> tuple[Array, Array]:
-    """a_1 .. a_steps from a_0 in `even`; a_m ends in `even` or `odd` by the parity of m.
+    """a_1 .. a_steps from a_0: a_1 = H a_0, a_{m+1} = 2 H a_m - a_{m-1}; a_m ends in `even` or `odd` by the parity of m.
 
     Parameters
     ----------
+    even, odd : (N * SPINOR,)
+        Blocks of LANES columns, float32 or float64; a_0 is in `even`.
     site : (N, 4)
-        Rescaled site blocks: scalar part, x, y, z.
-    start, near, real, imag
-        Rows of the rescaled hopping: row i has entries start[i]..start[i+1]-1 at offsets `near` (site * SPINOR), with
-        amplitudes real + i imag; `imag` is empty if all are real.
-    far : (N,) or empty
+        Rescaled site blocks h_0 + h . sigma: scalar part, x, y, z; H has its spectrum in [-1, 1].
+    start : (N + 1,) int
+        Rows of the rescaled hopping: row i has entries start[i] .. start[i + 1] - 1.
+    near : (K,) int
+        Offsets of the neighbours in a block (site * SPINOR).
+    real, imag : (K,)
+        Amplitudes real + i imag of H_ij; `imag` is of length 0 if all are real.
+    far : (N,) int, or of length 0
         Offset of the neighbour to prefetch.
     steps : int
+        How many.
     wave : (block, reach, depth)
         Sites of a block of the wave, blocks between two steps (neighbours are nearer), steps that follow each other.
 
     Returns
     -------
-    norms, crosses : (steps,)
-        a_m.a_m and a_{m+1}.a_m, m = 0..steps-1.
+    norms, crosses : (steps,) float64
+        a_m.a_m and a_{m+1}.a_m, m = 0 .. steps - 1, from which the moments are mu_2m = 2 a_m.a_m - mu_0 and
+        mu_{2m+1} = 2 a_{m+1}.a_m - mu_1.
     """
     block, reach, depth = wave
     blocks = (len(site) + block - 1) // block
@@ -206,11 +237,15 @@ def _retreat(
     density: Array,
     pairs: Array,
 ) -> None:
-    """One adjoint step on sites first..last-1.
+    """One adjoint step on the sites first .. last - 1.
 
     `here` is a_m, `back` a_{m+1} (becomes a_{m-1}); `over` is the multiplier l_{m+1}, `under` l_{m+2} (becomes l_m):
-        density += 2 Herm(a_m l_{m+1}+),   a_{m-1} = 2 H a_m - a_{m+1},
-        l_m = 2 H l_{m+1} - l_{m+2} + factors . (a_m, a_{m+1}, a_{m-1}).
+
+        density += 2 Herm(a_m l_{m+1}+),    a_{m-1} = 2 H a_m - a_{m+1}
+        l_m = 2 H l_{m+1} - l_{m+2} + f a_m + g a_{m+1} + h a_{m-1},    (f, g, h) = `factors`
+
+    Blocks (N * SPINOR,), the Hamiltonian as in :func:`forward`; `bond` (K,), `density` (N, 4), `pairs` (n_bonds, 2) as in
+    :func:`adjoint`.
     """
     kind = real.dtype.type
     one, two = kind(1.0), kind(2.0)
@@ -274,10 +309,26 @@ def adjoint(
     density: Array,
     pairs: Array,
 ) -> None:
-    """Density (N, 4) and bond density (n_bonds, 2: re, im), added to: derivative of sum_m c_m mu_m by H.
+    """Derivative of Omega = sum_m c_m mu_m by H on its pattern: the reverse sweep of :func:`forward`.
 
-    `even` and `odd` are as :func:`forward` left them after `steps` steps (they end as a_0 and a_1 or nearly so);
-    `coefficients` are c_0 .. c_{2 steps} of the moments; `scratch` two more blocks.
+    Parameters
+    ----------
+    even, odd : (N * SPINOR,)
+        As :func:`forward` left them after `steps` steps; overwritten (they end as a_0 and a_1 or nearly so).
+    scratch : two (N * SPINOR,)
+        Work space, the multipliers.
+    site, start, near, real, imag, far, wave
+        As in :func:`forward`.
+    bond : (K,) int
+        Bond of every hopping entry that is asked for once, else -1.
+    steps : int
+        As there.
+    coefficients : (2 steps + 1,) float64
+        c_m.
+    density : (N, 4) float64
+        Tr[rho_ii], Tr[sigma rho_ii], added to.
+    pairs : (n_bonds, 2) float64, or of length 0
+        Real and imaginary part of the spin trace of rho_ij on the bonds, added to.
     """
     block, reach, depth = wave
     blocks = (len(site) + block - 1) // block
@@ -312,7 +363,7 @@ def adjoint(
 
 @njit(nogil=True, error_model="numpy", fastmath=_FAST)
 def _mix(target: Array, one: Array, other: Array, first: float, second: float) -> None:
-    """target = first * one + second * other."""
+    """target = first one + second other; blocks (N * SPINOR,)."""
     kind = target.dtype.type
     f, g = kind(first), kind(second)
     for p in range(0, len(target), LANES):
@@ -321,7 +372,7 @@ def _mix(target: Array, one: Array, other: Array, first: float, second: float) -
 
 @njit(nogil=True)
 def contract_sites(one: Array, other: Array, sites: Array, result: Array) -> None:
-    """result (n, 4) = trace and vector parts of Herm(one other+) on a few sites."""
+    """result (n, 4) = Tr[Herm(one other+)] and Tr[sigma Herm(one other+)] on `sites` (n,); blocks (N * SPINOR,)."""
     for n in range(len(sites)):
         p = sites[n] * SPINOR
         ur, ui, dr, di = _rows(one, p)
@@ -331,7 +382,7 @@ def contract_sites(one: Array, other: Array, sites: Array, result: Array) -> Non
 
 @njit(nogil=True)
 def add_scaled(target: Array, source: Array, factor: float) -> None:
-    """target += factor * source."""
+    """target += factor source; blocks (N * SPINOR,)."""
     f = target.dtype.type(factor)
     for p in range(0, len(target), LANES):
         store(target, p, fma(f, load(source, p), load(target, p)))
@@ -339,7 +390,7 @@ def add_scaled(target: Array, source: Array, factor: float) -> None:
 
 @njit(nogil=True)
 def square(block: Array) -> float:
-    """block.block."""
+    """block.block, the sum of all squares, float64; block (N * SPINOR,)."""
     result = 0.0
     for p in range(0, len(block), LANES):
         row = load(block, p)
@@ -349,7 +400,10 @@ def square(block: Array) -> float:
 
 @njit(nogil=True, error_model="numpy", fastmath=_FAST)
 def contract(one: Array, other: Array, start: Array, near: Array, bond: Array, density: Array, pairs: Array) -> None:
-    """density += Herm(one other+) on the site blocks (N, 4), pairs on the bonds (n_bonds, 2), summed over the columns."""
+    """Herm(one other+), summed over the columns, added to `density` (N, 4) of sites and `pairs` (n_bonds, 2) of bonds.
+
+    Blocks (N * SPINOR,); `start` (N + 1,), `near`, `bond` (K,) as in :func:`adjoint`.
+    """
     for i in range(len(density)):
         p = i * SPINOR
         ur, ui, dr, di = _rows(one, p)

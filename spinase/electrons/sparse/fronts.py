@@ -13,7 +13,19 @@ from spinase.typing import Array, IntArray
 
 @njit(nogil=True)
 def assemble(front: Array, shifts: Array, blocks: Array, rows: IntArray, columns: IntArray, values: Array) -> None:
-    """front = H - shift on the own sites (rows of `blocks`, (n, 2, 2)) plus hopping `values` between local sites."""
+    """front[k] += H - p_k 1 on the own sites, plus hopping between local sites.
+
+    Parameters
+    ----------
+    front : (K, n, n) complex
+        One matrix for every pole, n = 2 * local sites.
+    shifts : (K,) complex
+        Poles p_k, energy.
+    blocks : (own, 2, 2) complex
+        Site blocks of the first `own` local sites, energy.
+    rows, columns, values : (B,) int, int, complex
+        H_ij, energy, the same for both spins; H_ji is its conjugate.
+    """
     for k in range(len(front)):
         matrix = front[k]
         for i in range(len(blocks)):
@@ -30,7 +42,7 @@ def assemble(front: Array, shifts: Array, blocks: Array, rows: IntArray, columns
 
 @njit(nogil=True)
 def scatter_add(front: Array, update: Array, places: IntArray) -> None:
-    """front[:, places, places] += update."""
+    """front[:, places, places] += update; front (K, n, n), places (m,), update (K, m, m)."""
     for k in range(len(front)):
         for a in range(len(places)):
             row = front[k, places[a]]
@@ -40,7 +52,7 @@ def scatter_add(front: Array, update: Array, places: IntArray) -> None:
 
 @njit(nogil=True)
 def gather(front: Array, places: IntArray, result: Array) -> None:
-    """result = front[:, places, places]."""
+    """result = front[:, places, places]; front (K, n, n), places (m,), result (K, m, m)."""
     for k in range(len(front)):
         for a in range(len(places)):
             row = front[k, places[a]]
@@ -50,7 +62,7 @@ def gather(front: Array, places: IntArray, result: Array) -> None:
 
 @njit(nogil=True)
 def collect_sites(front: Array, own: IntArray, result: Array) -> None:
-    """result[:, own] (K, N, 2, 2) = site blocks of the first len(own) sites of the front."""
+    """result[:, own] = 2x2 blocks G_ii of the first len(own) local sites; front (K, n, n), own (m,), result (K, N, 2, 2)."""
     for k in range(len(front)):
         for i in range(len(own)):
             for a in range(2):
@@ -60,7 +72,10 @@ def collect_sites(front: Array, own: IntArray, result: Array) -> None:
 
 @njit(nogil=True)
 def collect_bonds(front: Array, bonds: IntArray, rows: IntArray, columns: IntArray, result: Array) -> None:
-    """result[:, bond] = (sum over spin of G_ij, of G_ji) for the bonds between local sites."""
+    """result[:, bonds] = (Tr_spin G_ij, Tr_spin G_ji) for bonds between local sites i = rows, j = columns.
+
+    front (K, n, n), bonds, rows, columns (B,), result (K, n_bonds, 2).
+    """
     for k in range(len(front)):
         for n in range(len(bonds)):
             i, j = 2 * rows[n], 2 * columns[n]
@@ -70,7 +85,10 @@ def collect_bonds(front: Array, bonds: IntArray, rows: IntArray, columns: IntArr
 
 @njit(nogil=True)
 def collect_bond_blocks(front: Array, bonds: IntArray, rows: IntArray, columns: IntArray, result: Array) -> None:
-    """result[:, bond] = (G_ij, G_ji), 2x2 blocks, for the bonds between local sites."""
+    """result[:, bonds] = (G_ij, G_ji) for bonds between local sites i = rows, j = columns.
+
+    front (K, n, n), bonds, rows, columns (B,), result (K, n_bonds, 2, 2, 2).
+    """
     for k in range(len(front)):
         for n in range(len(bonds)):
             i, j = 2 * rows[n], 2 * columns[n]
@@ -82,10 +100,10 @@ def collect_bond_blocks(front: Array, bonds: IntArray, rows: IntArray, columns: 
 
 @njit(nogil=True, fastmath={"contract", "reassoc", "nsz"})
 def invert_small(matrices: Array, inverses: Array, logs: Array) -> None:
-    """Inverses (K, n, n) by Gauss-Jordan without pivoting; the sum of the logarithms of the pivots is added to logs (K,).
+    """inverses[k] = matrices[k]^-1 by Gauss-Jordan without pivoting, logs[k] += sum of the logarithms of the pivots.
 
-    Every pivot of H - p has an imaginary part of the sign of -Im p, so the sum of principal logarithms is that of the
-    eigenvalues: log det without an ambiguity of 2 pi i.
+    matrices, inverses (K, n, n) and logs (K,) complex.  Every pivot of H - p has an imaginary part of the sign of -Im p, so
+    the sum of principal logarithms is that of the eigenvalues: log det without an ambiguity of 2 pi i.
     """
     n = matrices.shape[1]
     re, im = np.empty((n, n), matrices.real.dtype), np.empty((n, n), matrices.real.dtype)
