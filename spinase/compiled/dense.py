@@ -9,9 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba.extending import register_jitable
 
-from spinase.compiled import njit
+from spinase.compiled import njit, register_jitable
 from spinase.compiled.rows import LANES, aligned, filled, fma, kernel, lane, load, store
 from spinase.typing import Array
 
@@ -34,16 +33,16 @@ def multiply(left: Array, right: Array, out: Array, add: bool) -> None:
     Eight rows of two vectors stay in registers.
     """
     depth, width = right.shape
-    whole, flat = len(left) - len(left) % 8, out.reshape(-1)
+    full_rows, flat = len(left) - len(left) % 8, out.reshape(-1)
     for c in range(0, width, _WIDE):
-        for i in range(0, whole, 8):
+        for i in range(0, full_rows, 8):
             _eight(left, i, right, c, depth, width, flat, add)
-        for i in range(whole, len(left)):
+        for i in range(full_rows, len(left)):
             _one(left, i, right, c, depth, width, flat, add)
 
 
 @njit(nogil=True)
-def with_room(rows: int, columns: int, like: Array) -> Array:
+def padded_empty(rows: int, columns: int, like: Array) -> Array:
     """An array (rows, columns) with anything in it, behind whose end a vector may be read, and written back."""
     return np.empty(rows * columns + LANES, like.dtype)[: rows * columns].reshape(rows, columns)
 
@@ -51,12 +50,12 @@ def with_room(rows: int, columns: int, like: Array) -> Array:
 @njit(nogil=True, error_model="numpy", fastmath=_FAST)
 def product(left: Array, right: Array) -> Array:
     """left times right, as :func:`multiply` does it, :func:`with_room`."""
-    out = with_room(len(left), right.shape[1], left)
+    out = padded_empty(len(left), right.shape[1], left)
     multiply(left, right, out, False)
     return out
 
 
-@register_jitable  # type: ignore[untyped-decorator]
+@register_jitable
 def _eight(left: Array, i: int, right: Array, c: int, depth: int, width: int, out: Array, add: bool) -> None:
     """Rows i to i + 7."""
     s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = (filled(out, 0.0), filled(out, 0.0))
@@ -87,7 +86,7 @@ def _eight(left: Array, i: int, right: Array, c: int, depth: int, width: int, ou
         _write_part(out, at + 7 * width, s7, count, add)
 
 
-@register_jitable  # type: ignore[untyped-decorator]
+@register_jitable
 def _one(left: Array, i: int, right: Array, c: int, depth: int, width: int, out: Array, add: bool) -> None:
     """Row i."""
     pair = (filled(out, 0.0), filled(out, 0.0))
@@ -96,12 +95,12 @@ def _one(left: Array, i: int, right: Array, c: int, depth: int, width: int, out:
     _write_part(out, i * width + c, pair, width - c, add)
 
 
-@register_jitable  # type: ignore[untyped-decorator]
+@register_jitable
 def _step(factor: Any, pair: Any, to: Any) -> Any:
     return fma(factor, pair[0], to[0]), fma(factor, pair[1], to[1])
 
 
-@register_jitable  # type: ignore[untyped-decorator]
+@register_jitable
 def _write(out: Array, at: int, pair: Any, add: bool) -> None:
     """To element `at` and those that follow."""
     if add:
@@ -112,7 +111,7 @@ def _write(out: Array, at: int, pair: Any, add: bool) -> None:
         store(out, at + LANES, pair[1])
 
 
-@register_jitable  # type: ignore[untyped-decorator]
+@register_jitable
 def _write_part(out: Array, at: int, pair: Any, count: int, add: bool) -> None:
     """The first `count` numbers; what is behind them is neither read nor written."""
     for k in range(min(count, LANES)):

@@ -52,7 +52,9 @@ def toy(tmp_path: Path) -> Path:
 def ask(toy: Path, limit: int = 0, **environment: str) -> tuple[list[float], int, int, str]:
     """What a new process finds: three numbers, entries of the cache used and missed, and what it wrote to stderr."""
     paths = os.pathsep.join([str(toy.parent), *sys.path])
-    told = {**os.environ, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1", **environment}
+    told = {**os.environ, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}
+    told.pop("NUMBA_CACHE_DIR", None)  # the folder below is asked for
+    told.update(environment)
     told.setdefault("XDG_CACHE_HOME", str(toy.parent / "home"))
     command = [sys.executable, "-W", "default", "-c", ASK, str(limit)]
     done = subprocess.run(command, env=told, capture_output=True, text=True, check=False)
@@ -109,6 +111,7 @@ def test_sources_younger_than_the_process_are_not_kept(toy: Path) -> None:
         "assert toy.outer.shifted(1.0) == 3.0"
     )
     paths = os.pathsep.join([str(toy.parent), *sys.path])
-    subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": paths}, check=True)
+    told = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
+    subprocess.run([sys.executable, "-c", code], env={**told, "PYTHONPATH": paths}, check=True)
     assert not entries(toy)
     assert ask(toy)[0] == [6.0, 6.0, 10.0]

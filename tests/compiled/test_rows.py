@@ -7,7 +7,8 @@ import pytest
 from numba import njit
 
 from spinase.compiled import rows as simd
-from spinase.compiled.rows import LANES, dual, filled, first, load, put, store, take, total, with_first
+from spinase.compiled.dual import dual
+from spinase.compiled.rows import LANES, filled, first_lane, load, load_partial, store, store_partial, total, with_first_lane
 
 
 @njit
@@ -24,16 +25,16 @@ def arithmetic(x, y, out):
 
 @njit
 def in_part(x, out):
-    put(out, 0, take(x, 0, 5) + 3.0, 9)
-    return total(take(x, 0, 5)), first(with_first(load(x, 1), 7.0))
+    store_partial(out, 0, load_partial(x, 0, 5) + 3.0, 9)
+    return total(load_partial(x, 0, 5)), first_lane(with_first_lane(load(x, 1), 7.0))
 
 
 @njit
 def polynomial(arrays, number, out):
     x, none = load(arrays, 0), filled(arrays, 0.0)
-    shifted = with_first(load(arrays, 1), first(x) * 3.0)
-    put(out, 0, 2.0 - x * x * shifted + (shifted - 1.5) * filled(arrays, number) - none, LANES - 3)
-    return total(take(arrays, 0, 2))
+    shifted = with_first_lane(load(arrays, 1), first_lane(x) * 3.0)
+    store_partial(out, 0, 2.0 - x * x * shifted + (shifted - 1.5) * filled(arrays, number) - none, LANES - 3)
+    return total(load_partial(arrays, 0, 2))
 
 
 @njit

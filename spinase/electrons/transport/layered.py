@@ -7,13 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spinase.compiled.rows import aligned
+from spinase.compiled.rows import aligned, padded_length
 from spinase.compiled.threads import default_threads, map_threads
 from spinase.electrons.operator import SpinOperator
 from spinase.electrons.sparse.elimination import adjacency, distance_levels
 from spinase.electrons.sparse.selected_inversion import site_blocks
 from spinase.electrons.transport.contacts import AttachedLead, LatticeContact, WideBandContact
-from spinase.electrons.transport.recursion import padded
 from spinase.electrons.transport.sweep import Contacts, Layout, Sources, Values, bond_densities, site_densities, sweep
 from spinase.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
@@ -90,7 +89,7 @@ class LayeredDevice:
             outer=np.searchsorted(low[outer], np.arange(count + 1)),
             outer_rows=self.place[rows[outer]] - starts[low[outer]],
             outer_columns=self.place[columns[outer]] - starts[low[outer] + 1],
-            blocks=np.concatenate([[0], np.cumsum([2 * size * padded(int(size)) for size in sizes])]),
+            blocks=np.concatenate([[0], np.cumsum([2 * size * padded_length(int(size)) for size in sizes])]),
         )
         return layout, inner, outer, (near > far)[outer]
 
@@ -239,7 +238,7 @@ class LayeredDevice:
             layers=np.array([group[0] for group in groups], dtype=np.int64),
             orbital_starts=np.cumsum([0, *(len(group[2]) for group in groups)]),
             orbitals=np.concatenate([np.empty(0, dtype=np.int64), *(group[2] for group in groups)]),
-            starts=np.cumsum([0, *(padded(count) for count in counts)]),
+            starts=np.cumsum([0, *(padded_length(count) for count in counts)]),
             counts=np.array(counts, dtype=np.int64),
             entries=np.concatenate([np.empty(0, dtype=np.complex128), *(group[3].ravel() for group in groups)]),
         )

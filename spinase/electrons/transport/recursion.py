@@ -20,9 +20,20 @@ _FAST = {"contract", "reassoc", "nsz", "arcp"}
 
 @njit(nogil=True, error_model="numpy", fastmath=_FAST)
 def invert_block(block: Array, at: int, size: int, stride: int, work: Array, swaps: Array) -> None:
-    """In-place inverse of the block at offset `at`: Gauss-Jordan, partial pivoting, PANEL pivots at a time.
+    """G = A^-1 in place: Gauss-Jordan, partial pivoting, PANEL pivots at a time.
 
-    `work` holds 4 PANEL * stride numbers, `swaps` `size` integers.  A singular block gives infinities.
+    Parameters
+    ----------
+    block : flat float64
+        A (size, size) complex, from `at` on: `size` rows of real parts, then `size` rows of imaginary parts.
+    at, size, stride : int
+        Offset, orbitals, and numbers in a row (a multiple of LANES); what is behind `size` in a row stays finite.
+    work : (4 PANEL * stride,) float64
+        Work space: columns of the panel (re, im), rows of the panel (re, im).
+    swaps : (size,) int64
+        Work space: row exchanges.
+
+    A singular block gives infinities.
     """
     panel_im, rows_re, rows_im = PANEL * stride, 2 * PANEL * stride, 3 * PANEL * stride
     im = at + size * stride
@@ -59,7 +70,11 @@ def invert_block(block: Array, at: int, size: int, stride: int, work: Array, swa
 
 @njit(nogil=True, error_model="numpy", fastmath=_FAST)
 def _panel(block: Array, at: int, size: int, stride: int, work: Array, swaps: Array, start: int, count: int) -> None:
-    """Gauss-Jordan on `count` columns, stored as rows of `work`; row exchanges are done in the block as well."""
+    """Gauss-Jordan on the columns start .. start + count - 1, rows of `work` (re from 0, im from PANEL * stride on).
+
+    Pivot at p: the largest |a|^2 from row p on, unless that of p is large enough; rows are exchanged in `block`, too, as
+    noted in `swaps` (size,).  With a_p = x + i y the pivot, the column becomes -a/a_p and 1/a_p at p.
+    """
     im = PANEL * stride
     for k in range(count):
         p = start + k
@@ -96,6 +111,7 @@ def _panel(block: Array, at: int, size: int, stride: int, work: Array, swaps: Ar
 
 @njit(nogil=True, error_model="numpy", fastmath=_FAST)
 def _exchange_rows(block: Array, one: int, two: int, stride: int) -> None:
+    """Rows at offsets `one` and `two` of the flat `block` change places, `stride` numbers."""
     for c in range(0, stride, LANES):
         row = load(block, one + c)
         store(block, one + c, load(block, two + c))
@@ -112,7 +128,7 @@ def _subtract(work: Array, re: int, im: int, from_re: int, from_im: int, x: floa
 
 @njit(nogil=True, error_model="numpy", fastmath=_FAST)
 def _add_rows(block: Array, at: int, size: int, stride: int, work: Array, c: int) -> None:
-    """Columns c .. c + LANES of the block plus the panel (columns in `work`) times the panel's rows (in `work`)."""
+    """A[:, c .. c + LANES - 1] += C R with the panel's columns C (size, PANEL) and rows R (PANEL, LANES), both in `work`."""
     im, panel_im = at + size * stride + c, PANEL * stride
     rows, rows_im = 2 * PANEL * stride + c, 3 * PANEL * stride + c
     a0, a1 = load(work, rows), load(work, rows + stride)
@@ -137,7 +153,15 @@ def _add_rows(block: Array, at: int, size: int, stride: int, work: Array, c: int
 def multiply(
     left: Array, at: int, size: int, stride: int, right: Array, from_: int, target: Array, to: int, columns: int, used: int
 ) -> None:
-    """target += left right: (size, size) times (size, columns), of which the first `used` columns (a multiple of LANES)."""
+    """target += left right, complex, real and imaginary rows as in :func:`invert_block`.
+
+    Parameters
+    ----------
+    left : flat float64
+        (size, size) from `at` on, rows of `stride` numbers; `size` is even.
+    right, target : flat float64
+        (size, columns) from `from_` and `to` on, rows of `columns` numbers; of those the first `used` (a multiple of LANES).
+    """
     im, from_im, to_im = at + size * stride, from_ + size * columns, to + size * columns
     for c in range(0, used, LANES):
         for i in range(0, size - 1, 2):  # two rows: their sums stay in registers
@@ -161,9 +185,16 @@ def multiply(
 def add_coupled(
     rows: Array, columns: Array, values: Array, source: Array, from_: int, into: Array, to: int, sizes: tuple[int, int, int]
 ) -> None:
-    """into += V source, row by row: V joins orbital 2 rows[b] + s of `into` with 2 columns[b] + s of `source`.
+    """into += V source, row by row: values[b] joins site rows[b] of `into` with columns[b] of `source`, both spins alike.
 
-    `sizes`: orbitals of `source`, orbitals of `into`, numbers in a row.
+    Parameters
+    ----------
+    rows, columns, values : (B,) int, int, complex128
+        Bonds; orbital 2 rows[b] + s of `into` gets values[b] times orbital 2 columns[b] + s of `source`, s = 0, 1.
+    source, into : flat float64
+        From `from_` and `to` on, rows of real parts, then of imaginary parts.
+    sizes : (int, int, int)
+        Orbitals of `source`, orbitals of `into`, numbers in a row (a multiple of LANES).
     """
     inner, outer, width = sizes
     for b in range(len(values)):
@@ -179,7 +210,7 @@ def add_coupled(
 
 @njit(nogil=True, error_model="numpy", fastmath=_FAST)
 def subtract_uniform(block: Array, at: int, green: Array, from_: int, numbers: int, factor: float) -> None:
-    """block -= factor * green, `numbers` numbers (a multiple of LANES)."""
+    """block -= factor green, `numbers` numbers (a multiple of LANES) from `at` and `from_` on: |h|^2 g for V = h 1."""
     for c in range(0, numbers, LANES):
         store(block, at + c, fma(-factor, load(green, from_ + c), load(block, at + c)))
 
@@ -188,7 +219,10 @@ def subtract_uniform(block: Array, at: int, green: Array, from_: int, numbers: i
 def subtract_projected(
     block: Array, at: int, size: int, stride: int, half: Array, width: int, rows: Array, columns: Array, values: Array
 ) -> None:
-    """block -= half V+ with half (size, width) = V g, and V as in :func:`add_coupled`."""
+    """block -= half V+ with half = V g (size, width) complex in a flat float64 array, and V as in :func:`add_coupled`.
+
+    `block`: (size, size) from `at` on, rows of `stride` numbers, as in :func:`invert_block`.
+    """
     im, half_im = at + size * stride, size * width
     for i in range(size):
         for b in range(len(values)):
@@ -198,9 +232,3 @@ def subtract_projected(
                 u, v = half[k], half[half_im + k]
                 block[at + j] -= u * x - v * y
                 block[im + j] -= u * y + v * x
-
-
-@njit(nogil=True)
-def padded(size: int) -> int:
-    """`size` rounded up to a multiple of LANES."""
-    return (size + LANES - 1) // LANES * LANES

@@ -14,11 +14,11 @@ from typing import NamedTuple
 import numpy as np
 
 from spinase.compiled import njit
+from spinase.compiled.rows import padded_length
 from spinase.electrons.transport.recursion import (
     add_coupled,
     invert_block,
     multiply,
-    padded,
     subtract_projected,
     subtract_uniform,
 )
@@ -72,7 +72,19 @@ class Values(NamedTuple):
 
 
 class Contacts(NamedTuple):
-    """Dense self-energies at one energy: layer, and slices of the lists of orbitals (in the layer) and entries."""
+    """Dense self-energies at one energy.
+
+    Attributes
+    ----------
+    layers : (C,) int
+        Layer of every contact.
+    starts : (C + 1,) int
+        First orbital of each in `orbitals`.
+    orbitals : (n,) int
+        Orbitals 2 i + s, counted from the layer's first site.
+    entries : (sum n_c^2,) complex128
+        Sigma (n_c, n_c) of one contact after the other, energy.
+    """
 
     layers: Array
     starts: Array
@@ -81,9 +93,20 @@ class Contacts(NamedTuple):
 
 
 class Sources(NamedTuple):
-    """Groups of columns W, by descending layer; `starts` are multiples of LANES, `counts` the columns in use.
+    """Groups of columns W, by descending layer.
 
-    A group's matrix (orbitals, count) is the next part of `entries`.
+    Attributes
+    ----------
+    layers : (S,) int
+        Layer of every group.
+    orbital_starts, orbitals : (S + 1,), (n,) int
+        Orbitals of each, as in :class:`Contacts`.
+    starts : (S + 1,) int
+        First column of each, multiples of LANES.
+    counts : (S,) int
+        Columns in use.
+    entries : (sum n_s counts_s,) complex128
+        W (orbitals, count) of one group after the other.
     """
 
     layers: Array
@@ -96,14 +119,29 @@ class Sources(NamedTuple):
 
 @njit(nogil=True, error_model="numpy", fastmath=_FAST)
 def sweep(energy: float, layout: Layout, values: Values, contacts: Contacts, sources: Sources, green: Array) -> Array:
-    """psi = G W, flat: for each layer real parts (orbitals, columns), then imaginary parts; `green` is work space."""
+    """psi = G W at one real energy, by the recursions in the module's docstring.
+
+    Parameters
+    ----------
+    energy : float
+        E.
+    layout, values, contacts, sources
+        The device and its leads.
+    green : flat float64
+        Work space: g_l from ``layout.blocks[l]`` on, as :func:`spinase.electrons.transport.recursion.invert_block` has it.
+
+    Returns
+    -------
+    psi : (4 N columns,) float64
+        For each layer real parts (orbitals, columns), then imaginary parts; columns = sources.starts[-1].
+    """
     last = len(layout.sites) - 2
     columns = max(1, sources.starts[-1])
     total = 2 * layout.sites[-1]
     widest = 0
     for layer in range(last + 1):
         widest = max(widest, 2 * (layout.sites[layer + 1] - layout.sites[layer]))
-    stride = padded(widest)
+    stride = padded_length(widest)
     work, swaps = np.empty(16 * stride), np.empty(widest, dtype=np.int64)
     half = np.empty(2 * widest * max(stride, columns))
     waves = np.zeros(2 * total * columns)
@@ -112,7 +150,7 @@ def sweep(energy: float, layout: Layout, values: Values, contacts: Contacts, sou
         if layer < last:
             _fold(layer, layout, values, green, half)
         size = 2 * (layout.sites[layer + 1] - layout.sites[layer])
-        width = padded(size)
+        width = padded_length(size)
         invert_block(green, layout.blocks[layer], size, width, work[: 16 * width], swaps)
         _inject(layer, layout, values, sources, green, waves, half)
     for layer in range(1, last + 1):
@@ -131,15 +169,15 @@ def sweep(energy: float, layout: Layout, values: Values, contacts: Contacts, sou
             (2 * (here - before), size, columns),
         )
         at = layout.blocks[layer]
-        multiply(green, at, size, padded(size), half, 0, waves, 4 * here * columns, columns, columns)
+        multiply(green, at, size, padded_length(size), half, 0, waves, 4 * here * columns, columns, columns)
     return waves
 
 
 @njit(nogil=True, error_model="numpy", fastmath=_FAST)
 def _assemble(energy: float, layer: int, layout: Layout, values: Values, contacts: Contacts, green: Array) -> None:
-    """E - H - Sigma of a layer."""
+    """E - H_l - Sigma_l of a layer into `green` (flat float64), from ``layout.blocks[layer]`` on."""
     start, size = layout.sites[layer], 2 * (layout.sites[layer + 1] - layout.sites[layer])
-    stride, at = padded(size), layout.blocks[layer]
+    stride, at = padded_length(size), layout.blocks[layer]
     im = at + size * stride
     green[at : at + 2 * size * stride] = 0.0
     for i in range(size // 2):
@@ -173,23 +211,26 @@ def _assemble(energy: float, layer: int, layout: Layout, values: Values, contact
 
 @njit(nogil=True, error_model="numpy", fastmath=_FAST)
 def _fold(layer: int, layout: Layout, values: Values, green: Array, half: Array) -> None:
-    """Subtract V g V+ of the next layer."""
+    """Subtract V g_{l+1} V+ of the next layer from the block of `layer` in `green`; `half` (flat): V g, work space."""
     size = 2 * (layout.sites[layer + 1] - layout.sites[layer])
     inner = 2 * (layout.sites[layer + 2] - layout.sites[layer + 1])
     at, beyond = layout.blocks[layer], layout.blocks[layer + 1]
     if values.uniform[layer] > 0.0:
-        subtract_uniform(green, at, green, beyond, 2 * size * padded(size), values.uniform[layer])
+        subtract_uniform(green, at, green, beyond, 2 * size * padded_length(size), values.uniform[layer])
         return
-    width, bonds = padded(inner), slice(layout.outer[layer], layout.outer[layer + 1])
+    width, bonds = padded_length(inner), slice(layout.outer[layer], layout.outer[layer + 1])
     rows, columns, hopping = layout.outer_rows[bonds], layout.outer_columns[bonds], values.outer[bonds]
     half[: 2 * size * width] = 0.0
     add_coupled(rows, columns, hopping, green, beyond, half, 0, (inner, size, width))
-    subtract_projected(green, at, size, padded(size), half, width, rows, columns, hopping)
+    subtract_projected(green, at, size, padded_length(size), half, width, rows, columns, hopping)
 
 
 @njit(nogil=True, error_model="numpy", fastmath=_FAST)
 def _inject(layer: int, layout: Layout, values: Values, sources: Sources, green: Array, waves: Array, half: Array) -> None:
-    """y_l = g_l (W_l + V y_{l+1}) for the sources in this layer and beyond."""
+    """y_l = g_l (W_l + V y_{l+1}) for the sources in this layer and beyond, into `waves` (as psi of :func:`sweep`).
+
+    `green`: holds g_l; `half` (flat float64): what is in the bracket, (orbitals, columns), real then imaginary parts.
+    """
     used, entry = 0, 0
     columns = max(1, sources.starts[-1])
     start, size = layout.sites[layer], 2 * (layout.sites[layer + 1] - layout.sites[layer])
@@ -221,12 +262,15 @@ def _inject(layer: int, layout: Layout, values: Values, sources: Sources, green:
                     half[row + c] += value.real
                     half[size * columns + row + c] += value.imag
         entry += (stop - first) * count
-    multiply(green, layout.blocks[layer], size, padded(size), half, 0, waves, 4 * start * columns, columns, used)
+    multiply(green, layout.blocks[layer], size, padded_length(size), half, 0, waves, 4 * start * columns, columns, used)
 
 
 @njit(nogil=True, error_model="numpy", fastmath=_FAST)
 def site_densities(waves: Array, layout: Layout, columns: int, first: int, stop: int, result: Array) -> None:
-    """result (N, 4) += Tr[psi psi+] and Tr[sigma psi psi+] of every site, summed over columns first .. stop."""
+    """result (N, 4) float64 += Tr[psi psi+], Tr[sigma psi psi+] of every site, summed over columns first .. stop - 1.
+
+    `waves` (4 N columns,) as :func:`sweep` returns them.
+    """
     for layer in range(len(layout.sites) - 1):
         start, size = layout.sites[layer], 2 * (layout.sites[layer + 1] - layout.sites[layer])
         at = 4 * start * columns
@@ -250,7 +294,17 @@ def site_densities(waves: Array, layout: Layout, columns: int, first: int, stop:
 def bond_densities(
     waves: Array, places: tuple[Array, Array], columns: int, first: int, stop: int, bonds: tuple[Array, Array], result: Array
 ) -> None:
-    """result (n_bonds, 2, 2) += psi_i psi_j+ over columns first .. stop; `places`: offsets of rows, of imaginary parts."""
+    """result (n_bonds, 2, 2) complex128 += psi_i psi_j+, summed over columns first .. stop - 1.
+
+    Parameters
+    ----------
+    waves : (4 N columns,) float64
+        As :func:`sweep` returns them.
+    places : two (N,) int
+        Offset of a site's first row in `waves`, and from a real part to its imaginary part.
+    bonds : two (n_bonds,) int
+        Sites i and j.
+    """
     row_of, shift_of = places
     for n in range(len(result)):
         i, j = bonds[0][n], bonds[1][n]

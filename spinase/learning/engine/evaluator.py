@@ -1,8 +1,8 @@
-"""Energy and field of a network on a frozen geometry, in compiled loops: the fast path of dynamics on the CPU.
+"""Energy and field of a network on a geometry at rest, in compiled loops: the fast path of dynamics on the CPU.
 
-The same sums as :mod:`spinase.learning.mhipnn.network` with its derivatives by hand; what depends on positions only is kept.
-Sites are put in an order in which neighbours are near each other, and cut into strips; every strip adds to a stretch of its
-own, and the stretches are added up in order, so that any number of threads gives the same numbers.
+The sums of :mod:`spinase.learning.mhipnn.network` with their derivatives by hand; what depends on positions only is kept in
+an :class:`EngineGraph`.  Sites are cut into strips; every strip adds gradients to memory of its own, and those are added up
+in order, so that any number of threads gives the same numbers.  The README of this folder shows the flow of data.
 """
 
 from __future__ import annotations
@@ -15,25 +15,28 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from spinase.compiled.dense import matrix
-from spinase.compiled.rows import LANES, aligned
 from spinase.compiled.threads import default_threads, thread_map
 from spinase.errors import ModelError
-from spinase.geometry import Bonds
-from spinase.learning.engine.layers import add_stretch, backward, forward, send, send_slopes
-from spinase.learning.engine.workspace import Lanes, Layer, Neighbours, Room, Sender, room, row_width
-from spinase.learning.mhipnn.graph import quadrupoles, shells
+from spinase.learning.engine.graph import EngineGraph, Strip, filter_table
+from spinase.learning.engine.layers import add_strip, backward, forward, send, send_backward
+from spinase.learning.engine.workspace import (
+    ChannelsByDegree,
+    LayerCache,
+    LayerContext,
+    LayerGradients,
+    LayerWeights,
+    Options,
+    SendWeights,
+    Workspace,
+    new_workspace,
+    row_width,
+)
 from spinase.learning.mhipnn.network import Interaction, MagneticHIPNN, Mix, NetworkConfig
 from spinase.learning.mhipnn.pair_law import PairLaw
 from spinase.typing import Array, FloatArray, IntArray
-
-_KNOTS = 4096
-_STRIP = 2048  # sites
-_SOME = 4096  # pairs that tell whether there are few distances
-_SHELLS = 256  # with so many distances at most, filters have a row for each of them
 
 
 def supports(config: NetworkConfig) -> bool:
@@ -41,90 +44,20 @@ def supports(config: NetworkConfig) -> bool:
     return config.vectors and not config.quadrupoles and not config.spin_orbit
 
 
-@dataclass(frozen=True, eq=False)
-class _Strip:
-    """Sites begin..end, and all their neighbours."""
-
-    begin: int
-    end: int
-    places: NDArray[np.int32]
-
-
-@dataclass(eq=False)
-class _Kept:
-    """What the way back needs of a layer."""
-
-    features: Array
-    vectors: Array
-    sent: Array
-    gates: Array
-    bends: Array
-
-
-class EngineGraph:
-    """Pairs of a geometry as the engine wants them.
-
-    Parameters
-    ----------
-    bonds : Bonds
-        Pairs within the network's cutoff.
-    positions : (N, 3) ndarray
-        Of the sites; used for their order only, length.
-    config : NetworkConfig
-        The network's.
-    dtype : numpy dtype
-        float32 or float64.
-    """
-
-    def __init__(self, bonds: Bonds, positions: FloatArray, config: NetworkConfig, dtype: Any = np.float32) -> None:
-        self.order = _spatial_order(positions, config.cutoff)
-        self.back = np.empty_like(self.order)
-        self.back[self.order] = np.arange(len(positions))
-        first = self.back[np.concatenate([bonds.first, bonds.second])]
-        second = self.back[np.concatenate([bonds.second, bonds.first])].astype(np.int32)
-        order = np.lexsort((second, first))
-        starts = np.concatenate([[0], np.cumsum(np.bincount(first, minlength=len(positions)))])
-        second = second[order]
-        local, self.strips = _strips(starts, second)
-        vectors = np.concatenate([bonds.vectors, -bonds.vectors])[order]
-        self.distances = np.linalg.norm(vectors, axis=1)
-        self.shells, knots, fractions = _filter_rows(self.distances, config, np.dtype(dtype))
-        harmonics = _harmonics(vectors, self.distances, np.dtype(dtype))
-        self.pairs = Neighbours(starts, second, local, knots, fractions, harmonics, not vectors[:, 2].any())
-        self.layers: dict[FrozenEngine, list[Layer]] = {}
-        self.features: dict[FrozenEngine, tuple[IntArray, Array]] = {}
-        self.couplings: dict[PairLaw, tuple[IntArray, Array, Any]] = {}
-        self._free: dict[tuple[Any, ...], list[Array]] = {}
-        self.rooms: list[Room] = []
-
-    def take(self, dtype: Any, *shape: int) -> Array:
-        """An array with anything in it, one that was given back where there is one; a vector behind its end may be read.
-
-        The system takes longer to come up with fresh memory than the sums take to fill it.
-        """
-        free = self._free.setdefault((dtype, shape), [])
-        try:
-            return free.pop()
-        except IndexError:
-            size = int(np.prod(shape))
-            return cast(Array, aligned(size + LANES, dtype)[:size].reshape(shape))
-
-    def give_back(self, *arrays: Array) -> None:
-        """Let others have the arrays."""
-        for array in arrays:
-            if not array.size:
-                continue
-            self._free.setdefault((array.dtype, array.shape), []).append(array)
+def channels_by_degree(config: NetworkConfig) -> ChannelsByDegree:
+    """Channels of degrees 0, 1, 2 as lengths of tuples, for the compiler."""
+    channels = (*config.channels, 0, 0)[:3]
+    return (0,) * channels[0], (0,) * channels[1], (0,) * channels[2]
 
 
 @dataclass(frozen=True, eq=False)
-class _Pass:
-    """One evaluation: pairs, how to run over strips, the spins in the graph's order, weights with the graph's filters."""
+class _Evaluation:
+    """One evaluation: how to run over strips, spins (N, 3) in the graph's order, weights with the graph's filters."""
 
     graph: EngineGraph
     each: Callable[..., list[Any]]
-    own: Array
-    layers: list[Layer]
+    spins: Array
+    contexts: list[LayerContext]
 
 
 class FrozenEngine:
@@ -143,10 +76,9 @@ class FrozenEngine:
     def __init__(self, network: MagneticHIPNN, dtype: Any = np.float32, threads: int | None = None) -> None:
         self.config, self.dtype = network.config, np.dtype(dtype)
         self.threads = threads or default_threads()
-        channels = (*self.config.channels, 0, 0)[:3]
-        self._lanes: Lanes = ((0,) * channels[0], (0,) * channels[1], (0,) * channels[2])
-        self._width = channels[0]
-        self._kinds = (self.config.chirality, self.config.products)
+        self._channels_by_degree = channels_by_degree(self.config)
+        self._channels = self.config.channels[0]
+        self._options = Options(self.config.chirality, self.config.products)
         self._embedding = _array(network.embedding.weight, dtype)
         parts = [cast(Interaction, part) for part in network.interactions]
         self._filters = [[weights.detach().double().clone() for weights in part.filters] for part in parts]
@@ -157,17 +89,15 @@ class FrozenEngine:
         self._law: PairLaw | None = network.pair_law if self.config.pairs else None
         self._constant = np.sum([part.bias.detach().double().numpy() for part in readouts], axis=0)
 
-    def _layer(self, part: Interaction, filters: list[Tensor]) -> Layer:
-        config = self.config
-        knots = torch.linspace(_shortest(config), config.cutoff, _KNOTS + 1, dtype=torch.float64)
+    def _layer(self, part: Interaction, filters: list[Tensor]) -> LayerWeights:
+        """Weights of a layer, with filters at knots."""
         own, collect = part.own.weight, part.collect.weight
         dense = [cast(nn.Linear, layer) for layer in part.atoms]
-        atoms = [layer.weight for layer in dense]
         empty = own.new_zeros((0, *own.shape))
-        stacked = torch.stack(atoms) if atoms else empty
-        biases = torch.stack([layer.bias for layer in dense]) if atoms else own.new_zeros((0, len(own)))
+        stacked = torch.stack([layer.weight for layer in dense]) if dense else empty
+        biases = torch.stack([layer.bias for layer in dense]) if dense else own.new_zeros((0, len(own)))
         arrays = (
-            _table(filters, config, knots),
+            filter_table(filters, self.config),
             own.T,
             own,
             collect.T,
@@ -177,26 +107,28 @@ class FrozenEngine:
             stacked,
             biases,
         )
-        return Layer(*(_array(array, self.dtype) for array in arrays))
+        return LayerWeights(*(_array(array, self.dtype) for array in arrays))
 
-    def _layers_of(self, graph: EngineGraph) -> list[Layer]:
-        """Layers with the filters of a graph's distances, where those are few; kept in the graph."""
+    def _layers_on(self, graph: EngineGraph) -> list[LayerWeights]:
+        """Weights with the filters of a graph's distances, where those are few; kept in the graph."""
         if graph.shells is None:
             return self._layers
-        if self not in graph.layers:
+        key = ("layers", self)
+        if key not in graph.cached:
             at = torch.from_numpy(graph.shells)
-            tables = [_array(_table(filters, self.config, at), self.dtype) for filters in self._filters]
-            graph.layers[self] = [layer._replace(table=table) for layer, table in zip(self._layers, tables, strict=True)]
-        return graph.layers[self]
+            tables = [_array(filter_table(filters, self.config, at), self.dtype) for filters in self._filters]
+            graph.cached[key] = [layer._replace(table=table) for layer, table in zip(self._layers, tables, strict=True)]
+        return cast(list[LayerWeights], graph.cached[key])
 
-    def _sender(self, part: Interaction) -> Sender:
-        pairs = [part.send.weight, part.send_spin.weight]
+    def _sender(self, part: Interaction) -> SendWeights:
+        """Weights of what is sent to a layer."""
+        weights = [part.send.weight, part.send_spin.weight]
         none = part.send.weight.new_zeros((0, 0))
         passes = hasattr(part, "gate")
-        pairs += [part.gate.weight, part.pass_on.weight] if passes else [none, none]
-        number, spin, gate, passed = ((_array(w.T, self.dtype), _array(w, self.dtype)) for w in pairs)
+        weights += [part.gate.weight, part.pass_on.weight] if passes else [none, none]
+        number, spin, gate, passed = ((_array(w.T, self.dtype), _array(w, self.dtype)) for w in weights)
         bias = _array(part.gate.bias if passes else none[0:0].flatten(), self.dtype)
-        return Sender(*number, *spin, *gate, bias, *passed)
+        return SendWeights(*number, *spin, *gate, bias, *passed)
 
     def __call__(
         self, graph: EngineGraph, species: IntArray, spins: FloatArray, mix: Mix | None = None
@@ -224,64 +156,74 @@ class FrozenEngine:
         if mix is None and len(self._constant) > 1:
             raise ModelError("this network needs electrons: a filling or a chemical potential")
         with thread_map(min(self.threads, len(graph.strips)) or 1) as each:
-            way = _Pass(graph, each, np.ascontiguousarray(spins[graph.order], self.dtype), self._layers_of(graph))
-            energies, field = self._evaluate(way, species, mix)
+            ordered = np.ascontiguousarray(spins[graph.order], self.dtype)
+            shared = (self._options, self._channels_by_degree)
+            contexts = [LayerContext(graph.pairs, layer, *shared) for layer in self._layers_on(graph)]
+            energies, field = self._evaluate(_Evaluation(graph, each, ordered, contexts), species, mix)
         if self._law is not None:
             bare, couplings = self._couplings(self._law, graph, species)
-            slopes = couplings @ way.own
-            energies += bare + 0.5 * np.sum(slopes * way.own, axis=1)
+            slopes = couplings @ ordered
+            energies += bare + 0.5 * np.sum(slopes * ordered, axis=1)
             field -= slopes
         return energies[graph.back], field[graph.back].astype(np.float64)
 
     def _couplings(self, law: PairLaw, graph: EngineGraph, species: IntArray) -> Any:
-        """Of the law of pairs, in the graph's order; kept while the species stay."""
-        kept = graph.couplings.get(law)
-        if kept is None or not np.array_equal(kept[0], species):
-            bare, matrix = law.frozen(graph.pairs.starts, graph.pairs.second, graph.distances, species[graph.order])
-            kept = graph.couplings[law] = (species.copy(), bare, matrix.astype(self.dtype))
-        return kept[1:]
+        """Bare energies (N,) and exchange (N, N) of the law of pairs, in the graph's order; kept for these species."""
+        known = graph.cached.get(("couplings", law))
+        if known is None or not np.array_equal(known[0], species):
+            bare, exchange = law.frozen(graph.pairs.starts, graph.pairs.second, graph.distances, species[graph.order])
+            known = graph.cached["couplings", law] = (species.copy(), bare, exchange.astype(self.dtype))
+        return known[1:]
 
-    def _evaluate(self, way: _Pass, species: IntArray, mix: Mix | None) -> tuple[FloatArray, Array]:
-        """Energies and fields in the graph's order.
+    def _features(self, graph: EngineGraph, species: IntArray) -> Array:
+        """Before the first layer (N, F), in the graph's order; kept for these species."""
+        known = graph.cached.get(("features", self))
+        if known is None or not np.array_equal(known[0], species):
+            known = graph.cached["features", self] = (species.copy(), self._embedding[species[graph.order]])
+        return cast(Array, known[1])
+
+    def _evaluate(self, run: _Evaluation, species: IntArray, mix: Mix | None) -> tuple[FloatArray, Array]:
+        """Energies (N,) and fields (N, 3) in the graph's order.
 
         Where parts of the energy are mixed, the last layer is done before the way back begins; otherwise on the way back.
         """
-        graph, field = way.graph, np.zeros_like(way.own)
-        features = self._features(graph, species)
-        parts, vectors, layers = features @ self._readouts[0].T, self._empty(0, 0), []
+        features = self._features(run.graph, species)
+        parts, vectors, caches = features @ self._readouts[0].T, self._empty(0, 0), []
         for k, readout in enumerate(self._readouts[1:]):
-            kept = self._sent(k, way, features, vectors)
-            layers.append(kept)
+            cache = self._send(k, run, features, vectors)
+            caches.append(cache)
             if k < len(self._layers) - 1 or mix is not None:
-                features, vectors = self._forward(k, way, kept)
+                features, vectors = self._forward(k, run, cache)
                 parts += features @ readout.T
         if mix is not None:
-            graph.give_back(vectors, features)
-        weights, by_vectors = self._weights(graph, parts, mix), self._empty(0, 0)
-        shares = weights.astype(self.dtype)
-        given = self._shared(graph, shares, -1)
-        for k in reversed(range(len(self._layers))):
-            before, kept = self._shared(graph, shares, k) if k else self._empty(0, 0), layers[k]
-            done = k < len(self._layers) - 1 or mix is not None
-            by_sent, after = self._backward(k, way, kept, done, given, by_vectors, before, field)
-            if not done:
-                parts += after @ self._readouts[-1].T
-            used = (given, after, by_vectors, by_sent, kept.sent, kept.gates, kept.bends, kept.vectors)
-            given, by_vectors = before, self._sent_slopes(k, way, kept, by_sent, before, field)
-            graph.give_back(*used, *([kept.features] if k else [given, by_vectors]))
+            run.graph.give_back(vectors, features)
+        weights = self._weights(run.graph, parts, mix)
+        parts, field = self._way_back(run, caches, parts, weights.astype(self.dtype), mix is not None)
         return np.einsum("ik,ik->i", weights, parts + self._constant), field
 
-    def _features(self, graph: EngineGraph, species: IntArray) -> Array:
-        """Before the first layer, in the graph's order; kept while the species stay."""
-        kept = graph.features.get(self)
-        if kept is None or not np.array_equal(kept[0], species):
-            kept = graph.features[self] = (species.copy(), self._embedding[species[graph.order]])
-        return kept[1]
+    def _way_back(
+        self, run: _Evaluation, caches: list[LayerCache], parts: Array, weights: Array, finished: bool
+    ) -> tuple[Array, Array]:
+        """All parts of the energies (N, parts) and the field (N, 3); `finished`: the last layer is done forwards."""
+        graph, last, field = run.graph, len(caches) - 1, np.zeros_like(run.spins)
+        grad_features, grad_vectors = self._grad_readout(graph, weights, -1), self._empty(0, 0)
+        for k in reversed(range(last + 1)):
+            grad_before, cache = self._grad_readout(graph, weights, k) if k else self._empty(0, 0), caches[k]
+            done = k < last or finished
+            features = self._empty(0, 0) if done else graph.borrow(self.dtype, *cache.features.shape)
+            grad_sent = self._backward(k, run, cache, features, (grad_features, grad_vectors, grad_before), field)
+            if not done:
+                parts += features @ self._readouts[-1].T
+            used = (grad_features, features, grad_vectors, grad_sent)
+            grad_features, grad_vectors = grad_before, self._send_backward(k, run, cache, grad_sent, grad_before, field)
+            graph.give_back(*used, cache.sent, cache.gates, cache.activation_slopes, cache.vectors)
+            graph.give_back(*([cache.features] if k else [grad_features, grad_vectors]))
+        return parts, field
 
-    def _shared(self, graph: EngineGraph, shares: Array, k: int) -> Array:
-        """Slopes by the features that readout k reads, (N, F)."""
-        out, readout = graph.take(self.dtype, len(shares), self._readouts[k].shape[1]), self._readouts[k]
-        return np.multiply(shares, readout, out=out) if len(readout) == 1 else np.matmul(shares, readout, out=out)
+    def _grad_readout(self, graph: EngineGraph, weights: Array, k: int) -> Array:
+        """dE/d(features that readout k reads) = sum_n weights[:, n] W_k[n], (N, F), for weights (N, parts)."""
+        out, readout = graph.borrow(self.dtype, len(weights), self._readouts[k].shape[1]), self._readouts[k]
+        return np.multiply(weights, readout, out=out) if len(readout) == 1 else np.matmul(weights, readout, out=out)
 
     def _weights(self, graph: EngineGraph, parts: Array, mix: Mix | None) -> FloatArray:
         """Of every part of the energy in the sum, (N, parts)."""
@@ -290,117 +232,94 @@ class FrozenEngine:
         return mix((parts + self._constant)[graph.back])[graph.order]
 
     @contextmanager
-    def _room(self, graph: EngineGraph) -> Iterator[Room]:
+    def _workspace(self, graph: EngineGraph) -> Iterator[Workspace]:
         """One that no other thread works in."""
         try:
-            held = graph.rooms.pop()
+            workspace = graph.workspaces.pop()
         except IndexError:
-            held = room(self._lanes, self.config.invariants(), self.dtype)
-        yield held
-        graph.rooms.append(held)
+            workspace = new_workspace(self._channels_by_degree, self.config.invariants(), self.dtype)
+        yield workspace
+        graph.workspaces.append(workspace)
 
     def _empty(self, *shape: int) -> Array:
         return np.empty(shape, self.dtype)
 
-    def _sent(self, k: int, way: _Pass, features: Array, vectors: Array) -> _Kept:
-        """What neighbours of layer k are sent."""
-        own, sites = way.own, len(way.own)
-        take, sender = partial(way.graph.take, self.dtype), self._senders[k]
-        gates = take(sites if len(vectors) else 0, self._width)
-        sent = take(sites, row_width(self._width))
-        way.each(lambda s: send(s.begin, s.end, sender, self._lanes, features, own, vectors, gates, sent), way.graph.strips)
-        return _Kept(features, vectors, sent, gates, take(self.config.atom_layers + 1, sites, features.shape[1]))
+    def _send(self, k: int, run: _Evaluation, features: Array, vectors: Array) -> LayerCache:
+        """What neighbours of layer k are sent, by features (N, F) and the spin vectors M (N, 3 C) of the layer before."""
+        sites, weights, channels, spins = len(run.spins), self._senders[k], self._channels, run.spins
+        borrow = partial(run.graph.borrow, self.dtype)
+        gates = borrow(sites if len(vectors) else 0, channels)
+        sent = borrow(sites, row_width(channels))
+        slopes = borrow(self.config.atom_layers + 1, sites, features.shape[1])
+        cache = LayerCache(features, vectors, sent, gates, slopes)
+        run.each(lambda s: send(s.begin, s.end, weights, channels, spins, cache), run.graph.strips)
+        return cache
 
-    def _forward(self, k: int, way: _Pass, kept: _Kept) -> tuple[Array, Array]:
-        """Features and spin vectors after layer k."""
-        graph, own = way.graph, way.own
-        after, vectors = graph.take(self.dtype, *kept.features.shape), graph.take(self.dtype, len(own), 3 * self._width)
-        given = (own, kept.sent, kept.features, kept.bends, after, vectors)
+    def _forward(self, k: int, run: _Evaluation, cache: LayerCache) -> tuple[Array, Array]:
+        """Features (N, F) and spin vectors (N, 3 C) after layer k."""
+        graph, context = run.graph, run.contexts[k]
+        features = graph.borrow(self.dtype, *cache.features.shape)
+        vectors = graph.borrow(self.dtype, len(run.spins), 3 * self._channels)
 
-        def run(s: _Strip) -> None:
-            with self._room(graph) as held:
-                forward(s.begin, s.end, graph.pairs, way.layers[k], self._kinds, self._lanes, held, *given)
+        def over(strip: Strip) -> None:
+            with self._workspace(graph) as workspace:
+                forward(strip.begin, strip.end, context, workspace, run.spins, cache, features, vectors)
 
-        way.each(run, graph.strips)
-        return after, vectors
+        run.each(over, graph.strips)
+        return features, vectors
 
     def _backward(
         self,
         k: int,
-        way: _Pass,
-        kept: _Kept,
-        done: bool,
-        given: Array,
-        by_vectors: Array,
-        before: Array,
+        run: _Evaluation,
+        cache: LayerCache,
+        features: Array,
+        gradients: tuple[Array, Array, Array],
         field: Array,
-    ) -> tuple[Array, Array]:
-        """Slopes by what was sent to layer k; with the features after it, if it is not done forwards yet."""
-        graph, own = way.graph, way.own
-        after = self._empty(0, 0) if done else graph.take(self.dtype, *kept.features.shape)
-        ways = (graph.pairs, way.layers[k], self._kinds, self._lanes)
-        own_ways = (own, kept.sent, kept.features, kept.bends, after, given, by_vectors, before)
-        width = kept.sent.shape[1]
+    ) -> Array:
+        """dE by what was sent to layer k (N, row_width).
 
-        def run(s: _Strip) -> Array:
-            stretch = graph.take(self.dtype, len(s.places), width)
-            stretch[:] = 0.0
-            with self._room(graph) as held:
-                backward(s.begin, s.end, *ways, held, *own_ways, stretch, field)
-            return stretch
+        `features` (N, F) are written if the layer is not done forwards yet, else of length 0; `gradients`: by features and
+        spin vectors after the layer, and, added to, by features before it.
+        """
+        graph, context, width = run.graph, run.contexts[k], cache.sent.shape[1]
 
-        stretches = way.each(run, graph.strips)
-        if len(stretches) == 1 and len(stretches[0]) == len(own):
-            return stretches[0], after
-        by_sent = graph.take(self.dtype, len(own), width)
+        def over(strip: Strip) -> Array:
+            grad_sent = graph.borrow(self.dtype, len(strip.neighbours), width)
+            grad_sent[:] = 0.0
+            given = LayerGradients(*gradients, grad_sent)
+            with self._workspace(graph) as workspace:
+                backward(strip.begin, strip.end, context, workspace, run.spins, cache, features, given, field)
+            return grad_sent
+
+        return self._added(run, run.each(over, graph.strips), width)
+
+    def _added(self, run: _Evaluation, by_strips: list[Array], width: int) -> Array:
+        """Sum of what strips have added to their neighbours, strip by strip for any number of threads, (N, width)."""
+        graph, sites = run.graph, len(run.spins)
+        if len(by_strips) == 1 and len(by_strips[0]) == sites:
+            return by_strips[0]
+        out = graph.borrow(self.dtype, sites, width)
         threads = min(self.threads, len(graph.strips)) or 1
         columns = np.linspace(0, width, threads + 1).astype(int)
 
         def add(part: int) -> None:
-            by_sent[:, columns[part] : columns[part + 1]] = 0.0
-            for strip, stretch in zip(graph.strips, stretches, strict=True):
-                add_stretch(strip.places, stretch, columns[part], columns[part + 1], by_sent)
+            out[:, columns[part] : columns[part + 1]] = 0.0
+            for strip, values in zip(graph.strips, by_strips, strict=True):
+                add_strip(strip.neighbours, values, columns[part], columns[part + 1], out)
 
-        way.each(add, range(threads))
-        graph.give_back(*stretches)
-        return by_sent, after
+        run.each(add, range(threads))
+        graph.give_back(*by_strips)
+        return out
 
-    def _sent_slopes(self, k: int, way: _Pass, kept: _Kept, by_sent: Array, before: Array, field: Array) -> Array:
-        """Slopes by the spin vectors of the layer before; those by features and spins are added."""
-        by_vectors, sender = way.graph.take(self.dtype, *kept.vectors.shape), self._senders[k]
-        ways = (sender, self._lanes, kept.features, way.own, kept.vectors, kept.gates, by_sent, before, by_vectors, field)
-        way.each(lambda s: send_slopes(s.begin, s.end, *ways), way.graph.strips)
-        return by_vectors
-
-
-def _shortest(config: NetworkConfig) -> float:
-    """Where the tables of filters begin; they go on as straight lines below."""
-    return 0.8 * config.inner
-
-
-def _filter_rows(distances: FloatArray, config: NetworkConfig, dtype: Any) -> tuple[Array | None, Array, Array]:
-    """Distances that have rows of their own, if those are few, and rows and fractions in the tables, of pairs."""
-    few, _ = shells(distances[:_SOME], config.cutoff, dtype)
-    if len(few) <= _SHELLS:
-        few, kinds = shells(distances, config.cutoff, dtype)
-        if len(few) <= _SHELLS:
-            return distances[few], kinds, np.zeros(len(kinds), dtype)
-    across = (distances - _shortest(config)) / (config.cutoff - _shortest(config)) * _KNOTS
-    knots = np.clip(across.astype(np.int64), 0, _KNOTS - 1)
-    return None, knots.astype(np.int32), (across - knots).astype(dtype)
-
-
-def _harmonics(vectors: FloatArray, distances: FloatArray, dtype: Any) -> Array:
-    """Of degrees 0 to 2, of pairs."""
-    along = torch.from_numpy(vectors / distances[:, None]).to(torch.float32 if dtype == np.float32 else torch.float64)
-    return torch.cat([torch.ones_like(along[:, :1]), along, quadrupoles(along)], dim=1).numpy()
-
-
-def _table(filters: list[Tensor], config: NetworkConfig, distances: Tensor) -> Tensor:
-    """Filters of a layer, by degree, at `distances`: those of each degree filled up with zeros to whole vectors."""
-    radial = config.basis()(distances)
-    found = [radial @ weights for weights in filters]
-    return torch.cat([nn.functional.pad(values, (0, -values.shape[1] % LANES)) for values in found], dim=1)
+    def _send_backward(
+        self, k: int, run: _Evaluation, cache: LayerCache, grad_sent: Array, grad_features: Array, field: Array
+    ) -> Array:
+        """dE by the spin vectors M of the layer before (N, 3 C); those by features and spins are added."""
+        grad_vectors = run.graph.borrow(self.dtype, *cache.vectors.shape)
+        shared = (self._senders[k], self._channels, run.spins, cache, grad_sent, grad_features, grad_vectors, field)
+        run.each(lambda s: send_backward(s.begin, s.end, *shared), run.graph.strips)
+        return grad_vectors
 
 
 def _array(tensor: Tensor, dtype: Any) -> Array:
@@ -408,24 +327,4 @@ def _array(tensor: Tensor, dtype: Any) -> Array:
     return matrix(tensor.detach().cpu().numpy(), dtype)
 
 
-def _spatial_order(positions: FloatArray, length: float) -> IntArray:
-    """Sites along a Z-curve through boxes of side `length`."""
-    if not len(positions):
-        return np.zeros(0, dtype=np.int64)
-    boxes = ((positions - positions.min(axis=0)) / length).astype(np.int64)
-    code = np.zeros(len(boxes), dtype=np.int64)
-    for bit in range(20):
-        for axis in range(3):
-            code |= ((boxes[:, axis] >> bit) & 1) << (3 * bit + axis)
-    return np.argsort(code, kind="stable")
-
-
-def _strips(starts: IntArray, second: NDArray[np.int32]) -> tuple[NDArray[np.int32], list[_Strip]]:
-    """Strips of sites, and for every pair the place of its second site among the strip's neighbours."""
-    sites, strips, local = len(starts) - 1, [], np.empty_like(second)
-    for begin in range(0, sites, _STRIP):
-        end = min(sites, begin + _STRIP)
-        rows = slice(starts[begin], starts[end])
-        places, local[rows] = np.unique(second[rows], return_inverse=True)
-        strips.append(_Strip(begin, end, places))
-    return local, strips
+__all__ = ["EngineGraph", "FrozenEngine", "channels_by_degree", "supports"]

@@ -1,48 +1,64 @@
-"""A layer of the network over a range of sites, forwards and backwards: compiled, chunk by chunk."""
+"""One layer of the network over a range of sites, forwards and backwards: compiled, chunk by chunk.
+
+Forwards, for the sites i of a chunk (the network's own description: :mod:`spinase.learning.mhipnn.network`):
+
+    z_i, v_i   what site i sends: numbers W_z a_i, and spin vectors (W_v a_i) s_i + tanh(W_g a_i + b_g) W_p M_i    (send)
+    S_i        sums over its neighbours of filters, harmonics and z_j, v_j                                         (sums)
+    x_i        invariants of S_i and s_i                                                                     (invariants)
+    a_i <- silu(W_c x_i + W_o a_i + b),   then a_i <- a_i + silu(W_k a_i + b_k) for every on-site layer k       (_onsite)
+
+with features a_i (F,), free spin vectors s_i (3,), and M_i the spin vectors of the layer before (none in the first one).
+Backwards the same in reverse order, with ``grad_x`` = dE/dx.  Sums and invariants of a chunk are formed again on the way
+back: they take less time to make than to fetch from memory.  E is in the network's unit, ``field`` -dE/ds in the same.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
 from spinase.compiled import njit
-from spinase.compiled.dense import multiply, product, with_room
-from spinase.compiled.rows import LANES, exp, filled, fma, kernel, load, put, scale, store, take, total
-from spinase.learning.engine.invariants import Spot, invariant_slopes, invariants
-from spinase.learning.engine.sums import spread, sum_neighbours
+from spinase.compiled.dense import multiply, padded_empty, product
+from spinase.compiled.rows import LANES, exp, filled, fma, kernel, load, load_partial, scale, store, store_partial, total
+from spinase.learning.engine.invariants import SiteSums, site_invariants
+from spinase.learning.engine.invariants_backward import site_invariants_backward
+from spinase.learning.engine.sums import sum_neighbours, sum_neighbours_backward
 from spinase.learning.engine.workspace import (
     CHUNK,
     HARMONICS,
-    Lanes,
-    Layer,
-    Neighbours,
-    Room,
-    Sender,
+    LayerCache,
+    LayerContext,
+    LayerGradients,
+    LayerWeights,
+    SendWeights,
+    Workspace,
 )
 from spinase.typing import Array
 
-Kinds = tuple[bool, bool]  # chiralities, products
 _FAST = {"contract", "reassoc", "nsz", "arcp"}
 
 
 @kernel
-def silu(inputs: Array, out: Array, begin: int, slopes: Array, slope: int) -> None:
-    """silu(inputs) into the flat `out` from element `begin` on, its slopes into the flat `slopes` from `slope` on."""
+def silu(inputs: Array, out: Array, begin: int, slopes: Array, slopes_begin: int) -> None:
+    """silu(x) = x g with g = 1/(1 + exp(-x)), and its derivative g (1 + x (1 - g)), element by element.
+
+    `inputs`: x, of any shape; `out`: flat, written from element `begin` on; `slopes`: flat, from `slopes_begin` on.
+    """
     flat = inputs.reshape(-1)
     vectors, one = len(flat) // LANES * LANES, inputs.dtype.type(1.0)
     for c in range(0, vectors, LANES):
         x = load(flat, c)
         gate = 1.0 / (1.0 + exp(0.0 - x))
         store(out, begin + c, x * gate)
-        store(slopes, slope + c, gate * (1.0 + x * (1.0 - gate)))
+        store(slopes, slopes_begin + c, gate * (1.0 + x * (1.0 - gate)))
     for c in range(vectors, len(flat)):
         number = one / (one + np.exp(-flat[c]))
         out[begin + c] = flat[c] * number
-        slopes[slope + c] = number * (one + flat[c] * (one - number))
+        slopes[slopes_begin + c] = number * (one + flat[c] * (one - number))
 
 
 @kernel
 def _tanh(values: Array) -> None:
-    """In place."""
+    """tanh(x) = 1 - 2/(exp(2 x) + 1) in place, `values` of any shape."""
     flat = values.reshape(-1)
     vectors = len(flat) // LANES * LANES
     for c in range(0, vectors, LANES):
@@ -52,267 +68,366 @@ def _tanh(values: Array) -> None:
 
 
 @kernel
-def _invariants(begin: int, end: int, pairs: Neighbours, kinds: Kinds, lanes: Lanes, spins: Array, held: Room) -> None:
-    """Of the sums of the sites begin..end."""
-    sums, found, kept = held.sums, held.found, held.kept
+def _chunk_invariants(begin: int, end: int, context: LayerContext, workspace: Workspace, spins: Array) -> None:
+    """Invariants of the sites begin .. end - 1 into ``workspace.invariants``, from their sums in ``workspace.sums``.
+
+    `spins` (N, 3).  See :mod:`spinase.learning.engine.invariants`.
+    """
+    sums, invariants, cache = workspace.sums, workspace.invariants, workspace.cache
+    options, channels, planar = context.options, context.channels_by_degree, context.pairs.planar
     stride = sums.shape[2]
     for i in range(begin, end):
-        spot = Spot(sums, (i - begin) * HARMONICS * stride, stride, spins[i, 0], spins[i, 1], spins[i, 2], pairs.planar)
-        invariants(spot, kinds[0], kinds[1], lanes, kept, found, (i - begin) * found.shape[1])
+        site = SiteSums(sums, (i - begin) * HARMONICS * stride, stride, spins[i, 0], spins[i, 1], spins[i, 2], planar)
+        site_invariants(site, options, channels, cache, invariants, (i - begin) * invariants.shape[1])
 
 
 @njit(nogil=True, error_model="numpy", fastmath=_FAST)
 def _onsite(
     begin: int,
     end: int,
-    pairs: Neighbours,
-    layer: Layer,
-    kinds: Kinds,
-    lanes: Lanes,
+    context: LayerContext,
+    workspace: Workspace,
     spins: Array,
-    held: Room,
     features: Array,
-    bends: Array,
-    out: Array,
+    activation_slopes: Array,
+    features_out: Array,
 ) -> None:
-    """Features after the layer, and the slopes of its activations (atom layers + 1, N, F)."""
-    _invariants(begin, end, pairs, kinds, lanes, spins, held)
-    found, n, (sites, width) = held.found, end - begin, features.shape
-    values, flat = out[begin:end], bends.reshape(-1)
-    given, added = np.empty_like(values), np.empty_like(values)
-    given[:] = layer.bias
-    multiply(found[:n], layer.collect, given, True)
-    multiply(features[begin:end], layer.own, given, True)
-    silu(given, values.reshape(-1), 0, flat, begin * width)
-    for a in range(len(layer.atoms)):
-        given[:] = layer.atom_biases[a]
-        multiply(values, layer.atoms[a], given, True)
-        silu(given, added.reshape(-1), 0, flat, ((a + 1) * sites + begin) * width)
+    """Features after the layer, a <- silu(W_c x + W_o a + b), then a <- a + silu(W_k a + b_k) for every on-site layer k.
+
+    Parameters
+    ----------
+    begin, end : int
+        Sites, a chunk at most; their sums are in ``workspace.sums``.
+    spins : (N, 3)
+        s, for the invariants x.
+    features, features_out : (N, F)
+        a before the layer; after it, written.
+    activation_slopes : (A + 1, N, F)
+        silu' of the layer and of the on-site layers, written.
+    """
+    _chunk_invariants(begin, end, context, workspace, spins)
+    weights, n, (sites, width) = context.weights, end - begin, features.shape
+    values, flat = features_out[begin:end], activation_slopes.reshape(-1)
+    inputs, added = np.empty_like(values), np.empty_like(values)
+    inputs[:] = weights.bias
+    multiply(workspace.invariants[:n], weights.collect, inputs, True)
+    multiply(features[begin:end], weights.own, inputs, True)
+    silu(inputs, values.reshape(-1), 0, flat, begin * width)
+    for a in range(len(weights.atoms)):
+        inputs[:] = weights.atom_biases[a]
+        multiply(values, weights.atoms[a], inputs, True)
+        silu(inputs, added.reshape(-1), 0, flat, ((a + 1) * sites + begin) * width)
         values += added
 
 
 @njit(nogil=True, error_model="numpy", fastmath=_FAST)
-def _onsite_slopes(begin: int, end: int, layer: Layer, bends: Array, given: Array, found: Array, before: Array) -> None:
-    """Slopes by the invariants into `found`, by the features before the layer added to `before`, unless that is empty."""
-    slope = given[begin:end].copy()
-    for a in range(len(layer.atoms) - 1, -1, -1):
-        multiply(slope * bends[a + 1, begin:end], layer.atoms_t[a], slope, True)
-    slope *= bends[0, begin:end]
-    if len(before):
-        multiply(slope, layer.own_t, before[begin:end], True)
-    multiply(slope, layer.collect_t, found[: end - begin], False)
+def _onsite_backward(
+    begin: int,
+    end: int,
+    weights: LayerWeights,
+    activation_slopes: Array,
+    grad_features_out: Array,
+    grad_invariants: Array,
+    grad_features: Array,
+) -> None:
+    """The way back through :func:`_onsite`: g is dE/da after the layer, h that by the argument of an activation.
+
+        g <- g + W_k^T (g silu'_k)  for the on-site layers k = A .. 1,     h = g silu'_0
+        dE/dx = W_c^T h,    dE/da (before the layer) += W_o^T h
+
+    Parameters
+    ----------
+    activation_slopes : (A + 1, N, F)
+        silu', as :func:`_onsite` left it.
+    grad_features_out : (N, F)
+        g.
+    grad_invariants : (CHUNK + 1, I)
+        dE/dx of the sites begin .. end - 1, written to rows 0 .. end - begin - 1.
+    grad_features : (N, F) or of length 0
+        By the features before the layer, added to, if anybody asks.
+    """
+    grad = grad_features_out[begin:end].copy()
+    for a in range(len(weights.atoms) - 1, -1, -1):
+        multiply(grad * activation_slopes[a + 1, begin:end], weights.atoms_t[a], grad, True)
+    grad *= activation_slopes[0, begin:end]
+    if len(grad_features):
+        multiply(grad, weights.own_t, grad_features[begin:end], True)
+    multiply(grad, weights.collect_t, grad_invariants[: end - begin], False)
 
 
 @kernel
-def _back_to_neighbours(
+def _invariants_backward(
     begin: int,
     end: int,
-    pairs: Neighbours,
-    layer: Layer,
-    kinds: Kinds,
-    lanes: Lanes,
+    context: LayerContext,
+    workspace: Workspace,
     spins: Array,
-    held: Room,
-    by_vectors: Array,
-    by_sent: Array,
+    grad_vectors: Array,
+    grad_sent: Array,
     field: Array,
 ) -> None:
-    """Through the invariants and the sums: slopes by what neighbours send, and -slopes by the own spins."""
-    sums, slopes, found, kept = held.sums, held.slopes, held.found, held.kept
-    channels, stride = len(lanes[0]), sums.shape[2]
+    """From dE/d(invariants) of a chunk, through its sums, to dE/d(sent) of neighbours; dE/ds of the own spins.
+
+    Parameters
+    ----------
+    begin, end : int
+        Sites; their sums are in ``workspace.sums``, dE/d(invariants) in ``workspace.invariants``.
+    spins : (N, 3)
+        s.
+    grad_vectors : (N, 3 C) or of length 0
+        dE/dM that comes from the next layer, added to dE/dS[0, 1..3].
+    grad_sent : (neighbours of the strip, row_width)
+        By z_j and v_j, added to.
+    field : (N, 3)
+        -dE/ds, added to.
+    """
+    sums, grad_sums, grad_invariants = workspace.sums, workspace.grad_sums, workspace.invariants
+    options, channels_by_degree, cache, pairs = context.options, context.channels_by_degree, workspace.cache, context.pairs
+    channels, stride = len(channels_by_degree[0]), sums.shape[2]
     for k in range(end - begin):
         i, at = begin + k, k * HARMONICS * stride
-        spot = Spot(sums, at, stride, spins[i, 0], spins[i, 1], spins[i, 2], pairs.planar)
-        by_spin = invariant_slopes(spot, kinds[0], kinds[1], lanes, kept, found, k * found.shape[1], slopes, at)
-        if len(by_vectors):
+        site = SiteSums(sums, at, stride, spins[i, 0], spins[i, 1], spins[i, 2], pairs.planar)
+        place = k * grad_invariants.shape[1]
+        grad_spin = site_invariants_backward(site, options, channels_by_degree, cache, grad_invariants, place, grad_sums, at)
+        if len(grad_vectors):
             for q in range(3 * channels):
-                slopes[k, 0, channels + q] += by_vectors[i, q]
-        field[i, 0] -= by_spin[0]
-        field[i, 1] -= by_spin[1]
-        field[i, 2] -= by_spin[2]
-    spread(begin, end, pairs, layer.table, lanes, slopes, pairs.local, by_sent)
+                grad_sums[k, 0, channels + q] += grad_vectors[i, q]
+        field[i, 0] -= grad_spin[0]
+        field[i, 1] -= grad_spin[1]
+        field[i, 2] -= grad_spin[2]
+    sum_neighbours_backward(begin, end, pairs, context.weights.table, channels_by_degree, grad_sums, pairs.local, grad_sent)
 
 
 @njit(nogil=True, error_model="numpy", fastmath=_FAST)
 def forward(
     begin: int,
     end: int,
-    pairs: Neighbours,
-    layer: Layer,
-    kinds: Kinds,
-    lanes: Lanes,
-    held: Room,
+    context: LayerContext,
+    workspace: Workspace,
     spins: Array,
-    sent: Array,
-    features: Array,
-    bends: Array,
-    out: Array,
-    vectors: Array,
+    cache: LayerCache,
+    features_out: Array,
+    vectors_out: Array,
 ) -> None:
-    """A layer that others follow: features after it, slopes of its activations, and its spin vectors M (N, 3 C)."""
-    channels, sums = len(lanes[0]), held.sums
+    """A layer that others follow, over the sites begin .. end - 1: sums, invariants and on-site layers.
+
+    Parameters
+    ----------
+    begin, end : int
+        Sites of a strip; they are done in chunks.
+    spins : (N, 3)
+        s.
+    cache : LayerCache
+        Features before the layer and what all sites have sent; ``activation_slopes`` is written.
+    features_out : (N, F)
+        Features after the layer, written.
+    vectors_out : (N, 3 C)
+        Spin vectors M = S[0, 1..3] of this layer, written.
+    """
+    channels, sums = len(context.channels_by_degree[0]), workspace.sums
+    pairs, table = context.pairs, context.weights.table
     for first in range(begin, end, CHUNK):
         last = min(end, first + CHUNK)
-        sum_neighbours(first, last, pairs, layer.table, sent, lanes, held.sums, first)
-        _onsite(first, last, pairs, layer, kinds, lanes, spins, held, features, bends, out)
+        sum_neighbours(first, last, pairs, table, cache.sent, context.channels_by_degree, sums, first)
+        _onsite(first, last, context, workspace, spins, cache.features, cache.activation_slopes, features_out)
         for i in range(first, last):
             for q in range(3 * channels):
-                vectors[i, q] = sums[i - first, 0, channels + q]
+                vectors_out[i, q] = sums[i - first, 0, channels + q]
 
 
 @njit(nogil=True, error_model="numpy", fastmath=_FAST)
 def backward(
     begin: int,
     end: int,
-    pairs: Neighbours,
-    layer: Layer,
-    kinds: Kinds,
-    lanes: Lanes,
-    held: Room,
+    context: LayerContext,
+    workspace: Workspace,
     spins: Array,
-    sent: Array,
-    features: Array,
-    bends: Array,
-    out: Array,
-    given: Array,
-    by_vectors: Array,
-    before: Array,
-    by_sent: Array,
+    cache: LayerCache,
+    features_out: Array,
+    gradients: LayerGradients,
     field: Array,
 ) -> None:
-    """From slopes by the features after a layer, and by its M (length 0 in the last one), to those by what it was sent.
+    """The way back through a layer, over the sites begin .. end - 1.
 
-    With an `out` (N, F) the layer is done forwards first, while its sums are at hand.
+    Parameters
+    ----------
+    begin, end : int
+        Sites of a strip; they are done in chunks.
+    spins : (N, 3)
+        s.
+    cache : LayerCache
+        Of the forward pass.
+    features_out : (N, F) or of length 0
+        If it has a length, the layer is done forwards first, while its sums are at hand: features after it, written.
+    gradients : LayerGradients
+        By the features after the layer and its M; by the features before it and by what was sent, added to.
+    field : (N, 3)
+        -dE/ds by way of this layer's invariants, added to.
     """
+    channels, pairs, table = context.channels_by_degree, context.pairs, context.weights.table
     for first in range(begin, end, CHUNK):
         last = min(end, first + CHUNK)
-        sum_neighbours(first, last, pairs, layer.table, sent, lanes, held.sums, first)
-        if len(out):
-            _onsite(first, last, pairs, layer, kinds, lanes, spins, held, features, bends, out)
-        _onsite_slopes(first, last, layer, bends, given, held.found, before)
-        _back_to_neighbours(first, last, pairs, layer, kinds, lanes, spins, held, by_vectors, by_sent, field)
+        sum_neighbours(first, last, pairs, table, cache.sent, channels, workspace.sums, first)
+        if len(features_out):
+            _onsite(first, last, context, workspace, spins, cache.features, cache.activation_slopes, features_out)
+        grad_invariants, slopes = workspace.invariants, cache.activation_slopes
+        _onsite_backward(first, last, context.weights, slopes, gradients.features_out, grad_invariants, gradients.features)
+        _invariants_backward(first, last, context, workspace, spins, gradients.vectors_out, gradients.sent, field)
 
 
 @njit(nogil=True, error_model="numpy", fastmath=_FAST)
-def send(
-    begin: int,
-    end: int,
-    sender: Sender,
-    lanes: Lanes,
-    features: Array,
-    spins: Array,
-    vectors: Array,
-    gates: Array,
-    sent: Array,
-) -> None:
-    """What neighbours are sent (N, 4 C); `vectors` (N, 3 C) of the layer before, or of length 0."""
-    channels, own = len(lanes[0]), features[begin:end]
-    _send_spins(begin, channels, product(own, sender.number), product(own, sender.spin), spins, sent)
+def send(begin: int, end: int, weights: SendWeights, channels: int, spins: Array, cache: LayerCache) -> None:
+    """What the sites begin .. end - 1 send to their neighbours, into ``cache.sent`` (and ``cache.gates``).
+
+        z_i = W_z a_i,    v_i = (W_v a_i) s_i + g_i W_p M_i,    g_i = tanh(W_g a_i + b_g)
+
+    channel by channel: W_p mixes the channels of M, and each of the components x, y, z alike.  In the first layer, where
+    ``cache.vectors`` M has length 0, v_i has its first part only.
+
+    Parameters
+    ----------
+    channels : int
+        C = C_0.
+    spins : (N, 3)
+        s.
+    cache : LayerCache
+        ``features`` a and ``vectors`` M are read, ``sent`` (N, row_width): z, v_x, v_y, v_z and ``gates`` g (N, C) written.
+    """
+    features, vectors = cache.features[begin:end], cache.vectors
+    _send_spins(begin, channels, product(features, weights.send), product(features, weights.send_spin), spins, cache.sent)
     if len(vectors):
-        opened = product(own, sender.gate)
-        opened += sender.gate_bias
-        _tanh(opened)
-        gates[begin:end] = opened
-        _send_vectors(begin, channels, opened, product(vectors[begin:end].reshape(-1, channels), sender.passed), sent)
+        gates = product(features, weights.gate)
+        gates += weights.gate_bias
+        _tanh(gates)
+        cache.gates[begin:end] = gates
+        mixed = product(vectors[begin:end].reshape(-1, channels), weights.pass_on)
+        _send_vectors(begin, channels, gates, mixed, cache.sent)
 
 
 @kernel
 def _send_spins(begin: int, channels: int, numbers: Array, factors: Array, spins: Array, sent: Array) -> None:
-    """Numbers, and the own spin times factors."""
+    """z_i = `numbers`, v_i = `factors` s_i into rows of `sent` (N, row_width) from site `begin` on; both (n, C)."""
     for k in range(len(numbers)):
         to = (begin + k) * sent.shape[1]
         for c in range(0, channels, LANES):
             at, count = k * channels + c, channels - c
-            number, factor = take(numbers, at, count), take(factors, at, count)
-            put(sent, to + c, number, count)
+            number, factor = load_partial(numbers, at, count), load_partial(factors, at, count)
+            store_partial(sent, to + c, number, count)
             for a in range(3):
-                put(sent, to + (1 + a) * channels + c, scale(spins[begin + k, a], factor), count)
+                store_partial(sent, to + (1 + a) * channels + c, scale(spins[begin + k, a], factor), count)
 
 
 @kernel
 def _send_vectors(begin: int, channels: int, gates: Array, mixed: Array, sent: Array) -> None:
-    """Add the gated vectors `mixed` (3 n, C)."""
+    """v_i += g_i (W_p M_i) in `sent` (N, row_width) from site `begin` on; `gates` g (n, C), `mixed` W_p M (3 n, C)."""
     for k in range(len(gates)):
         to = (begin + k) * sent.shape[1]
         for c in range(0, channels, LANES):
-            gate = take(gates, k * channels + c, channels - c)
+            gate = load_partial(gates, k * channels + c, channels - c)
             for a in range(3):
                 at = to + (1 + a) * channels + c
-                row = take(mixed, (3 * k + a) * channels + c, channels - c)
+                row = load_partial(mixed, (3 * k + a) * channels + c, channels - c)
                 store(sent, at, fma(gate, row, load(sent, at)))
 
 
 @njit(nogil=True, error_model="numpy", fastmath=_FAST)
-def send_slopes(
+def send_backward(
     begin: int,
     end: int,
-    sender: Sender,
-    lanes: Lanes,
-    features: Array,
+    weights: SendWeights,
+    channels: int,
     spins: Array,
-    vectors: Array,
-    gates: Array,
-    by_sent: Array,
-    before: Array,
-    by_vectors: Array,
+    cache: LayerCache,
+    grad_sent: Array,
+    grad_features: Array,
+    grad_vectors: Array,
     field: Array,
 ) -> None:
-    """Slopes by what was sent, to those by features (added to `before`) and `vectors`, and -slopes by spins to `field`."""
-    channels = len(lanes[0])
-    factors = product(features[begin:end], sender.spin)
-    by_factors = with_room(end - begin, channels, factors)
-    _spin_slopes(begin, channels, factors, spins, by_sent, by_factors, field)
-    if not len(vectors):
+    """The way back through :func:`send`, for the sites begin .. end - 1; sums over channels c and components x, y, z.
+
+        dE/ds_i += sum_c (W_v a_i)_c dE/dv_ic,                                dE/dM_i = W_p^T (g_i dE/dv_i)
+        dE/da_i += W_z^T dE/dz_i + W_v^T (s_i . dE/dv_i) + W_g^T [(1 - g_i^2) (dE/dv_i . W_p M_i)]
+
+    Parameters
+    ----------
+    channels, spins, cache
+        As in :func:`send`; the cache is not written.
+    grad_sent : (N, row_width)
+        dE/dz, dE/dv.
+    grad_features : (N, F)
+        dE/da, added to; not in the first layer, whose features do not depend on spins.
+    grad_vectors : (N, 3 C)
+        dE/dM, written; not in the first layer.
+    field : (N, 3)
+        -dE/ds, added to.
+    """
+    factors = product(cache.features[begin:end], weights.send_spin)
+    grad_factors = padded_empty(end - begin, channels, factors)
+    _send_spins_backward(begin, channels, factors, spins, grad_sent, grad_factors, field)
+    if not len(cache.vectors):
         return
-    own = before[begin:end]
-    multiply(by_factors, sender.spin_t, own, True)
-    multiply(np.ascontiguousarray(by_sent[begin:end, :channels]), sender.number_t, own, True)
-    mixed = product(vectors[begin:end].reshape(-1, channels), sender.passed)
-    by_opened = factors  # no longer needed
-    _vector_slopes(begin, channels, gates, by_sent, mixed, by_opened)
-    multiply(by_opened, sender.gate_t, own, True)
-    multiply(mixed, sender.passed_t, by_vectors[begin:end].reshape(-1, channels), False)
+    grad = grad_features[begin:end]
+    multiply(grad_factors, weights.send_spin_t, grad, True)
+    multiply(np.ascontiguousarray(grad_sent[begin:end, :channels]), weights.send_t, grad, True)
+    mixed = product(cache.vectors[begin:end].reshape(-1, channels), weights.pass_on)
+    grad_gates = factors  # its memory: the factors are no longer needed
+    _send_vectors_backward(begin, channels, cache.gates, grad_sent, mixed, grad_gates)
+    multiply(grad_gates, weights.gate_t, grad, True)
+    multiply(mixed, weights.pass_on_t, grad_vectors[begin:end].reshape(-1, channels), False)
 
 
 @kernel
-def _spin_slopes(
-    begin: int, channels: int, factors: Array, spins: Array, by_sent: Array, by_factors: Array, field: Array
+def _send_spins_backward(
+    begin: int, channels: int, factors: Array, spins: Array, grad_sent: Array, grad_factors: Array, field: Array
 ) -> None:
-    """By the factors of the own spin, and -slopes by that, added to `field`."""
+    """Of v = f s: dE/df = s . dE/dv into `grad_factors` (n, C), and -sum_c f_c dE/dv_c added to `field` (N, 3).
+
+    `factors` f (n, C) of the sites from `begin` on, `spins` (N, 3), `grad_sent` (N, row_width).
+    """
     for k in range(len(factors)):
         i = begin + k
-        from_ = i * by_sent.shape[1] + channels
+        source = i * grad_sent.shape[1] + channels
         x = y = z = filled(factors, 0.0)
         for c in range(0, channels, LANES):
             at, count = k * channels + c, channels - c
-            factor = take(factors, at, count)
-            s_x, s_y = load(by_sent, from_ + c), load(by_sent, from_ + channels + c)
-            s_z = load(by_sent, from_ + 2 * channels + c)
-            x, y, z = fma(factor, s_x, x), fma(factor, s_y, y), fma(factor, s_z, z)
-            put(by_factors, at, fma(spins[i, 2], s_z, fma(spins[i, 1], s_y, scale(spins[i, 0], s_x))), count)
+            factor = load_partial(factors, at, count)
+            v_x, v_y = load(grad_sent, source + c), load(grad_sent, source + channels + c)
+            v_z = load(grad_sent, source + 2 * channels + c)
+            x, y, z = fma(factor, v_x, x), fma(factor, v_y, y), fma(factor, v_z, z)
+            along = fma(spins[i, 2], v_z, fma(spins[i, 1], v_y, scale(spins[i, 0], v_x)))
+            store_partial(grad_factors, at, along, count)
         field[i, 0] -= total(x)
         field[i, 1] -= total(y)
         field[i, 2] -= total(z)
 
 
 @kernel
-def _vector_slopes(begin: int, channels: int, gates: Array, by_sent: Array, mixed: Array, by_opened: Array) -> None:
-    """By the gates before tanh, and by the vectors `mixed` (3 n, C) in their place."""
-    for k in range(len(by_opened)):
-        from_ = (begin + k) * by_sent.shape[1] + channels
+def _send_vectors_backward(
+    begin: int, channels: int, gates: Array, grad_sent: Array, mixed: Array, grad_gates: Array
+) -> None:
+    """Of v += g m, g = tanh(y), m = W_p M: dE/dy = (1 - g^2) (m . dE/dv), and dE/dm = g dE/dv in the place of m.
+
+    `gates` g (N, C) and `grad_sent` (N, row_width) of all sites; of those from `begin` on `mixed` m (3 n, C), overwritten,
+    and `grad_gates` dE/dy (n, C), written.
+    """
+    for k in range(len(grad_gates)):
+        source = (begin + k) * grad_sent.shape[1] + channels
         for c in range(0, channels, LANES):
-            count, slope = channels - c, filled(mixed, 0.0)
-            gate = take(gates, (begin + k) * channels + c, count)
+            count, grad = channels - c, filled(mixed, 0.0)
+            gate = load_partial(gates, (begin + k) * channels + c, count)
             for a in range(3):
-                at, by = (3 * k + a) * channels + c, load(by_sent, from_ + a * channels + c)
-                slope = fma(by, load(mixed, at), slope)
-                put(mixed, at, by * gate, count)
-            put(by_opened, k * channels + c, slope * (1.0 - gate * gate), count)
+                at, grad_v = (3 * k + a) * channels + c, load(grad_sent, source + a * channels + c)
+                grad = fma(grad_v, load(mixed, at), grad)
+                store_partial(mixed, at, grad_v * gate, count)
+            store_partial(grad_gates, k * channels + c, grad * (1.0 - gate * gate), count)
 
 
 @kernel
-def add_stretch(places: Array, stretch: Array, first: int, last: int, out: Array) -> None:
-    """out[places] += stretch in the columns first..last."""
-    for k in range(len(places)):
+def add_strip(rows: Array, strip: Array, first: int, last: int, out: Array) -> None:
+    """out[rows[k], q] += strip[k, q] for columns q = first .. last - 1.
+
+    `rows` (n,) int32, `strip` (n, row_width), `out` (N, row_width).
+    """
+    for k in range(len(rows)):
         for q in range(first, last):
-            out[places[k], q] += stretch[k, q]
+            out[rows[k], q] += strip[k, q]

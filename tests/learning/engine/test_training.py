@@ -1,4 +1,7 @@
-"""Compiled training: torch's energies, fields and electrons, and its slopes of a loss by the weights."""
+"""Compiled training: torch's energies, fields and electrons, and its gradient of a loss by the weights.
+
+Channels and precisions are few, as every choice is compiled anew: those of ``test_evaluator.py``, and one without degree 2.
+"""
 
 from __future__ import annotations
 
@@ -18,17 +21,18 @@ adapter = pytest.importorskip("spinase.learning.hippynn.adapter")
 SIZES = [
     {},
     {"layers": 3, "chirality": False},
-    {"products": True, "width": 20, "channels": (18, 17, 3)},
-    {"channels": (7,), "layers": 1, "atom_layers": 0},
-    {"products": True, "channels": (7, 5), "orders": 3, "potentials": (-1.0, 2.0)},
+    {"products": True, "width": 20},
+    {"products": True, "orders": 3, "potentials": (-1.0, 2.0)},
+    {"products": True, "channels": (7, 5), "atom_layers": 0, "orders": 3, "potentials": (-1.0, 2.0)},
     {"pairs": 4},
 ]
+IN_SINGLE = [{"products": True, "channels": (8, 4, 2)}, {"channels": (8,), "layers": 1, "atom_layers": 0}]
 Tensors = tuple[torch.Tensor, ...]
 
 
 def network(dtype: torch.dtype = torch.float64, **size: object) -> MagneticHIPNN:
     torch.manual_seed(3)
-    given = {"species": (26, 27), "cutoff": 2.0, "inner": 0.7, "width": 9, "channels": (8, 4, 2), **size}
+    given = {"species": (26, 27), "cutoff": 2.0, "inner": 0.7, "width": 9, "channels": (18, 17, 3), **size}
     return MagneticHIPNN(NetworkConfig.model_validate(given)).to(dtype)
 
 
@@ -86,11 +90,12 @@ def test_slopes_by_the_weights_are_torchs(size: dict[str, object], forces: bool)
 
 @pytest.mark.parametrize("forces", [False, True])
 @pytest.mark.parametrize("kind", ["disordered", "triangular", "chain"])
-def test_slopes_in_single_precision(kind: str, forces: bool) -> None:
+@pytest.mark.parametrize("size", IN_SINGLE)
+def test_slopes_in_single_precision(size: dict[str, object], kind: str, forces: bool) -> None:
     """Also on lattices, where pairs share a few distances, with images of one site among them."""
     shape = {"triangular": (6, 6), "chain": (5,)}.get(kind)
     magnets = [SpinAtoms.lattice(kind, shape, rng=k) if shape else SpinAtoms.disordered(40, rng=k) for k in (1, 2)]
-    net = network(torch.float32, products=True, cutoff=2.3)
+    net = network(torch.float32, cutoff=2.3, **size)
     given = batch(net, magnets)
     outputs, expected = slopes(net, given, compiled=False, forces=forces)
     fast, found = slopes(net, given, compiled=True, forces=forces)
@@ -103,7 +108,7 @@ def test_slopes_in_single_precision(kind: str, forces: bool) -> None:
 
 def test_a_loss_of_fields_only_leaves_constants_alone() -> None:
     """Exactly: Adam would make steps of round-off."""
-    net = network(torch.float32)
+    net = network(torch.float32, channels=(8, 4, 2))
     magnet = adapter.PaddedMagnet(net).train()
     _, field = magnet(*batch(net, [SpinAtoms.disordered(n, rng=n) for n in (12, 9)]))
     field.square().sum().backward()
@@ -115,7 +120,7 @@ def test_a_loss_of_fields_only_leaves_constants_alone() -> None:
 
 def test_few_geometries_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """As many pairs as there is room for, and the latest one whatever its size."""
-    monkeypatch.setattr("spinase.learning.engine.training.batch._KEPT_PAIRS", 900)
+    monkeypatch.setattr("spinase.learning.engine.training.batch._CACHED_PAIRS", 900)
     net = network()
     magnet = adapter.PaddedMagnet(net).eval()
     first = [magnet(*batch(net, [SpinAtoms.disordered(n, rng=1)]))[1] for n in (12, 12, 20, 12, 70)]
@@ -123,13 +128,13 @@ def test_few_geometries_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     assert torch.equal(first[0], first[3])
     training = magnet._training
     assert [graph.sites for graph in training._graphs.values()] == [70]
-    assert training._held == len(next(iter(training._graphs.values())).pairs.second) > 900
+    assert training._cached_pairs == len(next(iter(training._graphs.values())).pairs.second) > 900
 
 
 @pytest.mark.parametrize("forces", [False, True])
 def test_threads_change_nothing(forces: bool) -> None:
     """Bit by bit."""
-    net = network(torch.float32, pairs=3)
+    net = network(torch.float32, pairs=3, channels=(8, 4, 2))
     given = batch(net, [SpinAtoms.disordered(30, rng=k) for k in range(5)])
     fields, expected = slopes(net, given, compiled=True, forces=forces)
     for threads in (2, 4):
@@ -178,7 +183,7 @@ def test_weights_must_stay_until_the_slopes_are_there() -> None:
 
 
 def test_another_precision_begins_anew() -> None:
-    net = network(torch.float32)
+    net = network(torch.float32, channels=(8,))
     magnet = adapter.PaddedMagnet(net).train()
     atoms = [SpinAtoms.disordered(9, rng=1)]
     single = magnet(*batch(net, atoms))[1]

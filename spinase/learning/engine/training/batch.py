@@ -15,13 +15,14 @@ from torch.autograd.function import once_differentiable
 from spinase.compiled.threads import default_threads, thread_map
 from spinase.errors import ModelError
 from spinase.learning.engine.evaluator import supports
-from spinase.learning.engine.training.first_pass import Magnet, Passes, Space, TrainingGraph
-from spinase.learning.engine.training.second_pass import WeightSlopes
+from spinase.learning.engine.training.first_pass import Configuration, FirstPass, PassMemory
+from spinase.learning.engine.training.graph import TrainingGraph
+from spinase.learning.engine.training.second_pass import WeightGradients
 from spinase.learning.mhipnn.network import MagneticHIPNN
 from spinase.learning.pairs import Pairs
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of mallopt(3)
-_KEPT_PAIRS = 2_000_000  # each takes 50 bytes at rest, 400 in motion
+_CACHED_PAIRS = 2_000_000  # each takes 50 bytes at rest, 400 in motion
 
 
 class CompiledTraining:
@@ -34,7 +35,7 @@ class CompiledTraining:
     network : MagneticHIPNN
         With channels that the compiled loops have (:meth:`supports`), on the CPU.
     moving : bool
-        Whether atoms move: slopes by the vectors of pairs are also found.
+        Whether atoms move: gradients by the vectors of pairs are also found.
     threads : int, optional
         Default: ``OMP_NUM_THREADS``, else all cores; the configurations of a batch are divided among them.
     """
@@ -45,8 +46,8 @@ class CompiledTraining:
         weights = [(name, weight) for name, weight in network.named_parameters() if not name.startswith("pair_law")]
         self._names, self._parameters = zip(*weights, strict=True)
         self._graphs: OrderedDict[bytes, TrainingGraph] = OrderedDict()
-        self._held = 0  # pairs in them
-        self._spare: dict[int, list[Space]] = {}
+        self._cached_pairs = 0  # pairs in them
+        self._spare: dict[int, list[PassMemory]] = {}
 
     @staticmethod
     def supports(network: MagneticHIPNN) -> bool:
@@ -65,14 +66,14 @@ class CompiledTraining:
         """Pairs of a geometry as the loops want them, remembered by a key."""
         if key not in self._graphs:
             self._graphs[key] = TrainingGraph(pairs, self.network.config, self.dtype, self.moving)
-            self._held += len(pairs.vectors)
-            while self._held > _KEPT_PAIRS and len(self._graphs) > 1:
+            self._cached_pairs += len(pairs.vectors)
+            while self._cached_pairs > _CACHED_PAIRS and len(self._graphs) > 1:
                 _, old = self._graphs.popitem(last=False)
-                self._held -= len(old.pairs.second)
+                self._cached_pairs -= len(old.pairs.second)
         return self._graphs[key]
 
     def __call__(self, graphs: list[TrainingGraph], species: Tensor, spins: Tensor, factors: Tensor) -> tuple[Tensor, ...]:
-        """Parts of the energies of a batch, fields, and slopes by pairs where atoms move.
+        """Parts of the energies of a batch, fields, and gradients by pairs where atoms move.
 
         Parameters
         ----------
@@ -91,25 +92,25 @@ class CompiledTraining:
             e_k, summed over the sites.
         fields : (N, 3) Tensor
             -dE/ds.
-        pulls : (P, 3) Tensor
+        pair_gradients : (P, 3) Tensor
             dE/dr by the vectors of all pairs, if atoms move.
         """
         arrays = (values.detach().numpy() for values in self._parameters)
         weights = dict(zip(self._names, arrays, strict=True))
-        passes = Passes(self.network.config, weights, self._spare)
+        first_pass = FirstPass(self.network.config, weights, self._spare)
         ends = np.cumsum([graph.sites for graph in graphs])[:-1]
         sites = (np.split(part.detach().numpy(), ends) for part in (species, spins))
         parts = zip(graphs, *sites, factors.detach().numpy(), strict=True)
-        magnets = [Magnet(*part) for part in parts]
+        configurations = [Configuration(*part) for part in parts]
         how = self.threads, torch.is_grad_enabled()
         evaluate: Any = _Evaluate.apply
-        parts_, fields, by_radial, by_harmonics = evaluate(passes, magnets, how, *self._parameters)
+        energies, fields, grad_radial, grad_harmonics = evaluate(first_pass, configurations, how, *self._parameters)
         if not self.moving:
-            return parts_, fields
+            return energies, fields
         pairs = [len(graph.radial) for graph in graphs]
         motions = [graph.motion for graph in graphs if graph.motion is not None]
-        each = zip(motions, by_radial.split(pairs), by_harmonics.split(pairs), strict=True)
-        return parts_, fields, torch.cat([motion.pull(*by_pairs) for motion, *by_pairs in each])
+        each = zip(motions, grad_radial.split(pairs), grad_harmonics.split(pairs), strict=True)
+        return energies, fields, torch.cat([motion.pair_gradient(*by_pairs) for motion, *by_pairs in each])
 
 
 def keep_memory() -> None:
@@ -124,46 +125,47 @@ def keep_memory() -> None:
 
 
 class _Evaluate(torch.autograd.Function):
-    """Parts, fields, and slopes by radial functions and harmonics of a batch; differentiable by the weights, once."""
+    """Parts, fields, and gradients by radial functions and harmonics of a batch; differentiable by the weights, once."""
 
     @staticmethod
     def forward(
-        ctx: Any, passes: Passes, magnets: list[Magnet], how: tuple[int, bool], *parameters: Tensor
+        ctx: Any, first_pass: FirstPass, configurations: list[Configuration], how: tuple[int, bool], *parameters: Tensor
     ) -> tuple[Tensor, ...]:
         threads, differentiable = how
-        with thread_map(min(threads, len(magnets)) or 1) as each:
-            traces = each(passes.run, magnets)
-        ctx.passes, ctx.threads, ctx.traces = passes, threads, traces
+        with thread_map(min(threads, len(configurations)) or 1) as each:
+            traces = each(first_pass.run, configurations)
+        ctx.first_pass, ctx.threads, ctx.traces = first_pass, threads, traces
         ctx.save_for_backward(*parameters)
         if not differentiable:
-            _leave(ctx)
-        by_pairs = ([getattr(trace, part) for trace in traces] for part in ("fields", "by_radial", "by_harmonics"))
+            _give_back(ctx)
+        by_pairs = ([getattr(trace, part) for trace in traces] for part in ("fields", "grad_radial", "grad_harmonics"))
         arrays = np.stack([trace.parts for trace in traces]), *(np.concatenate(part) for part in by_pairs)
-        return tuple(torch.from_numpy(array.astype(passes.dtype, copy=False)) for array in arrays)
+        return tuple(torch.from_numpy(array.astype(first_pass.dtype, copy=False)) for array in arrays)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, by_parts: Tensor, *by_others: Tensor) -> tuple[Tensor | None, ...]:
-        _, passes, traces = ctx.saved_tensors, ctx.passes, ctx.traces  # torch complains of weights that are others now
+        _ = ctx.saved_tensors  # torch complains of weights that are others now
+        first_pass, traces = ctx.first_pass, ctx.traces
         if not traces:
             raise ModelError("compiled training gives slopes by the weights once: use compiled=False to have them again")
-        sizes = ([len(getattr(trace, part)) for trace in traces] for part in ("fields", "by_radial", "by_harmonics"))
+        sizes = ([len(getattr(trace, part)) for trace in traces] for part in ("fields", "grad_radial", "grad_harmonics"))
         others = (np.split(by.contiguous().numpy(), np.cumsum(size)[:-1]) for by, size in zip(by_others, sizes, strict=True))
         given = list(zip(traces, by_parts.numpy(), *others, strict=True))
         with thread_map(min(ctx.threads, len(traces)) or 1) as each:
-            found = each(lambda one: WeightSlopes(passes, *one)(), given[::-1])  # the last one is still in the cache
-        _leave(ctx)
-        totals = found[0]
-        for other in found[1:]:  # in order: the same numbers on any number of threads
+            gradients = each(lambda one: WeightGradients(first_pass, *one)(), given[::-1])  # the last is still in the cache
+        _give_back(ctx)
+        totals = gradients[0]
+        for other in gradients[1:]:  # in order: the same numbers on any number of threads
             for name, values in other.items():
                 totals[name] += values
-        return None, None, None, *(torch.from_numpy(totals[name]) for name in passes.weights)
+        return None, None, None, *(torch.from_numpy(totals[name]) for name in first_pass.weights)
 
 
-def _leave(ctx: Any) -> None:
+def _give_back(ctx: Any) -> None:
     """Let the next passes have the memory."""
     for trace in ctx.traces:
-        ctx.passes.leave(trace.space)
+        ctx.first_pass.give_back(trace.memory)
     ctx.traces = []
 
 

@@ -1,161 +1,128 @@
-"""Energies, fields and pulls on pairs of a network, one configuration at a time: the first pass of compiled training.
+"""Energies, fields and gradients by pairs of a network, one configuration at a time: the first pass of compiled training.
 
 The sums of :mod:`spinase.learning.mhipnn.network` with their derivatives by hand: pairs in compiled loops, sites in
-products of matrices.  The energy of a configuration is a sum of its parts e_k with given factors t_k.  What
-:mod:`spinase.learning.engine.training.second_pass` needs for slopes by the weights is kept.
+products of matrices.  The energy of a configuration is a sum of its parts e_k with given factors t_k.  Formulas and symbols
+are those of :mod:`spinase.learning.engine.layers`.  What :mod:`spinase.learning.engine.training.second_pass` needs for the
+gradient of a loss by the weights is kept.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from spinase.compiled.rows import aligned, whole
+from spinase.compiled.rows import aligned, padded_length
+from spinase.learning.engine.evaluator import channels_by_degree
 from spinase.learning.engine.layers import silu
-from spinase.learning.engine.training.kernels import collect, collect_slopes
-from spinase.learning.engine.workspace import HARMONICS, Lanes, Neighbours, Room, room, row_width
-from spinase.learning.mhipnn.graph import quadrupoles, shells
+from spinase.learning.engine.training.graph import TrainingGraph
+from spinase.learning.engine.training.kernels import SumContext, invariants_backward, invariants_forward
+from spinase.learning.engine.workspace import (
+    HARMONICS,
+    Options,
+    Workspace,
+    aligned_array,
+    new_workspace,
+    row_width,
+)
 from spinase.learning.mhipnn.network import NetworkConfig
-from spinase.learning.pairs import Pairs
 from spinase.typing import Array, FloatArray, IntArray
 
 Weights = Mapping[str, Array]
 _SPARE_SIZES = 8
 
 
-class TrainingGraph:
-    """Pairs of a configuration, with a row of radial functions for every distance.
-
-    Parameters
-    ----------
-    pairs : Pairs
-        Within the network's cutoff, on the CPU.
-    config : NetworkConfig
-        The network's.
-    dtype : numpy dtype
-        float32 or float64.
-    moving : bool
-        Whether slopes by the vectors of the pairs are asked for: every pair has a row of its own then.
-    """
-
-    def __init__(self, pairs: Pairs, config: NetworkConfig, dtype: Any, moving: bool = False) -> None:
-        distances = pairs.vectors.double().norm(dim=1)
-        if moving:
-            place = np.arange(len(distances))
-            kinds = place.astype(np.int32)
-        else:
-            place, kinds = shells(distances.numpy(), config.cutoff, dtype)
-        second = pairs.rows.second.numpy().astype(np.int32)
-        fractions = np.zeros(len(second), dtype)
-        known = torch.from_numpy(distances.numpy().astype(dtype))
-        units = pairs.vectors.to(known.dtype) / known[:, None]
-        harmonics = torch.cat([torch.ones_like(units[:, :1]), units, quadrupoles(units)], dim=1)
-        self.sites = pairs.rows.sites
-        self.radial = config.basis()(known[torch.from_numpy(place)]).numpy()
-        self.pairs = Neighbours(pairs.rows.starts.numpy(), second, second, kinds, fractions, harmonics.numpy(), False)
-        self.motion = Motion(config.basis().slopes(known), units, known, harmonics) if moving else None
-
-
-class Motion:
-    """How radial functions and harmonics of pairs change with the vectors of the pairs.
-
-    Parameters
-    ----------
-    slopes : (P, radial) Tensor
-        Of the radial functions by the distance.
-    units, distances : (P, 3), (P,) Tensor
-        Of the pairs.
-    harmonics : (P, 9) Tensor
-        1, r/r, Q(r/r).
-    """
-
-    def __init__(self, slopes: Tensor, units: Tensor, distances: Tensor, harmonics: Tensor) -> None:
-        self._units, self._radial = units, slopes
-        x, y, z = (units * 2.0**0.5).unbind(1)
-        turns = units.new_zeros((len(units), 9, 3))
-        turns[:, 1:4] = torch.eye(3)
-        turns[:, 4, 0] = turns[:, 5, 2] = y
-        turns[:, 4, 1] = turns[:, 6, 2] = turns[:, 7, 0] = x
-        turns[:, 5, 1] = turns[:, 6, 0] = z
-        turns[:, 7, 1] = -y
-        turns[:, 8] = units * units.new_tensor([-2.0, -2.0, 4.0]) / 6.0**0.5
-        degrees = units.new_tensor([0.0, 1.0, 1.0, 1.0, 2.0, 2.0, 2.0, 2.0, 2.0])
-        turns -= (degrees * harmonics)[:, :, None] * units[:, None]
-        self._turns = turns / distances[:, None, None]
-
-    def pull(self, by_radial: Tensor, by_harmonics: Tensor) -> Tensor:
-        """Slopes of an energy by the vectors (P, 3), from those by radial functions (P, radial) and harmonics (P, 9)."""
-        along = (by_radial * self._radial).sum(1, keepdim=True)
-        return along * self._units + (by_harmonics[:, None] @ self._turns)[:, 0]
-
-
 @dataclass(frozen=True, eq=False)
-class Space:
-    """What a pass works in, by layer: sums (in rooms), invariants and slopes by them, what is sent, filters."""
+class PassMemory:
+    """What a pass works in; lists have an entry for every layer.
 
-    rooms: list[Room]
-    found: list[Array]
+    Attributes
+    ----------
+    workspaces : list of Workspace
+        With ``sums`` (N, 9, row_width) of all sites; the layers share all else.
+    invariants, grad_invariants : lists of (N + 1, I)
+        x and dE/dx.
+    sent : list of (N, row_width)
+        z and v.
+    tables : list of flat arrays
+        Memory for two tables of every layer: filters, and what belongs to them.
+    grad_sent : (N, row_width)
+        dE/dz and dE/dv of one layer at a time.
+    """
+
+    workspaces: list[Workspace]
+    invariants: list[Array]
     sent: list[Array]
-    by_found: list[Array]
+    grad_invariants: list[Array]
     tables: list[Array]
-    by_sent: Array
+    grad_sent: Array
 
     def table(self, k: int, distances: int, columns: int) -> Array:
-        """Room number k for a row for every distance; with anything in it."""
+        """Table number k, (distances, columns), with anything in it; made larger where it must be."""
         size = distances * columns
         if len(self.tables[k]) < size:
-            self.tables[k] = aligned(size + size // 4, self.by_sent.dtype)
+            self.tables[k] = aligned(size + size // 4, self.grad_sent.dtype)
         return self.tables[k][:size].reshape(distances, columns)
 
 
 @dataclass(eq=False)
 class LayerTrace:
-    """What the first pass leaves of a layer.
+    """What the first pass leaves of a layer; E is the energy with given factors t_k.
 
     Attributes
     ----------
-    before : (N, F)
-        Features before the layer.
+    features : (N, F)
+        a before the layer.
     vectors : (3 N, C) or None
-        Spin vectors of the layer before.
+        M of the layer before.
     factors, gates, mixed : (N, C), (N, C), (N, 3, C)
-        Of the spins, and of the vectors that are passed on, in what is sent.
-    inputs, values, bends : lists of (N, F)
-        What goes into an activation, features after it, and its slopes.
-    by_values, bent : lists of (N, F)
-        Slopes of the energy by what comes out of an activation, and by `inputs`.
-    by_numbers, by_vector : (N, C), (N, 3, C)
-        By what was sent.
-    by_vectors : (N, 3 C) or (0, 3)
-        By the spin vectors of this layer.
-    by_table : (P, ...) or (0, 0)
-        By the filters, where atoms move.
+        W_v a, tanh(W_g a + b_g) and W_p M of what is sent; the latter two None in the first layer.
+    inputs, activation_slopes : lists of (N, F)
+        Arguments of the activations (the layer's, those of its on-site layers), and silu' there.
+    values : list of (N, F)
+        Features before every on-site layer.
+    grad_outputs, grad_inputs : lists of (N, F)
+        dE by what comes out of an activation, and by its argument.
+    grad_sent_numbers, grad_sent_vectors : (N, C), (N, 3, C)
+        dE/dz, dE/dv.
+    grad_vectors : (N, 3 C) or (0, 3)
+        dE/dM by way of the next layer.
+    grad_table : (P, columns) or (0, 0)
+        dE/dw of every pair, where atoms move.
     """
 
-    before: Array
+    features: Array
     vectors: Array | None
     factors: Array
     gates: Array | None
     mixed: Array | None
     inputs: list[Array] = field(default_factory=list)
     values: list[Array] = field(default_factory=list)
-    bends: list[Array] = field(default_factory=list)
-    by_values: list[Array] = field(default_factory=list)
-    bent: list[Array] = field(default_factory=list)
-    by_numbers: Array | None = None
-    by_vector: Array | None = None
-    by_vectors: Array | None = None
-    by_table: Array | None = None
+    activation_slopes: list[Array] = field(default_factory=list)
+    grad_outputs: list[Array] = field(default_factory=list)
+    grad_inputs: list[Array] = field(default_factory=list)
+    grad_sent_numbers: Array | None = None
+    grad_sent_vectors: Array | None = None
+    grad_vectors: Array | None = None
+    grad_table: Array | None = None
 
 
 @dataclass(frozen=True, eq=False)
-class Magnet:
-    """One configuration: pairs, species indices (N,), free spin vectors (N, 3), and factors t_k (orders + 1,)."""
+class Configuration:
+    """One configuration of a batch.
+
+    Attributes
+    ----------
+    graph : TrainingGraph
+        Pairs.
+    species : (N,) ndarray of int
+        Indices into the network's species.
+    spins : (N, 3) ndarray
+        Free spin vectors.
+    factors : (orders + 1,) ndarray
+        t_k of the energy E = sum_k t_k e_k.
+    """
 
     graph: TrainingGraph
     species: IntArray
@@ -167,22 +134,32 @@ class Magnet:
 class Trace:
     """What the first pass finds and leaves.
 
-    Found are the e_k summed over the sites (orders + 1,), fields (N, 3), and, where atoms move (else of length 0), slopes of
-    the energy by the pairs' radial functions (P, radial) and harmonics (P, 9).
+    Attributes
+    ----------
+    configuration, tables, layers, memory
+        What it was made of and left; `tables`: filters of every layer, (distances, columns).
+    features : (N, F)
+        After the last layer.
+    parts : (orders + 1,) float64
+        e_k, summed over the sites, in the network's unit.
+    fields : (N, 3)
+        -dE/ds.
+    grad_radial, grad_harmonics : (P, radial), (P, 9)
+        dE/ds_v and dE/dY_m of the pairs, where atoms move, else of length 0.
     """
 
-    magnet: Magnet
+    configuration: Configuration
     tables: list[Array]
     layers: list[LayerTrace]
     features: Array
-    space: Space
+    memory: PassMemory
     parts: FloatArray
     fields: Array
-    by_radial: Array
-    by_harmonics: Array
+    grad_radial: Array
+    grad_harmonics: Array
 
 
-class Passes:
+class FirstPass:
     """First passes at one set of weights.
 
     Parameters
@@ -195,97 +172,105 @@ class Passes:
         Memory that passes leave to the next ones, by the number of sites.
     """
 
-    def __init__(self, config: NetworkConfig, weights: Weights, spare: dict[int, list[Space]] | None = None) -> None:
+    def __init__(self, config: NetworkConfig, weights: Weights, spare: dict[int, list[PassMemory]] | None = None) -> None:
         self.config, self.weights = config, weights
         self.dtype = weights["embedding.weight"].dtype
-        channels = (*config.channels, 0, 0)[:3]
-        self.lanes: Lanes = ((0,) * channels[0], (0,) * channels[1], (0,) * channels[2])
-        self.width = channels[0]
-        self._wide = [whole(count) for count in channels]
-        self.kinds = (config.chirality, config.products)
-        self._spare: dict[int, list[Space]] = {} if spare is None else spare
+        self.channels_by_degree = channels_by_degree(config)
+        self.channels = config.channels[0]
+        self._columns = [padded_length(len(part)) for part in self.channels_by_degree]
+        self.options = Options(config.chirality, config.products)
+        self._spare: dict[int, list[PassMemory]] = {} if spare is None else spare
 
-    def run(self, magnet: Magnet) -> Trace:
+    def run(self, configuration: Configuration) -> Trace:
         """Energy and fields of a configuration."""
-        graph, spins, space = magnet.graph, magnet.spins, self.take(magnet.graph.sites)
-        tables = self._tables(graph, space)
-        features = self.weights["embedding.weight"][magnet.species]
-        read, layers, vectors = [self._read(0, features)], [], None
-        for k, held in enumerate(space.rooms):
-            sent, found = space.sent[k], space.found[k]
-            kept = self._send(k, features, spins, vectors, sent)
-            collect(graph.pairs, tables[k], self.kinds, self.lanes, held, spins, sent, found)
-            features = self._onsite(k, kept, found[:-1])
-            vectors = held.sums[:, 0, self.width : 4 * self.width].reshape(-1, self.width)
-            read.append(self._read(k + 1, features))
-            layers.append(kept)
+        graph, spins, memory = configuration.graph, configuration.spins, self.borrow(configuration.graph.sites)
+        tables = self._tables(graph, memory)
+        features = self.weights["embedding.weight"][configuration.species]
+        readouts, layers, vectors = [self._readout_sum(0, features)], [], None
+        for k, workspace in enumerate(memory.workspaces):
+            sent, invariants = memory.sent[k], memory.invariants[k]
+            layer = self._send(k, features, spins, vectors, sent)
+            invariants_forward(self.context(graph, tables[k]), workspace, spins, sent, invariants)
+            features = self._onsite(k, layer, invariants[:-1])
+            vectors = workspace.sums[:, 0, self.channels : 4 * self.channels].reshape(-1, self.channels)
+            readouts.append(self._readout_sum(k + 1, features))
+            layers.append(layer)
         moving = 0 if graph.motion is None else len(graph.radial)
         by_pairs = (np.zeros((moving, width), self.dtype) for width in (graph.radial.shape[1], HARMONICS))
-        trace = Trace(magnet, tables, layers, features, space, np.sum(read, axis=0), np.zeros_like(spins), *by_pairs)
-        self._back(trace)
+        trace = Trace(
+            configuration, tables, layers, features, memory, np.sum(readouts, axis=0), np.zeros_like(spins), *by_pairs
+        )
+        self._backward(trace)
         return trace
 
-    def leave(self, space: Space) -> None:
+    def context(self, graph: TrainingGraph, table: Array) -> SumContext:
+        """Pairs of a configuration with the filters of a layer, for the compiled loops."""
+        return SumContext(graph.pairs, table, self.options, self.channels_by_degree)
+
+    def give_back(self, memory: PassMemory) -> None:
         """Let other passes have the memory of this one."""
-        self._spare.setdefault(len(space.by_sent), []).append(space)
+        self._spare.setdefault(len(memory.grad_sent), []).append(memory)
 
     def filters(self, k: int) -> list[tuple[slice, str]]:
         """Columns in the table, and names, of the filters of layer k."""
-        starts = np.cumsum([0, *self._wide])
+        starts = np.cumsum([0, *self._columns])
         places = [slice(starts[d], starts[d] + count) for d, count in enumerate(self.config.channels)]
         return [(columns, f"interactions.{k}.filters.{d}") for d, columns in enumerate(places)]
 
-    def _tables(self, graph: TrainingGraph, space: Space) -> list[Array]:
+    def _tables(self, graph: TrainingGraph, memory: PassMemory) -> list[Array]:
         """Filters of every layer at every distance."""
-        return [self.table(k, graph.radial, space) for k in range(self.config.layers)]
+        return [self.table(k, graph.radial, memory) for k in range(self.config.layers)]
 
-    def table(self, k: int, radial: Array, space: Space, place: int = 0) -> Array:
-        """Filters of layer k from radial functions (distances, radial), in the room of table `place` of that layer."""
+    def table(self, k: int, radial: Array, memory: PassMemory, table: int = 0) -> Array:
+        """Filters of layer k from radial functions (distances, radial), in table number 0 or 1 of that layer in `memory`."""
         weights = self.filter_weights(k)
-        room_ = space.table(k + place * self.config.layers, len(radial), weights.shape[1])
-        found: Array = np.matmul(radial, weights, out=room_)
-        return found
+        out = memory.table(k + table * self.config.layers, len(radial), weights.shape[1])
+        np.matmul(radial, weights, out=out)
+        return out
 
     def filter_weights(self, k: int) -> Array:
         """Weights of the filters of layer k in the columns of a table, (radial, columns)."""
-        weights = np.zeros((self.config.radial, sum(self._wide)), self.dtype)
+        weights = np.zeros((self.config.radial, sum(self._columns)), self.dtype)
         for columns, name in self.filters(k):
             weights[:, columns] = self.weights[name]
         return weights
 
-    def take(self, sites: int) -> Space:
-        """Room for so many sites: the system takes longer to come up with fresh memory than the sums take to fill it."""
+    def borrow(self, sites: int) -> PassMemory:
+        """Memory for so many sites: the system takes longer to come up with fresh memory than the sums take to fill it."""
         try:
             return self._spare[sites].pop()
         except (KeyError, IndexError):
             if len(self._spare) > _SPARE_SIZES:
                 self._spare.clear()
-        count, width, layers = self.config.invariants(), row_width(self.width), range(self.config.layers)
-        one = room(self.lanes, count, self.dtype)
+        count, width, layers = self.config.invariants(), row_width(self.channels), range(self.config.layers)
+        one = new_workspace(self.channels_by_degree, count, self.dtype)
 
         def rows(*shape: int) -> Array:
-            array: Array = aligned(int(np.prod(shape)), self.dtype).reshape(shape)
-            return array
+            return aligned_array(shape, self.dtype)
 
-        rooms = [one._replace(sums=rows(sites, HARMONICS, width)) for _ in layers]
-        found, by_found = ([rows(sites + 1, count) for _ in layers] for _ in range(2))
-        return Space(
-            rooms,
-            found,
+        workspaces = [one._replace(sums=rows(sites, HARMONICS, width)) for _ in layers]
+        invariants, grad_invariants = ([rows(sites + 1, count) for _ in layers] for _ in range(2))
+        return PassMemory(
+            workspaces,
+            invariants,
             [rows(sites, width) for _ in layers],
-            by_found,
+            grad_invariants,
             [rows(0) for _ in (*layers, *layers)],
             rows(sites, width),
         )
 
-    def _read(self, k: int, features: Array) -> FloatArray:
+    def _readout_sum(self, k: int, features: Array) -> FloatArray:
+        """sum_i (W_k a_i + b_k) of readout k, (orders + 1,) float64; `features` (N, F)."""
         bias = self.weights[f"readouts.{k}.bias"].astype(np.float64)
         total: FloatArray = self.weights[f"readouts.{k}.weight"] @ features.sum(axis=0) + bias * len(features)
         return total
 
     def _send(self, k: int, features: Array, spins: Array, vectors: Array | None, sent: Array) -> LayerTrace:
-        """What neighbours of layer k are sent, into `sent`."""
-        name, width, sites = f"interactions.{k}.", self.width, len(spins)
+        """z = W_z a, v = (W_v a) s + g W_p M, g = tanh(W_g a + b_g), into `sent` (N, row_width), for layer k.
+
+        `features` a (N, F), `spins` s (N, 3), `vectors` M (3 N, C), None in the first layer.
+        """
+        name, width, sites = f"interactions.{k}.", self.channels, len(spins)
         factors = features @ self.weights[name + "send_spin.weight"].T
         vector = factors[:, None] * spins[:, :, None]
         gates = mixed = None
@@ -297,84 +282,95 @@ class Passes:
         sent[:, width : 4 * width] = vector.reshape(sites, -1)
         return LayerTrace(features, vectors, factors, gates, mixed)
 
-    def _onsite(self, k: int, kept: LayerTrace, found: Array) -> Array:
-        """Features after layer k."""
+    def _onsite(self, k: int, layer: LayerTrace, invariants: Array) -> Array:
+        """Features after layer k: a <- silu(W_c x + W_o a + b), then a <- a + silu(W_k a + b_k); `invariants` x (N, I)."""
         name = f"interactions.{k}."
-        given = found @ self.weights[name + "collect.weight"].T
-        given += kept.before @ self.weights[name + "own.weight"].T
-        given += self.weights[name + "own.bias"] + self.weights[name + "collect.bias"]
-        values = _activated(kept, given)
+        inputs = invariants @ self.weights[name + "collect.weight"].T
+        inputs += layer.features @ self.weights[name + "own.weight"].T
+        inputs += self.weights[name + "own.bias"] + self.weights[name + "collect.bias"]
+        values = _activated(layer, inputs)
         for a in range(self.config.atom_layers):
-            kept.values.append(values)
-            given = values @ self.weights[f"{name}atoms.{a}.weight"].T
-            given += self.weights[f"{name}atoms.{a}.bias"]
-            values = values + _activated(kept, given)
+            layer.values.append(values)
+            inputs = values @ self.weights[f"{name}atoms.{a}.weight"].T
+            inputs += self.weights[f"{name}atoms.{a}.bias"]
+            values = values + _activated(layer, inputs)
         return values
 
-    def _back(self, trace: Trace) -> None:
-        """Slopes by the spins, added to the fields with a minus sign."""
-        magnet, space, fields = trace.magnet, trace.space, trace.fields
-        by_vectors, last = magnet.spins[:0], self.config.layers
-        given = self.read_slopes(last, magnet.factors, magnet.graph.sites)
+    def _backward(self, trace: Trace) -> None:
+        """The way back: -dE/ds is added to ``trace.fields``, what the second pass needs is left in the traces of layers."""
+        configuration, memory, fields = trace.configuration, trace.memory, trace.fields
+        grad_vectors, last = configuration.spins[:0], self.config.layers
+        grad = self.readout_gradient(last, configuration.factors, configuration.graph.sites)
         for k in reversed(range(last)):
-            kept, before = trace.layers[k], self.read_slopes(k, magnet.factors, magnet.graph.sites)
-            by_found, held = space.by_found[k], space.rooms[k]
-            self._onsite_slopes(k, kept, given, before, by_found)
-            kept.by_vectors = by_vectors
-            ways = (magnet.graph.pairs, trace.tables[k], self.kinds, self.lanes, held, magnet.spins, by_found)
-            shape = trace.tables[k].shape if len(trace.by_radial) else (0, 0)
-            kept.by_table = space.table(k + last, *shape)
-            by_pairs = (space.sent[k], kept.by_table, trace.by_harmonics)
-            collect_slopes(*ways, by_vectors, space.by_sent, fields, *by_pairs)
-            if len(trace.by_radial):
-                trace.by_radial[:] += kept.by_table @ self.filter_weights(k).T
-            by_vectors = self._send_slopes(k, kept, magnet.spins, before, space.by_sent, fields)
-            given = before
+            layer, grad_before = trace.layers[k], self.readout_gradient(k, configuration.factors, configuration.graph.sites)
+            grad_invariants, workspace = memory.grad_invariants[k], memory.workspaces[k]
+            self._onsite_backward(k, layer, grad, grad_before, grad_invariants)
+            layer.grad_vectors = grad_vectors
+            shape = trace.tables[k].shape if len(trace.grad_radial) else (0, 0)
+            layer.grad_table = memory.table(k + last, *shape)
+            context, by_pairs = self.context(configuration.graph, trace.tables[k]), (layer.grad_table, trace.grad_harmonics)
+            shared = (configuration.spins, memory.sent[k], grad_invariants, grad_vectors)
+            invariants_backward(context, workspace, *shared, memory.grad_sent, fields, *by_pairs)
+            if len(trace.grad_radial):
+                trace.grad_radial[:] += layer.grad_table @ self.filter_weights(k).T
+            grad_vectors = self._send_backward(k, layer, configuration.spins, grad_before, memory.grad_sent, fields)
+            grad = grad_before
 
-    def read_slopes(self, k: int, factors: Array, sites: int) -> Array:
-        """Slopes of sum_k t_k e_k by the features that readout k reads."""
+    def readout_gradient(self, k: int, factors: Array, sites: int) -> Array:
+        """d/da sum_k t_k e_k by way of readout k: sum_n t_n W_k[n], the same for every site, (N, F)."""
         return np.tile(factors @ self.weights[f"readouts.{k}.weight"], (sites, 1))
 
-    def _onsite_slopes(self, k: int, kept: LayerTrace, given: Array, before: Array, by_found: Array) -> None:
-        """Slopes by the invariants, and, added to `before`, those by the features before the layer."""
+    def _onsite_backward(self, k: int, layer: LayerTrace, grad: Array, grad_before: Array, grad_invariants: Array) -> None:
+        """Transpose of :meth:`_onsite`: from dE/da after layer k, `grad` (N, F), to dE/dx into `grad_invariants` (N + 1, I).
+
+        dE/da before the layer is added to `grad_before` (N, F).
+        """
         name = f"interactions.{k}."
         for a in reversed(range(self.config.atom_layers)):
-            bent = given * kept.bends[a + 1]
-            kept.by_values.insert(0, given)
-            kept.bent.insert(0, bent)
-            given = given + bent @ self.weights[f"{name}atoms.{a}.weight"]
-        bent = given * kept.bends[0]
-        kept.by_values.insert(0, given)
-        kept.bent.insert(0, bent)
-        before += bent @ self.weights[name + "own.weight"]
-        np.matmul(bent, self.weights[name + "collect.weight"], out=by_found[: len(bent)])
+            grad_inputs = grad * layer.activation_slopes[a + 1]
+            layer.grad_outputs.insert(0, grad)
+            layer.grad_inputs.insert(0, grad_inputs)
+            grad = grad + grad_inputs @ self.weights[f"{name}atoms.{a}.weight"]
+        grad_inputs = grad * layer.activation_slopes[0]
+        layer.grad_outputs.insert(0, grad)
+        layer.grad_inputs.insert(0, grad_inputs)
+        grad_before += grad_inputs @ self.weights[name + "own.weight"]
+        np.matmul(grad_inputs, self.weights[name + "collect.weight"], out=grad_invariants[: len(grad_inputs)])
 
-    def _send_slopes(self, k: int, kept: LayerTrace, spins: Array, before: Array, by_sent: Array, fields: Array) -> Array:
-        """Slopes by the spin vectors of the layer before (N, 3 C); those by its features and by spins are added."""
-        name, width, sites = f"interactions.{k}.", self.width, len(by_sent)
-        kept.by_numbers = np.ascontiguousarray(by_sent[:, :width])
-        by_vector = np.ascontiguousarray(by_sent[:, width : 4 * width]).reshape(sites, 3, width)
-        kept.by_vector = by_vector
-        fields -= np.einsum("iac,ic->ia", by_vector, kept.factors)
-        if kept.gates is None or kept.mixed is None:
-            return by_sent[:0]
-        by_factors = np.einsum("iac,ia->ic", by_vector, spins)
-        by_opened = np.einsum("iac,iac->ic", by_vector, kept.mixed) * (1 - kept.gates * kept.gates)
-        before += kept.by_numbers @ self.weights[name + "send.weight"]
-        before += by_factors @ self.weights[name + "send_spin.weight"]
-        before += by_opened @ self.weights[name + "gate.weight"]
-        by_mixed = (by_vector * kept.gates[:, None]).reshape(-1, width)
-        by_vectors: Array = (by_mixed @ self.weights[name + "pass_on.weight"]).reshape(sites, -1)
-        return by_vectors
+    def _send_backward(
+        self, k: int, layer: LayerTrace, spins: Array, grad_before: Array, grad_sent: Array, fields: Array
+    ) -> Array:
+        """Transpose of :meth:`_send`: dE/dM (N, 3 C); dE/da is added to `grad_before` (N, F), -dE/ds to `fields` (N, 3).
+
+            dE/ds += W_v a . dE/dv,    dE/dM = W_p^T (g dE/dv)
+            dE/da += W_z^T dE/dz + W_v^T (s . dE/dv) + W_g^T [(1 - g^2) (dE/dv . W_p M)]
+
+        In the first layer there is no M (length 0 is returned), and nobody asks for dE/da.
+        """
+        name, width, sites = f"interactions.{k}.", self.channels, len(grad_sent)
+        layer.grad_sent_numbers = np.ascontiguousarray(grad_sent[:, :width])
+        grad_sent_vectors = np.ascontiguousarray(grad_sent[:, width : 4 * width]).reshape(sites, 3, width)
+        layer.grad_sent_vectors = grad_sent_vectors
+        fields -= np.einsum("iac,ic->ia", grad_sent_vectors, layer.factors)
+        if layer.gates is None or layer.mixed is None:
+            return grad_sent[:0]
+        grad_factors = np.einsum("iac,ia->ic", grad_sent_vectors, spins)
+        grad_gate_inputs = np.einsum("iac,iac->ic", grad_sent_vectors, layer.mixed) * (1 - layer.gates * layer.gates)
+        grad_before += layer.grad_sent_numbers @ self.weights[name + "send.weight"]
+        grad_before += grad_factors @ self.weights[name + "send_spin.weight"]
+        grad_before += grad_gate_inputs @ self.weights[name + "gate.weight"]
+        grad_mixed = (grad_sent_vectors * layer.gates[:, None]).reshape(-1, width)
+        grad_vectors: Array = (grad_mixed @ self.weights[name + "pass_on.weight"]).reshape(sites, -1)
+        return grad_vectors
 
 
-def _activated(kept: LayerTrace, given: Array) -> Array:
-    """silu of what is given; that and the slopes are kept."""
-    values, bends = np.empty_like(given), np.empty_like(given)
-    silu(given, values.reshape(-1), 0, bends.reshape(-1), 0)
-    kept.inputs.append(given)
-    kept.bends.append(bends)
+def _activated(layer: LayerTrace, inputs: Array) -> Array:
+    """silu(inputs), (N, F); `inputs` and silu' are kept in `layer`."""
+    values, activation_slopes = np.empty_like(inputs), np.empty_like(inputs)
+    silu(inputs, values.reshape(-1), 0, activation_slopes.reshape(-1), 0)
+    layer.inputs.append(inputs)
+    layer.activation_slopes.append(activation_slopes)
     return values
 
 
-__all__ = ["LayerTrace", "Magnet", "Motion", "Passes", "Space", "Trace", "TrainingGraph", "Weights"]
+__all__ = ["Configuration", "FirstPass", "LayerTrace", "PassMemory", "Trace", "Weights"]

@@ -1,227 +1,290 @@
-"""Slopes of a loss by the weights of a network: the second pass of compiled training.
+"""The gradient of a loss by the weights of a network: the second pass of compiled training.
 
-A loss l has slopes p_k = dl/de_k by the parts of the energy of a configuration, E = sum_k t_k e_k, and g_i = dl/dH_i by the
-fields H_i = -dE/ds_i; where atoms move also slopes a by the energy's own slopes by x, the radial functions and harmonics of
-the pairs.  By the weights w it has
+A loss l depends on the parts e_k of the energy of a configuration, E = sum_k t_k e_k, on the fields H_i = -dE/ds_i, and,
+where atoms move, on dE/dx by the radial functions and harmonics x of the pairs.  With p_k = dl/de_k, g_i = dl/dH_i and
+a = dl/d(dE/dx), which torch tells,
 
-    dl/dw = sum_k p_k de_k/dw - sum_i g_i . d/ds_i dE/dw + a . d/dx dE/dw,
+    dl/dw = sum_k p_k de_k/dw - sum_i g_i . d/ds_i dE/dw + a . d/dx dE/dw
 
-the change of d(sum_k t_k e_k)/dw where the spins change by -g, the factors t by p, and x by a.  The first pass has left
-everything that d(sum_k t_k e_k)/dw is made of; here the changes of all that are followed, forwards and backwards.  Names
-with a final _c are changes.
+for every weight w: the tangent of dE/dw along spins s_dot = -g, factors t_dot = p and pairs x_dot = a.  The first pass has
+left everything that dE/dw is made of; here the tangents of all that are followed, forwards and backwards (forward mode over
+reverse mode: one more pass, whatever the number of weights).  A final _dot is a tangent; symbols are those of
+:mod:`spinase.learning.engine.layers`.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from spinase.learning.engine.training.first_pass import LayerTrace, Passes, Trace, Weights
-from spinase.learning.engine.training.kernels import Stretch, collect_changes, collect_slope_changes, silu_changes
+from spinase.learning.engine.training.first_pass import FirstPass, LayerTrace, Trace, Weights
+from spinase.learning.engine.training.tangents import (
+    PairTangents,
+    invariants_backward_tangent,
+    invariants_forward_tangent,
+    silu_tangent,
+)
 from spinase.typing import Array
 
 
-class _LayerChanges:
-    """Changes of what the first pass left of a layer."""
+class _LayerTangents:
+    """Tangents of what the first pass left of a layer, by the names of :class:`LayerTrace`."""
 
-    def __init__(self, before: Array, vectors: Array | None) -> None:
-        self.before, self.vectors = before, vectors
-        self.factors: Array = before
+    def __init__(self, features: Array, vectors: Array | None) -> None:
+        self.features, self.vectors = features, vectors
+        self.factors: Array = features
         self.gates: Array | None = None
         self.mixed: Array | None = None
         self.values: list[Array] = []
-        self.bends: list[Array] = []
+        self.activation_slopes: list[Array] = []
 
 
-class WeightSlopes:
-    """Slopes of a loss by the weights from those of one configuration.
+class WeightGradients:
+    """Gradient of a loss by the weights from that by the outputs of one configuration.
 
     Parameters
     ----------
-    passes : Passes
+    first_pass : FirstPass
         Weights of the network.
     trace : Trace
         First pass over the configuration, whose memory no other pass has taken.
-    by_parts : (orders + 1,) ndarray
-        p.
-    by_fields : (N, 3) ndarray
-        g.
-    by_radial, by_harmonics : (P, radial), (P, 9) ndarray
-        a, of length 0 where atoms rest.
+    loss_by_parts : (orders + 1,) ndarray
+        p = dl/de.
+    loss_by_fields : (N, 3) ndarray
+        g = dl/dH.
+    loss_by_radial, loss_by_harmonics : (P, radial), (P, 9) ndarray
+        a = dl/d(dE/dx), of length 0 where atoms are at rest.
     """
 
     def __init__(
-        self, passes: Passes, trace: Trace, by_parts: Array, by_fields: Array, by_radial: Array, by_harmonics: Array
+        self,
+        first_pass: FirstPass,
+        trace: Trace,
+        loss_by_parts: Array,
+        loss_by_fields: Array,
+        loss_by_radial: Array,
+        loss_by_harmonics: Array,
     ) -> None:
-        self._passes, self._trace, self._weights = passes, trace, passes.weights
-        self._space, self._moved = trace.space, passes.take(len(by_fields))
-        self._spins, self._moves = trace.magnet.spins, -by_fields
-        self._factors, self._by_parts = trace.magnet.factors, by_parts
-        self._radial_c, pairs = by_radial, trace.magnet.graph.pairs
-        self._pairs_c = pairs._replace(harmonics=np.ascontiguousarray(by_harmonics))
-        self._stretches: list[Stretch] = []
-        self._found: dict[str, Array] = {}
+        self._first_pass, self._trace, self._weights = first_pass, trace, first_pass.weights
+        self._memory, self._memory_dot = trace.memory, first_pass.borrow(len(loss_by_fields))
+        self._spins, self._spins_dot = trace.configuration.spins, -loss_by_fields
+        self._factors, self._loss_by_parts = trace.configuration.factors, loss_by_parts
+        self._radial_dot, pairs = loss_by_radial, trace.configuration.graph.pairs
+        self._pairs_dot = pairs._replace(harmonics=np.ascontiguousarray(loss_by_harmonics))
+        self._pair_tangents: list[PairTangents] = []
+        self._gradients: dict[str, Array] = {}
 
     def __call__(self) -> Weights:
         """By the names of the weights."""
-        features_c, layers = self._forward()
-        self._backward(features_c, layers)
-        self._passes.leave(self._moved)
-        return self._found
+        features_dot, layers = self._forward()
+        self._backward(features_dot, layers)
+        self._first_pass.give_back(self._memory_dot)
+        return self._gradients
 
-    def _forward(self) -> tuple[list[Array], list[_LayerChanges]]:
-        """Changes of the features, before every layer and after the last one, and of what the layers left."""
-        passes, trace, space, moved = self._passes, self._trace, self._space, self._moved
-        features_c, vectors_c, layers = [np.zeros_like(trace.layers[0].before)], None, []
-        for k, room_c in enumerate(moved.rooms):
-            change = _LayerChanges(features_c[-1], vectors_c)
-            self._send(k, trace.layers[k], change, moved.sent[k])
-            ways = (trace.magnet.graph.pairs, trace.tables[k], passes.kinds, passes.lanes, space.rooms[k], room_c)
-            sent, stretch = (space.sent[k], moved.sent[k]), self._stretch(k)
-            self._stretches.append(stretch)
-            collect_changes(*ways, self._spins, self._moves, sent, space.found[k], moved.found[k], stretch)
-            features_c.append(self._onsite(k, trace.layers[k], change, moved.found[k][:-1]))
-            vectors_c = room_c.sums[:, 0, passes.width : 4 * passes.width].reshape(-1, passes.width)
-            layers.append(change)
-        return features_c, layers
+    def _forward(self) -> tuple[list[Array], list[_LayerTangents]]:
+        """Features' tangents (N, F), before every layer and after the last one, and tangents of what the layers left."""
+        first_pass, trace, memory, memory_dot = self._first_pass, self._trace, self._memory, self._memory_dot
+        features_dot, vectors_dot, layers = [np.zeros_like(trace.layers[0].features)], None, []
+        for k, workspace_dot in enumerate(memory_dot.workspaces):
+            layer_dot = _LayerTangents(features_dot[-1], vectors_dot)
+            self._send(k, trace.layers[k], layer_dot, memory_dot.sent[k])
+            self._pair_tangents.append(self._tangents_of_pairs(k))
+            given = (
+                (self._spins, self._spins_dot),
+                (memory.sent[k], memory_dot.sent[k]),
+                (memory.invariants[k], memory_dot.invariants[k]),
+            )
+            context = first_pass.context(trace.configuration.graph, trace.tables[k])
+            invariants_forward_tangent(context, (memory.workspaces[k], workspace_dot), *given, self._pair_tangents[k])
+            features_dot.append(self._onsite(k, trace.layers[k], layer_dot, memory_dot.invariants[k][:-1]))
+            width = first_pass.channels
+            vectors_dot = workspace_dot.sums[:, 0, width : 4 * width].reshape(-1, width)
+            layers.append(layer_dot)
+        return features_dot, layers
 
-    def _stretch(self, k: int) -> Stretch:
-        """Changes of the pairs as layer k sees them."""
-        passes, table = self._passes, self._trace.tables[k]
-        if not len(self._radial_c):
-            return Stretch(self._pairs_c, table[:0], table[:0])
-        turned = table.copy()
-        turned[:, : passes.filters(k)[0][0].stop] = 0.0
-        return Stretch(self._pairs_c, passes.table(k, self._radial_c, self._moved, 1), turned)
+    def _tangents_of_pairs(self, k: int) -> PairTangents:
+        """Tangents of the pairs as layer k sees them: w_dot = s_dot W with radial functions s (P, radial)."""
+        first_pass, table = self._first_pass, self._trace.tables[k]
+        if not len(self._radial_dot):
+            return PairTangents(self._pairs_dot, table[:0], table[:0])
+        directional = table.copy()
+        directional[:, : first_pass.filters(k)[0][0].stop] = 0.0
+        return PairTangents(self._pairs_dot, first_pass.table(k, self._radial_dot, self._memory_dot, 1), directional)
 
-    def _send(self, k: int, kept: LayerTrace, change: _LayerChanges, sent_c: Array) -> None:
-        name, width, sites = f"interactions.{k}.", self._passes.width, len(sent_c)
-        change.factors = change.before @ self._weights[name + "send_spin.weight"].T
-        vector_c = change.factors[:, None] * self._spins[:, :, None] + kept.factors[:, None] * self._moves[:, :, None]
-        if kept.gates is not None and kept.mixed is not None and change.vectors is not None:
-            slopes = 1 - kept.gates * kept.gates
-            change.gates = slopes * (change.before @ self._weights[name + "gate.weight"].T)
-            change.mixed = (change.vectors @ self._weights[name + "pass_on.weight"].T).reshape(sites, 3, width)
-            vector_c += change.gates[:, None] * kept.mixed + kept.gates[:, None] * change.mixed
-        sent_c[:, :width] = change.before @ self._weights[name + "send.weight"].T
-        sent_c[:, width : 4 * width] = vector_c.reshape(sites, -1)
+    def _send(self, k: int, layer: LayerTrace, layer_dot: _LayerTangents, sent_dot: Array) -> None:
+        """Tangents of z and v into `sent_dot` (N, row_width), y = W_g a + b_g being the argument of the gates g = tanh(y).
 
-    def _onsite(self, k: int, kept: LayerTrace, change: _LayerChanges, found_c: Array) -> Array:
+        z_dot = W_z a_dot,    g_dot = (1 - g^2) W_g a_dot
+        v_dot = (W_v a_dot) s + (W_v a) s_dot + g_dot W_p M + g W_p M_dot
+        """
+        name, width, sites = f"interactions.{k}.", self._first_pass.channels, len(sent_dot)
+        layer_dot.factors = layer_dot.features @ self._weights[name + "send_spin.weight"].T
+        vector_dot = (
+            layer_dot.factors[:, None] * self._spins[:, :, None] + layer.factors[:, None] * self._spins_dot[:, :, None]
+        )
+        if layer.gates is not None and layer.mixed is not None and layer_dot.vectors is not None:
+            slopes = 1 - layer.gates * layer.gates
+            layer_dot.gates = slopes * (layer_dot.features @ self._weights[name + "gate.weight"].T)
+            layer_dot.mixed = (layer_dot.vectors @ self._weights[name + "pass_on.weight"].T).reshape(sites, 3, width)
+            vector_dot += layer_dot.gates[:, None] * layer.mixed + layer.gates[:, None] * layer_dot.mixed
+        sent_dot[:, :width] = layer_dot.features @ self._weights[name + "send.weight"].T
+        sent_dot[:, width : 4 * width] = vector_dot.reshape(sites, -1)
+
+    def _onsite(self, k: int, layer: LayerTrace, layer_dot: _LayerTangents, invariants_dot: Array) -> Array:
+        """Tangent of the features after layer k, (N, F), from those of the invariants, `invariants_dot` (N, I)."""
         name = f"interactions.{k}."
-        given_c = found_c @ self._weights[name + "collect.weight"].T
-        given_c += change.before @ self._weights[name + "own.weight"].T
-        values_c = _activated(kept, change, given_c)
-        for a in range(self._passes.config.atom_layers):
-            change.values.append(values_c)
-            given_c = values_c @ self._weights[f"{name}atoms.{a}.weight"].T
-            values_c = values_c + _activated(kept, change, given_c)
-        return values_c
+        inputs_dot = invariants_dot @ self._weights[name + "collect.weight"].T
+        inputs_dot += layer_dot.features @ self._weights[name + "own.weight"].T
+        values_dot = _activated(layer, layer_dot, inputs_dot)
+        for a in range(self._first_pass.config.atom_layers):
+            layer_dot.values.append(values_dot)
+            inputs_dot = values_dot @ self._weights[f"{name}atoms.{a}.weight"].T
+            values_dot = values_dot + _activated(layer, layer_dot, inputs_dot)
+        return values_dot
 
-    def _backward(self, features_c: list[Array], layers: list[_LayerChanges]) -> None:
-        passes, trace, space, moved = self._passes, self._trace, self._space, self._moved
-        last = passes.config.layers
-        self._readout(last, trace.features, features_c[-1])
-        given_c, by_vectors_c = passes.read_slopes(last, self._by_parts, len(self._spins)), self._spins[:0]
+    def _backward(self, features_dot: list[Array], layers: list[_LayerTangents]) -> None:
+        """Tangents of all gradients of the first pass, layer by layer backwards, and with them the gradients by the weights.
+
+        With h = dE/dw of a layer's filters w = s W_f:  dl/dW_f = s^T h_dot + s_dot^T h.
+        """
+        first_pass, trace, memory, memory_dot = self._first_pass, self._trace, self._memory, self._memory_dot
+        last = first_pass.config.layers
+        self._readout(last, trace.features, features_dot[-1])
+        grad_dot = first_pass.readout_gradient(last, self._loss_by_parts, len(self._spins))
+        grad_vectors_dot = self._spins[:0]
         for k in reversed(range(last)):
-            kept, change = trace.layers[k], layers[k]
-            self._readout(k, kept.before, features_c[k])
-            before_c = passes.read_slopes(k, self._by_parts, len(self._spins))
-            self._onsite_slopes(k, kept, change, given_c, before_c)
-            assert kept.by_vectors is not None
-            by_table = moved.table(k, *trace.tables[k].shape)
-            by_table[:] = 0.0
-            ways = (trace.magnet.graph.pairs, trace.tables[k], passes.kinds, passes.lanes, space.rooms[k], moved.rooms[k])
-            given = ((space.sent[k], moved.sent[k]), (space.by_found[k], moved.by_found[k]))
-            pairs = ((self._spins, self._moves), *given, (kept.by_vectors, by_vectors_c))
-            collect_slope_changes(*ways, *pairs, moved.by_sent, by_table, self._stretches[k])
-            by_filters = trace.magnet.graph.radial.T @ by_table
-            if len(self._radial_c):
-                assert kept.by_table is not None
-                by_filters += self._radial_c.T @ kept.by_table
-            for columns, name in passes.filters(k):
-                self._found[name] = np.ascontiguousarray(by_filters[:, columns])
-            by_vectors_c = self._send_slopes(k, kept, change, before_c)
-            given_c = before_c
-        by_embedding = np.zeros_like(self._weights["embedding.weight"])
-        np.add.at(by_embedding, trace.magnet.species, given_c)
-        self._found["embedding.weight"] = by_embedding
+            layer, layer_dot = trace.layers[k], layers[k]
+            self._readout(k, layer.features, features_dot[k])
+            grad_before_dot = first_pass.readout_gradient(k, self._loss_by_parts, len(self._spins))
+            self._onsite_backward(k, layer, layer_dot, grad_dot, grad_before_dot)
+            assert layer.grad_vectors is not None
+            grad_table_dot = memory_dot.table(k, *trace.tables[k].shape)
+            grad_table_dot[:] = 0.0
+            context = first_pass.context(trace.configuration.graph, trace.tables[k])
+            given = (
+                (self._spins, self._spins_dot),
+                (memory.sent[k], memory_dot.sent[k]),
+                (memory.grad_invariants[k], memory_dot.grad_invariants[k]),
+            )
+            workspaces = (memory.workspaces[k], memory_dot.workspaces[k])
+            grad_vectors = (layer.grad_vectors, grad_vectors_dot)
+            invariants_backward_tangent(
+                context, workspaces, *given, grad_vectors, memory_dot.grad_sent, grad_table_dot, self._pair_tangents[k]
+            )
+            grad_filters = trace.configuration.graph.radial.T @ grad_table_dot
+            if len(self._radial_dot):
+                assert layer.grad_table is not None
+                grad_filters += self._radial_dot.T @ layer.grad_table
+            for columns, name in first_pass.filters(k):
+                self._gradients[name] = np.ascontiguousarray(grad_filters[:, columns])
+            grad_vectors_dot = self._send_backward(k, layer, layer_dot, grad_before_dot)
+            grad_dot = grad_before_dot
+        grad_embedding = np.zeros_like(self._weights["embedding.weight"])
+        np.add.at(grad_embedding, trace.configuration.species, grad_dot)
+        self._gradients["embedding.weight"] = grad_embedding
 
-    def _readout(self, k: int, features: Array, features_c: Array) -> None:
-        by_weight = np.outer(self._by_parts, features.sum(axis=0)) + np.outer(self._factors, features_c.sum(axis=0))
-        self._found[f"readouts.{k}.weight"] = by_weight
-        self._found[f"readouts.{k}.bias"] = self._by_parts * self._by_parts.dtype.type(len(features))
+    def _readout(self, k: int, features: Array, features_dot: Array) -> None:
+        """dl/dW = p (sum_i a_i)^T + t (sum_i a_dot_i)^T and dl/db = p N of readout k; `features` a (N, F)."""
+        gradient = np.outer(self._loss_by_parts, features.sum(axis=0)) + np.outer(self._factors, features_dot.sum(axis=0))
+        self._gradients[f"readouts.{k}.weight"] = gradient
+        self._gradients[f"readouts.{k}.bias"] = self._loss_by_parts * self._loss_by_parts.dtype.type(len(features))
 
-    def _onsite_slopes(self, k: int, kept: LayerTrace, change: _LayerChanges, given_c: Array, before_c: Array) -> None:
-        """Slopes by the invariants into their place; those by the features before the layer are added to `before_c`."""
+    def _onsite_backward(
+        self, k: int, layer: LayerTrace, layer_dot: _LayerTangents, grad_dot: Array, grad_before_dot: Array
+    ) -> None:
+        """Tangent of dE/dx into its place; that of dE/da before the layer is added to `grad_before_dot` (N, F).
+
+        With G = dE/d(output of an activation) and h = G silu' that by its argument:  h_dot = G_dot silu' + G silu'_dot.
+        """
         name = f"interactions.{k}."
-        for a in reversed(range(self._passes.config.atom_layers)):
-            bent_c = given_c * kept.bends[a + 1] + kept.by_values[a + 1] * change.bends[a + 1]
-            self._weigh(f"{name}atoms.{a}.weight", (kept.bent[a + 1], bent_c), (kept.values[a], change.values[a]))
-            self._found[f"{name}atoms.{a}.bias"] = bent_c.sum(axis=0)
-            given_c = given_c + bent_c @ self._weights[f"{name}atoms.{a}.weight"]
-        bent_c = given_c * kept.bends[0] + kept.by_values[0] * change.bends[0]
-        found, found_c, by_found_c = self._space.found[k], self._moved.found[k], self._moved.by_found[k]
-        self._weigh(name + "own.weight", (kept.bent[0], bent_c), (kept.before, change.before))
-        self._weigh(name + "collect.weight", (kept.bent[0], bent_c), (found[:-1], found_c[:-1]))
+        for a in reversed(range(self._first_pass.config.atom_layers)):
+            grad_inputs_dot = (
+                grad_dot * layer.activation_slopes[a + 1] + layer.grad_outputs[a + 1] * layer_dot.activation_slopes[a + 1]
+            )
+            self._set_weight(
+                f"{name}atoms.{a}.weight",
+                (layer.grad_inputs[a + 1], grad_inputs_dot),
+                (layer.values[a], layer_dot.values[a]),
+            )
+            self._gradients[f"{name}atoms.{a}.bias"] = grad_inputs_dot.sum(axis=0)
+            grad_dot = grad_dot + grad_inputs_dot @ self._weights[f"{name}atoms.{a}.weight"]
+        grad_inputs_dot = grad_dot * layer.activation_slopes[0] + layer.grad_outputs[0] * layer_dot.activation_slopes[0]
+        invariants, invariants_dot = self._memory.invariants[k], self._memory_dot.invariants[k]
+        grad_invariants_dot = self._memory_dot.grad_invariants[k]
+        self._set_weight(name + "own.weight", (layer.grad_inputs[0], grad_inputs_dot), (layer.features, layer_dot.features))
+        self._set_weight(
+            name + "collect.weight", (layer.grad_inputs[0], grad_inputs_dot), (invariants[:-1], invariants_dot[:-1])
+        )
         for part in ("own.bias", "collect.bias"):
-            self._found[name + part] = bent_c.sum(axis=0)
-        before_c += bent_c @ self._weights[name + "own.weight"]
-        np.matmul(bent_c, self._weights[name + "collect.weight"], out=by_found_c[: len(bent_c)])
+            self._gradients[name + part] = grad_inputs_dot.sum(axis=0)
+        grad_before_dot += grad_inputs_dot @ self._weights[name + "own.weight"]
+        np.matmul(grad_inputs_dot, self._weights[name + "collect.weight"], out=grad_invariants_dot[: len(grad_inputs_dot)])
 
-    def _send_slopes(self, k: int, kept: LayerTrace, change: _LayerChanges, before_c: Array) -> Array:
-        """Slopes by the spin vectors of the layer before; those by its features are added to `before_c`."""
-        name, width, by_sent_c = f"interactions.{k}.", self._passes.width, self._moved.by_sent
-        assert kept.by_numbers is not None
-        assert kept.by_vector is not None
-        by_vector, by_numbers_c = kept.by_vector, by_sent_c[:, :width]
-        by_vector_c = np.ascontiguousarray(by_sent_c[:, width : 4 * width]).reshape(by_vector.shape)
-        by_factors = _over(by_vector, self._spins)
-        by_factors_c = _over(by_vector_c, self._spins) + _over(by_vector, self._moves)
-        before = (kept.before, change.before)
-        self._weigh(name + "send.weight", (kept.by_numbers, by_numbers_c), before)
-        self._weigh(name + "send_spin.weight", (by_factors, by_factors_c), before)
-        before_c += by_numbers_c @ self._weights[name + "send.weight"]
-        before_c += by_factors_c @ self._weights[name + "send_spin.weight"]
-        if kept.gates is None or kept.mixed is None or change.gates is None or change.mixed is None:
+    def _send_backward(self, k: int, layer: LayerTrace, layer_dot: _LayerTangents, grad_before_dot: Array) -> Array:
+        """Tangent of dE/dM (N, 3 C); that of dE/da is added to `grad_before_dot` (N, F): the product rule on the first pass.
+
+        (dE/dy)_dot = (1 - g^2) (dE/dv . W_p M)_dot - 2 g g_dot (dE/dv . W_p M),        y = W_g a + b_g, g = tanh(y)
+        """
+        name, width, grad_sent_dot = f"interactions.{k}.", self._first_pass.channels, self._memory_dot.grad_sent
+        assert layer.grad_sent_numbers is not None
+        assert layer.grad_sent_vectors is not None
+        grad_sent_vectors, grad_sent_numbers_dot = layer.grad_sent_vectors, grad_sent_dot[:, :width]
+        grad_sent_vectors_dot = np.ascontiguousarray(grad_sent_dot[:, width : 4 * width]).reshape(grad_sent_vectors.shape)
+        grad_factors = _along_spins(grad_sent_vectors, self._spins)
+        grad_factors_dot = _along_spins(grad_sent_vectors_dot, self._spins) + _along_spins(
+            grad_sent_vectors, self._spins_dot
+        )
+        features = (layer.features, layer_dot.features)
+        self._set_weight(name + "send.weight", (layer.grad_sent_numbers, grad_sent_numbers_dot), features)
+        self._set_weight(name + "send_spin.weight", (grad_factors, grad_factors_dot), features)
+        grad_before_dot += grad_sent_numbers_dot @ self._weights[name + "send.weight"]
+        grad_before_dot += grad_factors_dot @ self._weights[name + "send_spin.weight"]
+        if layer.gates is None or layer.mixed is None or layer_dot.gates is None or layer_dot.mixed is None:
             return self._spins[:0]
-        slopes, by_gates = 1 - kept.gates * kept.gates, _along(by_vector, kept.mixed)
-        by_opened_c = (_along(by_vector_c, kept.mixed) + _along(by_vector, change.mixed)) * slopes
-        by_opened_c -= 2 * by_gates * kept.gates * change.gates
-        self._weigh(name + "gate.weight", (by_gates * slopes, by_opened_c), before)
-        self._found[name + "gate.bias"] = by_opened_c.sum(axis=0)
-        before_c += by_opened_c @ self._weights[name + "gate.weight"]
-        by_mixed = (by_vector * kept.gates[:, None]).reshape(-1, width)
-        by_mixed_c = (by_vector_c * kept.gates[:, None] + by_vector * change.gates[:, None]).reshape(-1, width)
-        assert kept.vectors is not None
-        assert change.vectors is not None
-        self._weigh(name + "pass_on.weight", (by_mixed, by_mixed_c), (kept.vectors, change.vectors))
-        by_vectors_c: Array = (by_mixed_c @ self._weights[name + "pass_on.weight"]).reshape(len(by_vector), -1)
-        return by_vectors_c
+        slopes, grad_gates = 1 - layer.gates * layer.gates, _along(grad_sent_vectors, layer.mixed)
+        grad_gate_inputs_dot = (
+            _along(grad_sent_vectors_dot, layer.mixed) + _along(grad_sent_vectors, layer_dot.mixed)
+        ) * slopes
+        grad_gate_inputs_dot -= 2 * grad_gates * layer.gates * layer_dot.gates
+        self._set_weight(name + "gate.weight", (grad_gates * slopes, grad_gate_inputs_dot), features)
+        self._gradients[name + "gate.bias"] = grad_gate_inputs_dot.sum(axis=0)
+        grad_before_dot += grad_gate_inputs_dot @ self._weights[name + "gate.weight"]
+        grad_mixed = (grad_sent_vectors * layer.gates[:, None]).reshape(-1, width)
+        grad_mixed_dot = (
+            grad_sent_vectors_dot * layer.gates[:, None] + grad_sent_vectors * layer_dot.gates[:, None]
+        ).reshape(-1, width)
+        assert layer.vectors is not None
+        assert layer_dot.vectors is not None
+        self._set_weight(name + "pass_on.weight", (grad_mixed, grad_mixed_dot), (layer.vectors, layer_dot.vectors))
+        grad_vectors_dot: Array = grad_mixed_dot @ self._weights[name + "pass_on.weight"]
+        return grad_vectors_dot.reshape(len(grad_sent_vectors), -1)
 
-    def _weigh(self, name: str, given: tuple[Array, Array], inputs: tuple[Array, Array]) -> None:
-        """Change of given^T inputs."""
-        by_weight = given[1].T @ inputs[0]
-        by_weight += given[0].T @ inputs[1]
-        self._found[name] = by_weight
-
-
-def _activated(kept: LayerTrace, change: _LayerChanges, given_c: Array) -> Array:
-    """Changes of the next activation's values; those of its slopes are kept."""
-    at = len(change.bends)
-    values_c, bends_c = np.empty_like(given_c), np.empty_like(given_c)
-    ways = (kept.inputs[at], given_c, kept.bends[at], values_c, bends_c)
-    silu_changes(*(array.reshape(-1) for array in ways))
-    change.bends.append(bends_c)
-    return values_c
+    def _set_weight(self, name: str, given: tuple[Array, Array], inputs: tuple[Array, Array]) -> None:
+        """dl/dW = h_dot^T x + h^T x_dot of a product y = W x with h = dE/dy: `given` (h, h_dot), `inputs` (x, x_dot)."""
+        gradient = given[1].T @ inputs[0]
+        gradient += given[0].T @ inputs[1]
+        self._gradients[name] = gradient
 
 
-def _over(by_vector: Array, spins: Array) -> Array:
-    found: Array = np.einsum("iac,ia->ic", by_vector, spins)
-    return found
+def _activated(layer: LayerTrace, layer_dot: _LayerTangents, inputs_dot: Array) -> Array:
+    """Tangent of the next activation's value, (N, F), by that of its argument; that of silu' is kept in `layer_dot`."""
+    at = len(layer_dot.activation_slopes)
+    values_dot, activation_slopes_dot = np.empty_like(inputs_dot), np.empty_like(inputs_dot)
+    arrays = (layer.inputs[at], inputs_dot, layer.activation_slopes[at], values_dot, activation_slopes_dot)
+    silu_tangent(*(array.reshape(-1) for array in arrays))
+    layer_dot.activation_slopes.append(activation_slopes_dot)
+    return values_dot
 
 
-def _along(by_vector: Array, vectors: Array) -> Array:
-    found: Array = np.einsum("iac,iac->ic", by_vector, vectors)
-    return found
+def _along_spins(grad_sent_vectors: Array, spins: Array) -> Array:
+    """s . dE/dv, (N, C); (N, 3, C) and (N, 3)."""
+    product: Array = np.einsum("iac,ia->ic", grad_sent_vectors, spins)
+    return product
 
 
-__all__ = ["WeightSlopes"]
+def _along(grad_sent_vectors: Array, vectors: Array) -> Array:
+    """dE/dv . m, (N, C), of two (N, 3, C)."""
+    product: Array = np.einsum("iac,iac->ic", grad_sent_vectors, vectors)
+    return product
+
+
+__all__ = ["WeightGradients"]
