@@ -1,7 +1,8 @@
 """Files that others may rely on: written whole or not at all, told apart by digests, held by one process at a time.
 
 Whatever spinase writes goes through here: a temporary file of its own (made anew, so it cannot be somebody's link), synced
-to the disk, put in place by a rename.  Folders that spinase fills carry a mark; what has none is not spinase's to replace.
+to the disk, put in place by a rename.  Folders that spinase fills carry a mark; what has none, and a file that is not one of
+spinase's of the same kind, is not spinase's to replace.
 """
 
 from __future__ import annotations
@@ -14,18 +15,19 @@ import json
 import math
 import os
 import secrets
+import shutil
 import socket
 import time
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
-from spinase.errors import FileInUseError, OutputError
+from spinase.errors import FileInUseError, InputError, OutputError
 
 MARK = ".spinase"
 _LOCK = ".spinase-lock"
@@ -209,6 +211,113 @@ def arrays_digest(text: str, arrays: Mapping[str, np.ndarray]) -> str:
 def table_digest(table: Mapping[str, Any]) -> str:
     """SHA-256 of a table of JSON values, whatever its order."""
     return text_digest(json.dumps(dict(table), sort_keys=True))
+
+
+# -- what is there already ------------------------------------------------------------------------------------------------
+
+
+def refuse_foreign(path: str | Path, is_ours: Callable[[Path], bool], what: str) -> None:
+    """Refuse to replace what is at `path`, unless it is nothing, an empty file, or a file of our own of the same kind.
+
+    Parameters
+    ----------
+    path : path
+        Where a file is to be written.
+    is_ours : callable
+        Whether a file is one of spinase's of that kind, of whatever version.
+    what : str
+        The kind, for the message.
+
+    Raises
+    ------
+    InputError
+        If it is somebody else's, a folder, or a link that leads nowhere.
+    """
+    place = Path(path)
+    if not os.path.lexists(place):
+        return
+    if not place.is_file() or (place.stat().st_size and not is_ours(place)):
+        raise InputError(f"{place} is there and is no {what} of spinase: give another name (--output), or move it away")
+
+
+def has_arrays(path: str | Path, names: Iterable[str]) -> bool:
+    """Whether a file is one of :func:`write_arrays` that holds arrays of these names."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {f"{name}.npy" for name in names} <= set(archive.namelist())
+    except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError):
+        return False
+
+
+def refuse_foreign_folder(folder: Path, kind: str, names: Iterable[str]) -> None:
+    """Refuse a folder in which files that are not of a `kind` of ours have the names of such a one's.
+
+    Parameters
+    ----------
+    folder : Path
+        Where a run, a training, ... is to be.
+    kind : str
+        Its mark.
+    names : iterable of str
+        Files it writes; patterns as of ``Path.glob``.
+
+    Raises
+    ------
+    InputError
+        Naming one of them, or the other kind that the folder is of.
+    """
+    mark = read_mark(folder).get("kind", "")
+    if mark == kind:
+        return
+    if mark:
+        raise InputError(f"{folder} is the folder of a {mark}: name another folder with --output")
+    foreign = [file.name for name in names for file in folder.glob(name)]
+    foreign += [name for name in names if "*" not in name and os.path.lexists(folder / name)]
+    if foreign:
+        raise InputError(f"{folder} has a {foreign[0]} that is of no {kind} of spinase: name another folder with --output")
+
+
+@contextlib.contextmanager
+def replacing_folder(target: str | Path, kind: str) -> Iterator[Path]:
+    """A new folder beside `target` that takes its place at the end; after an error `target` is as it was.
+
+    A kill leaves the old folder or the new one; between the two renames, both under other names.
+
+    Parameters
+    ----------
+    target : path
+        Nothing, an empty folder, or one that was written so.
+    kind : str
+        What is in it: its mark.
+
+    Raises
+    ------
+    InputError
+        If there is something else.
+    OutputError
+        If it cannot be written.
+    """
+    place = Path(target)
+    empty = place.is_dir() and not place.is_symlink() and not any(place.iterdir())
+    if os.path.lexists(place) and not empty and read_mark(place).get("kind") != kind:
+        raise InputError(f"{place} is there and was not written by spinase as {kind}: give another name, or move it away")
+    fresh, old = (place.with_name(f".{place.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp") for _ in range(2))
+    try:
+        fresh.mkdir(parents=True)
+        yield fresh
+        write_mark(fresh, kind=kind)
+        if os.path.lexists(place):
+            os.rename(place, old)
+        os.rename(fresh, place)
+    except OSError as error:
+        if isinstance(error, OutputError):
+            raise
+        raise OutputError.of(place, error) from None
+    finally:
+        if os.path.lexists(old) and not os.path.lexists(place):
+            os.rename(old, place)
+        for folder in (fresh, old):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 # -- folders and their holders --------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from spinase.errors import CheckpointError
-from spinase.files import arrays_digest, read_arrays, write_arrays
+from spinase.files import arrays_digest, has_arrays, read_arrays, refuse_foreign, write_arrays
 
 FORMAT = "spinase-checkpoint-1"
 
@@ -24,11 +24,18 @@ def save_checkpoint(path: str | Path, state: Mapping[str, Any]) -> None:
     ------
     OutputError
         If it cannot be written; the old one is left.
+    InputError
+        If what is at `path` is no checkpoint.
     """
+    refuse_foreign(path, _is_checkpoint, "checkpoint")
     arrays: dict[str, np.ndarray] = {}
     text = json.dumps(_split(state, "", arrays), sort_keys=True)
     head = {"__format__": FORMAT, "__json__": text, "__digest__": arrays_digest(text, arrays)}
     write_arrays(path, {**{name: np.array(word) for name, word in head.items()}, **arrays})
+
+
+def _is_checkpoint(path: Path) -> bool:
+    return has_arrays(path, ("__format__", "__json__"))
 
 
 def load_checkpoint(path: str | Path) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from ase.data import chemical_symbols
 from pydantic import Field
 
 from spinase.errors import InputError
+from spinase.files import replacing_folder
 from spinase.io.foreign import (
     Converted,
     ForeignFormat,
@@ -135,7 +136,8 @@ class DeepSpinFormat(ForeignFormat[DeepSpinOptions]):
         Raises
         ------
         InputError
-            If the labels are not in metal units, or periodic in some directions only.
+            If the labels are not in metal units, or periodic in some directions only, or `target` is there and no such
+            export of spinase.
         """
         for number, part in enumerate(parts):
             if part.units != "metal":
@@ -146,8 +148,9 @@ class DeepSpinFormat(ForeignFormat[DeepSpinOptions]):
                 raise InputError(
                     f"DeepSPIN systems are periodic in all directions or in none, realization {number} is {part.pbc}"
                 )
-        for number, part in enumerate(parts):
-            _write_system(part, Path(target) / f"{number:06d}")
+        with replacing_folder(target, "DeepSPIN data") as folder:
+            for number, part in enumerate(parts):
+                _write_system(part, folder / f"{number:06d}")
 
 
 def _write_system(part: Labels, system: Path) -> None:

@@ -20,6 +20,7 @@ from ase.data import atomic_numbers
 from pydantic import Field
 
 from spinase.errors import InputError
+from spinase.files import replacing_folder
 from spinase.io.foreign import Converted, ForeignFormat, ForeignOptions, Frame, group_frames
 from spinase.io.labels import Labels
 from spinase.typing import FloatArray, IntArray
@@ -111,7 +112,7 @@ class DoubleExchangeFormat(ForeignFormat[DoubleExchangeOptions]):
         InputError
             If the magnet is not in reduced units, or no square lattice of unit spins with the spacing of the options.
         """
-        folder, density = Path(target), np.nan if self.options.density is None else self.options.density
+        density = np.nan if self.options.density is None else self.options.density
         tables = []
         for part in parts:
             if part.units != "reduced":
@@ -124,9 +125,9 @@ class DoubleExchangeFormat(ForeignFormat[DoubleExchangeOptions]):
                     raise InputError("double-exchange columns need unit moments at all sites")
                 grid, first = _grid(np.round(places), "these labels"), np.full(len(places), density)
                 tables.append(np.column_stack([grid, first, part.moments[k], part.magnetic_forces[k]]))
-        folder.mkdir(parents=True, exist_ok=True)
-        for number, table in enumerate(tables):
-            np.savetxt(folder / f"c{number}.dat", table, fmt=["%d", "%d", *["%.17g"] * 7], delimiter="\t")
+        with replacing_folder(target, "double-exchange columns") as folder:
+            for number, table in enumerate(tables):
+                np.savetxt(folder / f"c{number}.dat", table, fmt=["%d", "%d", *["%.17g"] * 7], delimiter="\t")
 
 
 def read_columns(path: str | Path) -> FloatArray:

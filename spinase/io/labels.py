@@ -11,11 +11,11 @@ from typing import Any
 import h5py
 import numpy as np
 from ase.calculators.singlepoint import SinglePointCalculator
-from ase.io import write as ase_write
 
 from spinase.atoms import SpinAtoms
 from spinase.errors import CheckpointError
-from spinase.files import read_arrays, replacing, write_arrays
+from spinase.files import read_arrays, refuse_foreign, replacing, write_arrays
+from spinase.io.frames import write_atoms
 from spinase.io.hdf5 import (
     DamageError,
     attributes_digest,
@@ -122,7 +122,10 @@ def write_labels(path: str | Path, parts: Sequence[Labels], attributes: Mapping[
     ------
     OutputError
         If it cannot be written.
+    InputError
+        If what is at `path` is no label file.
     """
+    refuse_foreign(path, is_label_file, "label file")
     total = hashlib.sha256()
     # made in memory: HDF5 does not survive a disk that is full
     with h5py.File("labels", "w", driver="core", backing_store=False, libver="latest") as file:
@@ -201,7 +204,7 @@ def _count(total: Any, number: int, name: str, data: Array) -> None:
 
 def write_label_frames(parts: Sequence[Labels], path: str | Path) -> None:
     """Write all configurations to any format ASE knows (extxyz: moments, fields, forces and energies in it)."""
-    ase_write(path, [labels.atoms(k) for labels in parts for k in range(len(labels))])
+    write_atoms(path, [labels.atoms(k) for labels in parts for k in range(len(labels))])
 
 
 def _arrays(labels: Labels) -> dict[str, Array]:

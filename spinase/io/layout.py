@@ -18,7 +18,7 @@ import h5py
 import numpy as np
 
 from spinase.errors import CheckpointError, OutputError
-from spinase.files import require_room, reserve, still_there
+from spinase.files import refuse_foreign, require_room, reserve, still_there
 from spinase.io.hdf5 import (
     DamageError,
     attributes_digest,
@@ -61,7 +61,7 @@ class RunWriter:
     Parameters
     ----------
     path : Path
-        The file; replaced if it exists.
+        The file; a run file that is there is replaced, anything else refused (InputError).
     streams : mapping
         Name -> :class:`StreamInfo`; fixed for the life of the file.
     static : mapping
@@ -85,6 +85,7 @@ class RunWriter:
         self._announced = 0
         arrays = [*static.values(), *(array for info in streams.values() for array in info.static.values())]
         size = sum(np.asarray(array).nbytes for array in arrays)
+        refuse_foreign(path, is_run_file, "run file")
         require_room(path, 4 * size + _SPARE_BYTES)
         self._file = h5py.File(path, "w", libver="latest")
         self._reserve(size)
@@ -297,6 +298,15 @@ def _run_of(file: h5py.File) -> str:
         return str(read_attribute(file, "run"))
     except (DamageError, OSError, RuntimeError, KeyError, ValueError):
         return ""
+
+
+def is_run_file(path: Path) -> bool:
+    """Whether a file is one of spinase's run files, of whatever format and state."""
+    try:
+        with open_to_read(path) as file:
+            return str(read_attribute(file, "spinase_format")).isdigit()
+    except (OSError, RuntimeError, ValueError, TypeError, KeyError):
+        return False
 
 
 def open_run(path: Path) -> h5py.File:

@@ -19,6 +19,7 @@ from ase.io import write as ase_write
 from pydantic import Field
 
 from spinase.errors import InputError
+from spinase.files import refuse_foreign, replacing
 from spinase.io.foreign import (
     Converted,
     ForeignFormat,
@@ -40,6 +41,7 @@ KEYS = {
     "moments": ("REF_magmom", "REF_magmoms", "dft_magmom", "magmom", "magmoms", "initial_magmoms", "REF_spins", "spins"),
     "fields": ("REF_magforces", "REF_magforce", "magforces", "magnetic_forces", "REF_magnetic_forces"),
 }
+_LONGEST = 100_000  # characters of a line that are looked at
 _OWN = "spinase_vectors"  # entry of our own export: what its vectors are
 
 
@@ -129,13 +131,22 @@ class MaceFormat(ForeignFormat[MaceOptions]):
         Raises
         ------
         InputError
+            If what is at `target` is no such export of spinase.
+        OutputError
             If the file cannot be written.
         """
         frames = [_plain_frame(part, k, number, self.options) for number, part in enumerate(parts) for k in range(len(part))]
-        try:
-            ase_write(target, frames, format="extxyz", write_results=False)
-        except OSError as error:
-            raise InputError(f"cannot write {target}: {error.strerror or error}") from None
+        refuse_foreign(target, _is_own_export, "extended XYZ")
+        with replacing(target) as temporary:
+            ase_write(temporary, frames, format="extxyz", write_results=False)
+
+
+def _is_own_export(path: Path) -> bool:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return f" {_OWN}=" in [file.readline(_LONGEST) for _ in range(2)][1]
+    except (OSError, ValueError):
+        return False
 
 
 def _realization(atoms: Atoms, where: str) -> int | None:

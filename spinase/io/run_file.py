@@ -10,11 +10,11 @@ from typing import Any
 
 import h5py
 import numpy as np
-from ase.io import write as ase_write
 from ase.io.formats import UnknownFileTypeError, filetype
 
 from spinase.atoms import SpinAtoms, set_reference_lengths
 from spinase.errors import CheckpointError, InputError
+from spinase.io.frames import write_atoms
 from spinase.io.hdf5 import DamageError, attributes_digest, get_item, read_array, read_attribute, static_digest
 from spinase.io.layout import FORMAT, open_run, read_stream
 from spinase.typing import Array, BoolArray, FloatArray, IntArray
@@ -223,4 +223,4 @@ def write_frames(run: Run, path: str | Path) -> None:
         atoms = run.atoms(k)
         atoms.info.update(step=int(run.steps[k]), time=float(run.times[k]))
         frames.append(atoms)
-    ase_write(path, frames, format=name)
+    write_atoms(path, frames)

@@ -17,7 +17,7 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 
 from spinase.errors import ModelError, ModelFileError, in_words
-from spinase.files import arrays_digest, read_arrays, write_arrays
+from spinase.files import arrays_digest, has_arrays, read_arrays, refuse_foreign, write_arrays
 from spinase.learning.mhipnn.network import MagneticHIPNN, NetworkConfig
 from spinase.learning.reservoir import Reservoir
 from spinase.learning.trust.domain import Domain
@@ -141,7 +141,10 @@ def save_model(path: str | Path, networks: Sequence[MagneticHIPNN], card: ModelC
         Without networks, or if one is not of the card's size.
     OutputError
         If it cannot be written.
+    InputError
+        If what is at `path` is no model file.
     """
+    refuse_foreign(path, _is_model_file, "model file")
     if not networks:
         raise ModelFileError("a model file needs at least one network")
     arrays: dict[str, np.ndarray] = {}
@@ -153,6 +156,10 @@ def save_model(path: str | Path, networks: Sequence[MagneticHIPNN], card: ModelC
     text = card.to_json()
     head = {"card": np.array(text), "digest": np.array(arrays_digest(text, arrays))}
     write_arrays(path, {**head, **arrays}, compressed=True)
+
+
+def _is_model_file(path: Path) -> bool:
+    return has_arrays(path, ("card", "digest"))
 
 
 def load_model(path: str | Path) -> tuple[list[MagneticHIPNN], ModelCard]:

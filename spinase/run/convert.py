@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from spinase.errors import AccuracyWarning, InputError
-from spinase.files import file_digest
+from spinase.files import file_digest, refuse_foreign
 from spinase.io.consistency import Slopes, energy_slopes
 from spinase.io.foreign import Converted, ForeignFormat
-from spinase.io.labels import read_labels, write_labels
+from spinase.io.labels import is_label_file, read_labels, write_labels
 from spinase.run.provenance import code_identity, versions
 from spinase.styles import load_style, options_of
 
@@ -55,8 +55,10 @@ def import_labels(
     Raises
     ------
     InputError
-        If a file is bad or does not say enough, sources are in different units, or the target cannot be written.
+        If a file is bad or does not say enough, sources are in different units, or the target cannot be written or is
+        there and no label file.
     """
+    refuse_foreign(target, is_label_file, "label file")
     if not sources:
         raise InputError("nothing to convert: name at least one file or directory")
     reader = foreign_format(name, options)
@@ -98,7 +100,7 @@ def export_labels(source: str | Path, target: str | Path, name: str, options: Ma
     Raises
     ------
     InputError, CheckpointError
-        If the format cannot hold the labels, or the label file is bad.
+        If the format cannot hold the labels, the label file is bad, or the target is there and not of such an export.
     """
     writer = foreign_format(name, options)
     parts, _ = read_labels(source)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -22,7 +21,7 @@ from spinase.errors import (
     OutOfDomainError,
     UnstableDynamicsError,
 )
-from spinase.files import held, read_mark, temporary_beside, text_digest, write_mark, write_text
+from spinase.files import held, read_mark, refuse_foreign_folder, temporary_beside, text_digest, write_mark, write_text
 from spinase.io.layout import RunWriter, copy_frames
 from spinase.measures import free_energy, magnetization, torques_of_sites
 from spinase.observers.error_bars import WHAT_TO_DO
@@ -118,11 +117,7 @@ def check_folder(folder: Path) -> None:
     InputError
         Naming one of them.
     """
-    if read_mark(folder).get("kind") == "run":
-        return
-    foreign = [name for name in (RUN_FILE, LOG_FILE, CHECKPOINT_FILE, INPUT_FILE) if os.path.lexists(folder / name)]
-    if foreign:
-        raise InputError(f"{folder} has a {foreign[0]} that is of no run of spinase: name another folder with --output")
+    refuse_foreign_folder(folder, "run", (RUN_FILE, LOG_FILE, CHECKPOINT_FILE, INPUT_FILE))
 
 
 def make_folder(folder: Path) -> None:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import PatchCollection, PolyCollection
 from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Polygon
 from matplotlib.ticker import MaxNLocator
 from scipy.spatial import Voronoi, cKDTree
 
+from spinase.files import refuse_foreign, replacing
 from spinase.typing import FloatArray
 
 _OKLAB_TO_CONES = np.array(
@@ -24,8 +29,38 @@ _CONES_TO_RGB = np.array(
     ]
 )
 
+_MADE_BY = "spinase"  # in the text of a figure, by which it is known again
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 """Okabe-Ito colours: distinguishable with any colour vision."""
+
+
+def save_figure(figure: Figure, path: str | Path) -> Path:
+    """Write a figure as PNG, 150 dots per inch, whole or not at all; returns the path.
+
+    Raises
+    ------
+    InputError
+        If there is something that is no figure of spinase.
+    OutputError
+        If it cannot be written.
+    """
+    target = Path(path)
+    require_figure(target)
+    FigureCanvasAgg(figure)
+    with replacing(target) as temporary:
+        figure.savefig(temporary, dpi=150, format="png", metadata={"Software": _MADE_BY})
+    return target
+
+
+def require_figure(path: Path) -> None:
+    """Refuse to draw to `path` if there is something that is no figure of spinase (InputError)."""
+    refuse_foreign(path, _is_figure, "figure")
+
+
+def _is_figure(path: Path) -> bool:
+    with open(path, "rb") as file:
+        head = file.read(1000)
+    return head.startswith(b"\x89PNG") and f"Software\0{_MADE_BY}".encode() in head
 
 
 def direction_colors(spins: FloatArray) -> FloatArray:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from spinase.atoms import get_spins
@@ -22,6 +21,7 @@ from spinase.viz.figures import (
     against_time,
     honest_range,
     profile,
+    save_figure,
     site_map,
     spin_map,
     structure_factor_map,
@@ -56,24 +56,20 @@ def plot_run(source: str | Path | Run, folder: str | Path) -> list[Path]:
     ------
     CheckpointError
         If there is no run file, or no frame in it yet.
+    InputError
+        If a file in the folder has the name of a figure and is none of spinase's.
     """
     run = source if isinstance(source, Run) else read_run(source)
     if not len(run):
         raise CheckpointError(f"no frame has been written yet to {source if not isinstance(source, Run) else 'this run'}")
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
-    paths = [_save(_summary(run), target / "summary.png")]
+    paths = [save_figure(_summary(run), target / "summary.png")]
     for observer in run.observables:
         panels = _observer_panels(run, observer)
         if panels:
-            paths.append(_save(_figure(panels, columns=min(2, len(panels))), target / f"{observer}.png"))
+            paths.append(save_figure(_figure(panels, columns=min(2, len(panels))), target / f"{observer}.png"))
     return paths
-
-
-def _save(figure: Figure, path: Path) -> Path:
-    FigureCanvasAgg(figure)
-    figure.savefig(path, dpi=150)
-    return path
 
 
 def _figure(panels: list[Panel], columns: int, title: str = "") -> Figure:

@@ -62,6 +62,7 @@ def test_damage_is_found_and_named(tmp_path: Path) -> None:
     np.savez(path, x=np.zeros(3))
     with pytest.raises(CheckpointError, match="is not a spinase-checkpoint-1 file .* another version"):
         load_checkpoint(path)
+    path.unlink()  # what is no checkpoint is not replaced
     save_checkpoint(path, {"step": 1, "x": np.zeros(2)})
     with np.load(path) as stored:
         content = dict(stored) | {"x": np.ones(2)}

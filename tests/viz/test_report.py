@@ -53,7 +53,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch, run: Run, folder: Path) -> dict[str, 
         kept[path.name] = figure
         return path
 
-    monkeypatch.setattr(report, "_save", keep)
+    monkeypatch.setattr(report, "save_figure", keep)
     plot_run(run, folder)
     return kept
 

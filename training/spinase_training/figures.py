@@ -8,18 +8,16 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from spinase.typing import FloatArray
-from spinase.viz.figures import COLORS
+from spinase.viz.figures import COLORS, save_figure
 from spinase_training.validation import Prediction, by_kind, by_place
 
 
 def curves(histories: Sequence[list[dict[str, float]]], path: Path) -> None:
     """Weighted mean-square error of the fields against the epoch, training and validation, of every network."""
     figure = Figure(figsize=(5, 3.8), layout="constrained")
-    FigureCanvasAgg(figure)
     ax = figure.subplots()
     for number, history in enumerate(histories):
         for name, color in (("train", COLORS[0]), ("valid", COLORS[1])):
@@ -27,23 +25,21 @@ def curves(histories: Sequence[list[dict[str, float]]], path: Path) -> None:
             ax.semilogy(np.arange(1, len(values) + 1), values, color=color, label=name if number == 0 else None)
     ax.set(xlabel="epoch", ylabel="weighted error of the fields")
     ax.legend(frameon=False)
-    figure.savefig(path, dpi=150)
+    save_figure(figure, path)
 
 
 def parity(predictions: Sequence[Prediction], path: Path) -> None:
     """Predicted against labelled torques of unseen realizations, and R^2 by the place in the trajectory."""
     figure = Figure(figsize=(9, 3.8), layout="constrained")
-    FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
     _parity(left, [p.labelled for p in predictions], [p.predicted for p in predictions], "torque")
     _places(right, predictions)
-    figure.savefig(path, dpi=150)
+    save_figure(figure, path)
 
 
 def validation_figure(predictions: Sequence[Prediction], dynamics: Mapping[str, Any] | None, path: Path) -> None:
     """Parity of torques and of forces (or energies), R^2 by place or kind, and the trajectories next to the teacher's."""
     figure = Figure(figsize=(12, 7.4 if dynamics else 3.8), layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.subplots(2 if dynamics else 1, 3, squeeze=False)
     _parity(axes[0, 0], [p.labelled for p in predictions], [p.predicted for p in predictions], "torque")
     pairs = [(p.forces, p.predicted_forces) for p in predictions if p.forces is not None and p.predicted_forces is not None]
@@ -54,7 +50,7 @@ def validation_figure(predictions: Sequence[Prediction], dynamics: Mapping[str, 
     _places(axes[0, 2], predictions)
     if dynamics is not None:
         _trajectories(axes[1], dynamics)
-    figure.savefig(path, dpi=150)
+    save_figure(figure, path)
 
 
 def _parity(ax: Axes, labelled: Sequence[FloatArray], predicted: Sequence[FloatArray], what: str) -> None:
@@ -112,7 +108,6 @@ def _trajectories(axes: Sequence[Axes], dynamics: Mapping[str, Any]) -> None:
 def learning(rounds: Sequence[dict[str, Any]], bound: float, relative: bool, path: Path) -> None:
     """Rms torque error against the number of labels; part of the runs beyond the bound, and the worst bar, by round."""
     figure = Figure(figsize=(9, 3.8), layout="constrained")
-    FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
     labels = [one["labels"] for one in rounds]
     for name, color in (("test", COLORS[0]), ("check", COLORS[1])):
@@ -133,4 +128,4 @@ def learning(rounds: Sequence[dict[str, Any]], bound: float, relative: bool, pat
     bars.set_ylim(bottom=0.0)
     if not relative:
         bars.axhline(bound, color="0.3", lw=0.8, ls="--")
-    figure.savefig(path, dpi=150)
+    save_figure(figure, path)

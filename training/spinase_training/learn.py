@@ -42,6 +42,7 @@ from spinase_training.validation import errors, predict
 
 Report = Callable[[str], None]
 LOG, FIGURE = "log.txt", "learning.png"
+_START, _CHECK = "start_labels.h5", "check_labels.h5"
 AGAIN = "go on with --restart"
 _COLUMNS = ("round", "labels", "added", "R^2 test", "rms test", "R^2 check", "rms check", "runs over", "runs", "worst bar")
 
@@ -102,10 +103,10 @@ def learn_file(
 def _learn(path: Path, overrides: tuple[str, ...], options: LearnOptions, tell: Report, stop: StopRequest) -> Path:
     folder = (options.output or Path(f"{Path(path).stem}_learning")).resolve()
     loop = read_loop(path, overrides, folder)
-    prepare_folder(loop, options.restart)
-    labels, attributes = read_labels(_label_file(loop, loop.config.labels, "start_labels.h5", options))
+    prepare_folder(loop, options.restart, (MODEL, LOG, FIGURE, _START, _CHECK))
+    labels, attributes = read_labels(_label_file(loop, loop.config.labels, _START, options))
     check_labels(loop, len(labels), attributes)
-    check = _label_file(loop, loop.config.check, "check_labels.h5", options) if loop.config.check else None
+    check = _label_file(loop, loop.config.check, _CHECK, options) if loop.config.check else None
     start, added, model = sum(len(part) for part in labels), 0, None
     for number in range(loop.config.rounds + 1):
         model = _trained(loop, number, labels, attributes, model, check)

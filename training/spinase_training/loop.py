@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -11,7 +12,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from spinase.errors import InputError
-from spinase.files import write_text
+from spinase.files import refuse_foreign_folder, write_mark, write_text
 from spinase.learning.trust.error_bars import needed_realizations
 from spinase.run.build import build_setup
 from spinase.run.config import named_files, read_input, read_table
@@ -142,10 +143,11 @@ def check_labels(loop: Loop, realizations: int, attributes: dict[str, str]) -> N
         )
 
 
-def prepare_folder(loop: Loop, restart: bool) -> None:
+def prepare_folder(loop: Loop, restart: bool, names: Sequence[str]) -> None:
     """Make the run directory with copies of all inputs; one of other inputs, or other files they name, is refused.
 
-    One in which nothing was finished yet is not: a mistake does not stand in the way of its correction.
+    One in which nothing was finished yet is not: a mistake does not stand in the way of its correction.  Files called like
+    ours (`names` are those that come later) in a folder that is of no learning are refused, too.
 
     Raises
     ------
@@ -159,10 +161,12 @@ def prepare_folder(loop: Loop, restart: bool) -> None:
             texts["files.txt"] += named_files({**table, "labels": None}, (loop.home / given).parent)
         elif given is not None:
             texts["files.txt"] += named_files(given, loop.home)
+    refuse_foreign_folder(loop.folder, "learning", (*texts, *names, "round_*"))
     begun = any(loop.folder.glob("*_labels.h5")) or any(loop.folder.glob("round_*/*"))
     if begun and (loop.folder / "loop.toml").exists() and not restart:
         raise InputError(f"{loop.folder} already holds a learning: use --restart to go on, or another --output")
     loop.folder.mkdir(parents=True, exist_ok=True)
+    write_mark(loop.folder, kind="learning")
     for name, text in texts.items():
         kept = loop.folder / name
         if begun and kept.exists() and kept.read_text(encoding="utf-8") != text:

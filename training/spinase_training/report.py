@@ -12,7 +12,7 @@ from ase.data import chemical_symbols
 
 from spinase.calculators.hipnn import HIPNNCalculator
 from spinase.errors import InputError
-from spinase.files import write_text
+from spinase.files import refuse_foreign, write_text
 from spinase.io.labels import Labels, read_labels
 from spinase.learning.model_file import ModelCard, load_model
 from spinase.testing.case import Case, SkipCheck
@@ -26,6 +26,7 @@ from spinase.testing.symmetry import (
     check_time_reversal,
     check_translation,
 )
+from spinase.viz.figures import require_figure
 from spinase_training.figures import validation_figure
 from spinase_training.trajectories import Course, compare, teacher_of
 from spinase_training.validation import errors, predict
@@ -64,10 +65,13 @@ def validate_model(model: Path, data: Path, folder: Path, course: Course | None,
     Raises
     ------
     InputError
-        On an empty label file, one of other units or species than the model, or, with `course`, no teacher.
+        If other files have the names of the report; on an empty label file, one of other units or species than the model,
+        or, with `course`, no teacher.
     ModelFileError, CheckpointError
         On files that are missing or damaged.
     """
+    require_figure(folder / FIGURE)
+    refuse_foreign(folder / REPORT, _is_report, "validation")
     parts, attributes = read_labels(data)
     loaded = load_model(model)
     parts = _fitting(parts, loaded[1], limit)
@@ -94,6 +98,14 @@ def validate_model(model: Path, data: Path, folder: Path, course: Course | None,
     validation_figure(found, dynamics, folder / FIGURE)
     write_text(folder / REPORT, json.dumps(_plain(told), indent=1, allow_nan=False))
     return told
+
+
+def _is_report(path: Path) -> bool:
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(table, dict) and {"model", "data_hash", "symmetry_defects"} <= table.keys()
 
 
 def _fitting(parts: Sequence[Labels], card: ModelCard, limit: int | None) -> list[Labels]:

@@ -18,7 +18,7 @@ from hippynn.experiment import SetupParams, assemble_for_training, setup_trainin
 from hippynn.graphs import loss
 
 from spinase.errors import AccuracyWarning, InputError
-from spinase.files import file_digest, replacing
+from spinase.files import file_digest, refuse_foreign_folder, replacing, write_mark, write_text
 from spinase.io.labels import Labels, read_labels
 from spinase.learning.engine.training.batch import keep_memory
 from spinase.learning.hippynn.adapter import magnet_graph
@@ -34,6 +34,7 @@ from spinase_training.uncertainty import FLOOR, calibration_table, field_errors
 from spinase_training.validation import energy_offset, errors, predict
 
 MODEL, LOG = "model.npz", "log.txt"
+FIGURES = ("curves.png", "parity.png")
 _AGAIN = "go on with --restart, from the last whole epoch"
 _NOTHING = 0.05  # R^2 below which a model is no better than none
 _SHIFT_REALIZATIONS = 20  # that tell the mean energy
@@ -104,7 +105,7 @@ def _train(
             AccuracyWarning,
             stacklevel=2,
         )
-    curves(histories, folder / "curves.png")
+    curves(histories, folder / FIGURES[0])
     return folder / MODEL
 
 
@@ -137,6 +138,8 @@ def _source(attributes: Mapping[str, str], start: Path | None) -> str:
 def _prepare_folder(folder: Path, text: str, source: str, restart: bool) -> None:
     """Make the run directory, or look whether what was begun in it is what is to be gone on with."""
     recipe, data = folder / "recipe.toml", folder / "data.txt"
+    names = (recipe.name, data.name, MODEL, LOG, *FIGURES, "checkpoint_*.pt", "hippynn_*")
+    refuse_foreign_folder(folder, "training", names)
     begun = any(folder.glob("checkpoint_*.pt")) or (folder / MODEL).exists()  # a recipe that never trained does not count
     if begun and not restart:
         raise InputError(f"{folder} already holds a training: use --restart to go on, or another --output")
@@ -148,8 +151,9 @@ def _prepare_folder(folder: Path, text: str, source: str, restart: bool) -> None
             f"({data}): restart with those, or train elsewhere"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    recipe.write_text(text, encoding="utf-8")
-    data.write_text(source, encoding="utf-8")
+    write_mark(folder, kind="training")
+    write_text(recipe, text)
+    write_text(data, source)
 
 
 def _train_member(task: Task, member: int) -> tuple[MagneticHIPNN, list[dict[str, float]]]:
@@ -323,7 +327,7 @@ def _card(
     card = replace(card, energy_shift=data.shift + offset)  # fields leave a constant open
     unseen = sorted({int(number) for number in data.realization[task.parts["test"]]})
     found = [predict((networks, card), labels[number]) for number in unseen]
-    parity(found, task.folder / "parity.png")
+    parity(found, task.folder / FIGURES[1])
     trained = [labels[number] for number in sorted({int(n) for n in data.realization[task.parts["train"]]})]
     notes = {
         "title": attributes.get("title", ""),

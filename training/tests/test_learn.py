@@ -319,13 +319,19 @@ def test_other_files_of_the_same_names_are_another_learning(whole: Path, tmp_pat
         path = inputs(tmp_path, loop=('labels = "labels.toml"', 'labels = "own.h5"'))
         loop = read_loop(path, (), tmp_path / "new")
         if number == 1.0:
-            prepare_folder(loop, restart=False)
-            prepare_folder(loop, restart=False)  # nothing was begun: a corrected input may follow
+            (tmp_path / "new").mkdir()
+            (tmp_path / "new" / "learning.png").write_text("mine")
+            with pytest.raises(InputError, match=r"has a learning\.png that is of no learning of spinase"):
+                prepare_folder(loop, False, ("learning.png",))
+            assert [path.name for path in (tmp_path / "new").iterdir()] == ["learning.png"]
+            (tmp_path / "new" / "learning.png").unlink()
+            prepare_folder(loop, False, ())
+            prepare_folder(loop, False, ())  # nothing was begun: a corrected input may follow
             (tmp_path / "new" / "round_00").mkdir()
             (tmp_path / "new" / "round_00" / "labels.h5").touch()
-            prepare_folder(loop, restart=True)
+            prepare_folder(loop, True, ())
     with pytest.raises(InputError, match=r"started with other inputs.*files\.txt"):
-        prepare_folder(loop, restart=True)
+        prepare_folder(loop, True, ())
 
 
 def test_tables_as_toml(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 from dataclasses import replace
@@ -198,6 +199,20 @@ def test_a_restart_with_other_labels_of_the_same_name_is_refused(labels: Path, t
     write_labels(tmp_path / "labels.h5", [replace(part, energies=part.energies + 1.0) for part in parts], attributes)
     with pytest.raises(InputError, match="started with other labels"):
         train_recipe(given, text, tmp_path, tmp_path / "run", restart=True)
+
+
+@pytest.mark.parametrize("name", ["recipe.toml", "log.txt", "model.npz", "curves.png", "checkpoint_0.pt"])
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_folder_with_files_of_others_is_no_place_to_train(labels: Path, tmp_path: Path, name: str, restart: bool) -> None:
+    """The folder of the recipe itself, for one: `-o .` would have written over it."""
+    given, text = read_recipe(recipe(labels))
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / name).write_text("mine")
+    with pytest.raises(InputError, match=rf"has a {re.escape(name)} that is of no training of spinase: name another folder"):
+        train_recipe(given, text, labels.parent, folder, restart=restart)
+    assert [path.name for path in folder.iterdir()] == [name]
+    assert (folder / name).read_text() == "mine"
 
 
 def test_a_recipe_that_never_trained_does_not_stand_in_the_way(labels: Path, tmp_path: Path) -> None:

@@ -248,6 +248,18 @@ def test_a_driven_teacher_has_no_energy_to_compare() -> None:
     assert max(told["angle"]) < 1e-12
 
 
+@pytest.mark.parametrize("name", ["validation.json", "validation.png"])
+def test_reports_of_others_are_left_alone(files: tuple[Path, Path], tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text('{"mine": 1}')
+    with pytest.raises(InputError, match=rf"{name} is there and is no (validation|figure) of spinase"):
+        validate_model(*files, tmp_path, None)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == '{"mine": 1}'
+    (tmp_path / name).unlink()
+    for _ in range(2):
+        validate_model(*files, tmp_path, None)
+
+
 def test_the_report_is_json_without_nan(files: tuple[Path, Path], tmp_path: Path) -> None:
     data = changed(files[1], tmp_path / "x.h5", energies=np.nan)
     validate_model(files[0], data, tmp_path, None)

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from spinase.errors import ModelFileError, in_words
-from spinase.files import write_text
+from spinase.files import refuse_foreign, write_text
 from spinase.learning.mhipnn.network import MagneticHIPNN, NetworkConfig
 from spinase.learning.model_file import CONVENTION, ModelCard
 from spinase.units import UNIT_SYSTEMS
@@ -71,8 +71,17 @@ def describe_training(
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ModelFileError(f"cannot write {target}: {error.strerror or error}") from None
+    refuse_foreign(target, _is_description, "description of a training")
     write_text(target, json.dumps(table, indent=1))
     return target
+
+
+def _is_description(path: Path) -> bool:
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(table, dict) and {"format", "convention", "network"} <= table.keys()
 
 
 def networks_from_hippynn(

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from spinase.errors import InputError
-from spinase.files import held, read_mark, text_digest, write_mark, write_text
+from spinase.files import held, read_mark, refuse_foreign, text_digest, write_mark, write_text
 from spinase.io.labels import is_label_file, load_part, write_labels
 from spinase.run.config import named_files, read_table
 from spinase.run.provenance import code_identity, versions
@@ -134,8 +134,7 @@ def parts_folder(target: Path) -> Path:
 
 def _refuse_foreign(target: Path, folder: Path) -> None:
     """What is not of a labelling is neither replaced nor removed."""
-    if target.is_dir() or (target.exists() and not is_label_file(target)):
-        raise InputError(f"{target} is there and is no label file of spinase: name another file with --output")
+    refuse_foreign(target, is_label_file, "label file")
     ours = read_mark(folder).get("kind") == "labels"
     if not ours and (folder.is_symlink() or folder.exists()) and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} is there and was not made by spinase label: name another file with --output")
