@@ -17,6 +17,7 @@ from spinase.classical.terms import FrozenLocalTerm, PairTerm, at_first, pull_on
 from spinase.geometry import Bonds
 from spinase.given_pairs import Couplings
 from spinase.pair_laws import PairLaw
+from spinase.spin_algebra import cross
 from spinase.typing import FloatArray, IntArray
 
 
@@ -58,14 +59,17 @@ class FrozenDMI(FrozenLocalTerm):
     def rows(self) -> tuple[IntArray, IntArray, FloatArray]:
         """Starts, neighbours and D_ij (n, 3) of every site; D_ji = -D_ij."""
         starts, neighbours, bonds = compressed_rows(self.bonds.first, self.bonds.second, self.sites)
-        return starts, neighbours, np.sign(bonds)[:, None] * self._vectors()[np.abs(bonds) - 1]
+        return starts, neighbours, np.sign(bonds)[:, None] * self.vectors[np.abs(bonds) - 1]
 
-    def _unit(self) -> FloatArray:
+    @cached_property
+    def units(self) -> FloatArray:
+        """e_ij of every bond, (n, 3)."""
         return self.bonds.vectors / self.bonds.distances[:, None]
 
-    def _vectors(self) -> FloatArray:
-        unit = self._unit()
-        return self.couplings[:, None] * (unit if self.normal is None else np.cross(self.normal, unit))
+    @cached_property
+    def vectors(self) -> FloatArray:
+        """D_ij of every bond, energy, (n, 3)."""
+        return self.couplings[:, None] * (self.units if self.normal is None else np.cross(self.normal, self.units))
 
     def energy(self, spins: FloatArray, lengths: FloatArray) -> float:
         """E = -sum D_ij.(s_i x s_j)."""
@@ -77,7 +81,7 @@ class FrozenDMI(FrozenLocalTerm):
 
     def _products(self, spins: FloatArray) -> FloatArray:
         """D_ij and s_i x s_j, component by component, (n, 3)."""
-        return self._vectors() * np.cross(spins[self.bonds.first], spins[self.bonds.second])
+        return self.vectors * cross(spins[self.bonds.first], spins[self.bonds.second])
 
     def gradient(self, spins: FloatArray, lengths: FloatArray) -> FloatArray:
         """H_i = sum_j s_j x D_ij."""
@@ -85,13 +89,13 @@ class FrozenDMI(FrozenLocalTerm):
 
     def lattice(self, spins: FloatArray, lengths: FloatArray) -> tuple[FloatArray, FloatArray]:
         """E_b = -D(r) e.A with A = s_i x s_j (bulk) or (s_i x s_j) x n: both D and the direction e depend on r."""
-        chirality = np.cross(spins[self.bonds.first], spins[self.bonds.second])
+        chirality = cross(spins[self.bonds.first], spins[self.bonds.second])
         axial = chirality if self.normal is None else np.cross(chirality, self.normal)
-        unit = self._unit()
+        unit = self.units
         along = np.einsum("ba,ba->b", unit, axial)[:, None]
         turning = (self.couplings / self.bonds.distances)[:, None] * (axial - along * unit)
         return pull_on_bonds(self.bonds, -self.slopes[:, None] * along * unit - turning, len(spins))
 
     def local_model(self, lengths: FloatArray) -> LocalModel:
         """The antisymmetric matrix of D on every pair: s_i.J s_j = D.(s_i x s_j)."""
-        return pair_model(self.sites, self.bonds.first, self.bonds.second, np.cross(self._vectors()[:, None, :], np.eye(3)))
+        return pair_model(self.sites, self.bonds.first, self.bonds.second, np.cross(self.vectors[:, None, :], np.eye(3)))
