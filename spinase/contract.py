@@ -199,6 +199,15 @@ def recall_step(calc: Any, state: Any) -> None:
     hook(state)
 
 
+def restart_state(calc: Any) -> Any:
+    """What `calc` needs to go on exactly as if it had not been stopped; None for one without a memory.
+
+    It is given back to ``calc.restore_state``.
+    """
+    hook = getattr(calc, "checkpoint_state", None)
+    return None if hook is None else hook()
+
+
 def tell_time(calc: Any, time: float) -> None:
     """Tell a calculator what time it is; one with a method ``set_time`` may be driven by a function of time."""
     hook = getattr(calc, "set_time", None)

@@ -95,6 +95,24 @@ def magnetization(atoms: Atoms) -> FloatArray:
     return np.asarray(get_moments(atoms)[site_mask(atoms)].mean(axis=0))
 
 
+class Summary(NamedTuple):
+    """A line of a log: free energy per site (None: there is none), |sum_i m_i|/N, and rms |m_i x B_i|."""
+
+    energy: float | None
+    magnetization: float
+    rms_torque: float
+
+
+def summary(atoms: Atoms, applied: Applied = 0.0) -> Summary:
+    """What logs say of a magnet in an applied field: energy/site, mu_B or |m|, energy; averages over magnetic sites."""
+    energy = free_energy(atoms, applied)
+    return Summary(
+        None if energy is None else energy / len(atoms),
+        float(np.linalg.norm(magnetization(atoms))),
+        torques_of_sites(atoms, applied).rms,
+    )
+
+
 def torque_norms(torques: ArrayLike) -> TorqueNorms:
     """Root mean square and largest length of torques T_i = m_i x B_i, shape (N, 3), energy."""
     array = np.asarray(torques, dtype=np.float64)

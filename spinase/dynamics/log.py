@@ -8,7 +8,7 @@ import numpy as np
 
 from spinase.atoms import get_units
 from spinase.dynamics.freedoms import lattice_temperature
-from spinase.measures import free_energy, magnetization, spin_temperature_of, torques_of_sites
+from spinase.measures import free_energy, magnetization, spin_temperature_of, summary
 
 if TYPE_CHECKING:
     from spinase.dynamics.base import SpinDriver
@@ -33,10 +33,11 @@ class SpinLogger:
     def __call__(self) -> None:
         """Write the line of the present step and flush it."""
         atoms, applied = self.dynamics.atoms, self.dynamics.applied_field()
-        energy = free_energy(atoms, applied)
-        shown = "-" if energy is None else f"{energy / len(atoms):.10f}"
-        mean, rms = np.linalg.norm(magnetization(atoms)), torques_of_sites(atoms, applied).rms
-        self.file.write(f"{self.dynamics.get_time():14.6f} {shown:>18} {mean:12.8f} {rms:12.6e}\n")
+        found = summary(atoms, applied)
+        shown = "-" if found.energy is None else f"{found.energy:.10f}"
+        self.file.write(
+            f"{self.dynamics.get_time():14.6f} {shown:>18} {found.magnetization:12.8f} {found.rms_torque:12.6e}\n"
+        )
         self.file.flush()
 
 
