@@ -204,7 +204,7 @@ def models() -> None:
         errors = card.notes.get("errors", {})
         typer.echo(f"{name}: {card.notes.get('title', '')}")
         told = [errors.get(key, float("nan")) for key in ("r2", "rms_error", "rms_torque")]
-        typer.echo(f"  {len(networks)} network(s), range {card.network.cutoff:g} a layer, units {card.units}")
+        typer.echo(f"  {len(networks)} network(s), range {card.trunk.cutoff:g} a layer, units {card.units}")
         typer.echo(f"  trained on {card.domain().describe()}")
         bars = "a single network: no error bars" if len(networks) < 2 else "an ensemble with error bars"
         typer.echo(f"  {bars}; {_forces_of(card)}")

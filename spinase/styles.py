@@ -1,7 +1,8 @@
 """Styles: everything a user can choose by name, found through entry points.
 
 Built-ins and plugins register alike, in the groups ``spinase.calculators``, ``spinase.drivers``,
-``spinase.integrators``, ``spinase.initializers``, ``spinase.observers``, ``spinase.formats`` and ``spinase.commands``.
+``spinase.integrators``, ``spinase.initializers``, ``spinase.observers``, ``spinase.formats``, ``spinase.commands``,
+``spinase.models`` (trunks of learned magnets) and ``spinase.readouts`` (what their parts mean).
 Listing imports nothing.  A name may carry a variant (``kpm/torch``).  Wherever a name is accepted, so is a dotted path
 ``module:Class``, also of a class that knows nothing of spinase (``ase.calculators.emt:EMT``).
 """
@@ -34,7 +35,7 @@ from pydantic import (
 
 from spinase.errors import InputError, StyleError, in_words
 
-KINDS = ("calculators", "drivers", "integrators", "initializers", "observers", "formats", "commands")
+KINDS = ("calculators", "drivers", "integrators", "initializers", "observers", "formats", "commands", "models", "readouts")
 _PREFIX = "spinase."
 
 
@@ -134,6 +135,20 @@ def find_style(kind: str, name: str) -> Style:
 def load_style(kind: str, name: str) -> Any:
     """The class or function of a style (see :func:`find_style`)."""
     return find_style(kind, name).load()
+
+
+def style_name(kind: str, target: type) -> str:
+    """What a file calls a class: the name of its style, or else its dotted path.
+
+    Raises
+    ------
+    StyleError
+        If it has neither: a class inside a function cannot be found again.
+    """
+    path = f"{target.__module__}:{target.__qualname__}"
+    if "<locals>" in path:
+        raise StyleError(f"{path} is inside a function, and nobody else can find it there: define it in a module")
+    return next((style.name for style in list_styles(kind) if style.target == path), path)
 
 
 def make_importable(folder: Path) -> None:

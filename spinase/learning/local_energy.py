@@ -23,13 +23,12 @@ from torch import Tensor
 
 from spinase.errors import InvalidGeometryError, ModelError, OutOfDomainError
 from spinase.geometry import Bonds, Geometry
-from spinase.learning.mhipnn.graph import Graph
-from spinase.learning.mhipnn.network import MagneticHIPNN
 from spinase.learning.pairs import Pairs, Rows
+from spinase.learning.trunk import Trunk
 from spinase.learning.trust.domain import Domain
 from spinase.regions import LocalResult, Region
 from spinase.spin_algebra import per_moment
-from spinase.typing import FloatArray, IntArray
+from spinase.typing import FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +39,7 @@ class NetworkEnergy:
     ----------
     name : str
         Of the model, for errors.
-    networks : sequence of MagneticHIPNN
+    networks : sequence of Trunk
         At least one, on their device and in their precision, with weights that stay.
     part_weights : (K,)
         w_k, weights of the parts of a site.
@@ -55,7 +54,7 @@ class NetworkEnergy:
     """
 
     name: str
-    networks: Sequence[MagneticHIPNN]
+    networks: Sequence[Trunk]
     part_weights: FloatArray
     scale: float
     shift: float
@@ -71,7 +70,12 @@ class NetworkEnergy:
     @property
     def ghost_depth(self) -> float:
         """Range of all layers, length."""
-        return self.networks[0].config.layers * self.cutoff
+        return self.networks[0].interaction_range
+
+    @property
+    def layers(self) -> int:
+        """How many cutoffs far a site sees."""
+        return int(np.ceil(self.ghost_depth / self.cutoff - 1e-9))
 
     def freeze(self, region: Region) -> FrozenNetworkEnergy:
         """Pairs and species of a region.
@@ -90,12 +94,12 @@ class NetworkEnergy:
         self._refuse_close(region, near)
         near = near.select(self._needed(near, region))
         weights = next(self.networks[0].parameters())
-        kinds = torch.from_numpy(self._kinds(region.numbers)).to(weights.device)
-        return FrozenNetworkEnergy(self, _directed(near, len(region), weights), kinds, region.owned)
+        kinds = torch.from_numpy(self.networks[0].config.indices(region.numbers, f"the model {self.name!r}"))
+        return FrozenNetworkEnergy(self, _directed(near, len(region), weights), kinds.to(weights.device), region.owned)
 
     def _needed(self, pairs: Bonds, region: Region) -> Any:
         """Which of the pairs start at sites whose sums matter: as many steps from an owned site as layers follow."""
-        layers = self.networks[0].config.layers
+        layers = self.layers
         steps = np.full(len(region), layers)
         steps[: region.owned] = 0
         for k in range(1, layers):
@@ -110,17 +114,6 @@ class NetworkEnergy:
                 f"{self.ghost_depth - self.cutoff:.6g} from owned sites"
             )
         return steps[pairs.first] < layers
-
-    def _kinds(self, numbers: IntArray) -> IntArray:
-        """Places of atomic numbers in the networks' list."""
-        known = np.array(self.networks[0].config.species)
-        strange = np.flatnonzero(~np.isin(numbers, known))
-        if len(strange):
-            raise ModelError(
-                f"the model {self.name!r} does not know the atomic number {numbers[strange[0]]}; it knows {known.tolist()}"
-            )
-        order = np.argsort(known)
-        return np.asarray(order[np.searchsorted(known[order], numbers)], dtype=np.int64)
 
     def _refuse_close(self, region: Region, pairs: Bonds) -> None:
         """Coordination numbers and densities are those of whole magnets, and are not looked at here."""
@@ -142,13 +135,12 @@ class FrozenNetworkEnergy:
     owned: int
 
     @cached_property
-    def graph(self) -> Graph:
-        """Of the pairs, while only spins change."""
-        return self._graph(self.pairs.vectors)
+    def prepared(self) -> Any:
+        """What the networks make of the pairs, while only spins change."""
+        return self._prepared(self.pairs.vectors)
 
-    def _graph(self, vectors: Tensor) -> Graph:
-        config = self.model.networks[0].config
-        return Graph(Pairs(self.pairs.rows, vectors), config.basis(), config.degree)
+    def _prepared(self, vectors: Tensor) -> Any:
+        return self.model.networks[0].prepare(Pairs(self.pairs.rows, vectors), self.kinds)
 
     def evaluate(self, spins: FloatArray, lengths: FloatArray, forces: bool = False) -> LocalResult:
         """Energies and derivatives, see :class:`spinase.regions.FrozenLocalEnergy`.
@@ -165,13 +157,13 @@ class FrozenNetworkEnergy:
             empty = LocalResult(np.zeros(0), np.zeros((sites, 3)))
             return replace(empty, forces=np.zeros((sites, 3)), virial=np.zeros((3, 3))) if forces else empty
         vectors = self.pairs.vectors.detach().requires_grad_(forces)
-        graph = self._graph(vectors) if forces else self.graph
+        prepared = self._prepared(vectors) if forces else self.prepared
         free = torch.tensor(spins).to(vectors).requires_grad_(True)
         wanted = [free, vectors] if forces else [free]
         energies, slopes = np.zeros(self.owned), [np.zeros(tuple(one.shape)) for one in wanted]
         weights, share = torch.from_numpy(model.part_weights).to(vectors), model.scale / len(model.networks)
         for network in model.networks:
-            values = network(graph, self.kinds, free)[: self.owned] @ weights
+            values = network(prepared, free)[: self.owned] @ weights
             found = torch.autograd.grad(values.sum(), wanted, retain_graph=forces, materialize_grads=True)
             energies += share * _array(values)
             slopes = [total + share * _array(one) for total, one in zip(slopes, found, strict=True)]

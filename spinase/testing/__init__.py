@@ -13,6 +13,8 @@ One test per check, with pytest::
     def test_contract(check):
         check_calculator(MyCalculator(), atoms, checks=[check])
 
+Trunks of learned magnets have a kit of their own (:func:`check_trunk`).
+
 The atoms must carry moments and be in a generic configuration: on a perfect lattice or in an ordered texture gradients
 vanish by symmetry, and the kit says so ("vacuous") rather than pass.
 """
@@ -47,6 +49,7 @@ from spinase.testing.symmetry import (
     check_time_reversal,
     check_translation,
 )
+from spinase.testing.trunks import TRUNK_CHECKS, check_trunk
 
 Check = Callable[[Case], CheckResult]
 
@@ -134,6 +137,7 @@ __all__ = [
     "DEFAULT_TOLERANCES",
     "DRIVER_CHECKS",
     "LOCAL_CHECKS",
+    "TRUNK_CHECKS",
     "CheckResult",
     "ConformanceError",
     "ConformanceWarning",
@@ -142,4 +146,5 @@ __all__ = [
     "check_calculator",
     "check_driver",
     "check_local_energy",
+    "check_trunk",
 ]

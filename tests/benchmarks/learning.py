@@ -37,6 +37,7 @@ from spinase.errors import AccuracyWarning
 from spinase.geometry import find_bonds
 from spinase.learning.engine.evaluator import EngineGraph, FrozenEngine
 from spinase.learning.engine.training.batch import keep_memory
+from spinase.learning.grand_potential import GrandPotentialReadout
 from spinase.learning.mhipnn.network import MagneticHIPNN
 
 LEARNED = HIPNNCalculator.shipped("disordered-sd")
@@ -56,7 +57,7 @@ def disordered(sites: int, seed: int = 1, density: float = 1.0) -> SpinAtoms:
 
 def engine_task(atoms: SpinAtoms, threads: int = 1) -> Callable[[], tuple[np.ndarray, np.ndarray]]:
     """Energies and fields, in the network's units, by the compiled engine on a prepared graph."""
-    config, geometry, spins = LEARNED.card.network, geometry_of(atoms), get_spins(atoms)
+    config, geometry, spins = LEARNED.card.trunk, geometry_of(atoms), get_spins(atoms)
     graph = EngineGraph(find_bonds(geometry, config.cutoff), geometry.positions, config)
     engine, species = FrozenEngine(LEARNED.networks[0], threads=threads), np.zeros(len(atoms), dtype=np.int64)
     return lambda: engine(graph, species, spins)
@@ -197,7 +198,7 @@ def size() -> None:
         sizes = (1000, 10_000, 125_000)
         for sites in (64, *sizes):
             atoms, line = disordered(sites, density=density), ""
-            neighbours = 2 * len(find_bonds(geometry_of(atoms), LEARNED.card.network.cutoff)) / sites
+            neighbours = 2 * len(find_bonds(geometry_of(atoms), LEARNED.card.trunk.cutoff)) / sites
             tasks: dict[str, Task] = {f"{threads}": engine_task(atoms, threads) for threads in (1, 2)}
             for task in tasks.values():
                 task()
@@ -320,13 +321,15 @@ def training_step(network: MagneticHIPNN, magnets: list[SpinAtoms], compiled: bo
     from spinase.learning.hippynn.adapter import PaddedMagnet  # takes seconds, and no other part needs it
 
     moving = network.config.pairs > 0
-    model = PaddedMagnet(copy.deepcopy(network).float().requires_grad_(), moving, compiled=compiled).train()
+    parts = network.config.parts
+    readout = GrandPotentialReadout((-1.0, 1.0)) if parts > 1 else None
+    model = PaddedMagnet(copy.deepcopy(network).float().requires_grad_(), moving, compiled, readout).train()
     optimizer = torch.optim.Adam(model.parameters(), lr=0.0, fused=True)
     arrays = [np.stack([getattr(atoms, part) for atoms in magnets]) for part in ("numbers", "positions", "spins")]
     numbers, positions, spins = (torch.from_numpy(array) for array in arrays)
     cells = torch.tensor(np.array([atoms.cell.array * atoms.pbc[:, None] for atoms in magnets]))
     batch = [numbers.long(), *(part.float() for part in (positions, cells, spins))]
-    if network.config.orders:
+    if parts > 1:
         batch.append(torch.zeros(len(magnets), 1))
 
     def learned(batch: list[torch.Tensor]) -> tuple[torch.Tensor, ...]:

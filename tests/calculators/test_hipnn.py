@@ -16,8 +16,9 @@ from spinase.calculators import HIPNNCalculator, PairPotentialCalculator, SpinSu
 from spinase.calculators.options import Morse
 from spinase.dynamics import LLGDynamics, SpinLatticeDynamics, SpinOptimizable
 from spinase.errors import ModelError, ModelFileError, OutOfDomainError, OutOfDomainWarning, UnitMismatchError
+from spinase.learning.card import ModelCard
 from spinase.learning.mhipnn.network import MagneticHIPNN, NetworkConfig
-from spinase.learning.model_file import ModelCard, save_model
+from spinase.learning.model_file import save_model
 from spinase.learning.trust.domain import Domain
 
 CONFIG = NetworkConfig(species=(26,), cutoff=2.0, inner=0.7, width=6, radial=6, channels=(8, 4, 2))
@@ -29,7 +30,7 @@ def networks(count: int = 1) -> list[MagneticHIPNN]:
 
 
 def card(**changes: object) -> ModelCard:
-    return ModelCard(**{"name": "test", "network": CONFIG, "units": "reduced", **changes})
+    return ModelCard(**{"name": "test", "trunk": CONFIG, "units": "reduced", **changes})
 
 
 def magnet(sites: int = 20) -> SpinAtoms:

@@ -37,8 +37,8 @@ from spinase.calculators import (
 )
 from spinase.classical import BondTable
 from spinase.electrons import Bath, ExponentialHopping, LatticeLead, SDModel, ShellHopping, WideBandLead
+from spinase.learning.card import ModelCard
 from spinase.learning.mhipnn.network import MagneticHIPNN, NetworkConfig
-from spinase.learning.model_file import ModelCard
 from spinase.radial import Exponential
 from spinase.testing import CHECKS, Report, Tolerances, check_calculator
 

@@ -29,8 +29,10 @@ from spinase.calculators import read_tb2j, read_uppasd, read_vampire
 from spinase.dynamics.checkpoint import load_checkpoint
 from spinase.errors import FileInUseError, SpinaseError
 from spinase.io import read_labels, read_run
+from spinase.learning.card import ModelCard
+from spinase.learning.card_format import write_card
 from spinase.learning.mhipnn.network import MagneticHIPNN, NetworkConfig
-from spinase.learning.model_file import ModelCard, load_model, save_model
+from spinase.learning.model_file import load_model, save_model
 from spinase.run import RunOptions, RunStopped, run_file
 from spinase.run.build import build_setup
 from spinase.run.config import read_input
@@ -259,7 +261,9 @@ def _read_labels(path: Path) -> Any:
 
 def _read_model(path: Path) -> Any:
     networks, card = load_model(path)
-    return card.to_json(), [{k: v.numpy() for k, v in network.state_dict().items()} for network in networks]
+    return write_card(card, type(networks[0])), [
+        {k: v.numpy() for k, v in network.state_dict().items()} for network in networks
+    ]
 
 
 def _check(path: Path) -> Any:

@@ -18,8 +18,9 @@ from spinase.calculators import HeisenbergCalculator, HIPNNCalculator, SpinSumCa
 from spinase.dynamics import LLGDynamics, SpinLatticeDynamics, SpinOptimizable
 from spinase.errors import ModelError, OutOfDomainError, OutOfDomainWarning
 from spinase.io import read_run
+from spinase.learning.card import ModelCard
 from spinase.learning.mhipnn.network import MagneticHIPNN, NetworkConfig
-from spinase.learning.model_file import ModelCard, save_model
+from spinase.learning.model_file import save_model
 from spinase.learning.trust.domain import Domain
 from spinase.learning.trust.error_bars import calibrate
 from spinase.observers import ErrorBarGuard

@@ -9,7 +9,7 @@ import numpy as np
 from spinase.errors import InputError
 from spinase.geometry import Geometry, find_bonds
 from spinase.io.labels import Labels
-from spinase.learning.mhipnn.network import NetworkConfig
+from spinase.learning.trunk import TrunkConfig
 from spinase.typing import Array, FloatArray, IntArray
 from spinase_training.recipe import Recipe
 
@@ -144,15 +144,12 @@ def _electrons(parts: list[Labels]) -> _Electrons:
     return _Electrons(potentials, numbers, 0.5 * float(potentials.min() + potentials.max()), half)
 
 
-def network_config(
-    recipe: Recipe, parts: list[Labels], species: tuple[int, ...], window: tuple[float, float] | None = None
-) -> NetworkConfig:
-    """Size of the network with what the data tell: species, neighbours, and chemical potentials if it knows electrons."""
+def trunk_config(recipe: Recipe, parts: list[Labels], species: tuple[int, ...], numbers: int) -> TrunkConfig:
+    """Networks of a recipe with `numbers` parts of a site, and what the data tell: species and neighbours."""
     part = parts[0]
     geometry = Geometry(part.positions[0], part.cells[0], part.pbc, part.numbers)
-    neighbours = 2.0 * len(find_bonds(geometry, recipe.network.cutoff)) / max(len(part.numbers), 1)
-    size = recipe.network.model_dump()
-    return NetworkConfig(species=species, neighbours=max(neighbours, 1.0), potentials=window, **size)
+    neighbours = 2.0 * len(find_bonds(geometry, recipe.size["cutoff"])) / max(len(part.numbers), 1)
+    return recipe.trunk.Config.from_training(recipe.size, species, numbers, neighbours)
 
 
 def learned_realizations(parts: list[Labels]) -> frozenset[int]:

@@ -15,15 +15,17 @@ from spinase.atoms import geometry_of, get_moments
 from spinase.errors import InputError
 from spinase.geometry import Geometry, nearest_distances
 from spinase.io.labels import Labels
-from spinase.learning.mhipnn.network import NetworkConfig
-from spinase.learning.model_file import ModelCard, load_model, save_model
+from spinase.learning.card import ModelCard
+from spinase.learning.grand_potential import GrandPotentialReadout
+from spinase.learning.model_file import load_model, save_model
+from spinase.learning.readout import Readout
 from spinase.learning.trust.domain import Domain, count_neighbours
 from spinase.run.build import build_atoms
 from spinase.styles import validated
 from spinase.typing import FloatArray
 from spinase_training.data import MARGIN, split
 from spinase_training.labels import LabelInput
-from spinase_training.recipe import Recipe
+from spinase_training.recipe import Recipe, check_recipe
 
 Range = tuple[float, float]
 _LONELY = 0.1  # part of the sites that may have no neighbour within the cutoff
@@ -42,27 +44,28 @@ def geometries_of(parts: Sequence[Labels]) -> list[Geometry]:
     ]
 
 
-def domain_of_labels(parts: Sequence[Labels], config: NetworkConfig) -> Domain:
-    """Domain of a network of this size that was trained on these labels."""
+def domain_of_labels(parts: Sequence[Labels], cutoff: float, readout: Readout) -> Domain:
+    """Domain of networks with this cutoff, length, and readout that were trained on these labels."""
     lengths = np.concatenate([np.linalg.norm(part.moments, axis=2).ravel() for part in parts])
-    domain = Domain.from_geometries(geometries_of(parts), config.cutoff).with_moments(lengths)
-    if config.potentials is None:
+    domain = Domain.from_geometries(geometries_of(parts), cutoff).with_moments(lengths)
+    potentials = trained_potentials(readout)
+    if potentials is None:
         return domain
     fillings = [part.electrons / (2.0 * len(part.numbers)) for part in parts if part.electrons is not None]
     every = np.concatenate(fillings)
-    return domain.with_electrons((float(every.min()), float(every.max())), trained_potentials(config))
+    return domain.with_electrons((float(every.min()), float(every.max())), potentials)
 
 
-def trained_potentials(config: NetworkConfig) -> Range | None:
-    """Chemical potentials of the labels of a network: its window less the margin that was put around them."""
-    if config.potentials is None:
+def trained_potentials(readout: Readout) -> Range | None:
+    """Chemical potentials of the labels of a grand potential: its window less the margin that was put around them."""
+    if not isinstance(readout, GrandPotentialReadout):
         return None
-    low, high = config.potentials
+    low, high = readout.window
     margin = MARGIN * (high - low) / (1.0 + 2.0 * MARGIN)
     return low + margin, high - margin
 
 
-def domain_of_input(text: str, rows: Sequence[int], config: NetworkConfig, folder: Path) -> Domain:
+def domain_of_input(text: str, rows: Sequence[int], card: ModelCard, folder: Path) -> Domain:
     """Domain of the realizations `rows` of a label input, made again from its seed; no calculator is asked.
 
     Positions, displacements and fillings of ``spinase label`` are drawn from streams of their own, so they are those of the
@@ -74,8 +77,8 @@ def domain_of_input(text: str, rows: Sequence[int], config: NetworkConfig, folde
         The input, as the model's card keeps it (``label_input``).
     rows : sequence of int
         Numbers of the realizations trained on.
-    config : NetworkConfig
-        Size of the network.
+    card : ModelCard
+        Of the model: cutoff and readout.
     folder : path
         Files the input names are relative to it.
 
@@ -103,9 +106,10 @@ def domain_of_input(text: str, rows: Sequence[int], config: NetworkConfig, folde
             geometries.append(replace(home, positions=moved) if given.displacement else home)
         if given.fillings is not None:
             fillings += [float(x) for x in teacher.uniform(*given.fillings, size=_configurations(given))]
-    domain = Domain.from_geometries(geometries, config.cutoff).with_moments(np.concatenate(lengths))
-    electrons = (min(fillings), max(fillings)) if fillings and config.potentials is not None else None
-    return domain.with_electrons(electrons, trained_potentials(config))
+    domain = Domain.from_geometries(geometries, card.trunk.cutoff).with_moments(np.concatenate(lengths))
+    potentials = trained_potentials(card.readout)
+    electrons = (min(fillings), max(fillings)) if fillings and potentials is not None else None
+    return domain.with_electrons(electrons, potentials)
 
 
 def _configurations(given: LabelInput) -> int:
@@ -115,14 +119,15 @@ def _configurations(given: LabelInput) -> int:
     return given.random + len(given.texture) + quenched + thermal
 
 
-def what_was_trained(recipe: Recipe, electrons: bool) -> list[str]:
+def what_was_trained(recipe: Recipe, readout: Readout) -> list[str]:
     """Names of the labelled results that a recipe puts into its loss."""
     weights = {"energy": recipe.energy_weight, "forces": recipe.force_weight}
-    weights["electrons"] = recipe.electron_weight if electrons else 0.0
+    if readout.response is not None:
+        weights[readout.response] = recipe.electron_weight
     return ["magnetic_forces", *(name for name, weight in weights.items() if weight > 0.0)]
 
 
-def refuse_empty_surroundings(parts: Sequence[Labels], config: NetworkConfig) -> None:
+def refuse_empty_surroundings(parts: Sequence[Labels], cutoff: float) -> None:
     """Refuse a cutoff within which sites have no neighbours: such a network learns nothing.
 
     Raises
@@ -132,13 +137,13 @@ def refuse_empty_surroundings(parts: Sequence[Labels], config: NetworkConfig) ->
     """
     for number, part in enumerate(parts):
         for geometry in itertools.islice(geometries_of([part]), 1):
-            counts = count_neighbours(geometry, config.cutoff)
+            counts = count_neighbours(geometry, cutoff)
             lonely = int((counts == 0).sum())
             if lonely <= _LONELY * len(geometry):
                 continue
             near = nearest_distances(geometry)
             raise InputError(
-                f"[network] cutoff = {config.cutoff:g} leaves {lonely} of {len(geometry)} sites of realization {number} "
+                f"[network] cutoff = {cutoff:g} leaves {lonely} of {len(geometry)} sites of realization {number} "
                 f"without a neighbour (nearest neighbours are {near.min():.4g} to {near.max():.4g} away): nothing can be "
                 "learned there; make it two to three times the distance of nearest neighbours"
             )
@@ -155,7 +160,7 @@ def renewed_card(card: ModelCard, members: int, folder: Path) -> ModelCard:
     InputError
         If the realizations made again are not those of the training, by the shortest distances the card tells.
     """
-    recipe: Recipe = validated(Recipe, tomllib.loads(card["recipe"]), "recipe of the card")
+    recipe = check_recipe(tomllib.loads(card["recipe"]), "recipe of the card")
     given: dict[str, Any] = tomllib.loads(card["label_input"])
     kinds = len(card["errors"]["kinds"])
     count = int(given["realizations"])
@@ -164,7 +169,7 @@ def renewed_card(card: ModelCard, members: int, folder: Path) -> ModelCard:
     notes = {name: value for name, value in card.notes.items() if name != "shortest_distances"}
     if members < 2:
         notes.pop("calibration", None)
-    domain = domain_of_input(card["label_input"], rows, card.network, folder)
+    domain = domain_of_input(card["label_input"], rows, card, folder)
     told = card.notes.get("shortest_distances", domain.shortest)
     if told.keys() != domain.shortest.keys() or any(abs(told[name] - domain.shortest[name]) > 1e-9 for name in told):
         raise InputError(
@@ -173,7 +178,7 @@ def renewed_card(card: ModelCard, members: int, folder: Path) -> ModelCard:
         )
     notes |= {
         "domain": domain.to_table(),
-        "trained_on": what_was_trained(recipe, card.network.orders > 0),
+        "trained_on": what_was_trained(recipe, card.readout),
     }
     return replace(card, notes=notes)
 

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from spinase.learning.mhipnn.network import NetworkSize
+from spinase.errors import InputError
+from spinase.learning.grand_potential import GrandPotentialReadout
+from spinase.learning.mhipnn.network import MagneticHIPNN
+from spinase.learning.readout import EnergyReadout, Readout
+from spinase.learning.trunk import Trunk
 from spinase.run.config import read_table
-from spinase.styles import validated
+from spinase.styles import load_style, make_importable, validated
+
+
+class _Ours(BaseModel):
+    """Keys of [network] that are no size of a trunk."""
+
+    style: str | None = Field(None, description="kind of network, of the styles `models`; default: mhipnn")
+    orders: int = Field(0, ge=0, le=12, description="degree of energies as polynomials of the chemical potential; 0: none")
 
 
 class Recipe(BaseModel):
@@ -20,7 +33,13 @@ class Recipe(BaseModel):
     made_by: str = Field("", description="commands that make it again, for its card")
     labels: str = Field(description="label file (HDF5), relative to the recipe")
     seed: int = Field(0, ge=0, description="seed of weights, splits and batches")
-    network: NetworkSize
+    network: dict[str, Any] = Field(
+        description="size of the networks, their style (default: mhipnn), and orders: the degree of energies as polynomials "
+        "of the chemical potential (default 0: none)"
+    )
+    readout: dict[str, Any] = Field(
+        default_factory=dict, description="what their parts mean: its style (default: energy) and options of that"
+    )
     epochs: int = Field(ge=1, le=10**7, description="passes over the training data")
     batch: int = Field(16, ge=1, le=10**7, description="configurations in a batch")
     learning_rate: float = Field(3e-3, gt=0, description="largest learning rate; it falls to zero as a cosine")
@@ -36,6 +55,48 @@ class Recipe(BaseModel):
     test: float = Field(0.1, gt=0, lt=0.5, description="part of the realizations never seen in training")
     ensemble: int = Field(1, ge=1, le=1000, description="networks, from different weights and batches")
 
+    @property
+    def trunk(self) -> type[Trunk]:
+        """Class of the networks."""
+        style = self.network.get("style")
+        return MagneticHIPNN if style is None else load_style("models", style)
+
+    @property
+    def size(self) -> dict[str, Any]:
+        """What the recipe says of their size."""
+        return {name: value for name, value in self.network.items() if name not in _Ours.model_fields}
+
+    @property
+    def orders(self) -> int:
+        """Degree of energies as polynomials of the chemical potential; 0: they know no electrons."""
+        return int(self.network.get("orders", 0))
+
+    def meaning(self, window: tuple[float, float] | None) -> tuple[Readout, int]:
+        """Readout, and how many parts it needs; `window`: chemical potentials of the labels, energy."""
+        if window is not None:
+            return GrandPotentialReadout(window), self.orders + 1
+        style = self.readout.get("style")
+        kind: type[Readout] = EnergyReadout if style is None else load_style("readouts", style)
+        options = {name: value for name, value in self.readout.items() if name != "style"}
+        return kind.from_config(validated(kind.Config, options, "[readout]")), kind.parts
+
+
+def check_recipe(table: Mapping[str, Any], where: str) -> Recipe:
+    """A recipe whose networks' table fits their style; `where` goes into messages.
+
+    Raises
+    ------
+    InputError
+    """
+    recipe: Recipe = validated(Recipe, table, where)
+    ours = {name: value for name, value in recipe.network.items() if name in _Ours.model_fields}
+    validated(_Ours, ours, f"{where} network")
+    validated(recipe.trunk.Size, recipe.size, f"{where} network", also=_Ours.model_fields)
+    if recipe.orders and recipe.readout:
+        raise InputError(f"{where}: orders make networks learn grand potentials, so leave [readout] out")
+    recipe.meaning((0.0, 1.0) if recipe.orders else None)
+    return recipe
+
 
 def read_recipe(path: Path, overrides: tuple[str, ...] = ()) -> tuple[Recipe, str]:
     """Read and check a recipe; also the text that reproduces it.
@@ -45,5 +106,6 @@ def read_recipe(path: Path, overrides: tuple[str, ...] = ()) -> tuple[Recipe, st
     InputError
     """
     table, text = read_table(path, overrides)
-    recipe: Recipe = validated(Recipe, table, str(path))
-    return recipe, text
+    if ":" in text:  # perhaps a dotted path, of a script beside the recipe
+        make_importable(path.resolve().parent)
+    return check_recipe(table, str(path)), text

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from ase.data import chemical_symbols
 
-from spinase.calculators.hipnn import HIPNNCalculator
+from spinase.calculators.learned import LearnedCalculator
 from spinase.errors import InputError
 from spinase.files import refuse_foreign, write_text
 from spinase.io.labels import Labels, read_labels
-from spinase.learning.model_file import ModelCard, load_model
+from spinase.learning.card import ModelCard
+from spinase.learning.model_file import load_model
 from spinase.testing.case import Case, SkipCheck
 from spinase.testing.report import Tolerances
 from spinase.testing.symmetry import (
@@ -80,7 +81,7 @@ def validate_model(model: Path, data: Path, folder: Path, course: Course | None,
     found = [predict(loaded, part) for part in parts]
     dynamics = None
     if course is not None:
-        dynamics = compare(HIPNNCalculator(loaded), teacher, parts, course)
+        dynamics = compare(LearnedCalculator(loaded), teacher, parts, course)
     told = {
         "model": str(model),
         "name": loaded[1].name,
@@ -115,9 +116,9 @@ def _fitting(parts: Sequence[Labels], card: ModelCard, limit: int | None) -> lis
     for number, part in enumerate(parts):
         if part.units != card.units:
             raise InputError(f"the labels are in {part.units} units, the model {card.name!r} in {card.units} units")
-        unknown = sorted(set(part.numbers.tolist()) - set(card.network.species))
+        unknown = sorted(set(part.numbers.tolist()) - set(card.trunk.species))
         if unknown:
-            known = ", ".join(chemical_symbols[z] for z in card.network.species)
+            known = ", ".join(chemical_symbols[z] for z in card.trunk.species)
             raise InputError(
                 f"realization {number} has {chemical_symbols[unknown[0]]}, the model {card.name!r} knows {known}"
             )
@@ -138,7 +139,7 @@ def symmetry_defects(model: Any, labels: Labels) -> dict[str, dict[str, float | 
     for name, check in SYMMETRIES.items():
         found[name] = {}
         for dtype in ("float64", "float32"):
-            calc = HIPNNCalculator(model, dtype=dtype, outside_domain="ignore")
+            calc = LearnedCalculator(model, dtype=dtype, outside_domain="ignore")
             case = Case(calc, atoms, seed=1, tolerances=Tolerances())
             try:
                 found[name][dtype] = check(case).value

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,12 +20,15 @@ from hippynn.graphs import loss
 from spinase.errors import AccuracyWarning, InputError
 from spinase.files import file_digest, refuse_foreign_folder, replacing, write_mark, write_text
 from spinase.io.labels import Labels, read_labels
+from spinase.learning.card import ModelCard
 from spinase.learning.engine.training.batch import keep_memory
 from spinase.learning.hippynn.adapter import magnet_graph
-from spinase.learning.mhipnn.network import MagneticHIPNN, NetworkConfig
-from spinase.learning.model_file import ModelCard, load_model, save_model
+from spinase.learning.mhipnn.network import MagneticHIPNN
+from spinase.learning.model_file import load_model, save_model
+from spinase.learning.readout import Readout
+from spinase.learning.trunk import Trunk, TrunkConfig
 from spinase.stopping import RunStopped, StopRequest, stop_signals
-from spinase_training.data import TrainingData, learned_realizations, network_config, prepare, split
+from spinase_training.data import TrainingData, learned_realizations, prepare, split, trunk_config
 from spinase_training.domain import domain_of_labels, refuse_empty_surroundings, what_was_trained
 from spinase_training.figures import curves, parity
 from spinase_training.pair_fit import fit_pairs
@@ -46,11 +49,12 @@ class Task:
 
     recipe: Recipe
     data: TrainingData
-    config: NetworkConfig
+    config: TrunkConfig
+    readout: Readout
     parts: dict[str, Any]
     folder: Path
     stop: StopRequest
-    start: list[MagneticHIPNN] | None = None
+    start: list[Trunk] | None = None
 
 
 def train_recipe(
@@ -87,13 +91,13 @@ def _train(
     recipe: Recipe, text: str, home: Path, folder: Path, restart: bool, start: Path | None, stop: StopRequest
 ) -> Path:
     labels, attributes = read_labels(home / recipe.labels)
-    data = prepare(labels, recipe.floor, recipe.network.orders > 0)
-    config = network_config(recipe, labels, data.species, data.window)
-    refuse_empty_surroundings(labels, config)
+    data = prepare(labels, recipe.floor, recipe.orders > 0)
+    readout, numbers = recipe.meaning(data.window)
+    config = trunk_config(recipe, labels, data.species, numbers)
+    refuse_empty_surroundings(labels, config.cutoff)
     parts = split(data.realization, recipe, learned_realizations(labels))
-    task = Task(
-        recipe, data, config, parts, folder, stop, None if start is None else _weights(start, config, recipe.ensemble)
-    )
+    begin = None if start is None else _weights(start, config, readout, recipe.ensemble)
+    task = Task(recipe, data, config, readout, parts, folder, stop, begin)
     _prepare_folder(folder, text, _source(attributes, start), restart)
     networks, histories = zip(*(_train_member(task, member) for member in range(recipe.ensemble)), strict=True)
     card = _card(task, labels, attributes, list(networks), text)
@@ -118,12 +122,12 @@ def error_line(card: ModelCard) -> str:
     )
 
 
-def _weights(start: Path, config: NetworkConfig, ensemble: int) -> list[MagneticHIPNN]:
+def _weights(start: Path, config: TrunkConfig, readout: Readout, ensemble: int) -> list[Trunk]:
     """Networks to begin with, one for each member."""
     networks, card = load_model(start)
-    if card.network != config or len(networks) < ensemble:
+    if card.trunk != config or card.readout != readout or len(networks) < ensemble:
         raise InputError(
-            f"cannot begin with the weights of {start}: it has {len(networks)} networks of {card.network}, the recipe asks "
+            f"cannot begin with the weights of {start}: it has {len(networks)} networks of {card.trunk}, the recipe asks "
             f"for {ensemble} of {config}"
         )
     return networks
@@ -156,21 +160,13 @@ def _prepare_folder(folder: Path, text: str, source: str, restart: bool) -> None
     write_text(data, source)
 
 
-def _train_member(task: Task, member: int) -> tuple[MagneticHIPNN, list[dict[str, float]]]:
+def _train_member(task: Task, member: int) -> tuple[Trunk, list[dict[str, float]]]:
     """One network of the ensemble: its best weights on the validation data, and its history."""
     recipe = task.recipe
     task.stop.check(_AGAIN)
     torch.manual_seed(1000 * recipe.seed + member)
-    network = MagneticHIPNN(task.config)
-    if task.config.orders:
-        with torch.no_grad():
-            cast(torch.nn.Linear, network.readouts[0]).bias[1] = -float(np.mean(np.asarray(task.data.arrays["electrons"])))
-    if task.config.pairs and task.start is None:
-        left = fit_pairs(network, task.data, task.parts["train"], recipe.force_weight)
-        with open(task.folder / LOG, "a", encoding="utf-8") as file:
-            file.write(f"network {member}: the law of pairs leaves {left:.4f} of fields and forces unexplained\n")
-    if task.start is not None:
-        network.load_state_dict(task.start[member].state_dict())
+    network = recipe.trunk.from_config(task.config)
+    _begin(task, network, member)
     modules, info = assemble_for_training(*_losses(task, network))
     optimizer = torch.optim.Adam(modules[0].parameters(), lr=recipe.learning_rate, fused=True)
     parameters = SetupParams(
@@ -207,7 +203,20 @@ def _train_member(task: Task, member: int) -> tuple[MagneticHIPNN, list[dict[str
     return network.eval(), history
 
 
-def _losses(task: Task, network: MagneticHIPNN) -> tuple[Any, dict[str, Any]]:
+def _begin(task: Task, network: Trunk, member: int) -> None:
+    """Weights to begin with: given ones, or random ones with what the data tell before any descent."""
+    if task.start is not None:
+        network.load_state_dict(task.start[member].state_dict())
+        return
+    if task.readout.response is not None:
+        network.begin_part(1, -float(np.mean(np.asarray(task.data.arrays[task.readout.response]))))
+    if isinstance(network, MagneticHIPNN) and network.config.pairs:
+        left = fit_pairs(network, task.data, task.parts["train"], task.recipe.force_weight)
+        with open(task.folder / LOG, "a", encoding="utf-8") as file:
+            file.write(f"network {member}: the law of pairs leaves {left:.4f} of fields and forces unexplained\n")
+
+
+def _losses(task: Task, network: Trunk) -> tuple[Any, dict[str, Any]]:
     """What is made small, and its parts by name: weighted fields, and energies and forces relative to how they vary.
 
     Raises
@@ -216,11 +225,13 @@ def _losses(task: Task, network: MagneticHIPNN) -> tuple[Any, dict[str, Any]]:
         If the recipe weighs forces or energies that are not labelled.
     """
     recipe, arrays = task.recipe, task.data.arrays
-    magnet, scaled = magnet_graph(network, recipe.force_weight > 0, recipe.compiled)
+    magnet, scaled = magnet_graph(network, recipe.force_weight > 0, recipe.compiled, task.readout)
     total = loss.MSELoss.of_node(scaled)
     parts = {"field": total}
-    electrons = recipe.electron_weight if network.config.orders else 0.0
-    for name, weight in (("energy", recipe.energy_weight), ("forces", recipe.force_weight), ("electrons", electrons)):
+    weights = {"energy": recipe.energy_weight, "forces": recipe.force_weight}
+    if task.readout.response is not None:
+        weights[task.readout.response] = recipe.electron_weight
+    for name, weight in weights.items():
         if not weight:
             continue
         if name not in arrays or not np.isfinite(np.asarray(arrays[name], dtype=float)).all():
@@ -312,15 +323,19 @@ def _inside(folder: Path) -> Iterator[None]:
         yield
 
 
-def _card(
-    task: Task, labels: list[Labels], attributes: dict[str, str], networks: list[MagneticHIPNN], text: str
-) -> ModelCard:
+def _card(task: Task, labels: list[Labels], attributes: dict[str, str], networks: list[Trunk], text: str) -> ModelCard:
     """What the model file says of itself, with its errors on the realizations it has never seen."""
     recipe, data = task.recipe, task.data
     teacher = json.loads(attributes["teacher"]) if "teacher" in attributes else None
     filling = {"filling": None if teacher is None else teacher.get("filling")}
     card = ModelCard(
-        recipe.name, task.config, data.units, energy_scale=data.scale, energy_shift=data.shift, notes={**filling}
+        recipe.name,
+        task.config,
+        data.units,
+        energy_scale=data.scale,
+        energy_shift=data.shift,
+        readout=task.readout,
+        notes={**filling},
     )
     seen = sorted({int(number) for number in data.realization[task.parts["train"]]})[:_SHIFT_REALIZATIONS]
     offset = energy_offset([predict((networks, card), labels[number]) for number in seen])
@@ -338,8 +353,8 @@ def _card(
         "label_input": attributes.get("input", ""),
         "recipe": text,
         "errors": errors(found),
-        "trained_on": what_was_trained(recipe, task.config.orders > 0),
-        "domain": domain_of_labels(trained, task.config).to_table(),
+        "trained_on": what_was_trained(recipe, task.readout),
+        "domain": domain_of_labels(trained, task.config.cutoff, task.readout).to_table(),
         "realizations": {name: len({int(n) for n in data.realization[rows]}) for name, rows in task.parts.items()},
     }
     if len(networks) > 1:  # the bars of one network would be one constant

@@ -17,7 +17,7 @@ from spinase.electrons.model import SDModel
 from spinase.errors import InputError
 from spinase.geometry import Bonds, find_bonds, nearest_distances
 from spinase.io.labels import Labels
-from spinase.learning.model_file import ModelCard
+from spinase.learning.card import ModelCard
 from spinase.run.build import build_foreign_calculator
 from spinase.typing import FloatArray
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from spinase.atoms import SpinAtoms
-from spinase.calculators.hipnn import HIPNNCalculator
+from spinase.calculators.learned import LearnedCalculator
 from spinase.io.labels import Labels
 from spinase.learning.model_file import load_model
 from spinase.learning.shipped import find_model
@@ -68,17 +68,18 @@ def predict(model: Any, labels: Labels) -> Prediction:
     )
 
 
-def asked(model: Any, labels: Labels) -> Iterator[tuple[SpinAtoms, HIPNNCalculator]]:
+def asked(model: Any, labels: Labels) -> Iterator[tuple[SpinAtoms, LearnedCalculator]]:
     """Configurations of a realization with a calculator of a model: at their own filling if the model knows electrons."""
     networks = load_model(find_model(model)) if isinstance(model, str | Path) else model
-    orbitals, known = 2.0 * len(labels.numbers), networks[1].network.orders > 0 and labels.electrons is not None
+    orbitals, asks = 2.0 * len(labels.numbers), "chemical_potential" in networks[1].readout.results
+    known = asks and labels.electrons is not None
     calc = None
     for index in range(len(labels)):
         filling = None
         if known:
             assert labels.electrons is not None
             calc, filling = None, float(labels.electrons[index] / orbitals)
-        calc = calc or HIPNNCalculator(networks, filling=filling, outside_domain="ignore")  # errors are measured, then
+        calc = calc or LearnedCalculator(networks, filling=filling, outside_domain="ignore")  # errors are measured, then
         yield labels.atoms(index), calc
 
 

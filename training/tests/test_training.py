@@ -302,8 +302,8 @@ def test_a_network_learns_electrons(tmp_path: Path) -> None:
     found = train_recipe(*read_recipe(tmp_path / "recipe.toml"), tmp_path, tmp_path / "run")
     networks, card = load_model(found)
     potentials = np.concatenate([part.potentials for part in parts])
-    assert card.network.potentials[0] < potentials.min() < potentials.max() < card.network.potentials[1]
-    assert HIPNNCalculator(found).ensemble.reservoir.filling == 0.35
+    assert card.readout.window[0] < potentials.min() < potentials.max() < card.readout.window[1]
+    assert HIPNNCalculator(found).ensemble.readout.filling == 0.35
     rows = np.array_split(potentials, len(parts))
     errors = []
     for part, mu in zip(parts, rows, strict=True):

@@ -150,7 +150,7 @@ def test_the_card_tells_the_shortest_distance(folder: Path) -> None:
     assert domain.shortest == {"Fe-Fe": pytest.approx(shortest)}
     counts = np.concatenate([count_neighbours(one, domain.cutoff) for one in geometries_of(seen)])
     assert [(shell.fewest, shell.most) for shell in domain.shells] == [(counts.min(), counts.max())]
-    again = domain_of_input(card["label_input"], rows["train"].tolist(), card.network, folder)
+    again = domain_of_input(card["label_input"], rows["train"].tolist(), card, folder)
     assert again.lengths == pytest.approx(domain.lengths)  # of moments: labels have them with round-off
     assert replace(again, lengths=domain.lengths) == domain  # no teacher was asked
     save_model(folder / "one.npz", load_model(folder / "run" / "model.npz")[0][:1], card)

@@ -18,11 +18,13 @@ from typer import Typer
 from typer.testing import CliRunner
 
 from spinase import SpinAtoms
-from spinase.calculators import EDCalculator, HeisenbergCalculator, HIPNNCalculator
+from spinase.calculators import EDCalculator, HeisenbergCalculator
+from spinase.calculators.learned import LearnedCalculator
 from spinase.errors import InputError
 from spinase.io import Labels, read_labels, write_labels
+from spinase.learning.card import ModelCard
 from spinase.learning.mhipnn.network import MagneticHIPNN, NetworkConfig
-from spinase.learning.model_file import ModelCard, save_model
+from spinase.learning.model_file import save_model
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 CONFIG = NetworkConfig(species=(26,), cutoff=1.8, inner=0.7, width=6, radial=6, layers=1)
@@ -134,13 +136,13 @@ def test_realizations_that_are_not_alike(files: tuple[Path, Path], tmp_path: Pat
 def test_broken_symmetries_are_seen(files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """A constant field along z: spins may not be rotated nor time reversed any more, the lattice may."""
     (labels, *_), _ = read_labels(files[1])
-    derive = HIPNNCalculator.derive
+    derive = LearnedCalculator.derive
 
-    def tilted(self: HIPNNCalculator, name: str, *words: Any) -> Any:
+    def tilted(self: LearnedCalculator, name: str, *words: Any) -> Any:
         found = derive(self, name, *words)
         return found + [0.0, 0.0, 0.1 * np.abs(found).max()] if name == "magnetic_forces" else found
 
-    monkeypatch.setattr(HIPNNCalculator, "derive", tilted)
+    monkeypatch.setattr(LearnedCalculator, "derive", tilted)
     defects = symmetry_defects(files[0], labels)
     for name in ("all spins rotated", "time reversed"):
         assert defects[name]["float64"] > 1e-2

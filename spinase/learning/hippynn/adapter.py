@@ -21,10 +21,10 @@ from torch import Tensor, nn
 from spinase.errors import ModelError
 from spinase.geometry import Geometry
 from spinase.learning.engine.training.batch import CompiledTraining
-from spinase.learning.mhipnn.graph import Graph
-from spinase.learning.mhipnn.network import MagneticHIPNN, mixed
+from spinase.learning.mhipnn.network import MagneticHIPNN
 from spinase.learning.pairs import Pairs, Rows, joined, pairs_of
-from spinase.learning.reservoir import polynomial_slopes, polynomials
+from spinase.learning.readout import EnergyReadout, Readout
+from spinase.learning.trunk import Trunk
 
 _KEPT_GEOMETRIES = 20_000
 
@@ -43,32 +43,36 @@ class WeightsNode(InputNode):
     input_type_str = "Weights"
 
 
-class PotentialsNode(InputNode):
-    """Chemical potentials in the window of a network with electrons, from -1 to 1, (B, 1)."""
+class ConditionNode(InputNode):
+    """What the readout's first potential depends on, such as chemical potentials from -1 to 1 in their window, (B, 1)."""
 
     _index_state = IdxType.Molecules
-    input_type_str = "Potentials"
+    input_type_str = "Condition"
 
 
 class PaddedMagnet(nn.Module):
     """A network on padded batches: energies (B, 1) and tangent fields (B, N, 3) in the network's own units.
 
-    For a network with electrons the energies are grand potentials Omega at the given chemical potentials x, and the last
-    output is -dOmega/dx per site (B, 1).
+    The energy is the first potential of the readout.  With a readout that has a condition (the chemical potential of a
+    grand potential, from -1 to 1 in its window) that is an input, and the last output is its response per site (B, 1).
 
     Parameters
     ----------
-    network : MagneticHIPNN
+    network : Trunk
         The network; its parameters are trained.
     forces : bool
         Also give forces on atoms (B, N, 3).
     compiled : bool
         Compiled passes where there are some (:mod:`spinase.learning.engine.training.batch`); else plain torch.
+    readout : Readout, optional
+        What the parts mean; default: one part, the energy.
     """
 
-    def __init__(self, network: MagneticHIPNN, forces: bool = False, compiled: bool = True) -> None:
+    def __init__(self, network: Trunk, forces: bool = False, compiled: bool = True, readout: Readout | None = None) -> None:
         super().__init__()
         self.network, self.forces, self.compiled = network, forces, compiled
+        self.readout = EnergyReadout() if readout is None else readout
+        self.readout.constant_weights(network.config.parts)  # refuses parts it makes no sense of
         self._training: CompiledTraining | None = None
         self._kept: OrderedDict[bytes, Pairs] = OrderedDict()
         index = torch.full((max(network.config.species) + 1,), -1, dtype=torch.long)
@@ -77,63 +81,69 @@ class PaddedMagnet(nn.Module):
         self._index = index
 
     def forward(
-        self, species: Tensor, positions: Tensor, cells: Tensor, spins: Tensor, potentials: Tensor | None = None
+        self, species: Tensor, positions: Tensor, cells: Tensor, spins: Tensor, condition: Tensor | None = None
     ) -> tuple[Tensor, ...]:
         """Energies and tangent fields, and forces if they are asked for; their graph is kept while training."""
-        real = species > 0
-        dtype = self.network.embedding.weight.dtype
+        real, dtype = species > 0, next(self.network.parameters()).dtype
         boxes = [self._pairs(species[b], positions[b], cells[b], dtype) for b in range(len(species))]
-        config, kinds = self.network.config, self._kinds(species[real])
-        if self.compiled and CompiledTraining.supports(self.network) and spins.device.type == "cpu":
-            return self._fast(boxes, real, kinds, spins[real].to(dtype), potentials)
-        together = joined([pairs for _, pairs in boxes])
+        kinds, own = self._kinds(species[real]), spins[real].to(dtype).detach()
+        x = None if condition is None else condition[:, 0].to(dtype).detach()
+        if self.compiled and isinstance(self.network, MagneticHIPNN) and CompiledTraining.supports(self.network):
+            factors = self.readout.batch_weights(x, len(species), self.network.config.parts, own)
+            if factors.shape[1] == 1 and spins.device.type == "cpu":
+                return self._fast(self.network, boxes, real, kinds, own, x, factors[:, 0])
+        return self._plain(boxes, real, kinds, own, x)
+
+    def _plain(
+        self, boxes: list[tuple[bytes, Pairs]], real: Tensor, kinds: Tensor, spins: Tensor, x: Tensor | None
+    ) -> tuple[Tensor, ...]:
+        """By automatic differentiation."""
+        together, batch = joined([pairs for _, pairs in boxes]), real.nonzero()[:, 0]
         with torch.enable_grad():
-            own = spins[real].to(dtype).detach().requires_grad_(True)
-            vectors = together.vectors.detach().requires_grad_(self.forces)
-            graph = Graph(Pairs(together.rows, vectors), config.basis(), config.degree)
-            batch = real.nonzero()[:, 0]
-            parts = self.network(graph, kinds, own)
-            wanted, x = (own, vectors) if self.forces else (own,), None
-            if potentials is None:
-                energies = mixed(parts, None)
-            else:
-                x = potentials[:, 0].to(dtype).detach().requires_grad_(True)
-                energies = (parts * polynomials(x, config.orders)[batch]).sum(1)
-                wanted = (*wanted, x)
-            field, *pull = torch.autograd.grad(energies.sum(), wanted, create_graph=self.training, materialize_grads=True)
-        field = _tangent(own.detach(), -field)
-        total = energies.new_zeros(len(species)).index_add(0, batch, energies)
-        found = [field]
+            own, vectors = spins.requires_grad_(True), together.vectors.detach().requires_grad_(self.forces)
+            parts = self.network(self.network.prepare(Pairs(together.rows, vectors), kinds), own)
+            x = None if x is None else x.requires_grad_(True)
+            weights = self.readout.batch_weights(x, len(real), parts.shape[1], parts)
+            terms = (parts[:, None] * weights[batch]).sum(2)  # (N, J)
+            wanted = [own, *([vectors] if self.forces else []), *([] if x is None else [x])]
+            first, *others = (terms[:, j].sum() for j in range(terms.shape[1]))
+            by_spins, *rest = _slopes(first, wanted, self.training)
+            slopes = [by_spins, *(_slopes(one, [own], self.training)[0] for one in others)]
+            field = self.readout.fields(own.detach(), -torch.stack(slopes))
+        total = terms.new_zeros(len(real)).index_add(0, batch, terms[:, 0])
+        found = [_padded(_tangent(own.detach(), field), real)]
         if self.forces:
-            found.append(_forces(together.rows, pull[0]))
-        given = [] if x is None else [-pull[-1][:, None] / real.sum(1, keepdim=True)]
-        return total[:, None], *(_padded(values, real) for values in found), *given
+            found.append(_padded(_forces(together.rows, rest[0]), real))
+        response = [] if x is None else [-rest[-1][:, None] / real.sum(1, keepdim=True)]
+        return total[:, None], *found, *response
 
     def _fast(
-        self, boxes: list[tuple[bytes, Pairs]], real: Tensor, kinds: Tensor, own: Tensor, potentials: Tensor | None
+        self,
+        network: MagneticHIPNN,
+        boxes: list[tuple[bytes, Pairs]],
+        real: Tensor,
+        kinds: Tensor,
+        own: Tensor,
+        x: Tensor | None,
+        factors: Tensor,
     ) -> tuple[Tensor, ...]:
-        """The same in compiled passes."""
-        orders = self.network.config.orders
-        if potentials is None and orders:
-            raise ModelError("this network needs electrons: give chemical potentials")
-        if self._training is None or not self._training.is_for(self.network):
-            self._training = CompiledTraining(self.network, self.forces)
-        training, own = self._training, own.detach()
-        x = own.new_zeros(len(real)) if potentials is None else potentials[:, 0].to(own.dtype).detach()
-        factors = polynomials(x, orders)
-        together = joined([pairs for _, pairs in boxes])
+        """The same in compiled passes, with the weights `factors` (B, K) of one potential."""
+        if self._training is None or not self._training.is_for(network):
+            self._training = CompiledTraining(network, self.forces)
+        training, together = self._training, joined([pairs for _, pairs in boxes])
         with torch.set_grad_enabled(self.training):
             parts, field, *pulls = training([training.graph(*box) for box in boxes], kinds, own, factors)
             energies = (parts * factors).sum(1, keepdim=True)
-            if self.network.config.pairs:
-                bare, turning, stretching = self.network.pair_law.slopes(together, kinds, own)
+            if network.config.pairs:
+                bare, turning, stretching = network.pair_law.slopes(together, kinds, own)
                 energies = energies.index_add(0, real.nonzero()[:, 0], bare[:, None])
                 field, pulls = field - turning, [pull + stretching for pull in pulls]
-            found = [_padded(_tangent(own, field), real)]
+            found = [_padded(_tangent(own, self.readout.fields(own, field[None])), real)]
             found += [_padded(_forces(together.rows, pull), real) for pull in pulls]
-        if potentials is None:
+        if x is None:
             return energies, *found
-        return energies, *found, -(parts * polynomial_slopes(x, orders)).sum(1, keepdim=True) / real.sum(1, keepdim=True)
+        slopes = self.readout.batch_slopes(x, parts.shape[1])[:, 0]
+        return energies, *found, -(parts * slopes).sum(1, keepdim=True) / real.sum(1, keepdim=True)
 
     def _kinds(self, numbers: Tensor) -> Tensor:
         known = numbers < len(self._index)
@@ -158,6 +168,10 @@ class PaddedMagnet(nn.Module):
         return key, Pairs(found.rows.to(device), found.vectors.to(device))
 
 
+def _slopes(total: Tensor, wanted: list[Tensor], create_graph: bool) -> tuple[Tensor, ...]:
+    return torch.autograd.grad(total, wanted, retain_graph=True, create_graph=create_graph, materialize_grads=True)
+
+
 def _tangent(unit: Tensor, field: Tensor) -> Tensor:
     return field - unit * (field * unit).sum(1, keepdim=True)
 
@@ -174,7 +188,7 @@ def _padded(values: Tensor, real: Tensor) -> Tensor:
 
 
 class MagnetNode(AutoKw, MultiNode):
-    """Energy and tangent field of a network, and electrons if it knows them; the module is :class:`PaddedMagnet`."""
+    """Energy and tangent field of a network, and the response of its readout; the module is :class:`PaddedMagnet`."""
 
     _input_names: tuple[str, ...] = ("species", "positions", "cells", "spins")
     _output_names: tuple[str, ...] = ("energy", "field")
@@ -184,11 +198,18 @@ class MagnetNode(AutoKw, MultiNode):
     _auto_module_class = PaddedMagnet
 
     def __init__(
-        self, name: str, parents: tuple[Any, ...], network: MagneticHIPNN, compiled: bool = True, **options: Any
+        self,
+        name: str,
+        parents: tuple[Any, ...],
+        network: Trunk,
+        compiled: bool = True,
+        readout: Readout | None = None,
+        **options: Any,
     ) -> None:
-        self.module_kwargs = {"network": network, "forces": self._forces, "compiled": compiled}
-        if network.config.orders:
-            self._input_names, self._output_names = (*self._input_names, "potentials"), (*self._output_names, "electrons")
+        self.module_kwargs = {"network": network, "forces": self._forces, "compiled": compiled, "readout": readout}
+        if readout is not None and readout.condition is not None and readout.response is not None:
+            self._input_names = (*self._input_names, readout.condition)
+            self._output_names = (*self._output_names, readout.response)
         self._output_index_states = (IdxType.Molecules,) * len(self._output_names)
         super().__init__(name, parents, module="auto", **options)
 
@@ -217,12 +238,14 @@ class ScaledFieldNode(SingleNode):
         super().__init__(name, parents, module=_Scale(), **options)
 
 
-def magnet_graph(network: MagneticHIPNN, forces: bool = False, compiled: bool = True) -> tuple[MagnetNode, ScaledFieldNode]:
+def magnet_graph(
+    network: Trunk, forces: bool = False, compiled: bool = True, readout: Readout | None = None
+) -> tuple[MagnetNode, ScaledFieldNode]:
     """Nodes of a network with inputs ``species``, ``positions``, ``cells``, ``spins`` and ``weights``.
 
     Outputs: ``energy``, ``field`` (tangent), ``scaled_field``, and with `forces` also ``forces`` in the database; for a
-    network with electrons also the input ``potentials`` and the output ``electrons``.  `compiled` is that of
-    :class:`PaddedMagnet`.
+    readout with a condition that is also an input, and its response an output (of grand potentials ``potentials`` and
+    ``electrons``).  `compiled` and `readout` are those of :class:`PaddedMagnet`.
     """
     inputs: tuple[Any, ...] = (
         SpeciesNode(db_name="species"),
@@ -230,13 +253,13 @@ def magnet_graph(network: MagneticHIPNN, forces: bool = False, compiled: bool = 
         CellNode(db_name="cells"),
         SpinsNode(db_name="spins"),
     )
-    if network.config.orders:
-        inputs = (*inputs, PotentialsNode(db_name="potentials"))
-    magnet = (MovingMagnetNode if forces else MagnetNode)("magnet", inputs, network, compiled=compiled)
+    if readout is not None and readout.condition is not None:
+        inputs = (*inputs, ConditionNode(db_name=readout.condition))
+    magnet = (MovingMagnetNode if forces else MagnetNode)("magnet", inputs, network, compiled=compiled, readout=readout)
     if forces:
         magnet.forces.db_name = "forces"
-    if network.config.orders:
-        magnet.electrons.db_name = "electrons"
+    if readout is not None and readout.response is not None:
+        getattr(magnet, readout.response).db_name = readout.response
     magnet.energy.db_name = "energy"
     magnet.field.db_name = "field"
     scaled = ScaledFieldNode("scaled_field", (magnet.field, WeightsNode(db_name="weights")), db_name="scaled_field")

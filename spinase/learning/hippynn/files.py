@@ -20,8 +20,11 @@ from torch import Tensor, nn
 
 from spinase.errors import ModelFileError, in_words
 from spinase.files import refuse_foreign, write_text
+from spinase.learning.card import ModelCard
+from spinase.learning.card_format import CONVENTION
 from spinase.learning.mhipnn.network import MagneticHIPNN, NetworkConfig
-from spinase.learning.model_file import CONVENTION, ModelCard
+from spinase.learning.readout import EnergyReadout, Readout
+from spinase.learning.style_tables import read_readout, readout_table
 from spinase.units import UNIT_SYSTEMS
 
 FORMAT = "spinase-hippynn-1"
@@ -37,6 +40,7 @@ def describe_training(
     units: str,
     energy_scale: float = 1.0,
     energy_shift: float = 0.0,
+    readout: Readout | None = None,
 ) -> Path:
     """Write what hippynn's files do not say of a training on unit spins into its directory; returns the file.
 
@@ -50,6 +54,8 @@ def describe_training(
         Unit system of distances and of energies times `energy_scale`.
     energy_scale, energy_shift : float
         Energy = scale times that of the network + shift for each site.
+    readout : Readout, optional
+        What the network's parts mean; default: one part, the energy.
 
     Raises
     ------
@@ -61,6 +67,7 @@ def describe_training(
         "format": FORMAT,
         "convention": CONVENTION,
         "network": config.model_dump(),
+        "readout": readout_table(EnergyReadout() if readout is None else readout),
         "units": _known_units(units),
         "unit_spins": True,
         "energy_scale": energy_scale,
@@ -93,6 +100,7 @@ def networks_from_hippynn(
     energy_scale: float | None = None,
     energy_shift: float | None = None,
     trust_pickle: bool = False,
+    readout: Readout | None = None,
 ) -> tuple[list[MagneticHIPNN], ModelCard]:
     """Networks and card of a hippynn graph, predictor or training directory.
 
@@ -112,6 +120,8 @@ def networks_from_hippynn(
         Energy = scale times that of the network + shift for each site (default 1 and 0).
     trust_pickle : bool
         Unpickle hippynn's structure file, which runs the code in it.
+    readout : Readout, optional
+        What the network's parts mean, for a directory that does not say; default: one part, the energy.
 
     Raises
     ------
@@ -122,23 +132,27 @@ def networks_from_hippynn(
     said = {"units": units, "unit_spins": unit_spins, "energy_scale": energy_scale, "energy_shift": energy_shift}
     if isinstance(source, str | os.PathLike):
         name = str(source)
-        networks, said = _from_directory(Path(source), network, said, trust_pickle)
+        networks, said, told = _from_directory(Path(source), network, said, trust_pickle)
     else:
         name = type(source).__name__
-        networks = _from_graph(getattr(source, "graph", source))
+        networks, told = _from_graph(getattr(source, "graph", source))
     _complete(said, name)
+    meaning = readout or told or EnergyReadout()
+    meaning.constant_weights(networks[0].config.parts)  # refuses parts it makes no sense of
     card = ModelCard(
         name=f"hippynn: {name}",
-        network=networks[0].config,
+        trunk=networks[0].config,
         units=_known_units(str(said["units"])),
         energy_scale=1.0 if said["energy_scale"] is None else float(said["energy_scale"]),
         energy_shift=0.0 if said["energy_shift"] is None else float(said["energy_shift"]),
+        readout=meaning,
         notes={"source": name, "trained": "in hippynn, by the user"},
     )
     return networks, card
 
 
-def _from_graph(graph: Any) -> list[MagneticHIPNN]:
+def _from_graph(graph: Any) -> tuple[list[MagneticHIPNN], Readout | None]:
+    """Networks of a graph, and the readout they were trained with."""
     found = (
         [module for module in graph.modules() if isinstance(module, MagneticHIPNN)] if isinstance(graph, nn.Module) else []
     )
@@ -149,16 +163,18 @@ def _from_graph(graph: Any) -> list[MagneticHIPNN]:
         )
     if any(one.config != found[0].config for one in found):
         raise ModelFileError("the networks of this graph differ in size or species: an ensemble needs equal ones")
-    return [_copied(one.config, one.state_dict(), "the graph") for one in found]
+    readouts = [one for one in (getattr(module, "readout", None) for module in graph.modules()) if isinstance(one, Readout)]
+    copies = [_copied(one.config, one.state_dict(), "the graph") for one in found]
+    return copies, readouts[0] if readouts else None
 
 
 def _from_directory(
     folder: Path, network: NetworkConfig | Mapping[str, Any] | None, said: dict[str, Any], trust_pickle: bool
-) -> tuple[list[MagneticHIPNN], dict[str, Any]]:
+) -> tuple[list[MagneticHIPNN], dict[str, Any], Readout | None]:
     if not (folder / WEIGHTS).is_file():
         raise ModelFileError(f"there is no {WEIGHTS} in {folder}: give the directory hippynn's trainer wrote to")
     weights = _load(folder / WEIGHTS, weights_only=True)
-    config = None if network is None else _config(network, "network")
+    config, readout = None if network is None else _config(network, "network"), None
     if (folder / DESCRIPTION).exists():
         told = _description(folder / DESCRIPTION)
         stored = _config(told["network"], str(folder / DESCRIPTION))
@@ -166,8 +182,10 @@ def _from_directory(
         for name in _SAID:
             _agree(said[name], told.get(name), name, folder)
         config, said = stored, {name: told.get(name) for name in _SAID}
+        readout = read_readout(folder / DESCRIPTION, told["readout"]) if "readout" in told else None
     if config is None and trust_pickle:
-        config = _from_structure(folder / STRUCTURE)[0].config
+        found, readout = _from_structure(folder / STRUCTURE)
+        config = found[0].config
     if config is None:
         raise ModelFileError(
             f"{folder} does not say which network its weights are of: give network = NetworkConfig(species=, cutoff=, "
@@ -178,11 +196,11 @@ def _from_directory(
     if not prefixes:
         raise ModelFileError(f"{folder / WEIGHTS} has no weights of a network of spinase (no {_FIRST})")
     parts = [{key.removeprefix(p): value for key, value in weights.items() if key.startswith(p)} for p in prefixes]
-    return [_copied(config, part, str(folder / WEIGHTS)) for part in parts], said
+    return [_copied(config, part, str(folder / WEIGHTS)) for part in parts], said, readout
 
 
-def _from_structure(path: Path) -> list[MagneticHIPNN]:
-    """Networks of a structure file; only after the user said that it is trusted."""
+def _from_structure(path: Path) -> tuple[list[MagneticHIPNN], Readout | None]:
+    """Networks and readout of a structure file; only after the user said that it is trusted."""
     if not path.is_file():
         raise ModelFileError(
             f"there is no structure file {path} to take the network from: give network = NetworkConfig(...)"

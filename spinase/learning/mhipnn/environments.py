@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from spinase.geometry import Geometry
-from spinase.learning.mhipnn.graph import Graph, RadialBasis
-from spinase.learning.mhipnn.network import MagneticHIPNN
+from spinase.learning.mhipnn.graph import RadialBasis
 from spinase.learning.pairs import pairs_of
+from spinase.learning.trunk import Trunk, prepare
 from spinase.typing import FloatArray, IntArray
 
 _TIE = 1e-9  # relative: numbers this close are equal to round-off
@@ -52,23 +52,13 @@ def site_environments(geometry: Geometry, spins: FloatArray, basis: RadialBasis)
     return torch.cat(columns, dim=1).numpy()
 
 
-def network_features(network: MagneticHIPNN, graph: Graph, species: Tensor, spins: Tensor) -> Tensor:
-    """Features of every site after the last interaction layer, (N, width), for species indices (N,) and spins (N, 3)."""
-    features, collected = network.embedding(species), None
-    for interaction in network.interactions:
-        features, collected = interaction(graph, features, spins, collected)
-    return torch.as_tensor(features)
-
-
-def model_environments(network: MagneticHIPNN, geometry: Geometry, spins: FloatArray) -> FloatArray:
-    """:func:`network_features` of a magnet whose species the network knows, (N, width), in double precision."""
-    exact = MagneticHIPNN(network.config).double()
-    exact.load_state_dict(network.state_dict())
-    config = network.config
-    graph = Graph(pairs_of(geometry, config.cutoff, torch.float64), config.basis(), config.degree)
-    species = torch.tensor([config.species.index(int(number)) for number in geometry.numbers])
+def model_environments(trunk: Trunk, geometry: Geometry, spins: FloatArray) -> FloatArray:
+    """What a trained trunk keeps of every site (``Trunk.features``), (N, F), for species it knows, in double precision."""
+    exact = type(trunk).from_config(trunk.config).double()
+    exact.load_state_dict(trunk.state_dict())
     with torch.no_grad():
-        return network_features(exact, graph, species, torch.tensor(spins, dtype=torch.float64)).numpy()
+        features = exact.features(prepare(exact, geometry), torch.tensor(spins, dtype=torch.float64))
+    return np.asarray(features.numpy())
 
 
 def pooled(environments: FloatArray, numbers: IntArray) -> FloatArray:
@@ -121,4 +111,4 @@ def farthest_points(
     return np.array(taken, dtype=np.int64)
 
 
-__all__ = ["farthest_points", "first_largest", "model_environments", "network_features", "pooled", "site_environments"]
+__all__ = ["farthest_points", "first_largest", "model_environments", "pooled", "site_environments"]

@@ -19,28 +19,26 @@ the neighbour's spin), and the chiral product (L.s)(tr T) - s.T.L are seen as we
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self, cast
 
-import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator
 from torch import Tensor, nn
 
-from spinase.errors import ModelError
 from spinase.learning.mhipnn.graph import Graph, RadialBasis, quadrupoles
 from spinase.learning.mhipnn.pair_law import PairLaw
+from spinase.learning.pairs import Pairs
+from spinase.learning.trunk import SYMMETRIES, Trunk, TrunkConfig, TrunkSize
 from spinase.typing import Array
 
 Mix = Callable[[Array], Array]
 
 
-class NetworkSize(BaseModel):
+class NetworkSize(TrunkSize):
     """Size and channels of a network."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    cutoff: float = Field(gt=0, description="range of a layer [length]")
     inner: float = Field(gt=0, description="shortest distance that is resolved [length]")
     radial: int = Field(12, ge=2, le=1000, description="radial functions")
     even: bool = Field(False, description="radial functions evenly spaced in r, also those of `pairs`; else in 1/r")
@@ -58,7 +56,6 @@ class NetworkSize(BaseModel):
     pairs: int = Field(
         0, ge=0, le=1000, description="radial functions of a law of pairs under the network, for moving atoms; 0: none"
     )
-    orders: int = Field(0, ge=0, le=12, description="degree of energies as polynomials of the chemical potential; 0: none")
 
     @field_validator("channels")
     @classmethod
@@ -70,22 +67,16 @@ class NetworkSize(BaseModel):
         return channels
 
 
-class NetworkConfig(NetworkSize):
+class NetworkConfig(NetworkSize, TrunkConfig):
     """A network: its size, and what it knows of the magnet."""
 
-    species: tuple[Annotated[int, Field(ge=1, le=118)], ...] = Field(min_length=1, description="atomic numbers it knows")
     neighbours: float = Field(12.0, gt=0, description="usual number of neighbours, a scale of the sums")
-    potentials: tuple[float, float] | None = Field(
-        None, description="chemical potentials it knows, with orders > 0 [energy]"
-    )
 
-    @model_validator(mode="after")
-    def _window(self) -> NetworkConfig:
-        if (self.orders > 0) != (self.potentials is not None):
-            raise ValueError(f"orders = {self.orders} and potentials = {self.potentials} do not go together")
-        if self.potentials is not None and not self.potentials[0] < self.potentials[1]:
-            raise ValueError(f"potentials must be a range (low, high), got {self.potentials}")
-        return self
+    @classmethod
+    def from_training(cls, size: Mapping[str, Any], species: Sequence[int], parts: int, neighbours: float) -> Self:
+        """The network of a recipe with what labels tell."""
+        told = {"species": tuple(species), "parts": parts, "neighbours": max(neighbours, 1.0)}
+        return cls.model_validate({**size, **told})
 
     @property
     def degree(self) -> int:
@@ -107,8 +98,16 @@ class NetworkConfig(NetworkSize):
         return count
 
 
-class MagneticHIPNN(nn.Module):
-    """Energy of every site from species and spins on a graph.
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A geometry as the network sees it: graph, and places of the species (N,) in its list."""
+
+    graph: Graph
+    species: Tensor
+
+
+class MagneticHIPNN(Trunk):
+    """Magnetic HIP-NN: messages between sites carry spins; what they sum up to is invariant.
 
     Parameters
     ----------
@@ -116,23 +115,35 @@ class MagneticHIPNN(nn.Module):
         Size and channels.
     """
 
+    Config = NetworkConfig
+    Size = NetworkSize
+    citation = "N. Lubbers, J. S. Smith, K. Barros, J. Chem. Phys. 148, 241715 (2018); arXiv:2606.10349"
+    config: NetworkConfig
+
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
+        self.symmetries = SYMMETRIES - ({"spin_rotation", "lattice_rotation"} if config.spin_orbit else set())
         self.embedding = nn.Embedding(len(config.species), config.width)
         self.interactions = nn.ModuleList(Interaction(config, k > 0) for k in range(config.layers))
         if config.pairs:
             self.pair_law = PairLaw(len(config.species), config.pairs, config.basis())
-        self.readouts = nn.ModuleList(nn.Linear(config.width, config.orders + 1) for _ in range(config.layers + 1))
+        self.readouts = nn.ModuleList(nn.Linear(config.width, config.parts) for _ in range(config.layers + 1))
 
-    def forward(self, graph: Graph, species: Tensor, spins: Tensor) -> Tensor:
-        """Energies (N, orders + 1) for species indices (N,) and free spin vectors (N, 3); zero rows are non-magnetic sites.
+    @property
+    def interaction_range(self) -> float:
+        """As many cutoffs as there are layers: spins and features are passed on."""
+        return self.config.layers * self.config.cutoff
 
-        Without electrons there is one; with them, they are the parts of :mod:`spinase.learning.reservoir`.
-        """
-        features = self.embedding(species)
+    def prepare(self, pairs: Pairs, species: Tensor) -> Prepared:
+        """Radial functions and harmonics of the pairs."""
+        return Prepared(Graph(pairs, self.config.basis(), self.config.degree), species)
+
+    def forward(self, prepared: Prepared, spins: Tensor) -> Tensor:
+        """Parts (N, K) for free spin vectors (N, 3); zero rows are non-magnetic sites."""
+        graph, species = prepared.graph, prepared.species
+        features, collected = self.embedding(species), None
         energy = self.readouts[0](features)
-        collected: Tensor | None = None
         for interaction, readout in zip(self.interactions, self.readouts[1:], strict=True):
             features, collected = interaction(graph, features, spins, collected)
             energy = energy + readout(features)
@@ -140,6 +151,18 @@ class MagneticHIPNN(nn.Module):
             bare, *others = energy.unbind(1)
             energy = torch.stack([bare + self.pair_law(graph, species, spins), *others], dim=1)
         return energy
+
+    def begin_part(self, part: int, value: float) -> None:
+        """Set the constant of a part."""
+        with torch.no_grad():
+            cast(nn.Linear, self.readouts[0]).bias[part] = value
+
+    def features(self, prepared: Prepared, spins: Tensor) -> Tensor:
+        """Features (N, width) after the last interaction layer."""
+        features, collected = self.embedding(prepared.species), None
+        for interaction in self.interactions:
+            features, collected = interaction(prepared.graph, features, spins, collected)
+        return torch.as_tensor(features)
 
 
 class Interaction(nn.Module):
@@ -274,24 +297,9 @@ def _polarized(spins: Tensor) -> Tensor:
     return 0.5 * both.transpose(1, 2)
 
 
-def mixed(parts: Tensor, mix: Mix | None) -> Tensor:
-    """Energies (N,) from their parts (N, orders + 1).
-
-    `mix`: weights (N, orders + 1) from values of the parts; None where there is one part.
-    """
-    if mix is None:
-        if parts.shape[1] != 1:
-            raise ModelError("this network needs electrons: a filling or a chemical potential")
-        return parts[:, 0]
-    weights = mix(parts.detach().cpu().numpy().astype(np.float64))
-    return (parts * torch.from_numpy(weights).to(parts)).sum(1)
-
-
-def energy_and_field(
-    network: MagneticHIPNN, graph: Graph, species: Tensor, spins: Tensor, create_graph: bool = False, mix: Mix | None = None
-) -> tuple[Tensor, Tensor]:
-    """Energies of the sites (N,) and H = -dE/ds (N, 3), by automatic differentiation; `mix` as in :func:`mixed`."""
+def energy_and_field(trunk: Trunk, prepared: Any, spins: Tensor, create_graph: bool = False) -> tuple[Tensor, Tensor]:
+    """The only part of every site (N,) and H = -dE/ds (N, 3), by automatic differentiation."""
     variable = spins if spins.requires_grad else spins.detach().requires_grad_(True)
-    energies = mixed(network(graph, species, variable), mix)
+    (energies,) = trunk(prepared, variable).unbind(1)
     (gradient,) = torch.autograd.grad(energies.sum(), variable, create_graph=create_graph, materialize_grads=True)
     return energies, -gradient

@@ -17,7 +17,7 @@ from spinase.geometry import find_bonds
 from spinase.learning.engine import graph as engine_graph
 from spinase.learning.engine.evaluator import EngineGraph, FrozenEngine, supports
 from spinase.learning.mhipnn.graph import Graph
-from spinase.learning.mhipnn.network import MagneticHIPNN, NetworkConfig, energy_and_field
+from spinase.learning.mhipnn.network import MagneticHIPNN, NetworkConfig, Prepared, energy_and_field
 from spinase.learning.pairs import pairs_from
 
 SIZES = [
@@ -49,7 +49,7 @@ def both(
     bonds = find_bonds(geometry, net.config.cutoff)
     species = np.arange(len(atoms)) % 2
     graph = Graph(pairs_from(bonds, len(atoms), torch.float64), net.config.basis(), net.config.degree)
-    plain = energy_and_field(net, graph, torch.from_numpy(species), torch.tensor(atoms.spins))
+    plain = energy_and_field(net, Prepared(graph, torch.from_numpy(species)), torch.tensor(atoms.spins))
     engine = FrozenEngine(net, dtype, threads)
     found = engine(EngineGraph(bonds, geometry.positions, net.config, dtype), species, atoms.spins)
     return tuple(part.detach().numpy() for part in plain), found

@@ -12,8 +12,9 @@ import torch
 from spinase import SpinAtoms
 from spinase.errors import ModelError
 from spinase.learning.engine.training.batch import CompiledTraining
+from spinase.learning.grand_potential import GrandPotentialReadout
 from spinase.learning.mhipnn.network import MagneticHIPNN, NetworkConfig
-from spinase.learning.reservoir import polynomial_slopes, polynomials
+from spinase.learning.polynomials import polynomial_slopes, polynomials
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 adapter = pytest.importorskip("spinase.learning.hippynn.adapter")
@@ -22,12 +23,13 @@ SIZES = [
     {},
     {"layers": 3, "chirality": False},
     {"products": True, "width": 20},
-    {"products": True, "orders": 3, "potentials": (-1.0, 2.0)},
-    {"products": True, "channels": (7, 5), "atom_layers": 0, "orders": 3, "potentials": (-1.0, 2.0)},
+    {"products": True, "parts": 4},
+    {"products": True, "channels": (7, 5), "atom_layers": 0, "parts": 4},
     {"pairs": 4},
 ]
 IN_SINGLE = [{"products": True, "channels": (8, 4, 2)}, {"channels": (8,), "layers": 1, "atom_layers": 0}]
 Tensors = tuple[torch.Tensor, ...]
+READOUT = GrandPotentialReadout((-1.0, 2.0))
 
 
 def network(dtype: torch.dtype = torch.float64, **size: object) -> MagneticHIPNN:
@@ -46,14 +48,14 @@ def batch(net: MagneticHIPNN, magnets: list[SpinAtoms]) -> Tensors:
     species[0, 3], spins[0, 4] = 27, 0.0
     cells = np.array([atoms.cell.array for atoms in magnets])
     found = [torch.tensor(species, dtype=torch.long), *(torch.tensor(part).to(dtype) for part in (positions, cells, spins))]
-    return (*found, torch.linspace(0.3, -0.6, len(magnets))[:, None].to(dtype)) if net.config.orders else tuple(found)
+    return (*found, torch.linspace(0.3, -0.6, len(magnets))[:, None].to(dtype)) if net.config.parts > 1 else tuple(found)
 
 
 def slopes(
     net: MagneticHIPNN, given: Tensors, compiled: bool, threads: int = 1, forces: bool = False
 ) -> tuple[Tensors, dict[str, torch.Tensor]]:
     """Outputs, and the slopes of a loss on all of them."""
-    magnet = adapter.PaddedMagnet(net, forces, compiled=compiled).train()
+    magnet = adapter.PaddedMagnet(net, forces, compiled, READOUT if net.config.parts > 1 else None).train()
     if compiled:
         magnet._training = CompiledTraining(net, forces, threads=threads)
     outputs = magnet(*given)
@@ -79,7 +81,7 @@ def test_slopes_by_the_weights_are_torchs(size: dict[str, object], forces: bool)
     given = batch(net, [SpinAtoms.disordered(n, rng=n) for n in (12, 9, 70)])
     outputs, expected = slopes(net, given, compiled=False, forces=forces)
     fast, found = slopes(net, given, compiled=True, forces=forces)
-    assert len(fast) == len(outputs) == 2 + forces + bool(net.config.orders)
+    assert len(fast) == len(outputs) == 2 + forces + (net.config.parts > 1)
     assert min(part.abs().max() for part in outputs[1:]) > 1e-3
     for one, two in zip(fast, outputs, strict=True):
         close(one, two, 1e-8)
@@ -203,9 +205,11 @@ def test_without_slopes_nothing_is_kept() -> None:
 
 
 def test_electrons_are_asked_for() -> None:
-    net = network(orders=2, potentials=(-1.0, 1.0))
+    net = network(parts=3)
     with pytest.raises(ModelError, match="needs electrons"):
-        adapter.PaddedMagnet(net)(*batch(net, [SpinAtoms.disordered(9, rng=1)])[:4])
+        adapter.PaddedMagnet(net, readout=READOUT)(*batch(net, [SpinAtoms.disordered(9, rng=1)])[:4])
+    with pytest.raises(ModelError, match="3 parts of a site are no energy"):
+        adapter.PaddedMagnet(net)
 
 
 def test_slopes_of_the_polynomials() -> None:

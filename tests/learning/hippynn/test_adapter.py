@@ -12,9 +12,8 @@ from spinase import SpinAtoms
 from spinase.atoms import geometry_of, get_spins
 from spinase.calculators import HIPNNCalculator
 from spinase.errors import ModelError
-from spinase.learning.mhipnn.graph import Graph
+from spinase.learning.card import ModelCard
 from spinase.learning.mhipnn.network import MagneticHIPNN, NetworkConfig, energy_and_field
-from spinase.learning.model_file import ModelCard
 from spinase.learning.pairs import pairs_of
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -40,9 +39,9 @@ def padded(magnets: list[SpinAtoms]) -> tuple[torch.Tensor, ...]:
 
 def direct(net: MagneticHIPNN, atoms: SpinAtoms) -> tuple[float, np.ndarray]:
     """Energy and tangent field of the plain core."""
-    graph = Graph(pairs_of(geometry_of(atoms), 2.0, torch.float64), CONFIG.basis())
+    pairs = pairs_of(geometry_of(atoms), 2.0, torch.float64)
     kinds = torch.tensor([CONFIG.species.index(number) for number in atoms.numbers])
-    energies, field = energy_and_field(net, graph, kinds, torch.tensor(get_spins(atoms)))
+    energies, field = energy_and_field(net, net.prepare(pairs, kinds), torch.tensor(get_spins(atoms)))
     spins, field_ = get_spins(atoms), field.numpy()
     return energies.sum().item(), field_ - spins * np.sum(field_ * spins, axis=1, keepdims=True)
 

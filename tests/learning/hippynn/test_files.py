@@ -13,9 +13,9 @@ import torch
 from spinase import SpinAtoms
 from spinase.calculators import HIPNNCalculator
 from spinase.errors import ModelFileError
+from spinase.learning.card import ModelCard
 from spinase.learning.hippynn.files import describe_training
 from spinase.learning.mhipnn.network import MagneticHIPNN, NetworkConfig
-from spinase.learning.model_file import ModelCard
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 adapter = pytest.importorskip("spinase.learning.hippynn.adapter")

@@ -10,7 +10,7 @@ from spinase import SpinAtoms
 from spinase.atoms import geometry_of
 from spinase.geometry import Geometry
 from spinase.learning.mhipnn.graph import Graph, RadialBasis, quadrupoles
-from spinase.learning.mhipnn.network import MagneticHIPNN, NetworkConfig, energy_and_field
+from spinase.learning.mhipnn.network import MagneticHIPNN, NetworkConfig, Prepared, energy_and_field
 from spinase.learning.pairs import Pairs, joined, pairs_of
 from spinase.spin_algebra import random_rotation
 
@@ -55,19 +55,19 @@ def test_symmetries_are_exact(channels: dict[str, bool]) -> None:
     net, (atoms, species, spins) = network(**channels), magnet()
     found, basis = pairs(atoms), net.config.basis()
     rng = np.random.default_rng(3)
-    energies, field = energy_and_field(net, Graph(found, basis), species, spins)
+    energies, field = energy_and_field(net, Prepared(Graph(found, basis), species), spins)
     spin_rotation, lattice_rotation = torch.tensor(random_rotation(rng)), random_rotation(rng)
-    rotated, rotated_field = energy_and_field(net, Graph(found, basis), species, spins @ spin_rotation.T)
+    rotated, rotated_field = energy_and_field(net, Prepared(Graph(found, basis), species), spins @ spin_rotation.T)
     torch.testing.assert_close(rotated, energies, atol=1e-13, rtol=0)
     torch.testing.assert_close(rotated_field, field @ spin_rotation.T, atol=1e-13, rtol=0)
     for rotation in (lattice_rotation, -lattice_rotation):
-        other, _ = energy_and_field(net, Graph(turned(found, rotation), basis), species, spins)
+        other, _ = energy_and_field(net, Prepared(Graph(turned(found, rotation), basis), species), spins)
         torch.testing.assert_close(other, energies, atol=1e-13, rtol=0)
-    reversed_, reversed_field = energy_and_field(net, Graph(found, basis), species, -spins)
+    reversed_, reversed_field = energy_and_field(net, Prepared(Graph(found, basis), species), -spins)
     assert torch.equal(reversed_, energies)
     assert torch.equal(reversed_field, -field)
     order = rng.permutation(len(atoms))
-    other, _ = energy_and_field(net, Graph(pairs(atoms[order]), basis), species[order], spins[order])
+    other, _ = energy_and_field(net, Prepared(Graph(pairs(atoms[order]), basis), species[order]), spins[order])
     torch.testing.assert_close(other, energies[order], atol=1e-13, rtol=0)
     magnetic = channels.get("vectors", True) or channels.get("quadrupoles", True)
     assert bool(field.abs().max() > 1e-3) == magnetic
@@ -87,9 +87,9 @@ def test_joined_magnets_are_the_magnets_one_by_one() -> None:
     basis = net.config.basis()
     found = [pairs(atoms) for atoms, _, _ in magnets]
     assert any(len(p.vectors) > 12 * 11 for p in found)
-    apart = [energy_and_field(net, Graph(p, basis), k, s) for p, (_, k, s) in zip(found, magnets, strict=True)]
+    apart = [energy_and_field(net, Prepared(Graph(p, basis), k), s) for p, (_, k, s) in zip(found, magnets, strict=True)]
     species, spins = (torch.cat([m[part] for m in magnets]) for part in (1, 2))
-    energies, field = energy_and_field(net, Graph(joined(found), basis), species, spins)
+    energies, field = energy_and_field(net, Prepared(Graph(joined(found), basis), species), spins)
     torch.testing.assert_close(energies, torch.cat([e for e, _ in apart]), atol=1e-13, rtol=0)
     torch.testing.assert_close(field, torch.cat([f for _, f in apart]), atol=1e-13, rtol=0)
 
@@ -102,7 +102,7 @@ def test_compiled_sums_are_the_plain_ones_with_all_derivatives(channels: dict[st
     for compiled in (True, False):
         vectors = found.vectors.clone().requires_grad_(True)
         graph = Graph(Pairs(found.rows, vectors), net.config.basis(), net.config.degree, compiled)
-        energies, field = energy_and_field(net, graph, species, spins, create_graph=True)
+        energies, field = energy_and_field(net, Prepared(graph, species), spins, create_graph=True)
         loss = (energies**3).sum() + (field**2).sum()
         parts = [vectors, *net.parameters()]
         slopes = torch.autograd.grad(loss, parts, materialize_grads=True, allow_unused=True)
@@ -118,21 +118,23 @@ def test_spin_orbit_breaks_only_separate_rotations() -> None:
     found, basis = pairs(atoms), net.config.basis()
     rotation = random_rotation(np.random.default_rng(3))
     spun = spins @ torch.tensor(rotation).T
-    energies = net(Graph(found, basis), species, spins)
-    together = net(Graph(turned(found, rotation), basis), species, spun)
+    energies = net(Prepared(Graph(found, basis), species), spins)
+    together = net(Prepared(Graph(turned(found, rotation), basis), species), spun)
     torch.testing.assert_close(together, energies, atol=1e-13, rtol=0)
-    torch.testing.assert_close(net(Graph(turned(found, -np.eye(3)), basis), species, spins), energies, atol=1e-13, rtol=0)
-    torch.testing.assert_close(net(Graph(found, basis), species, -spins), energies, atol=1e-13, rtol=0)
-    alone = net(Graph(found, basis), species, spun)
+    torch.testing.assert_close(
+        net(Prepared(Graph(turned(found, -np.eye(3)), basis), species), spins), energies, atol=1e-13, rtol=0
+    )
+    torch.testing.assert_close(net(Prepared(Graph(found, basis), species), -spins), energies, atol=1e-13, rtol=0)
+    alone = net(Prepared(Graph(found, basis), species), spun)
     assert (alone - energies).abs().max() > 1e-6
 
 
 def test_the_field_is_minus_the_gradient() -> None:
     net, (atoms, species, spins) = network(), magnet()
     graph = Graph(pairs(atoms), net.config.basis())
-    _, field = energy_and_field(net, graph, species, spins)
+    _, field = energy_and_field(net, Prepared(graph, species), spins)
     direction, step = torch.randn(spins.shape, dtype=torch.float64), 1e-5
-    ends = [net(graph, species, spins + sign * step * direction).sum().item() for sign in (-1, 1)]
+    ends = [net(Prepared(graph, species), spins + sign * step * direction).sum().item() for sign in (-1, 1)]
     assert (ends[1] - ends[0]) / (2 * step) == pytest.approx(-(field * direction).sum().item(), rel=1e-7, abs=1e-9)
 
 
@@ -142,7 +144,7 @@ def test_two_layers_reach_twice_the_cutoff_and_no_further() -> None:
     atoms = SpinAtoms.lattice("chain", (12,), a=1.1, periodic=False, rng=2)
     graph, species = Graph(pairs(atoms), net.config.basis()), torch.zeros(12, dtype=torch.long)
     spins = torch.tensor(atoms.spins).requires_grad_(True)
-    (gradient,) = torch.autograd.grad(net(graph, species, spins)[0], spins)
+    (gradient,) = torch.autograd.grad(net(Prepared(graph, species), spins)[0], spins)
     reach = gradient.abs().sum(dim=1)
     assert (reach[:3] > 1e-8).all()  # neighbours are 1.1 apart, the cutoff is 2: one site a layer
     assert torch.equal(reach[3:], torch.zeros(9, dtype=torch.float64))
@@ -153,9 +155,9 @@ def test_non_magnetic_sites_have_no_field_and_chemistry_counts() -> None:
     graph = Graph(pairs(atoms), net.config.basis())
     bare = spins.clone()
     bare[3] = 0.0
-    assert not torch.equal(net(graph, species, bare), net(graph, species, spins))
-    assert not torch.allclose(net(graph, 1 - species, spins), net(graph, species, spins))
-    _, field = energy_and_field(net, graph, species, torch.zeros_like(spins))
+    assert not torch.equal(net(Prepared(graph, species), bare), net(Prepared(graph, species), spins))
+    assert not torch.allclose(net(Prepared(graph, 1 - species), spins), net(Prepared(graph, species), spins))
+    _, field = energy_and_field(net, Prepared(graph, species), torch.zeros_like(spins))
     assert torch.equal(field, torch.zeros_like(field))  # even in all spins together
 
 
@@ -180,7 +182,9 @@ def test_sites_without_neighbours_have_an_energy() -> None:
     net = network()
     lonely = Geometry(np.array([[0.0, 0, 0], [9.0, 0, 0]]), np.zeros((3, 3)), np.zeros(3, dtype=bool), np.array([26, 26]))
     graph = Graph(pairs_of(lonely, 2.0, torch.float64), net.config.basis())
-    energies, field = energy_and_field(net, graph, torch.zeros(2, dtype=torch.long), torch.eye(3, dtype=torch.float64)[:2])
+    energies, field = energy_and_field(
+        net, Prepared(graph, torch.zeros(2, dtype=torch.long)), torch.eye(3, dtype=torch.float64)[:2]
+    )
     assert energies[0].item() == pytest.approx(energies[1].item())
     assert torch.equal(field, torch.zeros(2, 3, dtype=torch.float64))
 

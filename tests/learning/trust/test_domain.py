@@ -23,8 +23,9 @@ from spinase.contract import trained_domain_problem, trained_domains
 from spinase.electrons import SDModel
 from spinase.errors import ModelError, ModelFileError, OutOfDomainError, OutOfDomainWarning
 from spinase.geometry import Geometry
+from spinase.learning.card import ModelCard
 from spinase.learning.mhipnn.network import MagneticHIPNN, NetworkConfig
-from spinase.learning.model_file import ModelCard, load_model
+from spinase.learning.model_file import load_model
 from spinase.learning.shipped import shipped_model, shipped_models
 from spinase.learning.trust.domain import Domain, Shell, count_neighbours
 

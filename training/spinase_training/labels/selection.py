@@ -13,7 +13,7 @@ from ase.data import chemical_symbols
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from spinase.atoms import SpinAtoms, geometry_of, get_moments
-from spinase.calculators.hipnn import HIPNNCalculator
+from spinase.calculators.learned import LearnedCalculator
 from spinase.errors import CheckpointError, InputError
 from spinase.files import file_digest, read_arrays, write_arrays
 from spinase.io.labels import read_labels
@@ -103,9 +103,9 @@ class Candidates:
             raise CheckpointError(f"the candidates in {path} are damaged: delete the file to make them again") from None
 
 
-def _judge(path: Path) -> HIPNNCalculator:
+def _judge(path: Path) -> LearnedCalculator:
     """The model that compares; configurations unlike those of its training are what is looked for."""
-    return HIPNNCalculator(path, dtype="float64", outside_domain="ignore")
+    return LearnedCalculator(path, dtype="float64", outside_domain="ignore")
 
 
 class Measure:
@@ -156,7 +156,7 @@ class Measure:
 
     def _check(self, atoms: SpinAtoms) -> None:
         assert self.calc is not None
-        unknown = sorted(set(atoms.numbers.tolist()) - set(self.calc.card.network.species))
+        unknown = sorted(set(atoms.numbers.tolist()) - set(self.calc.card.trunk.species))
         if unknown:
             raise InputError(f"[select] model: {self.table.model} does not know {chemical_symbols[unknown[0]]}")
         if self.calc.card.units != atoms.units:

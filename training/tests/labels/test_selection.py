@@ -21,6 +21,7 @@ from spinase.atoms import geometry_of
 from spinase.calculators import HeisenbergCalculator, HIPNNCalculator
 from spinase.errors import InputError
 from spinase.io import read_labels
+from spinase.learning.card import ModelCard
 from spinase.learning.mhipnn.environments import (
     farthest_points,
     first_largest,
@@ -30,7 +31,7 @@ from spinase.learning.mhipnn.environments import (
 )
 from spinase.learning.mhipnn.graph import RadialBasis
 from spinase.learning.mhipnn.network import MagneticHIPNN, NetworkConfig
-from spinase.learning.model_file import ModelCard, save_model
+from spinase.learning.model_file import save_model
 from spinase.spin_algebra import random_rotation
 
 INPUT = """

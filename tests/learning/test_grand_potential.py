@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,14 +12,16 @@ from numpy.polynomial import chebyshev
 from spinase import SpinAtoms
 from spinase.calculators import HIPNNCalculator
 from spinase.errors import ModelError
+from spinase.learning.card import ModelCard
+from spinase.learning.grand_potential import GrandPotentialReadout
 from spinase.learning.mhipnn.network import MagneticHIPNN, NetworkConfig
-from spinase.learning.model_file import ModelCard
-from spinase.learning.reservoir import Reservoir, polynomials
+from spinase.learning.polynomials import polynomials
+from spinase.learning.readout import EnergyReadout
 
 FILLING = 0.48
-CONFIG = NetworkConfig(
-    species=(26,), cutoff=2.0, inner=0.7, width=6, radial=6, channels=(8, 4, 2), orders=3, potentials=(-2.0, -1.0)
-)
+CONFIG = NetworkConfig(species=(26,), cutoff=2.0, inner=0.7, width=6, radial=6, channels=(8, 4, 2), parts=4)
+
+READOUT = GrandPotentialReadout((-2.0, -1.0))
 
 
 def model(count: int = 1, **notes: object) -> tuple[list[MagneticHIPNN], ModelCard]:
@@ -30,7 +34,9 @@ def model(count: int = 1, **notes: object) -> tuple[list[MagneticHIPNN], ModelCa
                 readout.weight[1:] *= 1e-2  # type: ignore[index,operator]
                 readout.bias[:] = 0.0  # type: ignore[index,operator]
             network.readouts[0].bias[:] = torch.tensor([0.3, -0.5, -0.05, 0.005])  # type: ignore[index,operator]
-    return networks, ModelCard("test", CONFIG, "reduced", energy_shift=-1.5, notes={"filling": FILLING, **notes})
+    return networks, ModelCard(
+        "test", CONFIG, "reduced", energy_shift=-1.5, readout=READOUT, notes={"filling": FILLING, **notes}
+    )
 
 
 def magnet(sites: int = 16) -> SpinAtoms:
@@ -54,7 +60,7 @@ def test_chemical_potentials_are_roots(seed: int) -> None:
     real = roots[np.abs(np.imag(roots)) < 1e-9].real
     real = real[(np.abs(real) <= 1.1) & (chebyshev.chebval(real, chebyshev.chebder(number)) > 0.0)]
     expected = real[np.argmin(np.abs(real))]
-    potential, weights, work = Reservoir((-1.0, 1.0), 1.0, filling=0.5 * electrons).occupied(parts, 1)
+    potential, weights, work = GrandPotentialReadout((-1.0, 1.0), filling=0.5 * electrons).occupied(parts, 1, 1.0)
     assert potential == pytest.approx(expected, abs=1e-9)
     assert work == pytest.approx(expected * electrons, abs=1e-8)
     np.testing.assert_allclose(weights, chebyshev.chebvander(potential, len(parts) - 1)[0], atol=1e-12)
@@ -154,18 +160,20 @@ def test_what_it_refuses() -> None:
         HIPNNCalculator((networks, card), filling=0.9).get_property("energy", magnet())
     with pytest.raises(ModelError, match="tells no filling: give filling= or chemical_potential="):
         HIPNNCalculator(model(filling=None))
-    plain = NetworkConfig(**{**CONFIG.model_dump(), "orders": 0, "potentials": None})
+    plain = NetworkConfig(**{**CONFIG.model_dump(), "parts": 1})
     with pytest.raises(ModelError, match="knows nothing of electrons"):
         HIPNNCalculator(([MagneticHIPNN(plain)], ModelCard("plain", plain, "reduced")), filling=0.4)
-    with pytest.raises(ValueError, match="do not go together"):
-        NetworkConfig(**{**CONFIG.model_dump(), "potentials": None})
+    with pytest.raises(ModelError, match="one part of a site is no polynomial"):
+        HIPNNCalculator(([MagneticHIPNN(plain)], ModelCard("plain", plain, "reduced", readout=READOUT)), filling=0.4)
+    with pytest.raises(ModelError, match="4 parts of a site are no energy"):
+        HIPNNCalculator((networks, replace(card, readout=EnergyReadout())))
 
 
-def test_a_reservoir_solves_for_its_potential() -> None:
+def test_a_grand_potential_solves_for_its_potential() -> None:
     """Closed form: Omega = -a x - b x^2/2 on one site has (a + b x)/half electrons."""
-    reservoir = Reservoir((-1.0, 3.0), scale=2.0).at(0.5, None)
+    readout = GrandPotentialReadout((-1.0, 3.0)).at(0.5, None)
     parts = np.array([0.0, -0.8, 0.0]) + 0.6 * np.array([-0.25, 0.0, -0.25])  # -0.8 x - 0.3 x^2
-    mu, weights, work = reservoir.occupied(parts, 1)
+    mu, weights, work = readout.occupied(parts, 1, 2.0)
     x = (2.0 / 2.0 - 0.8) / 0.6  # 2 (0.8 + 0.6 x) / 2 = 1 electron
     assert mu == pytest.approx(1.0 + 2.0 * x)
     assert work == pytest.approx(mu)
@@ -185,7 +193,7 @@ def test_hippynns_node_gives_electrons() -> None:
     cells = torch.tensor(np.array([atoms.cell.array for atoms in magnets]))
     species, positions, spins = (torch.tensor(array) for array in arrays)
     x = torch.tensor([[0.2], [-0.4]], dtype=torch.float64)
-    module = adapter.PaddedMagnet(network).eval()
+    module = adapter.PaddedMagnet(network, readout=READOUT).eval()
     energies, fields, electrons = module(species.long(), positions, cells, spins, x)
     for b, atoms in enumerate(magnets):
         calc = HIPNNCalculator(([network], card), dtype="float64", chemical_potential=-1.5 + 0.5 * float(x[b, 0]))

@@ -1,0 +1,344 @@
+"""Learned magnets as an ASE calculator: any trunk, any readout, asked through evaluators."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from ase import Atoms
+from ase.stress import full_3x3_to_voigt_6_stress
+from pydantic import Field
+
+from spinase.atoms import geometry_of, get_moments, get_reference_lengths
+from spinase.calculators.base import SpinCalculator, per_moment, split_moments
+from spinase.calculators.options import OptionTable
+from spinase.contract import FieldFunction, LocalEnergy
+from spinase.errors import InvalidGeometryError, ModelError, ModelFileError
+from spinase.geometry import Geometry, NeighbourCache
+from spinase.learning.card import ModelCard
+from spinase.learning.ensemble import EVALUATORS, Ensemble, EnsembleState, SpinAnswer
+from spinase.learning.evaluator import Evaluator, Precision, Request
+from spinase.learning.frozen_geometry import FrozenGeometry
+from spinase.learning.local_energy import NetworkEnergy
+from spinase.learning.model_file import load_model
+from spinase.learning.shipped import find_model, shipped_model
+from spinase.learning.trunk import Trunk
+from spinase.learning.trust.domain import Domain, DomainProblem
+from spinase.learning.trust.error_bars import Calibration
+from spinase.learning.trust.watch import DomainWatch, OutsideDomain
+from spinase.typing import FloatArray
+
+
+class LearnedConfig(OptionTable):
+    """A learned magnet."""
+
+    model: str = Field(description="model file, from the current directory, or name of a model that comes with spinase")
+    device: str = Field("cpu", description="torch device: cpu, cuda, ...")
+    dtype: Precision = Field("float32", description="precision of the network")
+    filling: float | None = Field(None, ge=0, le=1, description="electrons per spin-orbital, for models that know them [1]")
+    chemical_potential: float | None = Field(None, description="chemical potential, instead of the filling [energy]")
+    outside_domain: OutsideDomain = Field(
+        "warn",
+        description="for magnets unlike those of the training: warn once (error where sites are closer than any trained, "
+        "and for fillings never trained), always error, or ignore",
+    )
+
+
+class LearnedCalculator(SpinCalculator[FrozenGeometry, EnsembleState]):
+    """A model's ensemble: energies, fields, forces and stress are those of the mean of its networks.
+
+    What depends on the geometry only is kept while atoms stay.  Who computes is chosen by trunk, precision, device and
+    what the driver declares about motion, so the same question has the same answer to the last bit, whatever was asked
+    before.  Every geometry is held against what the model's card says of the training
+    (:mod:`spinase.learning.trust.domain`).
+
+    Parameters
+    ----------
+    model : path, name, or (networks, card)
+        Model file, or name of a model that comes with the package (``spinase models``), or networks with their card.
+    device : str
+        Torch device.
+    dtype : str
+        ``"float32"`` or ``"float64"``.
+    filling : float, optional
+        Electrons per spin-orbital, for models of electrons; default: that of their teacher.
+    chemical_potential : float, optional
+        A fixed chemical potential instead, energy.
+    outside_domain : {"warn", "error", "ignore"}
+        What to do with magnets unlike those of the training (:class:`spinase.learning.trust.watch.DomainWatch`).
+    evaluators : sequence of Evaluator classes
+        Who may compute, the first choice first.
+
+    Raises
+    ------
+    ModelFileError
+        If the file is missing, damaged, of another version or convention.
+    ModelError
+        On an unknown dtype or device, or electrons that the model does not know; later, if no chemical potential that the
+        model knows gives the filling.
+    OutOfDomainError
+        Later, on magnets as said above.
+    """
+
+    Config: type[LearnedConfig] = LearnedConfig
+
+    def __init__(
+        self,
+        model: str | Path | tuple[Sequence[Trunk], ModelCard],
+        device: str = "cpu",
+        dtype: Precision = "float32",
+        filling: float | None = None,
+        chemical_potential: float | None = None,
+        outside_domain: OutsideDomain = "warn",
+        evaluators: Sequence[type[Evaluator]] = EVALUATORS,
+    ) -> None:
+        super().__init__()
+        if dtype not in ("float32", "float64"):
+            raise ModelError(f"dtype must be 'float32' or 'float64', got {dtype!r}")
+        networks, self.card = load_model(find_model(model)) if isinstance(model, str | Path) else model
+        if not networks:
+            raise ModelFileError("a learned calculator needs at least one network")
+        # Networks in hand are the caller's own; of those that come from files nobody may know how they were trained.
+        self.watch = DomainWatch(self.card.domain(), self.card.name, outside_domain, isinstance(model, str | Path))
+        readout = self.card.readout_at(filling, chemical_potential)
+        self.watch.require_electrons(readout.filling, readout.chemical_potential)
+        self.ensemble = Ensemble(networks, self.card, Request(dtype, device), readout, evaluators)
+        self.units = self.card.units
+        self.conservative = readout.conservative
+        self.symmetries = networks[0].symmetries - readout.breaks
+        self._evaluators, self._neighbours = tuple(evaluators), NeighbourCache()
+        self._say_what_it_gives()
+
+    @classmethod
+    def from_config(cls, config: LearnedConfig) -> Self:
+        """Calculator from the table of an input file."""
+        return cls(
+            config.model,
+            config.device,
+            config.dtype,
+            filling=config.filling,
+            chemical_potential=config.chemical_potential,
+            outside_domain=config.outside_domain,
+        )
+
+    @classmethod
+    def shipped(cls, name: str, **options: Any) -> Self:
+        """A model that comes with the package, by its name; the options are those of the class.
+
+        Raises
+        ------
+        ModelFileError
+            If there is no such model.
+        """
+        return cls(shipped_model(name), **options)
+
+    @property
+    def networks(self) -> list[Trunk]:
+        """The networks, on their device, in their precision."""
+        return self.ensemble.networks
+
+    @property
+    def domain(self) -> Domain:
+        """What the model was trained on."""
+        return self.watch.domain
+
+    def _say_what_it_gives(self) -> None:
+        """Results: those of the readout, no forces where none were trained or the trunk has none, no energy if driven."""
+        refused: dict[str, str] = {}
+        if self.card.trained_forces() is False:
+            refused["forces"] = (
+                f"the model {self.card.name!r} was trained on fields at fixed positions, not on forces: it has no "
+                "{name}. Use a model that was (of those that come with spinase: 'disordered-sd-moving'), or train one with "
+                "labelled forces and force_weight > 0"
+            )
+        elif self.conservative and self.ensemble.by_positions is None:
+            refused["forces"] = (
+                f"the model {self.card.name!r} has no {{name}}: its {type(self.networks[0]).__name__} does not follow "
+                "positions, so atoms must stay"
+            )
+        if refused:
+            self.refused_properties = {name: refused["forces"].format(name=name) for name in ("forces", "stress")}
+        names = self.implemented_properties if self.conservative else ["magnetic_forces", "torques"]
+        names = [*names, *self.ensemble.readout.results]
+        self.implemented_properties = [name for name in names if name not in self.refused_properties]
+
+    def declare_motion(self, moving: bool) -> None:
+        """Say whether positions change from step to step (drivers do): evaluators are chosen for that."""
+        ensemble = self.ensemble
+        if moving == ensemble.request.moving:
+            return
+        request = replace(ensemble.request, moving=moving)
+        self.ensemble = Ensemble(ensemble.networks, self.card, request, ensemble.readout, self._evaluators)
+        self._frozen, self._state = None, None
+        self.reset()
+
+    def freeze(self, geometry: Geometry) -> FrozenGeometry:
+        """Neighbours within the cutoff, and places of the species.
+
+        Raises
+        ------
+        ModelError
+            If the model does not know a species.
+        """
+        trunk = self.card.trunk
+        species = trunk.indices(geometry.numbers, f"the model {self.card.name!r}")
+        bonds = self._neighbours.bonds(geometry, trunk.cutoff)
+        self.watch.geometry(geometry, bonds)
+        return FrozenGeometry(bonds, geometry.positions.copy(), species, trunk.cutoff, geometry.volume)
+
+    def solve(self, frozen: FrozenGeometry, spins: FloatArray, lengths: FloatArray) -> EnsembleState:
+        """What the networks say of these spins, computed when it is asked for."""
+        return EnsembleState(self.ensemble, frozen, spins)
+
+    def local_energy(self, geometry: Geometry | None = None) -> LocalEnergy:
+        """The networks' mean on given pairs (see ``contract.local_energy``).
+
+        Raises
+        ------
+        ModelError
+            For a driven model, and for electrons at a fixed filling.
+        """
+        readout, card = self.ensemble.readout, self.card
+        if not readout.conservative:
+            raise ModelError(f"the model {card.name!r} is driven, so there is no energy to divide among regions")
+        if readout.filling is not None:
+            raise ModelError(
+                f"the model {card.name!r} at a fixed filling cannot be divided among regions: its chemical potential "
+                "follows from all sites of the magnet. Give chemical_potential= in place of the filling"
+            )
+        return NetworkEnergy(
+            card.name,
+            self.networks,
+            readout.weigh(np.zeros((1, card.trunk.parts)), 1, card.energy_scale).weights[0, 0],
+            card.energy_scale,
+            card.energy_shift,
+            card.units,
+            self.refused_properties,
+            None if self.watch.sleeps else self.domain,
+        )
+
+    def calculate(self, atoms: Atoms | None = None, *words: Any, **named: Any) -> None:
+        """Compute properties, as every spin calculator; ASE calls this."""
+        target = self.atoms if atoms is None else atoms
+        if target is not None:
+            self._look_at_moments(target)
+        super().calculate(atoms, *words, **named)
+
+    def field_function(self, atoms: Atoms, lengths: FloatArray | None = None) -> FieldFunction:
+        """B(spins) at the present positions, without ASE's copies (see ``contract.FastFields``)."""
+        self._look_at_moments(atoms)
+        return super().field_function(atoms, lengths)
+
+    def _look_at_moments(self, atoms: Atoms) -> None:
+        if not self.watch.sleeps:
+            self.watch.moments(split_moments(get_moments(atoms))[1], get_reference_lengths(atoms))
+
+    def derive(self, name: str, frozen: FrozenGeometry, state: EnsembleState, spins: FloatArray, lengths: FloatArray) -> Any:
+        """One result of the ensemble's mean."""
+        if name in ("energy", "free_energy"):
+            return float(self._of_spins(state).energies.mean())
+        if name in self.ensemble.readout.results:
+            return float(self._of_spins(state).results[name].mean())
+        if name == "magnetic_forces":
+            return per_moment(self._of_spins(state).gradients.mean(axis=0) * (lengths > 0.0)[:, None], lengths)
+        forces, virial = state.motion
+        if name == "forces":
+            return forces
+        if frozen.volume == 0.0:
+            raise InvalidGeometryError("stress needs a cell with a volume: set three independent cell vectors")
+        return full_3x3_to_voigt_6_stress(virial) / frozen.volume
+
+    def _of_spins(self, state: EnsembleState) -> SpinAnswer:
+        """Energies and spin gradients, once their electrons are those of the training."""
+        answer = state.of_spins
+        self.watch.results(answer.results)
+        return answer
+
+    def replicas(self, atoms: Atoms, moments: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Energies and fields of many spin configurations on the same atoms, in one pass where compiled loops do it.
+
+        Parameters
+        ----------
+        atoms : Atoms
+            Sites; their own moments do not matter.
+        moments : (R, N, 3) ndarray
+            Moments of every replica, mu_B or |m|.
+
+        Returns
+        -------
+        energies : (R,) ndarray
+            Energy of every replica.
+        magnetic_forces : (R, N, 3) ndarray
+            B = -dE/dm, energy/moment.
+
+        Raises
+        ------
+        ModelError
+            If the moments have another shape.
+        """
+        moments = np.asarray(moments, dtype=np.float64)
+        if moments.ndim != 3 or moments.shape[1:] != (len(atoms), 3):
+            raise ModelError(f"moments of replicas have the shape (replicas, {len(atoms)}, 3), got {moments.shape}")
+        split = [split_moments(one) for one in moments]
+        spins, lengths = (np.array([part[k] for part in split]).reshape(moments.shape[:2] + (-1,)) for k in (0, 1))
+        super().field_function(atoms)  # binds the geometry
+        assert self._frozen is not None
+        self.watch.any_moments(lengths.ravel())
+        energies, gradients = self.ensemble.replicas(self._frozen, spins)
+        fields = [per_moment(one * (length > 0.0), length[:, 0]) for one, length in zip(gradients, lengths, strict=True)]
+        return energies, np.array(fields).reshape(moments.shape)
+
+    def spread(self, atoms: Atoms) -> FloatArray:
+        """Standard deviation of the networks' tangent fields at every site, (N,), energy/moment; zero for one network."""
+        self.get_property("magnetic_forces", atoms)
+        assert self._state is not None
+        spins, lengths = split_moments(get_moments(atoms))
+        fields = self._state.of_spins.gradients / np.where(lengths > 0.0, lengths, np.inf)[:, None]
+        tangent = fields - spins * np.einsum("kia,ia->ki", fields, spins)[:, :, None]
+        return np.asarray(np.sqrt(np.sum(tangent.var(axis=0), axis=1)))
+
+    def error_bars(self, atoms: Atoms, coverage: float = 0.9) -> FloatArray:
+        """Error bars of the tangent fields, (N,), energy/moment: a part `coverage` of the true errors |dB| is below them.
+
+        That holds on average over magnets drawn as those the model was calibrated on
+        (:mod:`spinase.learning.trust.error_bars`); zero at sites without a moment.
+
+        Raises
+        ------
+        ModelError
+            For a single network, whose bars would be one constant whatever the spins are; if the model was never calibrated,
+            or on too few realizations for this coverage.
+        """
+        if len(self.networks) < 2:
+            raise ModelError(
+                f"the model {self.card.name!r} is a single network, which has no error bars: they would be the same number "
+                "for every magnet, right or wrong. Train an ensemble (ensemble = 4 in the recipe) for bars; distances, "
+                "neighbours and electrons are held against the training in any case (outside_domain)"
+            )
+        table = self.card.notes.get("calibration")
+        if table is None:
+            raise ModelError(
+                f"the model {self.card.name!r} has no calibrated error bars: make them from labels it was not trained on "
+                "with `spinase calibrate MODEL LABELS.h5`"
+            )
+        lengths = split_moments(get_moments(atoms))[1]
+        bars = Calibration.from_table(table).bars(self.spread(atoms) * lengths, coverage)
+        return bars / np.where(lengths > 0.0, lengths, np.inf)
+
+    def domain_problem(self, atoms: Atoms, margin: float = 0.02) -> DomainProblem | None:
+        """What of the atoms is outside the training (:meth:`~spinase.learning.trust.domain.Domain.problem`), or None.
+
+        `margin` is the part by which distances may be below the shortest one.  What the card does not tell
+        (``calc.domain.unknown()``) is not looked at.
+        """
+        return self.domain.problem(geometry_of(atoms), split_moments(get_moments(atoms))[1], margin)
+
+    def describe_domain(self) -> str:
+        """One line: what the model was trained on."""
+        return f"{self.card.name}: {self.domain.describe()}"
+
+
+__all__ = ["LearnedCalculator", "LearnedConfig"]

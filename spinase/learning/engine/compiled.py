@@ -1,0 +1,65 @@
+"""The compiled loops as an evaluator: energies and fields of mHIP-NN in single precision on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import numpy as np
+
+from spinase.learning.engine.evaluator import EngineGraph, FrozenEngine, supports
+from spinase.learning.evaluator import Evaluation, Evaluator, Question, Request
+from spinase.learning.frozen_geometry import FrozenGeometry
+from spinase.learning.mhipnn.network import MagneticHIPNN, NetworkConfig
+from spinase.learning.readout import Weighed
+from spinase.learning.trunk import Trunk
+from spinase.typing import FloatArray, IntArray
+
+
+class CompiledEvaluator(Evaluator):
+    """Energies and gradients by spins; filters that are interpolated are accurate to 1e-6."""
+
+    joins_replicas = True
+
+    def __init__(self, trunks: Sequence[Trunk], request: Request) -> None:
+        super().__init__(trunks, request)
+        self._config = cast(NetworkConfig, self.trunks[0].config)
+        self._engines = [FrozenEngine(cast(MagneticHIPNN, trunk)) for trunk in self.trunks]
+
+    @classmethod
+    def supports(cls, trunk: Trunk, request: Request) -> bool:
+        """mHIP-NN with the channels of the loops, float32, CPU, spins."""
+        known = isinstance(trunk, MagneticHIPNN) and supports(trunk.config)
+        return known and request.dtype == "float32" and request.device == "cpu" and not request.positions
+
+    def prepare(self, geometry: FrozenGeometry) -> tuple[EngineGraph, IntArray]:
+        """Pairs as the loops want them, and species."""
+        return EngineGraph(geometry.bonds, geometry.positions, self._config), geometry.species
+
+    def evaluate(self, prepared: tuple[EngineGraph, IntArray], member: int, question: Question) -> Evaluation:
+        """One pass for every potential of the readout."""
+        (graph, species), engine, spins = prepared, self._engines[member], question.spins
+        constant = question.readout.constant_weights(self._config.parts)
+        if constant is not None and np.array_equal(constant, np.ones((1, 1))):
+            values, fields = engine(graph, species, spins)
+            weighed = Weighed(np.ones((1, len(values), 1)))
+            return Evaluation(_sums(values[None], question.magnets), values[None], weighed, fields[None])
+        found: list[Weighed] = []
+
+        def first(parts: FloatArray) -> FloatArray:
+            found.append(question.weigh(parts))
+            return found[0].weights[0]
+
+        passes = [engine(graph, species, spins, first)]
+        for weights in found[0].weights[1:]:
+            passes.append(engine(graph, species, spins, lambda _, given=weights: given))  # type: ignore[misc]
+        values, fields = (np.array([one[k] for one in passes]) for k in (0, 1))
+        return Evaluation(_sums(values, question.magnets), values, found[0], fields)
+
+
+def _sums(values: FloatArray, magnets: int) -> FloatArray:
+    """Of the sites (J, R N) of every magnet, (J, R)."""
+    return np.asarray(values.reshape(len(values), magnets, -1).sum(axis=2))
+
+
+__all__ = ["CompiledEvaluator"]
