@@ -208,6 +208,18 @@ def restart_state(calc: Any) -> Any:
     return None if hook is None else hook()
 
 
+def declare_motion(calc: Any, moving: bool) -> None:
+    """Tell a calculator whether positions change from step to step; one with a method ``declare_motion`` computes for that.
+
+    Drivers do so when they bind it, so that what computes never depends on what was asked before.
+    """
+    for member in getattr(calc, "calculators", ()):
+        declare_motion(member, moving)
+    hook = getattr(calc, "declare_motion", None)
+    if hook is not None:
+        hook(moving)
+
+
 def tell_time(calc: Any, time: float) -> None:
     """Tell a calculator what time it is; one with a method ``set_time`` may be driven by a function of time."""
     hook = getattr(calc, "set_time", None)

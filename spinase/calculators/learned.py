@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -47,7 +47,15 @@ class LearnedConfig(OptionTable):
     )
 
 
-class LearnedCalculator(SpinCalculator[FrozenGeometry, EnsembleState]):
+@dataclass(frozen=True, eq=False)
+class Bound:
+    """A geometry with the ensemble whose evaluators were chosen for it."""
+
+    ensemble: Ensemble
+    geometry: FrozenGeometry
+
+
+class LearnedCalculator(SpinCalculator[Bound, EnsembleState]):
     """A model's ensemble: energies, fields, forces and stress are those of the mean of its networks.
 
     What depends on the geometry only is kept while atoms stay.  Who computes is chosen by trunk, precision, device and
@@ -166,7 +174,10 @@ class LearnedCalculator(SpinCalculator[FrozenGeometry, EnsembleState]):
         self.implemented_properties = [name for name in names if name not in self.refused_properties]
 
     def declare_motion(self, moving: bool) -> None:
-        """Say whether positions change from step to step (drivers do): evaluators are chosen for that."""
+        """Say whether positions change from step to step (drivers do): evaluators of the next geometry are chosen for that.
+
+        Fields that were handed out before stay with what was chosen for them.
+        """
         ensemble = self.ensemble
         if moving == ensemble.request.moving:
             return
@@ -175,7 +186,7 @@ class LearnedCalculator(SpinCalculator[FrozenGeometry, EnsembleState]):
         self._frozen, self._state = None, None
         self.reset()
 
-    def freeze(self, geometry: Geometry) -> FrozenGeometry:
+    def freeze(self, geometry: Geometry) -> Bound:
         """Neighbours within the cutoff, and places of the species.
 
         Raises
@@ -187,11 +198,12 @@ class LearnedCalculator(SpinCalculator[FrozenGeometry, EnsembleState]):
         species = trunk.indices(geometry.numbers, f"the model {self.card.name!r}")
         bonds = self._neighbours.bonds(geometry, trunk.cutoff)
         self.watch.geometry(geometry, bonds)
-        return FrozenGeometry(bonds, geometry.positions.copy(), species, trunk.cutoff, geometry.volume)
+        place = FrozenGeometry(bonds, geometry.positions.copy(), species, trunk.cutoff, geometry.volume)
+        return Bound(self.ensemble, place)
 
-    def solve(self, frozen: FrozenGeometry, spins: FloatArray, lengths: FloatArray) -> EnsembleState:
+    def solve(self, frozen: Bound, spins: FloatArray, lengths: FloatArray) -> EnsembleState:
         """What the networks say of these spins, computed when it is asked for."""
-        return EnsembleState(self.ensemble, frozen, spins)
+        return EnsembleState(frozen.ensemble, frozen.geometry, spins)
 
     def local_energy(self, geometry: Geometry | None = None) -> LocalEnergy:
         """The networks' mean on given pairs (see ``contract.local_energy``).
@@ -236,7 +248,7 @@ class LearnedCalculator(SpinCalculator[FrozenGeometry, EnsembleState]):
         if not self.watch.sleeps:
             self.watch.moments(split_moments(get_moments(atoms))[1], get_reference_lengths(atoms))
 
-    def derive(self, name: str, frozen: FrozenGeometry, state: EnsembleState, spins: FloatArray, lengths: FloatArray) -> Any:
+    def derive(self, name: str, frozen: Bound, state: EnsembleState, spins: FloatArray, lengths: FloatArray) -> Any:
         """One result of the ensemble's mean."""
         if name in ("energy", "free_energy"):
             return float(self._of_spins(state).energies.mean())
@@ -247,9 +259,9 @@ class LearnedCalculator(SpinCalculator[FrozenGeometry, EnsembleState]):
         forces, virial = state.motion
         if name == "forces":
             return forces
-        if frozen.volume == 0.0:
+        if frozen.geometry.volume == 0.0:
             raise InvalidGeometryError("stress needs a cell with a volume: set three independent cell vectors")
-        return full_3x3_to_voigt_6_stress(virial) / frozen.volume
+        return full_3x3_to_voigt_6_stress(virial) / frozen.geometry.volume
 
     def _of_spins(self, state: EnsembleState) -> SpinAnswer:
         """Energies and spin gradients, once their electrons are those of the training."""
@@ -287,7 +299,7 @@ class LearnedCalculator(SpinCalculator[FrozenGeometry, EnsembleState]):
         super().field_function(atoms)  # binds the geometry
         assert self._frozen is not None
         self.watch.any_moments(lengths.ravel())
-        energies, gradients = self.ensemble.replicas(self._frozen, spins)
+        energies, gradients = self._frozen.ensemble.replicas(self._frozen.geometry, spins)
         fields = [per_moment(one * (length > 0.0), length[:, 0]) for one, length in zip(gradients, lengths, strict=True)]
         return energies, np.array(fields).reshape(moments.shape)
 

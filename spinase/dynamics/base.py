@@ -18,6 +18,7 @@ from spinase.contract import (
     begin_step,
     calculator_of,
     check_units,
+    declare_motion,
     field_function,
     probe_moments,
     recall_step,
@@ -232,8 +233,9 @@ class SpinDriver(MolecularDynamics, ABC):
 
     def _bind_fields(self) -> None:
         """Fields as a function of the spins, at the present positions."""
-        lengths = self._spins.lengths
-        self._fields = watched(field_function(self.atoms, calculator_of(self.atoms), lengths), self.atoms, lengths)
+        lengths, calc = self._spins.lengths, calculator_of(self.atoms)
+        declare_motion(calc, self.moves_atoms)
+        self._fields = watched(field_function(self.atoms, calc, lengths), self.atoms, lengths)
 
     # -- a step -------------------------------------------------------------------------------------------------------
 

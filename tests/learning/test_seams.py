@@ -14,8 +14,9 @@ from systems.trunks import Sums, SumsConfig, TwoPotentials
 
 from spinase import SpinAtoms
 from spinase.atoms import geometry_of
-from spinase.calculators import HIPNNCalculator
+from spinase.calculators import HIPNNCalculator, SpinSumCalculator
 from spinase.calculators.learned import LearnedCalculator
+from spinase.dynamics import LLGDynamics, SpinLatticeDynamics
 from spinase.errors import ModelError
 from spinase.learning.card import ModelCard
 from spinase.learning.ensemble import EVALUATORS
@@ -176,3 +177,21 @@ def test_parts_that_a_readout_makes_no_sense_of_are_refused() -> None:
     with pytest.raises(ModelError, match="two potentials need two parts of a site, not 3"):
         driven(networks, config)
     assert issubclass(OnTheMove, Evaluator)
+
+
+def test_drivers_declare_whether_atoms_move() -> None:
+    """To a learned magnet in a sum as well; what was handed out before stays what it was."""
+    networks, config = sums()
+    calc = LearnedCalculator((networks, ModelCard("sums", config, "reduced")), evaluators=(OnTheMove, *EVALUATORS))
+    atoms, other = magnet(), magnet()
+    fields = calc.field_function(other)
+    before = fields(other.spins).tobytes()
+    atoms.calc = SpinSumCalculator([calc])
+    atoms.set_masses(np.full(12, 50.0))
+    SpinLatticeDynamics(atoms, 0.01).run(1)
+    assert type(calc.ensemble.by_spins) is OnTheMove
+    asked = OnTheMove.asked
+    assert fields(other.spins).tobytes() == before
+    assert OnTheMove.asked == asked > 0
+    LLGDynamics(atoms, 0.01).run(1)
+    assert type(calc.ensemble.by_spins) is TorchEvaluator
