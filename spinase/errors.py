@@ -29,6 +29,10 @@ class ModelError(SpinaseError, ValueError):
     """A model parameter outside its range."""
 
 
+class PatternError(ModelError):
+    """A solver's plan was given an operator with other sites or bonds than it was made for."""
+
+
 class ConvergenceError(SpinaseError, RuntimeError):
     """An iteration did not reach its tolerance."""
 

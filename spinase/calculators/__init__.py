@@ -32,6 +32,7 @@ from spinase.calculators.sum import SpinSumCalculator
 
 if TYPE_CHECKING:
     from spinase.calculators.ed import EDCalculator
+    from spinase.calculators.electrons import SolverCalculator
     from spinase.calculators.hipnn import HIPNNCalculator
     from spinase.calculators.kpm import KPMCalculator
     from spinase.calculators.negf import NEGFCalculator
@@ -43,6 +44,7 @@ _LAZY = {
     "KPMCalculator": "spinase.calculators.kpm",
     "NEGFCalculator": "spinase.calculators.negf",
     "RationalCalculator": "spinase.calculators.rational",
+    "SolverCalculator": "spinase.calculators.electrons",
 }
 
 __all__ = [
@@ -62,6 +64,7 @@ __all__ = [
     "RationalCalculator",
     "SlonczewskiCalculator",
     "SnapshotCalculator",
+    "SolverCalculator",
     "SpinCalculator",
     "SpinSumCalculator",
     "UniaxialAnisotropyCalculator",

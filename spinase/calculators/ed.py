@@ -8,9 +8,8 @@ from ase import Atoms
 from numpy.typing import ArrayLike
 from pydantic import Field
 
-from spinase.calculators.electrons import ElectronCalculator, is_site_resolved
+from spinase.calculators.electrons import ClosedElectronCalculator, PlannedElectrons, is_site_resolved
 from spinase.electrons.config import SDModelConfig
-from spinase.electrons.hamiltonian import FrozenHamiltonian
 from spinase.electrons.model import SDModel
 from spinase.electrons.observables import density_of_states
 from spinase.electrons.solvers.dense import DenseSolver, Precision
@@ -26,7 +25,7 @@ class EDConfig(SDModelConfig):
     dtype: Literal["complex128", "complex64"] = Field("complex128", description="precision of the diagonalization")
 
 
-class EDCalculator(ElectronCalculator):
+class EDCalculator(ClosedElectronCalculator):
     """Exact diagonalization: the reference of every other electronic calculator; results: :class:`ElectronCalculator`.
 
     Parameters
@@ -52,13 +51,13 @@ class EDCalculator(ElectronCalculator):
         *,
         units: str | None = None,
     ) -> None:
-        self._solver = DenseSolver(model.occupation, kpts, dtype)
-        super().__init__(model, self._solver, units=units)
+        self._dense = DenseSolver(model.occupation, kpts, dtype)
+        super().__init__(model, self._dense, units=units)
 
     @property
     def kpts(self) -> tuple[int, int, int]:
         """Mesh of k-points."""
-        return self._solver.kpts
+        return self._dense.kpts
 
     @classmethod
     def from_config(cls, config: EDConfig) -> EDCalculator:
@@ -66,14 +65,14 @@ class EDCalculator(ElectronCalculator):
         table = config.model_dump(exclude={"kpts", "dtype"})
         return cls(SDModel.from_config(table), kpts=config.kpts, dtype=config.dtype)
 
-    def freeze(self, geometry: Geometry) -> FrozenHamiltonian:
-        """Bonds and hoppings."""
+    def freeze(self, geometry: Geometry) -> PlannedElectrons:
+        """Bonds and hoppings, and the plan for them."""
         sampled = [axis for axis in range(3) if self.kpts[axis] > 1 and not geometry.pbc[axis]]
         if sampled:
             raise ModelError(
                 f"kpts = {self.kpts} samples direction {sampled[0]}, which is not periodic: use 1 there, or set pbc"
             )
-        return self._model.hamiltonian.freeze(geometry)
+        return super().freeze(geometry)
 
     def density_of_states(self, atoms: Atoms, energies: ArrayLike, width: float) -> FloatArray:
         """Density of states at `energies` (m,), states per energy in the cell, Gaussian broadening `width` (energy)."""
@@ -88,7 +87,7 @@ class EDCalculator(ElectronCalculator):
             return None
         folded = (self.kpts[0] // repeat[0], self.kpts[1] // repeat[1], self.kpts[2] // repeat[2])
         model = self._model.with_flux(self._model.hamiltonian.flux * repeat[0] * repeat[1])
-        return EDCalculator(model, folded, self._solver.dtype, units=self.units)
+        return EDCalculator(model, folded, self._dense.dtype, units=self.units)
 
 
 __all__ = ["EDCalculator", "EDConfig"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, final
 
 import numpy as np
 from ase import Atoms
@@ -13,17 +15,35 @@ from spinase.brief import call
 from spinase.calculators.base import SpinCalculator, per_moment
 from spinase.electrons.hamiltonian import FrozenHamiltonian, Gradients
 from spinase.electrons.model import SDModel
+from spinase.electrons.occupation import Occupation
 from spinase.electrons.operator import ElectronState
-from spinase.electrons.solvers.base import Solver
+from spinase.electrons.solvers.base import Plan, Solver
+from spinase.errors import ModelError
 from spinase.geometry import Bonds, Geometry
 from spinase.typing import FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class PlannedElectrons:
+    """Everything that depends on the geometry only.
+
+    Attributes
+    ----------
+    hamiltonian : FrozenHamiltonian
+        Bonds and hoppings.
+    plan : Plan
+        Of the solver, for the operators of `hamiltonian`.
+    """
+
+    hamiltonian: FrozenHamiltonian
+    plan: Plan[Any]
 
 
 class SolvedElectrons:
     """Electrons at one set of spins, solved when first asked for, with the bond density only where it is of use."""
 
-    def __init__(self, frozen: FrozenHamiltonian, spins: FloatArray, solver: Solver) -> None:
-        self.frozen, self.spins, self.solver = frozen, spins, solver
+    def __init__(self, hamiltonian: FrozenHamiltonian, spins: FloatArray, plan: Plan[Any]) -> None:
+        self.hamiltonian, self.spins, self.plan = hamiltonian, spins, plan
         self._electrons: ElectronState | None = None
         self._has_bonds = False
         self._gradients: Gradients | None = None
@@ -31,17 +51,17 @@ class SolvedElectrons:
     def electrons(self, bonds: bool) -> ElectronState:
         """Electrons, with the bond density if `bonds`."""
         if self._electrons is None or (bonds and not self._has_bonds):
-            self._electrons, self._has_bonds = self.solver.solve(self.frozen.operator(self.spins), bonds), bonds
+            self._electrons, self._has_bonds = self.plan.solve(self.hamiltonian.operator(self.spins), bonds), bonds
         return self._electrons
 
     def gradients(self) -> Gradients:
         """Fields, forces and virial."""
         if self._gradients is None:
-            self._gradients = self.frozen.contract(self.electrons(bonds=True).density)
+            self._gradients = self.hamiltonian.contract(self.electrons(bonds=True).density)
         return self._gradients
 
 
-class ElectronCalculator(SpinCalculator[FrozenHamiltonian, SolvedElectrons]):
+class ElectronCalculator(SpinCalculator[PlannedElectrons, SolvedElectrons]):
     """Energies, forces, stress and magnetic forces of an s-d model from any solver's density.
 
     Results beside the contract's (see :mod:`spinase.contract`): ``entropy`` (k_B), ``chemical_potential`` (energy),
@@ -53,8 +73,6 @@ class ElectronCalculator(SpinCalculator[FrozenHamiltonian, SolvedElectrons]):
     ----------
     model : SDModel
         Hopping, coupling, filling or chemical potential, kT.
-    solver : Solver
-        Fills the levels of the model's operator.
     units : str, optional
         Unit system the model's energies are in; default: whatever the atoms are in.
     """
@@ -72,10 +90,10 @@ class ElectronCalculator(SpinCalculator[FrozenHamiltonian, SolvedElectrons]):
         "it, and divide a learned model of it (style 'hipnn')"
     )
 
-    def __init__(self, model: SDModel, solver: Solver, *, units: str | None = None) -> None:
+    def __init__(self, model: SDModel, *, units: str | None = None) -> None:
         super().__init__()
         self._model = model
-        self._electron_solver = solver
+        self._plan: Plan[Any] | None = None  # of the last geometry
         self._forces_wanted = False
         self.units = units
         broken = set()
@@ -99,16 +117,22 @@ class ElectronCalculator(SpinCalculator[FrozenHamiltonian, SolvedElectrons]):
         """Bonds of the hopping."""
         return [self._model.hamiltonian.hopping.amplitudes(geometry_of(atoms))[0]]
 
-    def freeze(self, geometry: Geometry) -> FrozenHamiltonian:
-        """Bonds and hoppings."""
-        return self._model.hamiltonian.freeze(geometry)
+    @abstractmethod
+    def _plan_for(self, geometry: Geometry, hamiltonian: FrozenHamiltonian) -> Plan[Any]:
+        """The plan for a geometry: that of the last one where it fits, what can follow it, or a new one."""
 
-    def solve(self, frozen: FrozenHamiltonian, spins: FloatArray, lengths: FloatArray) -> SolvedElectrons:
+    def freeze(self, geometry: Geometry) -> PlannedElectrons:
+        """Bonds and hoppings, and the plan for them."""
+        hamiltonian = self._model.hamiltonian.freeze(geometry)
+        self._plan = self._plan_for(geometry, hamiltonian)
+        return PlannedElectrons(hamiltonian, self._plan)
+
+    def solve(self, frozen: PlannedElectrons, spins: FloatArray, lengths: FloatArray) -> SolvedElectrons:
         """Nothing yet: the electrons are solved when the first result tells whether bonds are needed."""
-        return SolvedElectrons(frozen, spins, self._electron_solver)
+        return SolvedElectrons(frozen.hamiltonian, spins, frozen.plan)
 
     def derive(
-        self, name: str, frozen: FrozenHamiltonian, state: SolvedElectrons, spins: FloatArray, lengths: FloatArray
+        self, name: str, frozen: PlannedElectrons, state: SolvedElectrons, spins: FloatArray, lengths: FloatArray
     ) -> Any:
         """One result from the electrons' state.
 
@@ -117,11 +141,11 @@ class ElectronCalculator(SpinCalculator[FrozenHamiltonian, SolvedElectrons]):
         """
         if name in ("forces", "stress"):
             self._forces_wanted = True
-            return self._lattice_result(name, frozen, state)
+            return self._lattice_result(name, frozen.hamiltonian, state)
         likely = self._forces_wanted or name in ("energy", "free_energy")
-        electrons = state.electrons(bonds=frozen.moves and likely)
+        electrons = state.electrons(bonds=frozen.hamiltonian.moves and likely)
         if name == "magnetic_forces":
-            return per_moment(frozen.spin_gradient(electrons.density), lengths)
+            return per_moment(frozen.hamiltonian.spin_gradient(electrons.density), lengths)
         return {
             "energy": electrons.energy,
             "free_energy": electrons.free_energy,
@@ -131,11 +155,91 @@ class ElectronCalculator(SpinCalculator[FrozenHamiltonian, SolvedElectrons]):
             "spin_density": electrons.density.spin,
         }[name]
 
-    def _lattice_result(self, name: str, frozen: FrozenHamiltonian, state: SolvedElectrons) -> FloatArray:
-        if not frozen.moves:
-            return np.zeros((len(frozen.onsite), 3)) if name == "forces" else frozen.stress(np.zeros((3, 3)))
+    def _lattice_result(self, name: str, hamiltonian: FrozenHamiltonian, state: SolvedElectrons) -> FloatArray:
+        if not hamiltonian.moves:
+            return np.zeros((len(hamiltonian.onsite), 3)) if name == "forces" else hamiltonian.stress(np.zeros((3, 3)))
         gradients = state.gradients()
-        return gradients.forces if name == "forces" else frozen.stress(gradients.virial)
+        return gradients.forces if name == "forces" else hamiltonian.stress(gradients.virial)
+
+    def step_state(self) -> Any:
+        """What a step may change: the plan, and what it has found."""
+        return self._plan, None if self._plan is None else self._plan.step_state()
+
+    def restore_step(self, state: Any) -> None:
+        """Take back what :meth:`step_state` gave."""
+        self._plan, found = state
+        if self._plan is not None:
+            self._plan.restore_step(found)
+
+    def checkpoint_state(self) -> dict[str, Any]:
+        """What the plan has found: a restart then takes the same steps, to the last bit."""
+        state = None if self._plan is None else self._plan.checkpoint_state()
+        return {} if state is None else {"plan": state}
+
+
+class ClosedElectronCalculator(ElectronCalculator):
+    """Electrons of a magnet without leads: one solver for all geometries.
+
+    Parameters
+    ----------
+    model : SDModel
+    solver : Solver
+        With the model's occupation.
+    units : str, optional
+    """
+
+    def __init__(self, model: SDModel, solver: Solver[Any], *, units: str | None = None) -> None:
+        super().__init__(model, units=units)
+        self._solver = solver
+
+    def _plan_for(self, geometry: Geometry, hamiltonian: FrozenHamiltonian) -> Plan[Any]:
+        """The last plan, where it fits; else one that follows it, and takes over what still holds."""
+        before, pattern = self._plan, hamiltonian.pattern
+        if before is None:
+            return self._solver.plan(pattern)
+        return before if before.pattern.equals(pattern) else before.follow(pattern)
+
+    @abstractmethod
+    def for_supercell(self, repeat: tuple[int, int, int]) -> ElectronCalculator | None:
+        """The calculator of a repeated cell; None without k-points, where a larger cell has other levels."""
+
+    def restore_state(self, state: dict[str, Any]) -> None:
+        """Take back what :meth:`checkpoint_state` gave."""
+        self._plan = self._solver.restore_plan(state["plan"]) if "plan" in state else None
+
+
+@final
+class SolverCalculator(ClosedElectronCalculator):
+    """An s-d model with any solver, such as one of your own.
+
+    Parameters
+    ----------
+    model : SDModel
+        Hopping, coupling, filling or chemical potential, kT.
+    solver : callable
+        A class of :class:`~spinase.electrons.solvers.base.Solver`, or a function, that makes the solver for the model's
+        occupation: ``SolverCalculator(model, MySolver)``.
+    units : str, optional
+        Unit system the model's energies are in; default: whatever the atoms are in.
+
+    Raises
+    ------
+    ModelError
+        If `solver` makes something else.
+    """
+
+    def __init__(self, model: SDModel, solver: Callable[[Occupation], Solver[Any]], *, units: str | None = None) -> None:
+        made = solver(model.occupation)
+        if not isinstance(made, Solver):
+            raise ModelError(
+                f"solver must make a spinase.electrons.solvers.base.Solver from an occupation, such as a class of solvers; "
+                f"{solver!r} made {made!r}"
+            )
+        super().__init__(model, made, units=units)
+
+    def for_supercell(self, repeat: tuple[int, int, int]) -> None:
+        """None: a solver that knows no k-points has other levels in a larger cell."""
+        return
 
 
 def is_site_resolved(model: SDModel) -> bool:

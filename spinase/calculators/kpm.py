@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
@@ -12,7 +13,7 @@ from pydantic import Field
 
 from spinase.atoms import geometry_of, get_moments, get_reference_lengths
 from spinase.calculators.base import per_moment, split_moments
-from spinase.calculators.electrons import ElectronCalculator, SolvedElectrons
+from spinase.calculators.electrons import ClosedElectronCalculator, PlannedElectrons, SolvedElectrons
 from spinase.electrons.chebyshev.columns import random_columns, subset_columns
 from spinase.electrons.chebyshev.series import spectral_density
 from spinase.electrons.config import SDModelConfig
@@ -20,17 +21,18 @@ from spinase.electrons.hamiltonian import FrozenHamiltonian
 from spinase.electrons.model import SDModel
 from spinase.electrons.occupation import Occupation
 from spinase.electrons.operator import SpinOperator
-from spinase.electrons.solvers.base import Solver
+from spinase.electrons.solvers.base import Plan, Solver
 from spinase.electrons.solvers.dense import DenseSolver
-from spinase.electrons.solvers.kpm import KPMOptions, KPMSolver
+from spinase.electrons.solvers.kpm import KPMOptions, KPMPlan, KPMSolver
 from spinase.electrons.solvers.kpm_calibration import Calibration
 from spinase.electrons.solvers.rational import RationalSolver
-from spinase.electrons.solvers.refreshed import RefreshedSolver
+from spinase.electrons.solvers.refreshed import RefreshedPlan, RefreshedSolver
 from spinase.errors import AccuracyWarning, ModelError
 from spinase.geometry import Bonds, Geometry, moved_slightly
 from spinase.typing import FloatArray
 
 ReferenceName = Literal["rational", "ed"]
+SolverMaker = Callable[[Occupation], Solver[Any]]
 
 _DOS_COLUMNS = 32
 _SHORT_WAY = 0.3  # of the shortest bond: sites that moved less since the last solution are still the same magnet
@@ -56,7 +58,7 @@ class KPMConfig(SDModelConfig):
     seed: int = Field(0, ge=0, description="of the random phases [1]")
 
 
-class KPMCalculator(ElectronCalculator):
+class KPMCalculator(ClosedElectronCalculator):
     """Chebyshev expansion with probing columns: cost linear in the number of sites, any graph; kT > 0, Gamma point only.
 
     Results: see :class:`~spinase.calculators.electrons.ElectronCalculator`.  With the gradient estimator forces and fields
@@ -79,8 +81,9 @@ class KPMCalculator(ElectronCalculator):
         spins of a magnet, by comparison with exact columns of a few sites; see :meth:`calibrate`.
     options : KPMOptions, optional
         Everything by hand instead (its accuracy replaces `accuracy`); or give some of its fields as keywords.
-    reference : "rational" or "ed", optional
-        Correct the fields by exact ones at a reference, renewed when the estimated error exceeds the accuracy.
+    reference : "rational", "ed" or a class of solvers, optional
+        Correct the fields by exact ones at a reference, renewed when the estimated error exceeds the accuracy.  A class (or
+        a function) makes the exact solver from the model's occupation.
     renew : bool
         New random phases when a driver begins a step.
     rng : numpy Generator, optional
@@ -112,7 +115,7 @@ class KPMCalculator(ElectronCalculator):
         accuracy: float = 1e-3,
         options: KPMOptions | None = None,
         *,
-        reference: ReferenceName | None = None,
+        reference: ReferenceName | SolverMaker | None = None,
         renew: bool = True,
         rng: np.random.Generator | None = None,
         units: str | None = None,
@@ -120,10 +123,11 @@ class KPMCalculator(ElectronCalculator):
     ) -> None:
         self._options = _options(accuracy, options, by_hand)
         self._kpm = KPMSolver(model.occupation, self._options, rng)
-        self._refreshed = None
+        self._corrected = reference is not None
+        solver: Solver[Any] = self._kpm
         if reference is not None:
-            self._refreshed = RefreshedSolver(self._kpm, _exact(reference, model.occupation), self._options.accuracy)
-        super().__init__(model, self._refreshed or self._kpm, units=units)
+            solver = RefreshedSolver(self._kpm, _exact(reference, model.occupation), self._options.accuracy)
+        super().__init__(model, solver, units=units)
         self.renew = renew
         self._magnet: Geometry | None = None  # of the last solution
         self._judged: Calibration | None = None
@@ -150,18 +154,18 @@ class KPMCalculator(ElectronCalculator):
         """What was asked for."""
         return self._options
 
-    def freeze(self, geometry: Geometry) -> FrozenHamiltonian:
-        """Bonds and hoppings; the solver hears whether they are of the magnet that it knows."""
-        frozen = super().freeze(geometry)
-        before, self._magnet = self._magnet, geometry
-        if before is not None:
-            if moved_slightly(before, geometry, _SHORT_WAY * _shortest(frozen.bonds)):
-                self._kpm.follow(frozen.bonds)
-            elif not (np.array_equal(before.numbers, geometry.numbers) and np.array_equal(before.pbc, geometry.pbc)):
-                (self._refreshed or self._kpm).forget()
-        return frozen
+    def _plan_for(self, geometry: Geometry, hamiltonian: FrozenHamiltonian) -> Plan[Any]:
+        """The last plan while the magnet stays the same (see above), else a new one."""
+        last, before, pattern = self._plan, self._magnet, hamiltonian.pattern
+        self._magnet = geometry
+        if last is None or before is None:
+            return self._solver.plan(pattern)
+        if moved_slightly(before, geometry, _SHORT_WAY * _shortest(hamiltonian.bonds)):
+            return last if last.pattern.equals(pattern) else last.follow(pattern)
+        alike = np.array_equal(before.numbers, geometry.numbers) and np.array_equal(before.pbc, geometry.pbc)
+        return last if alike and last.pattern.equals(pattern) else self._solver.plan(pattern)
 
-    def solve(self, frozen: FrozenHamiltonian, spins: FloatArray, lengths: FloatArray) -> SolvedElectrons:
+    def solve(self, frozen: PlannedElectrons, spins: FloatArray, lengths: FloatArray) -> SolvedElectrons:
         """Nothing yet (see :class:`ElectronCalculator`); solutions are counted."""
         self._solutions += 1
         return super().solve(frozen, spins, lengths)
@@ -174,20 +178,21 @@ class KPMCalculator(ElectronCalculator):
 
     def begin_step(self) -> None:
         """New random phases (drivers call this at every step); results at hand are forgotten."""
-        if self.renew and self._refreshed is None and self._options.columns != "unit":
-            self._kpm.renew()
+        if self.renew and not self._corrected and self._options.columns != "unit":
+            self._kpm.phases.renew()
             self.results, self._state = {}, None
 
     def calibrate(self, atoms: Atoms) -> Calibration:
         """Order, columns and bounds in use, with the error of the fields (times moment) measured for these atoms, energy."""
-        return self._kpm.measure(self._operator(atoms))
+        plan, operator = self._planned(atoms)
+        return plan.measure(operator)
 
     def field_errors(self, atoms: Atoms, repeats: int = 8) -> FloatArray:
         """Standard errors (N, 3) of ``magnetic_forces``, energy/moment, from the scatter over `repeats` sets of phases."""
-        spins, lengths = split_moments(get_moments(atoms), get_reference_lengths(atoms))
-        frozen = self._frozen_for(atoms)
-        scatter = self._kpm.errors(frozen.operator(spins), repeats)
-        return per_moment(np.abs(frozen.coupling)[:, None] * scatter, lengths)
+        plan, operator = self._planned(atoms)
+        _, lengths = split_moments(get_moments(atoms), get_reference_lengths(atoms))
+        coupling = self._frozen_for(atoms).hamiltonian.coupling
+        return per_moment(np.abs(coupling)[:, None] * plan.errors(operator, repeats), lengths)
 
     def density_of_states(
         self, atoms: Atoms, energies: ArrayLike, order: int = 256, count: int = _DOS_COLUMNS
@@ -196,7 +201,8 @@ class KPMCalculator(ElectronCalculator):
 
         From `count` random columns: relative noise about 1/sqrt(count * sites).
         """
-        moments, band = self._kpm.moments(self._operator(atoms), random_columns(count), order)
+        plan, operator = self._planned(atoms)
+        moments, band = plan.moments(operator, random_columns(count), order)
         return spectral_density(moments, band, np.atleast_1d(np.asarray(energies, dtype=np.float64)))
 
     def local_spectral_function(self, atoms: Atoms, site: int, energies: ArrayLike, order: int = 256) -> FloatArray:
@@ -204,7 +210,8 @@ class KPMCalculator(ElectronCalculator):
         if not -len(atoms) <= site < len(atoms):
             raise ModelError(f"site {site} is not one of the {len(atoms)} sites")
         columns = subset_columns(len(atoms), np.array([site % len(atoms)]))
-        moments, band = self._kpm.moments(self._operator(atoms), columns, order)
+        plan, operator = self._planned(atoms)
+        moments, band = plan.moments(operator, columns, order)
         return spectral_density(moments, band, np.atleast_1d(np.asarray(energies, dtype=np.float64)))
 
     def for_supercell(self, repeat: tuple[int, int, int]) -> KPMCalculator | None:
@@ -213,12 +220,13 @@ class KPMCalculator(ElectronCalculator):
 
     def step_state(self) -> Any:
         """What a step may change: phases, calibration, reference."""
-        return (self._refreshed or self._kpm).step_state(), self._forces_wanted, self._judged
+        return self._kpm.phases.state(), super().step_state(), self._forces_wanted, self._judged
 
     def restore_step(self, state: Any) -> None:
         """Take back what :meth:`step_state` gave; results of other phases are forgotten."""
-        solver, self._forces_wanted, self._judged = state
-        (self._refreshed or self._kpm).restore_step(solver)
+        phases, plan, self._forces_wanted, self._judged = state
+        self._kpm.phases.restore(phases)
+        super().restore_step(plan)
         self.results, self._state = {}, None
 
     def checkpoint_state(self) -> dict[str, Any]:
@@ -226,7 +234,8 @@ class KPMCalculator(ElectronCalculator):
         magnet = self._magnet
         known = None if magnet is None else {name: getattr(magnet, name).tolist() for name in _GEOMETRY}
         return {
-            **(self._refreshed or self._kpm).checkpoint_state(),
+            **super().checkpoint_state(),
+            "phases": self._kpm.phases.state(),
             "forces_wanted": self._forces_wanted,
             "geometry": known,
             "solutions": self._solutions,
@@ -234,36 +243,40 @@ class KPMCalculator(ElectronCalculator):
 
     def restore_state(self, state: dict[str, Any]) -> None:
         """Take back what :meth:`checkpoint_state` gave."""
-        (self._refreshed or self._kpm).restore_state(state)
+        self._kpm.phases.restore(state["phases"])
+        super().restore_state(state)
         self._forces_wanted = bool(state["forces_wanted"])
         known = state["geometry"]
         self._magnet = None if known is None else Geometry(**{name: np.array(known[name]) for name in _GEOMETRY})
         self._frozen, self._solutions = None, int(state["solutions"])
-        self._judged = self._kpm.calibration
+        self._judged = None if self._plan is None else kpm_plan(self._plan).calibration
 
-    def _frozen_for(self, atoms: Atoms) -> FrozenHamiltonian:
-        """The frozen Hamiltonian of `atoms`, kept as that of a solution."""
+    def _frozen_for(self, atoms: Atoms) -> PlannedElectrons:
+        """The frozen Hamiltonian and the plan of `atoms`, kept as that of a solution."""
         if self._frozen is None or not self._geometry_is_current(atoms):
             self.reset()
             self._frozen, self._state = self.freeze(geometry_of(atoms)), None
             self.atoms = atoms.copy()
         return self._frozen
 
-    def _operator(self, atoms: Atoms) -> SpinOperator:
+    def _planned(self, atoms: Atoms) -> tuple[KPMPlan, SpinOperator]:
+        """The plan and the operator of `atoms`."""
         spins, _ = split_moments(get_moments(atoms), get_reference_lengths(atoms))
-        return self._frozen_for(atoms).operator(spins)
+        frozen = self._frozen_for(atoms)
+        return kpm_plan(frozen.plan), frozen.hamiltonian.operator(spins)
 
-    def _judge(self, frozen: FrozenHamiltonian, spins: FloatArray) -> None:
+    def _judge(self, frozen: PlannedElectrons, spins: FloatArray) -> None:
         """Say so, once for a magnet, if the calibration in use misses the accuracy."""
-        known = self._kpm.calibration
+        plan = kpm_plan(frozen.plan)
+        known = plan.calibration
         if known is None:
             return
         if self._judged is None or known.columns is not self._judged.columns:
             self._warned, self._solutions = False, 0
             self._blame(known, "take more of them (left out, they are chosen for the accuracy), or a larger accuracy")
-        elif self._refreshed is None and self._solutions >= _LOOK_EVERY and not self._warned:
+        elif not self._corrected and self._solutions >= _LOOK_EVERY and not self._warned:
             self._solutions = 0
-            measured = self._kpm.measure(frozen.operator(spins))
+            measured = plan.measure(frozen.hamiltonian.operator(spins))
             self._blame(measured, "the magnet has changed since they were chosen: take a new calculator", _LENIENT)
         self._judged = known
 
@@ -296,12 +309,22 @@ def _options(accuracy: float, options: KPMOptions | None, by_hand: dict[str, Any
     return options or KPMOptions(accuracy=accuracy, **by_hand)
 
 
-def _exact(name: ReferenceName, occupation: Occupation) -> Solver:
-    if name == "rational":
-        return RationalSolver(occupation)
-    if name == "ed":
-        return DenseSolver(occupation)
-    raise ModelError(f"reference must be 'rational' or 'ed', got {name!r}")
+def kpm_plan(plan: Plan[Any]) -> KPMPlan:
+    """The KPM plan that a plan is, or corrects."""
+    found = plan.cheap if isinstance(plan, RefreshedPlan) else plan
+    assert isinstance(found, KPMPlan)
+    return found
+
+
+def _exact(reference: ReferenceName | SolverMaker, occupation: Occupation) -> Solver[Any]:
+    if callable(reference):
+        return reference(occupation)
+    if reference not in _EXACT:
+        raise ModelError(f"reference must be 'rational', 'ed' or what makes a solver from an occupation, got {reference!r}")
+    return _EXACT[reference](occupation)
+
+
+_EXACT: dict[str, SolverMaker] = {"rational": RationalSolver, "ed": DenseSolver}
 
 
 __all__ = ["KPMCalculator", "KPMConfig"]

@@ -14,15 +14,14 @@ from ase.constraints import FixAtoms
 from numpy.typing import ArrayLike
 
 from spinase.atoms import get_moments, get_units, gyromagnetic_ratios
-from spinase.calculators.electrons import ElectronCalculator, SolvedElectrons
+from spinase.calculators.electrons import ElectronCalculator, PlannedElectrons, SolvedElectrons
 from spinase.calculators.negf_options import Bias, BiasRamp, BiasRampConfig, NEGFConfig
 from spinase.contract import FieldFunction
 from spinase.electrons.hamiltonian import FrozenHamiltonian
 from spinase.electrons.model import SDModel
 from spinase.electrons.occupation import FixedChemicalPotential
 from spinase.electrons.operator import SpinOperator
-from spinase.electrons.solvers.base import Solver
-from spinase.electrons.solvers.negf import Drive, NEGFSolver, TransportState
+from spinase.electrons.solvers.negf import Drive, NEGFPlan, NEGFSolver, TransportState
 from spinase.electrons.transport.currents import bond_currents, site_current_vectors
 from spinase.electrons.transport.leads import LatticeLead, Lead, WideBandLead, attach_all
 from spinase.errors import AccuracyWarning, AdiabaticityWarning, ModelError
@@ -156,7 +155,7 @@ class NEGFCalculator(ElectronCalculator):
         if not self.leads:
             NEGFSolver([], self._drive)
         _require_two(self._shares, self.leads, bias)
-        super().__init__(model, _Unattached(), units=units)
+        super().__init__(model, units=units)
         self._hbar, self._gamma = 1.0, np.ones(1)
         self._dwell: float | None = None
         self._warned = False
@@ -199,8 +198,6 @@ class NEGFCalculator(ElectronCalculator):
         if bias == self._drive.bias:
             return
         self._drive = dataclasses.replace(self._drive, bias=bias)
-        if isinstance(self._electron_solver, NEGFSolver):
-            self._electron_solver.drive = self._drive
         self._state, self.results = None, {}
 
     def _in_equilibrium(self, bias: float) -> bool:
@@ -209,15 +206,18 @@ class NEGFCalculator(ElectronCalculator):
 
     # -- the three steps ----------------------------------------------------------------------------------------------
 
-    def freeze(self, geometry: Geometry) -> FrozenHamiltonian:
-        """Bonds and hoppings; the leads are attached."""
+    def _plan_for(self, geometry: Geometry, hamiltonian: FrozenHamiltonian) -> NEGFPlan:
+        """A new plan: the leads are attached to every geometry."""
         attached = attach_all(self.leads, geometry, self._model.hamiltonian, self._shares)
-        self._electron_solver = NEGFSolver(attached, self._drive)
         self._dwell = None
-        return super().freeze(geometry)
+        return NEGFSolver(attached, self._drive).plan(hamiltonian.pattern)
+
+    def solve(self, frozen: PlannedElectrons, spins: FloatArray, lengths: FloatArray) -> SolvedElectrons:
+        """Nothing yet (see :class:`ElectronCalculator`), under the bias as it is now."""
+        return SolvedElectrons(frozen.hamiltonian, spins, self._driven(frozen))
 
     def derive(
-        self, name: str, frozen: FrozenHamiltonian, state: SolvedElectrons, spins: FloatArray, lengths: FloatArray
+        self, name: str, frozen: PlannedElectrons, state: SolvedElectrons, spins: FloatArray, lengths: FloatArray
     ) -> Any:
         """One result from the electrons' state."""
         if name in ("bond_currents", "bond_spin_currents", "current_map"):
@@ -228,19 +228,19 @@ class NEGFCalculator(ElectronCalculator):
             self._audit(frozen, state)
             if name == "lead_currents":
                 return found.lead_currents / self._hbar
-            return np.cross(spins, frozen.coupling[:, None] * found.lead_spin)
+            return np.cross(spins, frozen.hamiltonian.coupling[:, None] * found.lead_spin)
         result = super().derive(name, frozen, state, spins, lengths)
         if name == "magnetic_forces":
             self._audit(frozen, state)
             self._watch(frozen, spins, result)
         return result
 
-    def _current_result(self, name: str, frozen: FrozenHamiltonian, state: SolvedElectrons) -> FloatArray:
+    def _current_result(self, name: str, frozen: PlannedElectrons, state: SolvedElectrons) -> FloatArray:
         found = state.electrons(bonds=True)
         assert isinstance(found, TransportState)
-        charge, spin = bond_currents(frozen.operator(state.spins), found.bond_blocks)
+        charge, spin = bond_currents(frozen.hamiltonian.operator(state.spins), found.bond_blocks)
         if name == "current_map":
-            return site_current_vectors(frozen.bonds, charge, len(frozen.onsite)) / self._hbar
+            return site_current_vectors(frozen.hamiltonian.bonds, charge, len(state.spins)) / self._hbar
         return (charge if name == "bond_currents" else spin) / self._hbar
 
     def _calculate(self, atoms: Atoms, names: list[str], system_changes: list[str]) -> None:
@@ -265,11 +265,10 @@ class NEGFCalculator(ElectronCalculator):
 
     def _require_fixed_contacts(self, atoms: Atoms) -> None:
         assert self._frozen is not None
-        assert isinstance(self._electron_solver, NEGFSolver)
-        if not self._frozen.moves:
+        if not self._frozen.hamiltonian.moves:
             return
         fixed = [c.get_indices() for c in atoms.constraints if isinstance(c, FixAtoms)]
-        for lead in self._electron_solver.leads:
+        for lead in self._driven(self._frozen).leads:
             loose = np.setdiff1d(lead.held, np.concatenate([np.empty(0, dtype=int), *fixed]))
             if len(loose):
                 raise ModelError(
@@ -288,7 +287,7 @@ class NEGFCalculator(ElectronCalculator):
         """Charge and spin currents on every bond."""
         charge, spin = (np.asarray(self.get_property(name, atoms)) for name in ("bond_currents", "bond_spin_currents"))
         assert self._frozen is not None
-        return BondCurrents(self._frozen.bonds, charge, spin)
+        return BondCurrents(self._frozen.hamiltonian.bonds, charge, spin)
 
     def transmission(self, atoms: Atoms, energies: ArrayLike) -> FloatArray:
         """T(E) = Tr[Gamma_b G Gamma_a G+] at `energies` (K,): (K, A, A), from lead a (second axis) to lead b (third).
@@ -298,8 +297,8 @@ class NEGFCalculator(ElectronCalculator):
         asked = np.atleast_1d(np.asarray(energies, dtype=np.float64))
         if asked.ndim != 1 or not np.isfinite(asked).all():
             raise ModelError(f"energies of a transmission must be finite numbers (K,), got {energies!r}")
-        solver, operator = self._solver_for(atoms)
-        return solver.transmission(operator, asked)
+        plan, operator = self._planned(atoms)
+        return plan.transmission(operator, asked)
 
     def current_voltage(self, atoms: Atoms, biases: ArrayLike) -> FloatArray:
         """Lead currents (K, A), electrons per time, at `biases` (K,), energy, for the spins as they are."""
@@ -317,19 +316,24 @@ class NEGFCalculator(ElectronCalculator):
         """How fast spins turn against how long electrons stay."""
         torques = np.asarray(self.get_property("torques", atoms))
         lengths = np.linalg.norm(get_moments(atoms), axis=1)
-        solver, operator = self._solver_for(atoms)
+        plan, operator = self._planned(atoms)
         rate = np.linalg.norm(torques, axis=1) / np.where(lengths > 0.0, lengths, np.inf)
-        dwell = self._hbar * solver.dwell_time(operator)
+        dwell = self._hbar * plan.dwell_time(operator)
         return Adiabaticity(dwell, float((self._gamma * rate).max(initial=0.0)))
 
-    def _solver_for(self, atoms: Atoms) -> tuple[NEGFSolver, SpinOperator]:
+    def _planned(self, atoms: Atoms) -> tuple[NEGFPlan, SpinOperator]:
+        """The plan and the operator of `atoms`."""
         self.get_property("magnetic_forces", atoms)
         assert self._frozen is not None
         assert isinstance(self._state, SolvedElectrons)
-        assert isinstance(self._electron_solver, NEGFSolver)
-        return self._electron_solver, self._frozen.operator(self._state.spins)
+        return self._driven(self._frozen), self._frozen.hamiltonian.operator(self._state.spins)
 
-    def _audit(self, frozen: FrozenHamiltonian, state: SolvedElectrons) -> None:
+    def _driven(self, frozen: PlannedElectrons) -> NEGFPlan:
+        """The plan of a geometry under the bias as it is now."""
+        assert isinstance(frozen.plan, NEGFPlan)
+        return frozen.plan.under(self._drive)
+
+    def _audit(self, frozen: PlannedElectrons, state: SolvedElectrons) -> None:
         """Look at the first and then at every hundredth solution for levels that its energies miss; warn once."""
         if self.conservative or self._missed or state is self._audited:
             return
@@ -340,8 +344,7 @@ class NEGFCalculator(ElectronCalculator):
         self._audited, self._solutions = state, self._solutions + 1
         if self._solutions % _AUDIT_EVERY != 1:
             return
-        assert isinstance(self._electron_solver, NEGFSolver)
-        missed = self._electron_solver.missed(frozen.operator(state.spins), found)
+        missed = self._driven(frozen).missed(frozen.hamiltonian.operator(state.spins), found)
         if missed > _MISSED * self._drive.tolerance:
             self._missed = True
             warnings.warn(
@@ -352,13 +355,12 @@ class NEGFCalculator(ElectronCalculator):
                 stacklevel=2,
             )
 
-    def _watch(self, frozen: FrozenHamiltonian, spins: FloatArray, fields: FloatArray) -> None:
+    def _watch(self, frozen: PlannedElectrons, spins: FloatArray, fields: FloatArray) -> None:
         """Warn once if spins turn while electrons pass."""
         if self._warned or self.conservative:
             return
-        assert isinstance(self._electron_solver, NEGFSolver)
         if self._dwell is None:
-            self._dwell = self._hbar * self._electron_solver.dwell_time(frozen.operator(spins))
+            self._dwell = self._hbar * self._driven(frozen).dwell_time(frozen.hamiltonian.operator(spins))
         rate = float((self._gamma * np.linalg.norm(np.cross(spins, fields), axis=1)).max(initial=0.0))
         if rate * self._dwell > _TURN:
             self._warned = True
@@ -369,14 +371,6 @@ class NEGFCalculator(ElectronCalculator):
                 AdiabaticityWarning,
                 stacklevel=2,
             )
-
-
-class _Unattached(Solver):
-    """Stands for the solver until the leads are attached to a geometry."""
-
-    def solve(self, operator: SpinOperator, bonds: bool = True) -> TransportState:
-        """Never asked."""
-        raise ModelError("the leads are attached when the first result is asked for")
 
 
 def _checked_leads(leads: Sequence[Lead]) -> tuple[Lead, ...]:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from ase import Atoms
 from pydantic import Field
 
 from spinase.atoms import geometry_of, get_spins
-from spinase.calculators.electrons import ElectronCalculator
+from spinase.calculators.electrons import ClosedElectronCalculator, PlannedElectrons
 from spinase.electrons.config import SDModelConfig
-from spinase.electrons.hamiltonian import FrozenHamiltonian
 from spinase.electrons.model import SDModel
-from spinase.electrons.solvers.rational import CostEstimate, Precision, RationalSolver
+from spinase.electrons.solvers.rational import CostEstimate, Precision, RationalPlan, RationalSolver
 from spinase.errors import CostWarning
 from spinase.geometry import Geometry
 
@@ -28,7 +27,7 @@ class RationalConfig(SDModelConfig):
     dtype: Literal["complex128", "complex64"] = Field("complex128", description="precision of the selected inversion")
 
 
-class RationalCalculator(ElectronCalculator):
+class RationalCalculator(ClosedElectronCalculator):
     """Rational expansion + selected inversion: exact to `tolerance`, cost N^1.5 in the plane; kT > 0, Gamma point only.
 
     Results: see :class:`~spinase.calculators.electrons.ElectronCalculator`.  Forces and fields are exact derivatives of the
@@ -59,8 +58,8 @@ class RationalCalculator(ElectronCalculator):
     def __init__(
         self, model: SDModel, tolerance: float = 1e-6, dtype: Precision = "complex128", *, units: str | None = None
     ) -> None:
-        self._solver = RationalSolver(model.occupation, tolerance, dtype)
-        super().__init__(model, self._solver, units=units)
+        self._rational = RationalSolver(model.occupation, tolerance, dtype)
+        super().__init__(model, self._rational, units=units)
         self._warned = False
 
     @classmethod
@@ -72,9 +71,9 @@ class RationalCalculator(ElectronCalculator):
     @property
     def tolerance(self) -> float:
         """Largest error of an occupation number."""
-        return self._solver.tolerance
+        return self._rational.tolerance
 
-    def freeze(self, geometry: Geometry) -> FrozenHamiltonian:
+    def freeze(self, geometry: Geometry) -> PlannedElectrons:
         """Bonds, hoppings, and the order of elimination.
 
         Warns
@@ -84,7 +83,8 @@ class RationalCalculator(ElectronCalculator):
         """
         frozen = super().freeze(geometry)
         if not self._warned:
-            estimate = self._solver.estimate(frozen.operator(np.zeros((len(geometry), 3))))
+            assert isinstance(frozen.plan, RationalPlan)
+            estimate = frozen.plan.estimate(frozen.hamiltonian.operator(np.zeros((len(geometry), 3))))
             if estimate.speedup < 1.0 and estimate.dense_multiplications > _MATTERS:
                 self._warned = True
                 warnings.warn(
@@ -98,28 +98,15 @@ class RationalCalculator(ElectronCalculator):
 
     def estimate(self, atoms: Atoms) -> CostEstimate:
         """Cost of one solution for `atoms`, without solving."""
-        frozen = self._model.hamiltonian.freeze(geometry_of(atoms))
-        return self._solver.estimate(frozen.operator(get_spins(atoms)))
+        geometry = geometry_of(atoms)
+        hamiltonian = self._model.hamiltonian.freeze(geometry)
+        plan = self._plan_for(geometry, hamiltonian)
+        assert isinstance(plan, RationalPlan)
+        return plan.estimate(hamiltonian.operator(get_spins(atoms)))
 
     def for_supercell(self, repeat: tuple[int, int, int]) -> RationalCalculator | None:
         """None: without k-points a larger cell has other levels."""
         return None
-
-    def step_state(self) -> Any:
-        """What a step may change in the solver."""
-        return self._solver.step_state()
-
-    def restore_step(self, state: Any) -> None:
-        """Take back what :meth:`step_state` gave."""
-        self._solver.restore_step(state)
-
-    def checkpoint_state(self) -> dict[str, Any]:
-        """What the solver remembers: a restart then takes the same steps, to the last bit."""
-        return self._solver.checkpoint_state()
-
-    def restore_state(self, state: dict[str, Any]) -> None:
-        """Take back what :meth:`checkpoint_state` gave."""
-        self._solver.restore_state(state)
 
 
 __all__ = ["RationalCalculator", "RationalConfig"]

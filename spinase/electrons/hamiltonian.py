@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from spinase.electrons.flux import peierls_phases
 from spinase.electrons.hopping import HoppingLaw
-from spinase.electrons.operator import Density, SpinOperator
+from spinase.electrons.operator import Density, SparsityPattern, SpinOperator
 from spinase.errors import InvalidGeometryError, ModelError
 from spinase.geometry import Bonds, Geometry
 from spinase.spin_algebra import read_only
@@ -130,6 +130,11 @@ class FrozenHamiltonian:
     def operator(self, spins: FloatArray) -> SpinOperator:
         """H for the unit spins (N, 3) (zero rows: non-magnetic sites)."""
         return SpinOperator(self.bonds, self.hopping, self.onsite, self.zeeman - self.coupling[:, None] * spins)
+
+    @property
+    def pattern(self) -> SparsityPattern:
+        """Sites and bonds of its operators."""
+        return SparsityPattern(len(self.onsite), self.bonds.first, self.bonds.second)
 
     @property
     def moves(self) -> bool:

@@ -8,11 +8,13 @@ Basis: site-major, spin inside.  H has one 2x2 block on every site and one spin-
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from spinase.errors import PatternError
 from spinase.geometry import Bonds
-from spinase.typing import ComplexArray, FloatArray
+from spinase.typing import ComplexArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +24,7 @@ class SpinOperator:
     Attributes
     ----------
     bonds : Bonds
-        SparsityPattern of the off-diagonal part, each pair once; ``shifts`` carry the Bloch phases exp(2 pi i k.S).
+        Pattern of the off-diagonal part, each pair once; ``shifts`` carry the Bloch phases exp(2 pi i k.S).
     hopping : (n_bonds,) float or complex
         H_{first, second + shift}, energy, the same for both spins.
     onsite : (N,) float
@@ -45,17 +47,72 @@ class SpinOperator:
         return not np.iscomplexobj(self.hopping)
 
 
+@dataclass(frozen=True, eq=False)
 class SparsityPattern:
-    """Sites and bonds of an operator: what the plans of solvers belong to."""
+    """Sites and bonds of an operator, without their values: what the plan of a solver belongs to.
 
-    def __init__(self, operator: SpinOperator) -> None:
-        self._sites, self._bonds = len(operator), operator.bonds
+    Attributes
+    ----------
+    sites : int
+        Number of sites, N.
+    first, second : (n_bonds,) int
+        Sites of the bonds, in the operator's order.
+    """
 
-    def fits(self, operator: SpinOperator) -> bool:
-        """Whether `operator` has the same sites and, in the same order, the same bonds."""
-        own, bonds = self._bonds, operator.bonds
-        same = own is bonds or (np.array_equal(own.first, bonds.first) and np.array_equal(own.second, bonds.second))
-        return same and self._sites == len(operator)
+    sites: int
+    first: IntArray
+    second: IntArray
+
+    @classmethod
+    def of(cls, operator: SpinOperator) -> SparsityPattern:
+        """The pattern of an operator."""
+        return cls(len(operator), operator.bonds.first, operator.bonds.second)
+
+    def equals(self, other: SparsityPattern) -> bool:
+        """Whether `other` has the same sites and, in the same order, the same bonds."""
+        same = self.first is other.first and self.second is other.second
+        same = same or (np.array_equal(self.first, other.first) and np.array_equal(self.second, other.second))
+        return same and self.sites == other.sites
+
+    def require(self, operator: SpinOperator) -> None:
+        """Refuse an operator of another pattern.
+
+        Raises
+        ------
+        PatternError
+            Naming both patterns and where they first differ.
+        """
+        other = SparsityPattern.of(operator)
+        if not self.equals(other):
+            raise PatternError(
+                f"a plan for {self._sizes()} was given an operator of {other._sizes()}{self._first_difference(other)}: "
+                "make a plan for it (solver.plan(SparsityPattern.of(operator)))"
+            )
+
+    def to_lists(self) -> list[Any]:
+        """As numbers and lists, for a checkpoint."""
+        return [self.sites, self.first.tolist(), self.second.tolist()]
+
+    @classmethod
+    def from_lists(cls, stored: list[Any]) -> SparsityPattern:
+        """From what :meth:`to_lists` gave."""
+        sites, first, second = stored
+        return cls(int(sites), np.array(first, dtype=np.int64), np.array(second, dtype=np.int64))
+
+    def _sizes(self) -> str:
+        return f"{self.sites} site(s) and {len(self.first)} bond(s)"
+
+    def _first_difference(self, other: SparsityPattern) -> str:
+        """Words for the first bond that is another; empty if the lists agree as far as both go."""
+        common = min(len(self.first), len(other.first))
+        apart = (self.first[:common] != other.first[:common]) | (self.second[:common] != other.second[:common])
+        if not apart.any():
+            return ""
+        b = int(np.argmax(apart))
+        return (
+            f"; bond {b} joins sites {self.first[b]} and {self.second[b]} in the plan, "
+            f"{other.first[b]} and {other.second[b]} in the operator"
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,15 +17,16 @@ from spinase import SpinAtoms
 from spinase.atoms import geometry_of, get_spins
 from spinase.calculators import EDCalculator
 from spinase.electrons import ExponentialHopping, SDModel
-from spinase.electrons.solvers.dense import _spin_frame
+from spinase.electrons.solvers.dense import DensePlan, _spin_frame
 
 
 def matrices(calc: EDCalculator, atoms: SpinAtoms) -> torch.Tensor:
     """The matrices the solver diagonalizes for these spins."""
-    operator = calc.freeze(geometry_of(atoms)).operator(get_spins(atoms))
+    frozen = calc.freeze(geometry_of(atoms))
+    operator, plan = frozen.hamiltonian.operator(get_spins(atoms)), frozen.plan
+    assert isinstance(plan, DensePlan)
     frame = _spin_frame(operator)
-    solver = calc._solver
-    return torch.from_numpy(solver._matrices(operator, frame, solver._batches(operator, frame)[0]))
+    return torch.from_numpy(plan._matrices(operator, frame, plan._batches(operator, frame)[0]))
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,8 +28,8 @@ from spinase.electrons.chebyshev.columns import random_columns
 from spinase.electrons.chebyshev.engine import NumbaEngine, Pattern
 from spinase.electrons.chebyshev.kernels import forward
 from spinase.electrons.chebyshev.series import find_band
-from spinase.electrons.operator import SpinOperator
-from spinase.electrons.solvers.base import Solver
+from spinase.electrons.operator import SparsityPattern, SpinOperator
+from spinase.electrons.solvers.base import Plan, Solver
 from spinase.electrons.solvers.dense import DenseSolver
 from spinase.electrons.solvers.kpm import KPMOptions, KPMSolver
 from spinase.electrons.solvers.rational import RationalSolver
@@ -44,9 +45,13 @@ def magnet(lattice: str, size: tuple[int, ...], shells: list[float], coupling: f
     return model.hamiltonian.freeze(geometry_of(atoms)).operator(get_spins(atoms))
 
 
-def torque_error(solver: Solver, operator: SpinOperator, exact: np.ndarray) -> float:
+def planned(solver: Solver[Any], operator: SpinOperator) -> Plan[Any]:
+    return solver.plan(SparsityPattern.of(operator))
+
+
+def torque_error(plan: Plan[Any], operator: SpinOperator, exact: np.ndarray) -> float:
     """Rms over components, energy."""
-    spin = solver.solve(operator, bonds=False).density.spin
+    spin = plan.solve(operator, bonds=False).density.spin
     return float(np.sqrt(np.mean(np.cross(operator.exchange, spin - exact) ** 2)))
 
 
@@ -54,17 +59,17 @@ def full_matrix(operator: SpinOperator) -> torch.Tensor:
     return torch.from_numpy(sparse(operator).toarray())
 
 
-def against_eigh(operator: SpinOperator, solvers: dict[str, Solver], exact: np.ndarray, repeats: int = 3) -> float:
-    """Print seconds, ratio and error of each solver; the seconds of eigh."""
+def against_eigh(operator: SpinOperator, plans: dict[str, Plan[Any]], exact: np.ndarray, repeats: int = 3) -> float:
+    """Print seconds, ratio and error of each plan; the seconds of eigh."""
     matrix = full_matrix(operator)
     tasks: dict[str, Callable[[], object]] = {"eigh": lambda: torch.linalg.eigh(matrix)}
-    tasks |= {name: lambda s=solver: s.solve(operator, bonds=False) for name, solver in solvers.items()}
+    tasks |= {name: lambda p=plan: p.solve(operator, bonds=False) for name, plan in plans.items()}
     median = interleaved(tasks, repeats)
     print(f"  bare torch eigh, n = {len(matrix)}: {median['eigh']:.2f} s")
-    for name, solver in solvers.items():
+    for name, plan in plans.items():
         print(
             f"  {name:58} {1e3 * median[name]:8.1f} ms  {median['eigh'] / median[name]:6.1f} x eigh"
-            f"  torque error {torque_error(solver, operator, exact):.1e}"
+            f"  torque error {torque_error(plan, operator, exact):.1e}"
         )
     return median["eigh"]
 
@@ -78,25 +83,25 @@ def rational() -> None:
     eigh = against_eigh(
         operator,
         {
-            "32x32, tolerance 1e-10, complex128": RationalSolver(occupation, 1e-10),
-            "32x32, tolerance 1e-6, complex128": RationalSolver(occupation, 1e-6),
-            "32x32, tolerance 1e-5, complex64": RationalSolver(occupation, 1e-5, "complex64"),
+            "32x32, tolerance 1e-10, complex128": planned(RationalSolver(occupation, 1e-10), operator),
+            "32x32, tolerance 1e-6, complex128": planned(RationalSolver(occupation, 1e-6), operator),
+            "32x32, tolerance 1e-5, complex64": planned(RationalSolver(occupation, 1e-5, "complex64"), operator),
         },
         exact,
     )
     for side in (64, 128):
         large = magnet("square", (side, side), [1.0])
         for tolerance, dtype in ((1e-10, "complex128"), (1e-6, "complex128"), (1e-5, "complex64")):
-            solver = RationalSolver(occupation, tolerance, dtype)
-            solver.solve(large, bonds=False)
-            seconds = interleaved({"solve": lambda s=solver, o=large: s.solve(o, bonds=False)}, 3)["solve"]
+            plan = planned(RationalSolver(occupation, tolerance, dtype), large)
+            plan.solve(large, bonds=False)
+            seconds = interleaved({"solve": lambda s=plan, o=large: s.solve(o, bonds=False)}, 3)["solve"]
             dense = eigh * (side / 32) ** 6
             print(
                 f"  {side}x{side}, tolerance {tolerance:g}, {dtype}: {seconds:.2f} s (dense, scaled as N^3: {dense:.0f} s)"
             )
     cube = magnet("cubic", (10, 10, 10), [1.0])
-    exact = DenseSolver(occupation).solve(cube, bonds=False).density.spin
-    against_eigh(cube, {"cubic 10x10x10, tolerance 1e-6, complex128": RationalSolver(occupation, 1e-6)}, exact)
+    exact, rational = DenseSolver(occupation).solve(cube, bonds=False).density.spin, RationalSolver(occupation, 1e-6)
+    against_eigh(cube, {"cubic 10x10x10, tolerance 1e-6, complex128": planned(rational, cube)}, exact)
 
 
 @njit(nogil=True)
@@ -206,24 +211,25 @@ def tilted(operator: SpinOperator, angle: float) -> SpinOperator:
 def kpm() -> None:
     print("KPM, J = t, kT = 0.05 t, filling 0.3, warm")
     operator, occupation = magnet("square", (32, 32), [1.0]), FixedFilling(KT, 0.3)
+    pattern = SparsityPattern.of(operator)
     exact = RationalSolver(occupation, 1e-9).solve(operator, bonds=False).density.spin
-    solvers = {
-        "square 32x32, accuracy 1e-3 (chosen)": KPMSolver(occupation, KPMOptions(accuracy=1e-3)),
-        "square 32x32, 320 columns, 72 moments": KPMSolver(occupation, KPMOptions(count=320, order=72)),
-        "square 32x32, unit vectors, 88 moments": _unit(occupation, 88),
+    plans = {
+        "square 32x32, accuracy 1e-3 (chosen)": KPMSolver(occupation, KPMOptions(accuracy=1e-3)).plan(pattern),
+        "square 32x32, 320 columns, 72 moments": KPMSolver(occupation, KPMOptions(count=320, order=72)).plan(pattern),
+        "square 32x32, unit vectors, 88 moments": _unit(occupation, 88).plan(pattern),
     }
-    for solver in solvers.values():
-        known = solver.calibrate(operator)
+    for plan in plans.values():
+        known = plan.calibrate(operator)
         print(f"  {known.columns.count} columns, {known.order} moments, measured field error {known.error:.1e}")
-    against_eigh(operator, solvers, exact)
+    against_eigh(operator, plans, exact)
     cube = magnet("cubic", (10, 10, 10), [1.0])
     truth = RationalSolver(occupation, 1e-8).solve(cube, bonds=False).density.spin
-    against_eigh(cube, {"cubic 10x10x10, unit vectors, 120 moments": _unit(occupation, 120)}, truth)
+    against_eigh(cube, {"cubic 10x10x10, unit vectors, 120 moments": planned(_unit(occupation, 120), cube)}, truth)
     start = magnet("square", (24, 24), [1.0])
     moved = tilted(start, 0.05)
     truth = RationalSolver(occupation, 1e-9).solve(moved, bonds=False).density.spin
     cheap = KPMSolver(occupation, KPMOptions(count=72, order=72))
-    refreshed = RefreshedSolver(cheap, RationalSolver(occupation), 10.0)
+    refreshed = planned(RefreshedSolver(cheap, RationalSolver(occupation), 10.0), start)
     refreshed.solve(start, bonds=False)
     against_eigh(moved, {"delta-probing 24x24, 72 columns, 0.05 rad from the reference": refreshed}, truth)
 
@@ -251,15 +257,15 @@ def size() -> None:
         operator = magnet("cubic", (side, side, side), [1.0])
         occupation = SDModel(hopping=ShellHopping([1.0]), coupling=1.0, chemical_potential=-1.0, kT=KT).occupation
         options = KPMOptions(count=64, order=80, columns="probing")
-        solver = KPMSolver(occupation, options)
+        plan = KPMSolver(occupation, options).plan(SparsityPattern.of(operator))
         began = time.perf_counter()
-        solver.calibrate(operator)
+        plan.calibrate(operator)
         prepared = time.perf_counter() - began
         before = resident()[0]
-        solver.solve(operator, bonds=False)
+        plan.solve(operator, bonds=False)
         memory = resident()[1] - before
         repeats = 1 if side == 100 else 3
-        spent = interleaved({"solve": lambda s=solver, o=operator: s.solve(o, bonds=False)}, repeats)["solve"]
+        spent = interleaved({"solve": lambda s=plan, o=operator: s.solve(o, bonds=False)}, repeats)["solve"]
         sizes.append(side**3)
         seconds.append(spent)
         print(

@@ -19,7 +19,7 @@ from timing import header, interleaved
 from spinase import SpinAtoms
 from spinase.atoms import geometry_of, get_spins
 from spinase.electrons import Bath, LatticeLead, SDHamiltonian, ShellHopping
-from spinase.electrons.operator import SpinOperator
+from spinase.electrons.operator import SparsityPattern, SpinOperator
 from spinase.electrons.solvers.negf import Drive, NEGFSolver
 from spinase.electrons.transport.contacts import AttachedLead
 from spinase.electrons.transport.leads import Lead
@@ -49,8 +49,8 @@ def device(length: int, width: int, *leads: Lead, wall: float = 0.0) -> tuple[Sp
 def energy(kwant: str | None) -> None:
     """One energy of 60x20 sites with spin."""
     operator, leads = device(60, 20, *NORMAL)
-    solver = NEGFSolver(leads, Drive(-0.5, 0.05))
-    solver.transmission(operator, np.zeros(1))
+    plan = NEGFSolver(leads, Drive(-0.5, 0.05)).plan(SparsityPattern.of(operator))
+    plan.transmission(operator, np.zeros(1))
     matrix, point = dense_matrix(operator), -0.5
     sigmas = [np.zeros_like(matrix) for _ in leads]
     for lead, sigma in zip(leads, sigmas, strict=True):
@@ -64,11 +64,11 @@ def energy(kwant: str | None) -> None:
         return np.diag(injected).real, float(np.trace(widths[1] @ injected).real)
 
     grid = np.full(20, point)
-    tasks = {"dense": dense, "recursive": lambda: solver.device.inject(operator, grid, [0])}
+    tasks = {"dense": dense, "recursive": lambda: plan.device.inject(operator, grid, [0])}
     median = interleaved(tasks, 3)
     ours = median["recursive"] / len(grid)
     diagonal, passed = dense()
-    found = solver.device.inject(operator, grid[:1], [0])
+    found = plan.device.inject(operator, grid[:1], [0])
     error = max(
         abs(found.transmission[0, 0, 1] - passed),
         np.abs(found.sites[0, 0, :, 0] - diagonal.reshape(-1, 2).sum(axis=1)).max(),
@@ -99,14 +99,14 @@ def torque(_: str | None) -> None:
     for name, (operator, leads) in cases.items():
         tight = NEGFSolver(leads, Drive(-0.5, 0.05, 0.2, 1e-4, 20_000)).solve(operator, bonds=False)
         for tolerance in (1e-2, 5e-3, 2e-3, 1e-3):
-            solver = NEGFSolver(leads, Drive(-0.5, 0.05, 0.2, tolerance, 20_000))
-            rest = NEGFSolver(leads, Drive(-0.5, 0.05, 0.0, tolerance))
+            plan = NEGFSolver(leads, Drive(-0.5, 0.05, 0.2, tolerance, 20_000)).plan(SparsityPattern.of(operator))
+            rest = plan.under(Drive(-0.5, 0.05, 0.0, tolerance))
             tasks = {
-                "biased": lambda s=solver, o=operator: s.solve(o, bonds=False),
+                "biased": lambda s=plan, o=operator: s.solve(o, bonds=False),
                 "equilibrium": lambda s=rest, o=operator: s.solve(o, bonds=False),
             }
             median = interleaved(tasks, 3)
-            state = solver.solve(operator, bonds=False)
+            state = plan.solve(operator, bonds=False)
             error = np.abs(np.cross(operator.exchange, state.density.spin - tight.density.spin)).max()
             print(
                 f"  {name}, tolerance {tolerance:g}: {median['biased']:.3f} s "
@@ -121,11 +121,11 @@ def length(_: str | None) -> None:
     lengths, spent = (30, 60, 120, 240), []
     for count in lengths:
         operator, leads = device(count, 20, *NORMAL)
-        solver = NEGFSolver(leads, Drive(-0.5, 0.05))
-        solver.transmission(operator, np.zeros(1))
+        plan = NEGFSolver(leads, Drive(-0.5, 0.05)).plan(SparsityPattern.of(operator))
+        plan.transmission(operator, np.zeros(1))
         grid = np.full(8, -0.5)
         began = time.perf_counter()
-        spent.append(interleaved({"one": lambda s=solver, o=operator, g=grid: s.device.inject(o, g, [0])}, 7)["one"] / 8)
+        spent.append(interleaved({"one": lambda s=plan, o=operator, g=grid: s.device.inject(o, g, [0])}, 7)["one"] / 8)
         print(f"  {count}x20: {1e3 * spent[-1]:.2f} ms per energy (measured in {time.perf_counter() - began:.1f} s)")
     print(f"  exponent: {np.polyfit(np.log(lengths), np.log(spent), 1)[0]:.2f}")
 

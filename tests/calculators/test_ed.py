@@ -12,6 +12,7 @@ from spinase.atoms import convert_units, get_moments, set_moments
 from spinase.calculators import EDCalculator
 from spinase.calculators.ed import EDConfig
 from spinase.electrons import ExponentialHopping, SDModel, ShellHopping, UserHopping
+from spinase.electrons.solvers.dense import DensePlan
 from spinase.errors import InvalidGeometryError, ModelError, UnitMismatchError
 from spinase.spin_algebra import rotate_about
 
@@ -157,8 +158,8 @@ def test_spin_changes_keep_the_bonds_and_atom_changes_rebuild_them(monkeypatch: 
 
 def test_energy_then_forces_diagonalizes_once(monkeypatch: pytest.MonkeyPatch) -> None:
     atoms, calc, calls = cluster(), EDCalculator(model()), []
-    original = calc._solver.solve
-    monkeypatch.setattr(calc._solver, "solve", lambda *args: (calls.append(1), original(*args))[1])
+    original = DensePlan._solve
+    monkeypatch.setattr(DensePlan, "_solve", lambda *args: (calls.append(1), original(*args))[1])
     atoms.calc = calc
     atoms.get_potential_energy()
     atoms.get_forces()

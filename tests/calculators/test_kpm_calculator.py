@@ -88,12 +88,12 @@ def test_a_coupled_run_on_moving_disordered_positions_keeps_its_energy(style: st
 def test_drivers_renew_the_phases_at_every_step_and_results_follow() -> None:
     atoms = square()
     atoms.calc = KPMCalculator(MODEL, rng=np.random.default_rng(3), **CRUDE)
-    seeds = [atoms.calc.checkpoint_state()["seed"]]
+    seeds = [atoms.calc.checkpoint_state()["phases"]["seed"]]
     dynamics = LLGDynamics(atoms, timestep=0.1, damping=0.1)
     before = atoms.calc.get_property("magnetic_forces", atoms)
     for _ in range(3):
         dynamics.run(1)
-        seeds.append(atoms.calc.checkpoint_state()["seed"])
+        seeds.append(atoms.calc.checkpoint_state()["phases"]["seed"])
     assert len(set(seeds)) == 4
     atoms.calc.begin_step()
     atoms2 = square()
@@ -222,7 +222,10 @@ def test_the_style_takes_everything_from_a_table() -> None:
     [
         (lambda: KPMCalculator(MODEL, columms="unit"), "KPMCalculator has no option 'columms'; options: backend, bounds"),
         (lambda: KPMCalculator(MODEL, options=KPMOptions(), order=30), "give options=KPMOptions.* or order as keywords"),
-        (lambda: KPMCalculator(MODEL, reference="exact"), "reference must be 'rational' or 'ed', got 'exact'"),
+        (
+            lambda: KPMCalculator(MODEL, reference="exact"),
+            "reference must be 'rational', 'ed' or what makes a solver .*, got 'exact'",
+        ),
         (lambda: KPMCalculator(SDModel(hopping=ShellHopping([1.0]), coupling=1.0, filling=0.3)), "KPM needs kT > 0"),
     ],
 )

@@ -121,7 +121,7 @@ def test_moving_atoms_stay_one_magnet_also_over_a_restart() -> None:
     atoms = disordered(3)
     calc = KPMCalculator(FAR, ACCURACY, renew=False)
     calc.get_property("free_energy", atoms)
-    columns, bonds = calc.calibrate(atoms).columns, len(calc.freeze(geometry_of(atoms)).bonds)
+    columns, bonds = calc.calibrate(atoms).columns, len(calc.freeze(geometry_of(atoms)).hamiltonian.bonds)
     for step in range(6):
         rattled(atoms, 1 + step % 2)
         if step == 3:
@@ -130,7 +130,7 @@ def test_moving_atoms_stay_one_magnet_also_over_a_restart() -> None:
             atoms.positions -= 0.5 * atoms.cell[0]
         calc.get_property("free_energy", atoms)
         assert calc.calibrate(atoms).columns is columns
-    assert len(calc.freeze(geometry_of(atoms)).bonds) != bonds
+    assert len(calc.freeze(geometry_of(atoms)).hamiltonian.bonds) != bonds
     calc.get_property("free_energy", atoms)
     state = json.loads(json.dumps(calc.checkpoint_state()))
     rattled(atoms, 1)

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from bloch_channels import Bands
+from references.bloch_channels import Bands
 
 from spinase import SpinAtoms
 from spinase.atoms import geometry_of
 from spinase.electrons import LatticeLead, SDHamiltonian, ShellHopping
-from spinase.electrons.operator import SpinOperator
+from spinase.electrons.operator import SparsityPattern, SpinOperator
 from spinase.electrons.solvers.negf import Drive, NEGFSolver
 
 ROOT3 = float(np.sqrt(3.0))
@@ -69,11 +69,11 @@ def sweep(strip: Strip, energies: int) -> None:
     clear = bands.countable(points - splitting) & bands.countable(points + splitting)
     assert clear[:energies].mean() > 0.97
     expected = (bands.channels(points - splitting) + bands.channels(points + splitting))[clear]
-    passed = solver.transmission(operator, points[clear])
+    passed = solver.plan(SparsityPattern.of(operator)).transmission(operator, points[clear])
     np.testing.assert_allclose(passed[:, 0, 1], expected, rtol=0, atol=1e-8)
     np.testing.assert_allclose(passed[:, 1, 0], expected, rtol=0, atol=1e-8)
     assert len(set(expected.tolist())) > 2
-    for lead in solver.leads:
+    for lead in solver.terminals.leads:
         assert [lead.sources(float(e)).shape[1] for e in points[clear]] == expected.tolist()
 
 
@@ -94,7 +94,9 @@ def test_energies_at_which_decimation_failed() -> None:
     energies = np.array([-1.5444486, 0.65746, 1.0])
     expected = 2 * bands.channels(energies)
     assert expected[0] == 4
-    np.testing.assert_allclose(solver.transmission(operator, energies)[:, 0, 1], expected, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(
+        solver.plan(SparsityPattern.of(operator)).transmission(operator, energies)[:, 0, 1], expected, rtol=0, atol=1e-9
+    )
 
 
 @pytest.mark.parametrize("name", ["square", "triangular, wide", "honeycomb", "kagome, flat bands"])
@@ -103,6 +105,8 @@ def test_at_the_edges_of_bands_channels_are_whole_as_well(name: str) -> None:
     solver, operator, _ = STRIPS[name].solver()
     energies = np.array([-2.0, -1.0, 0.0, 1.0, 2.0, 3.0])
     shifts = np.array([0.0, 1e-15, -1e-14, 1e-13, -1e-12, 1e-11, -1e-10, 1e-9])
-    passed = solver.transmission(operator, np.add.outer(energies, shifts).ravel())[:, 0, 1]
+    passed = solver.plan(SparsityPattern.of(operator)).transmission(operator, np.add.outer(energies, shifts).ravel())[
+        :, 0, 1
+    ]
     np.testing.assert_allclose(passed, np.round(passed), rtol=0, atol=1e-6)
     assert len(set(np.round(passed))) > 1

@@ -6,11 +6,12 @@ import json
 from pathlib import Path
 
 import numpy as np
-from kwant_negf import LEFT, RIGHT, SIZE, spins
+from references.kwant_negf import LEFT, RIGHT, SIZE, spins
 
 from spinase import SpinAtoms
 from spinase.atoms import geometry_of
 from spinase.electrons import LatticeLead, SDHamiltonian, ShellHopping
+from spinase.electrons.operator import SparsityPattern
 from spinase.electrons.solvers.negf import Drive, NEGFSolver
 
 REFERENCE = json.loads((Path(__file__).parent / "kwant_negf.json").read_text())
@@ -23,12 +24,11 @@ def test_a_strip_between_ferromagnets() -> None:
     geometry, hopping = geometry_of(atoms), ShellHopping([1.0])
     operator = SDHamiltonian(hopping, 1.0).freeze(geometry).operator(atoms.spins)
     leads = [LatticeLead("left", exchange=LEFT), LatticeLead("right", exchange=RIGHT)]
-    solver = NEGFSolver([lead.attach(geometry, SDHamiltonian(hopping, 1.0), 0.0) for lead in leads], Drive(0.0, 0.1))
+    attached = [lead.attach(geometry, SDHamiltonian(hopping, 1.0), 0.0) for lead in leads]
+    plan = NEGFSolver(attached, Drive(0.0, 0.1)).plan(SparsityPattern.of(operator))
     energies = np.array(REFERENCE["energies"])
-    np.testing.assert_allclose(
-        solver.transmission(operator, energies)[:, 0, 1], REFERENCE["transmission"], rtol=0, atol=1e-10
-    )
-    found = solver.device.inject(operator, energies, [0]).sites[:, 0]
+    np.testing.assert_allclose(plan.transmission(operator, energies)[:, 0, 1], REFERENCE["transmission"], rtol=0, atol=1e-10)
+    found = plan.device.inject(operator, energies, [0]).sites[:, 0]
     np.testing.assert_allclose(found[..., 0], REFERENCE["charge"], rtol=0, atol=1e-10)
     np.testing.assert_allclose(found[..., 1:], REFERENCE["spin"], rtol=0, atol=1e-10)
     assert np.abs(REFERENCE["spin"]).max() > 0.1

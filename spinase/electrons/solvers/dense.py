@@ -12,14 +12,14 @@ Eigenvectors are only ever contracted to the density, never differentiated.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, final
 
 import numpy as np
 import torch
 
 from spinase.electrons.occupation import RESOLUTION, SINGLE_RESOLUTION, Filled, Occupation
-from spinase.electrons.operator import Density, ElectronState, SpinOperator
-from spinase.electrons.solvers.base import Solver
+from spinase.electrons.operator import Density, ElectronState, SparsityPattern, SpinOperator
+from spinase.electrons.solvers.base import Plan, Solver
 from spinase.electrons.sparse.pattern_density import scalar_density, spinor_density
 from spinase.errors import ModelError
 from spinase.typing import Array, ComplexArray, FloatArray, IntArray
@@ -47,7 +47,11 @@ class _Batch:
     weights: FloatArray
 
 
-class DenseSolver(Solver):
+_ERRORS = {"complex128": 1e-9, "complex64": 2e-5}  # of densities: round-off of levels over kT, for kT of hundredths of t
+
+
+@final
+class DenseSolver(Solver[ElectronState]):
     """Exact diagonalization (``torch.linalg.eigh``), on a mesh of k-points including Gamma.
 
     Parameters
@@ -79,7 +83,29 @@ class DenseSolver(Solver):
         self.kpts = mesh
         self.dtype = dtype
 
-    def solve(self, operator: SpinOperator, bonds: bool = True) -> ElectronState:
+    def plan(self, pattern: SparsityPattern) -> DensePlan:
+        """A plan for operators of `pattern`; it keeps nothing but the pattern."""
+        return DensePlan(self, pattern)
+
+    def density_error(self, operator: SpinOperator) -> float:
+        """Round-off."""
+        return _ERRORS[self.dtype]
+
+
+@final
+class DensePlan(Plan[ElectronState]):
+    """Exact diagonalization of operators of one pattern."""
+
+    def __init__(self, solver: DenseSolver, pattern: SparsityPattern) -> None:
+        super().__init__(pattern)
+        self.solver = solver
+        self.kpts, self.dtype = solver.kpts, solver.dtype
+
+    def follow(self, pattern: SparsityPattern) -> DensePlan:
+        """A plan for `pattern`."""
+        return self.solver.plan(pattern)
+
+    def _solve(self, operator: SpinOperator, bonds: bool) -> ElectronState:
         """Diagonalize, fill, and contract to the density on the operator's pattern."""
         frame = _spin_frame(operator)
         batches = self._batches(operator, frame)
@@ -90,7 +116,7 @@ class DenseSolver(Solver):
             [np.broadcast_to(b.weights[:, None, None], v.shape).ravel() for b, (v, _) in zip(batches, solved, strict=True)]
         )
         resolution = RESOLUTION if self.dtype == "complex128" else SINGLE_RESOLUTION
-        filled = self.occupation.fill(levels, weights, 2.0 * len(operator), resolution)
+        filled = self.solver.occupation.fill(levels, weights, 2.0 * len(operator), resolution)
         density = self._density(operator, frame, batches, solved, filled, bonds)
         return ElectronState(
             energy=filled.energy,

@@ -13,41 +13,7 @@ from spinase.electrons.chebyshev.columns import Columns
 from spinase.electrons.chebyshev.series import Band, coefficients, largest_exchange
 from spinase.electrons.occupation import fermi
 from spinase.electrons.operator import SpinOperator
-from spinase.typing import Array, BoolArray, FloatArray, IntArray
-
-
-@dataclass(frozen=True, eq=False)
-class Pattern:
-    """What tells one magnet from another: the graph of its bonds, and which sites carry an exchange vector.
-
-    Attributes
-    ----------
-    first, second : (n_bonds,)
-        Sites of the bonds.
-    magnetic : (N,) bool
-        Sites with a non-zero exchange vector.
-    """
-
-    first: IntArray
-    second: IntArray
-    magnetic: BoolArray
-
-    @classmethod
-    def of(cls, operator: SpinOperator) -> Pattern:
-        """Pattern of an operator."""
-        return cls(operator.bonds.first, operator.bonds.second, np.asarray(operator.exchange.any(axis=1)))
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Pattern) and all(
-            one is two or np.array_equal(one, two)
-            for one, two in (
-                (self.first, other.first),
-                (self.second, other.second),
-                (self.magnetic, other.magnetic),
-            )
-        )
-
-    __hash__ = None  # type: ignore[assignment]
+from spinase.typing import Array, FloatArray, IntArray
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,13 +17,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import final
 
 import numpy as np
 from scipy.sparse.csgraph import connected_components
 
 from spinase.electrons.occupation import fermi
-from spinase.electrons.operator import Density, ElectronState, SparsityPattern, SpinOperator
-from spinase.electrons.solvers.base import Solver
+from spinase.electrons.operator import Density, SparsityPattern, SpinOperator
+from spinase.electrons.solvers.base import Plan, Solver
+from spinase.electrons.solvers.negf_state import LEAST_TOLERANCE, Drive, Terminals, TransportState
 from spinase.electrons.solvers.rational import operator_trace, pole_density, spectral_bounds
 from spinase.electrons.sparse.elimination import adjacency, cheapest_tree
 from spinase.electrons.sparse.fermi_poles import FermiPoles, fermi_poles
@@ -34,9 +36,7 @@ from spinase.electrons.transport.quadrature import FIRST_POINTS, Integral, integ
 from spinase.errors import ModelError
 from spinase.typing import ComplexArray, FloatArray, IntArray
 
-LEAST_TOLERANCE = 1e-10
 _MARGIN = 1.02  # of the spectral bounds
-_EQUAL = 1e-14  # chemical potentials and temperatures this close are the same
 _INTERVALS = 4  # first intervals of the bias window, at least
 # length of a first interval over the broadening of all states at which no level stayed unseen, at a tolerance of 1e-2 ...
 _WIDTHS, _NARROWEST = 16.0, 4.0
@@ -48,77 +48,8 @@ _AT_ONCE = 64  # energies whose spectra are made together
 _TAIL = 0.1  # of the tolerance: Fermi functions are cut where their difference is below this
 
 
-@dataclass(frozen=True)
-class Drive:
-    """What the leads are held at, and how accurately electrons are to be known.
-
-    Attributes
-    ----------
-    chemical_potential, kT : float
-        mu and temperature where a lead has none of its own, energy; kT > 0.
-    bias : float
-        V as an energy: lead a is at mu + share_a * bias.
-    tolerance : float
-        Largest error of a component of the density (electrons, spin) and of a current (times hbar, energy).
-    max_energies : int
-        Largest number of energies in the bias window.
-    """
-
-    chemical_potential: float
-    kT: float  # noqa: N815
-    bias: float = 0.0
-    tolerance: float = 1e-5
-    max_energies: int = 2000
-
-    def __post_init__(self) -> None:
-        for name in ("chemical_potential", "bias"):
-            if not np.isfinite(getattr(self, name)):
-                raise ModelError(f"{name} must be finite, got {getattr(self, name)}")
-        if not (np.isfinite(self.kT) and self.kT > 0.0):
-            raise ModelError(f"Green's functions of open systems need kT > 0 (an energy), got {self.kT}")
-        if not LEAST_TOLERANCE <= self.tolerance <= 0.1:
-            raise ModelError(f"tolerance must be between {LEAST_TOLERANCE:g} and 0.1, got {self.tolerance:g}")
-        if self.max_energies < 1:
-            raise ModelError(f"max_energies must be positive, got {self.max_energies}")
-
-
-@dataclass(frozen=True, eq=False)
-class TransportState(ElectronState):
-    """Electrons of an open device.
-
-    Attributes
-    ----------
-    equilibrium_spin : (N, 3)
-        Tr[sigma rho_ii] of the part at the reference lead's Fermi function.
-    lead_charge, lead_spin : (A, N), (A, N, 3)
-        The rest of Tr rho_ii and Tr[sigma rho_ii], by the lead it comes from.
-    bond_blocks : (n_bonds, 2, 2) complex
-        rho_{first, second}; empty unless bonds were asked for.
-    lead_currents : (A,)
-        hbar times the electrons that enter from each lead per time, energy.
-    transmitted : (A, A)
-        int dE/2pi T_ba (f_a - f_r), a the first index, energy.
-    energies : int
-        Points in the bias window.
-    error : float
-        Estimated error of their integral.
-    nodes, node_weights : (K,)
-        The rule it was made by: real energies, and their weights, energy.
-    """
-
-    equilibrium_spin: FloatArray
-    lead_charge: FloatArray
-    lead_spin: FloatArray
-    bond_blocks: ComplexArray
-    lead_currents: FloatArray
-    transmitted: FloatArray
-    energies: int
-    error: float
-    nodes: FloatArray
-    node_weights: FloatArray
-
-
-class NEGFSolver(Solver):
+@final
+class NEGFSolver(Solver[TransportState]):
     """Green's functions of a device with leads; cost linear in its length, and independent of that of the leads.
 
     Parameters
@@ -135,56 +66,97 @@ class NEGFSolver(Solver):
         lead; ConvergenceError if the tolerance is not reached.
     """
 
+    abilities = frozenset({"flux"})
+
     def __init__(self, leads: Sequence[AttachedLead], drive: Drive) -> None:
         if not leads:
             raise ModelError(
                 "a device without leads or bath is isolated: it has no Green's function of an open system, and a bias has "
                 "nothing to act on; add leads or a bath, or use 'ed', 'rational' or 'kpm'"
             )
-        self.leads, self.drive = list(leads), drive
-        self._device: LayeredDevice | None = None
-        self._plan: SelectedInversion | None = None
-        self._planned: SparsityPattern | None = None
-        self._unreached: IntArray = np.empty(0, dtype=np.int64)
+        self.terminals = Terminals(tuple(leads), drive)
 
-    # -- what the leads are held at -----------------------------------------------------------------------------------
+    def plan(self, pattern: SparsityPattern) -> NEGFPlan:
+        """Layers and order of elimination; ModelError if a lead is attached to a site that is not there."""
+        return NEGFPlan(self.terminals, pattern, Structure.of(pattern, self.terminals.leads))
 
-    def levels(self) -> tuple[FloatArray, FloatArray]:
-        """Chemical potentials and temperatures of the leads (A,), energy."""
-        mu = np.array([self.drive.chemical_potential + lead.share * self.drive.bias for lead in self.leads])
-        return mu, np.array([self.drive.kT if lead.kT is None else lead.kT for lead in self.leads])
+    def density_error(self, operator: SpinOperator) -> float:
+        """The asked tolerance."""
+        return self.terminals.drive.tolerance
+
+
+@dataclass(frozen=True, eq=False)
+class Structure:
+    """What depends on sites, bonds and leads only.
+
+    Attributes
+    ----------
+    device : LayeredDevice
+    inversion : SelectedInversion
+        With the contacts of lattice leads as dense blocks.
+    unreached : (n,) int
+        Sites of parts that touch no lead.
+    """
+
+    device: LayeredDevice
+    inversion: SelectedInversion
+    unreached: IntArray
+
+    @classmethod
+    def of(cls, pattern: SparsityPattern, leads: Sequence[AttachedLead]) -> Structure:
+        """Layers and order of elimination of a device; ModelError if a lead is attached to a site that is not there."""
+        for lead in leads:
+            if len(lead.sites) and lead.sites.max() >= pattern.sites:
+                raise ModelError(
+                    f"lead {lead.name!r} is attached to site {lead.sites.max()}, and the operator has {pattern.sites} "
+                    "sites: attach the leads to the geometry the operator was made from"
+                )
+        first, second, sites = pattern.first, pattern.second, pattern.sites
+        cliques = [lead.sites for lead in leads if isinstance(lead, LatticeContact)]
+        pairs = [np.array(np.triu_indices(len(clique), 1)) for clique in cliques]
+        joined = [np.stack([first, second]), *(clique[pair] for clique, pair in zip(cliques, pairs, strict=True))]
+        rows, columns = np.concatenate(joined, axis=1)
+        part = connected_components(adjacency(sites, rows, columns), directed=False)[1]
+        reached = np.unique(part[np.concatenate([lead.sites for lead in leads])])
+        return cls(
+            LayeredDevice(sites, first, second, leads),
+            SelectedInversion(cheapest_tree(sites, rows, columns), first, second, cliques),
+            np.flatnonzero(~np.isin(part, reached)),
+        )
+
+
+@final
+class NEGFPlan(Plan[TransportState]):
+    """Layers and order of elimination of one device with its leads."""
+
+    def __init__(self, terminals: Terminals, pattern: SparsityPattern, structure: Structure) -> None:
+        super().__init__(pattern)
+        self.terminals, self.structure = terminals, structure
+        self.leads, self.drive = terminals.leads, terminals.drive
+
+    def follow(self, pattern: SparsityPattern) -> NEGFPlan:
+        """A plan for `pattern`, with the leads on the same sites."""
+        return NEGFPlan(self.terminals, pattern, Structure.of(pattern, self.leads))
+
+    def under(self, drive: Drive) -> NEGFPlan:
+        """The same layers under another drive."""
+        return self if drive == self.drive else NEGFPlan(Terminals(self.leads, drive), self.pattern, self.structure)
 
     @property
-    def in_equilibrium(self) -> bool:
-        """Whether all leads have one chemical potential and one temperature."""
-        return not self._driven(0)
+    def device(self) -> LayeredDevice:
+        """The layers of the device."""
+        return self.structure.device
 
-    def _driven(self, reference: int) -> list[int]:
-        """Leads that differ from the reference."""
-        _, kT = self.levels()
-        share = np.array([lead.share for lead in self.leads])  # the chemical potential itself would bring its round-off in
-        apart = (np.abs((share - share[reference]) * self.drive.bias) > _EQUAL) | (np.abs(kT - kT[reference]) > _EQUAL)
-        return np.flatnonzero(apart).tolist()
-
-    def reference(self) -> int:
-        """The lead whose Fermi function all others are compared with: the one that leaves fewest columns to others."""
-        width = np.array([len(lead.sites) for lead in self.leads])
-        columns = [int(width[self._driven(r)].sum()) for r in range(len(self.leads))]
-        return len(columns) - 1 - int(np.argmin(columns[::-1]))
-
-    # -- solving ------------------------------------------------------------------------------------------------------
-
-    def solve(self, operator: SpinOperator, bonds: bool = True) -> TransportState:
+    def _solve(self, operator: SpinOperator, bonds: bool) -> TransportState:
         """Density on the operator's pattern (with its spin blocks on the bonds), currents; energies in equilibrium only."""
-        self._prepare(operator)
-        reference = self.reference()
-        driven = self._driven(reference)
-        if driven and len(self._unreached):
+        reference = self.terminals.reference()
+        driven, unreached = self.terminals.driven(reference), self.structure.unreached
+        if driven and len(unreached):
             raise ModelError(
-                f"site {self._unreached[0]} belongs to a part of {len(self._unreached)} site(s) that touches no lead: under "
+                f"site {unreached[0]} belongs to a part of {len(unreached)} site(s) that touches no lead: under "
                 "a bias its occupation is undefined; connect it, or add a weak Bath"
             )
-        mu, kT = (float(values[reference]) for values in self.levels())
+        mu, kT = (float(values[reference]) for values in self.terminals.levels())
         poles = self._poles(operator, mu, kT)
         inverse = self._equilibrium(operator, np.asarray(mu + 1j * kT * poles.heights), bonds)
         density = pole_density(poles, kT, inverse, operator.bonds)
@@ -192,37 +164,9 @@ class NEGFSolver(Solver):
         found = self._window(operator, reference, driven, bonds) if driven else None
         return self._state(operator, (density, blocks), found, self._potential(operator, poles, inverse, mu, kT))
 
-    def _prepare(self, operator: SpinOperator) -> None:
-        """Layers and order of elimination; made anew for an operator with other sites or bonds."""
-        if self._planned is not None and self._planned.fits(operator):
-            return
-        first, second, sites = operator.bonds.first, operator.bonds.second, len(operator)
-        for lead in self.leads:
-            if len(lead.sites) and lead.sites.max() >= sites:
-                raise ModelError(
-                    f"lead {lead.name!r} is attached to site {lead.sites.max()}, and the operator has {sites} sites: attach "
-                    "the leads to the geometry the operator was made from"
-                )
-        cliques = [lead.sites for lead in self.leads if isinstance(lead, LatticeContact)]
-        pairs = [np.array(np.triu_indices(len(clique), 1)) for clique in cliques]
-        joined = [np.stack([first, second]), *(clique[pair] for clique, pair in zip(cliques, pairs, strict=True))]
-        rows, columns = np.concatenate(joined, axis=1)
-        self._device = LayeredDevice(sites, first, second, self.leads)
-        self._plan = SelectedInversion(cheapest_tree(sites, rows, columns), first, second, cliques)
-        part = connected_components(adjacency(sites, rows, columns), directed=False)[1]
-        reached = np.unique(part[np.concatenate([lead.sites for lead in self.leads])])
-        self._unreached = np.flatnonzero(~np.isin(part, reached))
-        self._planned = SparsityPattern(operator)
-
-    @property
-    def device(self) -> LayeredDevice:
-        """The layers of the device; there after the first solution."""
-        assert self._device is not None
-        return self._device
-
     def transmission(self, operator: SpinOperator, energies: FloatArray) -> FloatArray:
         """Tr[Gamma_b G Gamma_a G+] at energies (K,): (K, A, A), from lead a (second axis) to b (third), diagonal 0."""
-        self._prepare(operator)
+        self.pattern.require(operator)
         columns = [a for a, lead in enumerate(self.leads) if len(lead.sites) < len(operator) or len(self.leads) == 2]
         return self.device.inject(operator, np.asarray(energies, dtype=np.float64), columns).transmission
 
@@ -232,7 +176,7 @@ class NEGFSolver(Solver):
         Electrons inside over electrons that enter per time, both per energy: sum_i Tr[G Gamma G+]_ii over the channels, for
         the lead with the longer time.  0 if no channel is open; baths are not counted as leads.
         """
-        self._prepare(operator)
+        self.pattern.require(operator)
         energy = np.array([self.drive.chemical_potential])
         few = [a for a, lead in enumerate(self.leads) if len(lead.sites) < len(operator)]
         if not few:
@@ -252,11 +196,11 @@ class NEGFSolver(Solver):
         that no lead reaches (bound states) count as well.  Takes a few times as long as the solution.  0 in equilibrium, and
         where part of the window is left out because no driven lead has states there.
         """
-        self._prepare(operator)
-        reference = self.reference()
-        mu, kT = self.levels()
+        self.pattern.require(operator)
+        reference = self.terminals.reference()
+        mu, kT = self.terminals.levels()
         worst, spectra = 0.0, None
-        for a in self._driven(reference):
+        for a in self.terminals.driven(reference):
             pair = [a, reference]
             tails = (self._tail - 1.0) * kT[pair]
             if not (len(state.nodes) and self._covers(state.nodes, mu[pair] - tails, mu[pair] + tails)):
@@ -309,17 +253,16 @@ class NEGFSolver(Solver):
         return _MARGIN * max(reach, np.sqrt(_TAILS * wide * reach / self.drive.tolerance))
 
     def _equilibrium(self, operator: SpinOperator, poles: ComplexArray, bonds: bool) -> Inverse:
-        assert self._plan is not None
         dense = [
             np.array([lead.self_energy(complex(pole)) for pole in poles])
             for lead in self.leads
             if isinstance(lead, LatticeContact)
         ]
-        return self._plan.solve(operator, poles, bonds, SelfEnergies(self.device.local, dense))
+        return self.structure.inversion.solve(operator, poles, bonds, SelfEnergies(self.device.local, dense))
 
     def _window(self, operator: SpinOperator, reference: int, driven: list[int], bonds: bool) -> tuple[Integral, bool]:
         """Integral over the bias window of densities, transmissions and bonds, flat."""
-        mu, kT = self.levels()
+        mu, kT = self.terminals.levels()
         device = self.device
 
         def weights(energies: FloatArray) -> FloatArray:
@@ -365,7 +308,7 @@ class NEGFSolver(Solver):
         kT: float,  # noqa: N803
     ) -> float:
         """Omega of device and leads less that of the leads alone, energy; nan out of equilibrium."""
-        if not self.in_equilibrium:
+        if not self.terminals.in_equilibrium:
             return float("nan")
         states = 2.0 * len(operator)
         squares = 2.0 * (inverse.log_determinants.real - states * np.log(kT))

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, final
 
 import numpy as np
 
 from spinase.electrons.occupation import FixedChemicalPotential, FixedFilling, Occupation
 from spinase.electrons.operator import Density, ElectronState, SparsityPattern, SpinOperator
-from spinase.electrons.solvers.base import Solver
+from spinase.electrons.solvers.base import Plan, Solver
 from spinase.electrons.solvers.chemical_potential import Goal, MuMemory, Trial, find_mu
 from spinase.electrons.sparse.elimination import EliminationTree, cheapest_tree
 from spinase.electrons.sparse.fermi_poles import FermiPoles, fermi_poles
@@ -77,7 +77,8 @@ class _Solution:
     electrons: float
 
 
-class RationalSolver(Solver):
+@final
+class RationalSolver(Solver[ElectronState]):
     """Rational expansion + selected inversion at Gamma; cost N^1.5 in two dimensions, N^2 in three, N in one.
 
     Parameters
@@ -95,6 +96,8 @@ class RationalSolver(Solver):
     ModelError
         At kT = 0, for a tolerance out of range or a wrong dtype.
     """
+
+    abilities = frozenset({"filling", "flux"})
 
     def __init__(self, occupation: Occupation, tolerance: float = 1e-6, dtype: Precision = "complex128") -> None:
         if occupation.kT == 0.0:
@@ -114,14 +117,55 @@ class RationalSolver(Solver):
         self.occupation = occupation
         self.tolerance = float(tolerance)
         self.dtype = dtype
-        self.memory = MuMemory()
-        self._tree: EliminationTree | None = None
-        self._plan: SelectedInversion | None = None
-        self._planned: SparsityPattern | None = None
 
-    def solve(self, operator: SpinOperator, bonds: bool = True) -> ElectronState:
+    def plan(self, pattern: SparsityPattern) -> RationalPlan:
+        """The cheapest order of elimination for `pattern`."""
+        return RationalPlan(self, pattern, cheapest_tree(pattern.sites, pattern.first, pattern.second))
+
+    def restore_plan(self, state: dict[str, Any]) -> RationalPlan:
+        """The plan of a checkpoint: round-off depends on the order of elimination, and on where the search of mu starts."""
+        pattern = SparsityPattern.from_lists(state["pattern"])
+        memory = MuMemory(state["mu"], state["slope"])
+        return RationalPlan(self, pattern, EliminationTree.from_lists(state["tree"]), memory)
+
+    def density_error(self, operator: SpinOperator) -> float:
+        """The asked tolerance, for each spin."""
+        return 2.0 * max(self.tolerance, _SINGLE_FLOOR if self.dtype == "complex64" else 0.0)
+
+
+@final
+class RationalPlan(Plan[ElectronState]):
+    """An order of elimination for one pattern, and where the last search of the chemical potential ended.
+
+    Parameters
+    ----------
+    solver : RationalSolver
+    pattern : SparsityPattern
+    tree : EliminationTree
+        That covers the pattern.
+    memory : MuMemory
+        What the next search of the chemical potential starts from.
+    """
+
+    def __init__(
+        self, solver: RationalSolver, pattern: SparsityPattern, tree: EliminationTree, memory: MuMemory | None = None
+    ) -> None:
+        super().__init__(pattern)
+        self.solver, self.tree = solver, tree
+        self.occupation, self.tolerance, self.dtype = solver.occupation, solver.tolerance, solver.dtype
+        self.memory = memory or MuMemory()
+        self._inversion = SelectedInversion(tree, pattern.first, pattern.second)
+
+    def follow(self, pattern: SparsityPattern) -> RationalPlan:
+        """A plan for `pattern`: the order of elimination stays while it covers the bonds, the chemical potential is near."""
+        tree = self.tree
+        if tree.sites != pattern.sites or not tree.covers(pattern.first, pattern.second):
+            tree = cheapest_tree(pattern.sites, pattern.first, pattern.second)
+        return RationalPlan(self.solver, pattern, tree, self.memory)
+
+    def _solve(self, operator: SpinOperator, bonds: bool) -> ElectronState:
         """Density on the operator's pattern, energies from traces and log determinants."""
-        plan = self.plan(operator)
+        plan = self._inversion
         if isinstance(self.occupation, FixedChemicalPotential):
             solution = self._at(plan, operator, self.occupation.chemical_potential, self.tolerance, bonds)
             return self._state(operator, solution, None)
@@ -141,7 +185,7 @@ class RationalSolver(Solver):
 
     def estimate(self, operator: SpinOperator) -> CostEstimate:
         """Cost of a solution for this operator, and of a dense one; nothing is solved."""
-        tree = self.plan(operator).tree
+        tree = self.tree
         low, high = spectral_bounds(operator)
         # the chemical potential of a filling is not known beforehand: the range is taken from the middle of the band
         middle = getattr(self.occupation, "chemical_potential", 0.5 * (low + high))
@@ -155,36 +199,22 @@ class RationalSolver(Solver):
             dense_multiplications=_DENSE_CUBE * (2.0 * len(operator)) ** 3,
         )
 
-    def plan(self, operator: SpinOperator) -> SelectedInversion:
-        """The elimination for the operator's bonds; kept while they stay, its order also while they nearly do."""
-        bonds = operator.bonds
-        if self._plan is not None and self._planned is not None and self._planned.fits(operator):
-            return self._plan
-        tree = self._tree
-        if tree is None or tree.sites != len(operator) or not tree.covers(bonds.first, bonds.second):
-            tree = cheapest_tree(len(operator), bonds.first, bonds.second)
-        self._tree = tree
-        self._plan, self._planned = SelectedInversion(tree, bonds.first, bonds.second), SparsityPattern(operator)
-        return self._plan
+    def step_state(self) -> MuMemory:
+        """What a solution may change."""
+        return self.memory
 
-    def step_state(self) -> tuple[Any, ...]:
-        """What a solution may change, for a step that is taken back (cheap references)."""
-        return self.memory, self._tree, self._plan, self._planned
-
-    def restore_step(self, state: tuple[Any, ...]) -> None:
+    def restore_step(self, state: MuMemory) -> None:
         """Take back what :meth:`step_state` gave."""
-        self.memory, self._tree, self._plan, self._planned = state
+        self.memory = state
 
     def checkpoint_state(self) -> dict[str, Any]:
         """Where the next search of mu starts, and the order of elimination: round-off depends on both."""
-        tree = None if self._tree is None else self._tree.to_lists()
-        return {"mu": self.memory.mu, "slope": self.memory.slope, "tree": tree}
-
-    def restore_state(self, state: dict[str, Any]) -> None:
-        """Take back what :meth:`checkpoint_state` gave."""
-        self.memory = MuMemory(state["mu"], state["slope"])
-        self._tree = None if state["tree"] is None else EliminationTree.from_lists(state["tree"])
-        self._plan = self._planned = None
+        return {
+            "pattern": self.pattern.to_lists(),
+            "mu": self.memory.mu,
+            "slope": self.memory.slope,
+            "tree": self.tree.to_lists(),
+        }
 
     def _poles(self, operator: SpinOperator, mu: float, tolerance: float) -> FermiPoles:
         low, high = spectral_bounds(operator)

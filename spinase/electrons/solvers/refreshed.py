@@ -13,14 +13,14 @@ measured at every refresh, and the next one is due when the asked accuracy would
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 
 from spinase.electrons.chebyshev.series import largest_exchange
 from spinase.electrons.operator import Density, ElectronState, SparsityPattern, SpinOperator
-from spinase.electrons.solvers.base import Solver
-from spinase.electrons.solvers.kpm import KPMSolver
+from spinase.electrons.solvers.base import Plan, Solver
+from spinase.electrons.solvers.kpm import KPMPlan, KPMSolver
 from spinase.typing import Array, FloatArray
 
 _FIRST_RATE = 2.0  # errors grow per radian by this times the cheap solver's own error, until it has been measured
@@ -28,14 +28,16 @@ _FIRST_RATE = 2.0  # errors grow per radian by this times the cheap solver's own
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """Where the exact answer is known."""
+    """Where the exact answer is known, and the cheap one with the phases of `seed`."""
 
     operator: SpinOperator
     exact: ElectronState
     cheap: ElectronState
+    seed: int
 
 
-class RefreshedSolver(Solver):
+@final
+class RefreshedSolver(Solver[ElectronState]):
     """Delta-probing: exact fields at a reference, differences from the cheap solver with the same vectors.
 
     Parameters
@@ -47,41 +49,74 @@ class RefreshedSolver(Solver):
         Rms error of the components of the fields at which a refresh is due, energy.
     """
 
-    def __init__(self, cheap: KPMSolver, exact: Solver, accuracy: float) -> None:
+    abilities = frozenset({"filling", "flux"})
+
+    def __init__(self, cheap: KPMSolver, exact: Solver[Any], accuracy: float) -> None:
         self.cheap, self.exact, self.accuracy = cheap, exact, float(accuracy)
+
+    def plan(self, pattern: SparsityPattern) -> RefreshedPlan:
+        """Plans of both solvers, and no reference yet."""
+        return RefreshedPlan(self, self.cheap.plan(pattern), self.exact.plan(pattern))
+
+    def restore_plan(self, state: dict[str, Any]) -> RefreshedPlan:
+        """The plan of a checkpoint; its reference is complete again at the next solution."""
+        cheap = self.cheap.restore_plan(state["cheap"])
+        exact = self.exact.plan(cheap.pattern) if state["exact"] is None else self.exact.restore_plan(state["exact"])
+        plan = RefreshedPlan(self, cheap, exact, state["rate"])
+        plan.refreshes = int(state["refreshes"])
+        plan.recall(state)
+        return plan
+
+    def density_error(self, operator: SpinOperator) -> float:
+        """That of the cheap solver at the accuracy asked for here."""
+        return self.cheap.density_error(operator) * max(1.0, self.accuracy / self.cheap.options.accuracy)
+
+
+@final
+class RefreshedPlan(Plan[ElectronState]):
+    """A reference for one pattern, and how fast errors grow with the distance to it.
+
+    Parameters
+    ----------
+    solver : RefreshedSolver
+    cheap : KPMPlan
+    exact : Plan
+    rate : float, optional
+        Rms field error per distance, energy/radian; None before it has been measured.
+    """
+
+    def __init__(self, solver: RefreshedSolver, cheap: KPMPlan, exact: Plan[Any], rate: float | None = None) -> None:
+        super().__init__(cheap.pattern)
+        self.solver, self.cheap, self.exact, self.rate = solver, cheap, exact, rate
         self.refreshes = 0
-        self.rate: float | None = None  # rms field error per distance (radian)
         self._reference: Reference | None = None
         self._stored: dict[str, Any] | None = None  # a reference of a checkpoint, not yet complete
 
-    def solve(self, operator: SpinOperator, bonds: bool = True) -> ElectronState:
+    def follow(self, pattern: SparsityPattern) -> RefreshedPlan:
+        """A plan for `pattern`: the rate stays, the next solution is a reference."""
+        plan = RefreshedPlan(self.solver, self.cheap.follow(pattern), self.exact.follow(pattern), self.rate)
+        plan.refreshes = self.refreshes
+        return plan
+
+    def _solve(self, operator: SpinOperator, bonds: bool) -> ElectronState:
         """The corrected state; refreshes first if the estimated error is too large."""
         if self._stored is not None:
-            self._recall(operator)
+            self._complete(operator)
         known = self._reference
         if known is not None and not self.cheap.knows(operator):  # another magnet has another rate
             known = self._reference = self.rate = None
-        if known is None or not self._fits(known, operator, bonds):
+        if known is None or known.seed != self.cheap.phases.seed or not _has_bonds(known, bonds):
             return self._refresh(operator, bonds, None).exact
         found = self._corrected(known, operator, bonds)
-        if self.estimated_error(operator) > self.accuracy:
+        if self.estimated_error(operator) > self.solver.accuracy:
             return self._refresh(operator, bonds, found).exact
         return found
-
-    def forget(self) -> None:
-        """Say that the next operator is of another magnet, whatever its bonds."""
-        self.cheap.forget()
-        self._reference = self._stored = self.rate = None
 
     def estimated_error(self, operator: SpinOperator) -> float:
         """Rms error of the components of the fields expected at `operator`, energy; inf before the first solution."""
         if self._reference is None or self.rate is None:
             return float("inf")
         return self.rate * _distance(self._reference.operator, operator)
-
-    def _fits(self, known: Reference, operator: SpinOperator, bonds: bool) -> bool:
-        same = SparsityPattern(known.operator).fits(operator)
-        return same and not (bonds and not len(known.exact.density.bond) and len(operator.bonds))
 
     def _refresh(self, operator: SpinOperator, bonds: bool, predicted: ElectronState | None) -> Reference:
         exact = self.exact.solve(operator, bonds)
@@ -90,11 +125,11 @@ class RefreshedSolver(Solver):
             distance = _distance(self._reference.operator, operator)
             if distance > 0.0:
                 self.rate = scale * _rms(predicted.density.spin - exact.density.spin) / distance
-        self.cheap.renew()
+        self.cheap.phases.renew()
         cheap = self.cheap.solve(operator, bonds)
         if self.rate is None:
             self.rate = _FIRST_RATE * scale * _rms(cheap.density.spin - exact.density.spin)
-        self._reference = Reference(operator, exact, cheap)
+        self._reference = Reference(operator, exact, cheap, self.cheap.phases.seed)
         self.refreshes += 1
         return self._reference
 
@@ -129,50 +164,50 @@ class RefreshedSolver(Solver):
 
     def step_state(self) -> tuple[Any, ...]:
         """What a solution may change, for a step that is taken back (cheap references)."""
-        return self.cheap.step_state(), self.refreshes, self.rate, self._reference, self._stored
+        return self.cheap.step_state(), self.exact.step_state(), self.refreshes, self.rate, self._reference, self._stored
 
     def restore_step(self, state: tuple[Any, ...]) -> None:
         """Take back what :meth:`step_state` gave."""
-        cheap, self.refreshes, self.rate, self._reference, self._stored = state
+        cheap, exact, self.refreshes, self.rate, self._reference, self._stored = state
         self.cheap.restore_step(cheap)
+        self.exact.restore_step(exact)
 
     def checkpoint_state(self) -> dict[str, Any]:
-        """The cheap solver's state and the reference: what is known exactly, and where."""
-        state: dict[str, Any] = {"cheap": self.cheap.checkpoint_state(), "rate": self.rate, "refreshes": self.refreshes}
-        state["bonds"] = False
+        """The plans of both solvers, and the reference: what is known exactly, and where."""
+        state: dict[str, Any] = {"cheap": self.cheap.checkpoint_state(), "exact": self.exact.checkpoint_state()}
+        state |= {"rate": self.rate, "refreshes": self.refreshes, "bonds": False}
         known = self._reference
         if known is not None:
             exact = known.exact
             state["bonds"] = len(exact.density.bond) > 0
             state["operator"] = {name: _listed(getattr(known.operator, name)) for name in _OPERATOR}
-            state["pattern"] = [known.operator.bonds.first.tolist(), known.operator.bonds.second.tolist()]
             state["density"] = {name: _listed(getattr(exact.density, name)) for name in _DENSITY}
             state["numbers"] = {name: float(getattr(exact, name)) for name in _NUMBERS}
         return state
 
-    def restore_state(self, state: dict[str, Any]) -> None:
-        """Take back what :meth:`checkpoint_state` gave; the reference is complete again at the next solution."""
-        self.cheap.restore_state(state["cheap"])
-        self.rate, self.refreshes = state["rate"], int(state["refreshes"])
-        self._reference, self._stored = None, state if "operator" in state else None
+    def recall(self, state: dict[str, Any]) -> None:
+        """Take the reference of a checkpoint, to be complete again at the next solution."""
+        self._stored = state if "operator" in state else None
 
-    def _recall(self, operator: SpinOperator) -> None:
-        """The reference from a checkpoint, on the bonds of `operator` (another pattern needs a refresh anyway)."""
+    def _complete(self, operator: SpinOperator) -> None:
+        """The reference from a checkpoint, on the bonds of `operator`."""
         stored, self._stored = self._stored, None
         assert stored is not None
-        pattern = [operator.bonds.first.tolist(), operator.bonds.second.tolist()]
-        if stored["pattern"] != pattern:
-            return
         values: dict[str, Any] = {name: _array(stored["operator"][name]) for name in _OPERATOR}
         then = replace(operator, **values)
         density = Density(**{name: _array(stored["density"][name]) for name in _DENSITY})
         exact = ElectronState(density=density, levels=np.empty(0), weights=np.empty(0), **stored["numbers"])
-        self._reference = Reference(then, exact, self.cheap.solve(then, stored["bonds"]))
+        self._reference = Reference(then, exact, self.cheap.solve(then, stored["bonds"]), self.cheap.phases.seed)
 
 
 _OPERATOR = ("hopping", "onsite", "exchange")
 _DENSITY = ("charge", "spin", "bond")
 _NUMBERS = ("energy", "free_energy", "entropy", "chemical_potential", "electrons")
+
+
+def _has_bonds(known: Reference, wanted: bool) -> bool:
+    """Whether a reference has the bond density, if it is wanted."""
+    return not wanted or len(known.exact.density.bond) > 0 or not len(known.operator.bonds)
 
 
 def _listed(array: Array) -> dict[str, Any]:

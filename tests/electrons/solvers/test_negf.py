@@ -12,7 +12,7 @@ from systems.devices import HOP, attach, of_atoms, paper, strip
 from spinase import SpinAtoms
 from spinase.atoms import geometry_of, get_spins
 from spinase.electrons import ExponentialHopping, FixedChemicalPotential, SDHamiltonian, ShellHopping
-from spinase.electrons.operator import SpinOperator
+from spinase.electrons.operator import SparsityPattern, SpinOperator
 from spinase.electrons.solvers.negf import Drive, NEGFSolver
 from spinase.electrons.solvers.rational import RationalSolver
 from spinase.electrons.transport.contacts import WideBandContact
@@ -82,7 +82,7 @@ def test_injected_densities_and_transmissions_are_those_of_the_dense_inverse(gra
 def test_a_clean_strip_carries_whole_channels() -> None:
     _, geometry, operator = strip((8, 6), coupling=0.0)
     solver = NEGFSolver(attach(geometry, LatticeLead("left"), LatticeLead("right")), Drive(0.0, 0.05))
-    passed = solver.transmission(operator, np.array([-3.5, -2.0, -0.5, 0.3]))
+    passed = solver.plan(SparsityPattern.of(operator)).transmission(operator, np.array([-3.5, -2.0, -0.5, 0.3]))
     np.testing.assert_allclose(passed[:, 0, 1] / 2.0, [1, 3, 5, 5], atol=1e-10)
     np.testing.assert_allclose(passed[:, 1, 0], passed[:, 0, 1], atol=1e-10)
 
@@ -97,7 +97,9 @@ def test_a_resonant_level_in_closed_form() -> None:
     solver = NEGFSolver(leads, Drive(0.1, 0.04, 0.6, 1e-5))
     energies = np.linspace(-2.0, 2.0, 41)
     expected = sum(0.2 * 0.3 / ((energies - level) ** 2 + 0.0625) for level in (-0.7, 0.7))
-    np.testing.assert_allclose(solver.transmission(operator, energies)[:, 0, 1], expected, atol=1e-12)
+    np.testing.assert_allclose(
+        solver.plan(SparsityPattern.of(operator)).transmission(operator, energies)[:, 0, 1], expected, atol=1e-12
+    )
     state = solver.solve(operator)
     fine = np.linspace(-400.0, 400.0, 8_000_001)
     fermis = [1.0 / (1.0 + np.exp(np.clip((fine - mu) / 0.04, -500, 500))) for mu in (0.4, -0.2)]
@@ -116,7 +118,7 @@ def test_wide_bands_against_their_closed_form(bias: float, tolerance: float) -> 
     leads = attach(geometry, left, WideBandLead(0.5, [20, 21, 22, 23]), Bath(0.02))
     solver = NEGFSolver(leads, Drive(-0.4, 0.05, bias, tolerance))
     state = solver.solve(operator)
-    exact = wide_band_density_matrix(operator, leads, *solver.levels()).reshape(24, 2, 24, 2)
+    exact = wide_band_density_matrix(operator, leads, *solver.terminals.levels()).reshape(24, 2, 24, 2)
     sites, first, second = np.arange(24), operator.bonds.first, operator.bonds.second
     parts = site_parts(exact[sites, :, sites, :])
     np.testing.assert_allclose(state.density.charge, parts[:, 0], atol=tolerance)
@@ -211,7 +213,7 @@ def test_three_leads_of_different_temperatures_as_in_textbooks() -> None:
         points = 0.5 * (low + high) + 0.25 * (high - low) * (3.0 * nodes - nodes**3)  # roots at the ends become smooth
         for energy, weight in zip(points, 0.75 * (high - low) * weights * (1.0 - nodes**2), strict=True):
             green, widths = paper(operator, leads, energy)
-            fermis = [0.5 - 0.5 * np.tanh(0.5 * (energy - m) / t) for m, t in zip(*solver.levels(), strict=True)]
+            fermis = [0.5 - 0.5 * np.tanh(0.5 * (energy - m) / t) for m, t in zip(*solver.terminals.levels(), strict=True)]
             inside = sum(f * width for f, width in zip(fermis, widths, strict=True))
             rho += weight / (2.0 * np.pi) * green @ inside @ green.conj().T
     state, sites, blocks = solver.solve(operator), np.arange(6), rho.reshape(6, 2, 6, 2)
@@ -230,11 +232,11 @@ def test_levels_too_sharp_for_the_energies_are_counted(broadening: float, tolera
     leads = attach(geometry, WideBandLead(broadening, [0]), WideBandLead(1.7 * broadening, [11]))
     solver = NEGFSolver(leads, Drive(-0.4, 0.02, 0.5, tolerance))
     state = solver.solve(operator, bonds=False)
-    exact = wide_band_density_matrix(operator, leads, *solver.levels()).reshape(12, 2, 12, 2)
+    exact = wide_band_density_matrix(operator, leads, *solver.terminals.levels()).reshape(12, 2, 12, 2)
     error = np.abs(state.density.charge - np.einsum("iaia->i", exact).real).max()
-    assert 0.3 * error < solver.missed(operator, state) < max(3.0 * error, tolerance)
+    assert 0.3 * error < solver.plan(SparsityPattern.of(operator)).missed(operator, state) < max(3.0 * error, tolerance)
     assert (error > 5.0 * tolerance) == (broadening < 0.1)
-    assert NEGFSolver(leads, Drive(-0.4, 0.02)).missed(operator, state) == 0.0
+    assert NEGFSolver(leads, Drive(-0.4, 0.02)).plan(SparsityPattern.of(operator)).missed(operator, state) == 0.0
 
 
 @pytest.mark.parametrize("seed", [0, 1, 3])
@@ -244,7 +246,7 @@ def test_a_bath_lets_no_level_hide(seed: int) -> None:
     leads = attach(geometry, WideBandLead(1e-3, [0]), WideBandLead(1.7e-3, [11]), Bath(5e-3))
     solver = NEGFSolver(leads, Drive(-0.4, 0.02, 0.5, 1e-3))
     state = solver.solve(operator, bonds=False)
-    exact = wide_band_density_matrix(operator, leads, *solver.levels()).reshape(12, 2, 12, 2)
+    exact = wide_band_density_matrix(operator, leads, *solver.terminals.levels()).reshape(12, 2, 12, 2)
     assert np.abs(state.density.charge - np.einsum("iaia->i", exact).real).max() < 1e-3
     assert np.abs(state.lead_charge).max() > 1e-3
 
@@ -265,7 +267,7 @@ def test_heat_drives_a_current_without_bias() -> None:
     _, geometry, operator = strip((5, 3))
     leads = attach(geometry, LatticeLead("left", kT=0.3), LatticeLead("right"))
     solver = NEGFSolver(leads, Drive(-1.0, 0.05, 0.0, 1e-6))
-    assert not solver.in_equilibrium
+    assert not solver.terminals.in_equilibrium
     assert abs(solver.solve(operator).lead_currents[0]) > 1e-3
 
 

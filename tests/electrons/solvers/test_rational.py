@@ -10,10 +10,10 @@ from spinase import SpinAtoms
 from spinase.atoms import geometry_of, get_spins
 from spinase.calculators import EDCalculator, RationalCalculator
 from spinase.electrons import FixedChemicalPotential, FixedFilling, SDHamiltonian, SDModel, ShellHopping
-from spinase.electrons.operator import SpinOperator
+from spinase.electrons.operator import SparsityPattern, SpinOperator
 from spinase.electrons.solvers.chemical_potential import Goal, MuMemory, Trial, find_mu
 from spinase.electrons.solvers.dense import DenseSolver
-from spinase.electrons.solvers.rational import RationalSolver, operator_trace, spectral_bounds
+from spinase.electrons.solvers.rational import RationalPlan, RationalSolver, operator_trace, spectral_bounds
 from spinase.electrons.sparse.fermi_poles import fermi_poles
 from spinase.errors import ConvergenceError, CostWarning, ModelError
 
@@ -110,18 +110,18 @@ def test_fields_are_the_exact_gradient_of_the_reported_free_energy_whatever_the_
 def test_in_dynamics_one_or_two_solutions_a_step_find_the_chemical_potential(monkeypatch: pytest.MonkeyPatch) -> None:
     atoms, hamiltonian = magnet("square")
     frozen, spins = hamiltonian.freeze(geometry_of(atoms)), get_spins(atoms)
-    solver, counts = RationalSolver(FixedFilling(0.1, 0.4)), []
-    original = RationalSolver._at
+    plan, counts = RationalSolver(FixedFilling(0.1, 0.4)).plan(frozen.pattern), []
+    original = RationalPlan._at
 
     def counted(*arguments):
         counts[-1] += 1
         return original(*arguments)
 
-    monkeypatch.setattr(RationalSolver, "_at", counted)
+    monkeypatch.setattr(RationalPlan, "_at", counted)
     rng = np.random.default_rng(0)
     for _ in range(12):
         counts.append(0)
-        state = solver.solve(frozen.operator(spins))
+        state = plan.solve(frozen.operator(spins))
         assert state.electrons == pytest.approx(0.8 * len(spins), abs=1e-6 * len(spins))
         spins = spins + 0.01 * rng.normal(size=spins.shape)
         spins /= np.linalg.norm(spins, axis=1)[:, None]
@@ -194,7 +194,7 @@ def test_an_unreachable_tolerance_names_the_temperature() -> None:
 def test_the_estimate_knows_what_is_solved_and_costs_nothing() -> None:
     operator = make_operator("square")
     solver = RationalSolver(FixedChemicalPotential(0.05, 0.0), 1e-6)
-    estimate = solver.estimate(operator)
+    estimate = solver.plan(SparsityPattern.of(operator)).estimate(operator)
     low, high = spectral_bounds(operator)
     assert estimate.poles == len(fermi_poles(1.02 * max(high, -low) / 0.05, 1e-6).heights)
     assert estimate.form == "dissection"
@@ -214,13 +214,15 @@ def test_a_graph_too_wide_to_take_apart_is_reported_once() -> None:
 def test_the_order_of_elimination_is_kept_while_atoms_move_a_little() -> None:
     atoms, hamiltonian = magnet("disordered")
     solver = RationalSolver(OCCUPATIONS["filling"], 1e-8)
-    tree = solver.plan(hamiltonian.freeze(geometry_of(atoms)).operator(get_spins(atoms))).tree
+    first = solver.plan(hamiltonian.freeze(geometry_of(atoms)).pattern)
     atoms.rattle(1e-3, seed=2)
-    operator = hamiltonian.freeze(geometry_of(atoms)).operator(get_spins(atoms))
-    assert solver.plan(operator).tree is tree
+    second = first.follow(hamiltonian.freeze(geometry_of(atoms)).pattern)
+    assert second.tree is first.tree
     atoms.rattle(0.6, seed=3)
     far = hamiltonian.freeze(geometry_of(atoms)).operator(get_spins(atoms))
-    found, exact = solver.solve(far), DenseSolver(OCCUPATIONS["filling"]).solve(far)
+    third = second.follow(SparsityPattern.of(far))
+    assert third.tree is not first.tree
+    found, exact = third.solve(far), DenseSolver(OCCUPATIONS["filling"]).solve(far)
     np.testing.assert_allclose(found.density.bond, exact.density.bond, atol=1e-7)
 
 
