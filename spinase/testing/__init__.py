@@ -40,6 +40,7 @@ from spinase.testing.drivers import DRIVER_CHECKS, check_driver
 from spinase.testing.local_energy import LOCAL_CHECKS, check_local_energy
 from spinase.testing.machinery import check_cache, check_determinism, check_pickling, check_zero_moment
 from spinase.testing.report import CheckResult, ConformanceError, ConformanceWarning, Report, Tolerances
+from spinase.testing.solvers import SOLVER_CHECKS, check_solver
 from spinase.testing.symmetry import (
     check_joint_rotation,
     check_lattice_rotation,
@@ -137,6 +138,7 @@ __all__ = [
     "DEFAULT_TOLERANCES",
     "DRIVER_CHECKS",
     "LOCAL_CHECKS",
+    "SOLVER_CHECKS",
     "TRUNK_CHECKS",
     "CheckResult",
     "ConformanceError",
@@ -146,5 +148,6 @@ __all__ = [
     "check_calculator",
     "check_driver",
     "check_local_energy",
+    "check_solver",
     "check_trunk",
 ]
