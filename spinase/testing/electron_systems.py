@@ -127,7 +127,7 @@ def open_ferromagnet() -> ElectronSystem:
 def antiferromagnet() -> ElectronSystem:
     """A ring of alternating spins: +-sqrt(4 cos^2 k + J^2), each for N momenta k = 2 pi n/N; gap 2 J at half filling."""
     band = np.sqrt(4.0 * np.cos(2.0 * np.pi * np.arange(_RING) / _RING) ** 2 + _COUPLING**2)
-    return _chain("antiferromagnet", _along_z(1.0 - 2.0 * (np.arange(_RING) % 2)), np.concatenate([-band, band]))
+    return _chain("antiferromagnet", _along_z(np.tile([1.0, -1.0], _RING // 2)), np.concatenate([-band, band]))
 
 
 def spiral() -> ElectronSystem:
