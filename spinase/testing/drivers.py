@@ -15,7 +15,7 @@ from spinase.atoms import get_moments, get_reference_lengths, set_moments
 from spinase.contract import Driver
 from spinase.driver import missing_members
 from spinase.dynamics.checkpoint import load_checkpoint, save_checkpoint
-from spinase.testing.case import SkipCheck
+from spinase.testing.case import SkipCheck, run_check
 from spinase.testing.report import CheckResult, ConformanceError, Report
 from spinase.typing import Array
 
@@ -290,22 +290,10 @@ def check_driver(make: MakeDriver, *, checks: Iterable[str] | None = None, rng: 
     if unknown:
         raise ValueError(f"unknown check {unknown[0]!r}: use some of {', '.join(DRIVER_CHECKS)}")
     case = DriverCase(make, rng)
-    report = Report(type(case.driver()).__name__, tuple(_run(name, case) for name in wanted))
+    report = Report(type(case.driver()).__name__, tuple(run_check(name, DRIVER_CHECKS[name], case) for name in wanted))
     if report.failures:
         raise ConformanceError(report)
     return report
-
-
-def _run(name: str, case: DriverCase) -> CheckResult:
-    try:
-        result = DRIVER_CHECKS[name](case)
-    except SkipCheck as reason:
-        return CheckResult(name, "skipped", None, None, str(reason))
-    except Warning:
-        raise
-    except Exception as error:  # a driver may raise anything: the report says what, and the other checks still run
-        return CheckResult(name, "failed", None, None, f"raised {type(error).__name__}: {error}")
-    return CheckResult(name, result.status, result.value, result.limit, result.message)
 
 
 def _same(found: Driver, expected: Driver, what: str) -> CheckResult:

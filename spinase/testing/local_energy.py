@@ -307,13 +307,19 @@ def check_local_energy(
         If any check fails.
     ModelError
         If the calculator has no local energy.
+    ValueError
+        On an unknown check.
     """
+    wanted = list(checks)
+    unknown = [name for name in wanted if name not in LOCAL_CHECKS]
+    if unknown:
+        raise ValueError(f"unknown check {unknown[0]!r}: use some of {', '.join(LOCAL_CHECKS)}")
     magnet = atoms.copy()
     spins, lengths = split_moments(get_moments(magnet), get_reference_lengths(magnet))
     geometry, local = replace(geometry_of(magnet), magnetic=lengths > 0.0), local_energy(calc, magnet)
     case = LocalCase(calc, local, magnet, geometry, spins, lengths, rng, tolerances)
     report = Report(
-        f"local energy of {type(calc).__name__}", tuple(run_check(name, LOCAL_CHECKS[name], case) for name in checks)
+        f"local energy of {type(calc).__name__}", tuple(run_check(name, LOCAL_CHECKS[name], case) for name in wanted)
     )
     if report.failures:
         raise ConformanceError(report)

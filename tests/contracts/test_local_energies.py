@@ -402,3 +402,8 @@ def test_a_law_that_ends_with_a_jump_at_a_shell_is_refused_as_on_the_whole_magne
     calc = HeisenbergCalculator(law=BetheSlater(0.1, 0.5, 1.0, 1.0))
     with pytest.raises(InvalidGeometryError, match="ends with a jump"):
         local_energy(calc, atoms)
+
+
+def test_an_unknown_check_is_named():
+    with pytest.raises(ValueError, match="unknown check 'sums': use some of regions, locality"):
+        check_local_energy(HeisenbergCalculator(law=LAW), cluster(), checks=["sums"])
