@@ -8,14 +8,31 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
 from spinase.errors import InvalidGeometryError
 from spinase.geometry import Bonds, Geometry, extent_of, find_bonds, nearest_distance
 from spinase.typing import BoolArray, FloatArray, IntArray
 
 Species = tuple[int, int]
+ShellDistances = Annotated[
+    list[float] | None,
+    Field(description="distances of the shells; default: found by the gaps between the distances [length]"),
+]
+"""Option of input files: given distances of shells."""
+ShellWidth = Annotated[
+    float | None,
+    Field(
+        gt=0,
+        lt=0.5,
+        description="gap within a shell, as part of the shortest distance (default 0.01); with `distances`: half a shell's "
+        "width, as part of its distance (default 0.1) [1]",
+    ),
+]
+"""Option of input files: how wide a shell is."""
 
 WIDTH = 0.01
 """Gap within a shell, as part of the shortest distance."""

@@ -141,8 +141,7 @@ class SpinCalculator(MomentsOfAtoms, Calculator, ABC, Generic[Frozen, State]):
         PropertyNotImplementedError
             If there is no such result.
         """
-        if name in self.refused_properties:
-            raise PropertyNotImplementedError(self.refused_properties[name])
+        require_offered(self.refused_properties, name)
         with self._lock:
             return super().get_property(name, atoms, allow_calculation)
 
@@ -184,8 +183,7 @@ class SpinCalculator(MomentsOfAtoms, Calculator, ABC, Generic[Frozen, State]):
     def _result(
         self, name: str, frozen: Frozen, state: State, moments: FloatArray, spins: FloatArray, lengths: FloatArray
     ) -> Any:
-        if name in self.refused_properties:
-            raise PropertyNotImplementedError(self.refused_properties[name])
+        require_offered(self.refused_properties, name)
         if name not in self.implemented_properties:
             raise PropertyNotImplementedError(
                 f"{type(self).__name__} has no {name!r}; it gives {', '.join(self.implemented_properties)}"
@@ -237,6 +235,12 @@ class SpinCalculator(MomentsOfAtoms, Calculator, ABC, Generic[Frozen, State]):
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._lock = threading.RLock()
+
+
+def require_offered(refused: Mapping[str, str], name: str) -> None:
+    """Raise PropertyNotImplementedError with the reason if a result is among those a calculator refuses."""
+    if name in refused:
+        raise PropertyNotImplementedError(refused[name])
 
 
 def changes_between(before: Atoms | None, now: Atoms) -> list[str]:

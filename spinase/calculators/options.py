@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from spinase.errors import ModelError
 from spinase.pair_laws import AmongSpecies, DistanceLaw, PairLaw, ShellLaw, SpeciesLaw
 from spinase.radial import BetheSlater, Exponential, Morse, PowerLaw, RadialLaw
+from spinase.shells import ShellDistances, ShellWidth
 from spinase.spin_algebra import normalized
 from spinase.typing import FloatArray
 
@@ -91,16 +92,8 @@ class OnePairConfig(OptionTable):
     """Coupling by neighbour shell, or by distance in one of several forms."""
 
     shells: list[float] | None = Field(None, description="couplings by neighbour shell of a lattice [energy]")
-    distances: list[float] | None = Field(
-        None, description="distances of the shells; default: found by the gaps between the distances [length]"
-    )
-    width: float | None = Field(
-        None,
-        gt=0,
-        lt=0.5,
-        description="gap within a shell, as part of the shortest distance (default 0.01); with `distances`: half a shell's "
-        "width, as part of its distance (default 0.1) [1]",
-    )
+    distances: ShellDistances = None
+    width: ShellWidth = None
     law: ExponentialLawConfig | None = Field(None, description="exponential in the distance")
     power: PowerLawConfig | None = Field(None, description="power of the distance")
     bethe_slater: BetheSlaterConfig | None = Field(None, description="Bethe-Slater curve")

@@ -12,7 +12,7 @@ from ase.outputs import Properties
 from pydantic import BaseModel, ConfigDict, Field
 
 from spinase.atoms import get_moments
-from spinase.calculators.base import MomentsOfAtoms, SpinCalculator, changes_between
+from spinase.calculators.base import MomentsOfAtoms, SpinCalculator, changes_between, require_offered
 from spinase.calculators.local_sum import LocalSum
 from spinase.classical import LocalModel, add_models
 from spinase.contract import (
@@ -114,8 +114,7 @@ class SpinSumCalculator(MomentsOfAtoms, Calculator):
         PropertyNotImplementedError
             If there is no such result.
         """
-        if name in self.refused_properties:
-            raise PropertyNotImplementedError(self.refused_properties[name])
+        require_offered(self.refused_properties, name)
         return super().get_property(name, atoms, allow_calculation)
 
     def __repr__(self) -> str:
@@ -165,8 +164,7 @@ class SpinSumCalculator(MomentsOfAtoms, Calculator):
             self.atoms = target.copy()
 
     def _total(self, name: str, atoms: Atoms) -> Any:
-        if name in self.refused_properties:
-            raise PropertyNotImplementedError(self.refused_properties[name])
+        require_offered(self.refused_properties, name)
         if name not in self.implemented_properties:
             raise PropertyNotImplementedError(f"no member of the sum gives {name!r}")
         if name in ("energy", "free_energy") and not self.conservative:

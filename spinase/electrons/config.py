@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from spinase.electrons.hopping import ExponentialHopping, HoppingLaw, PowerLawHopping, ShellHopping
+from spinase.shells import ShellDistances, ShellWidth
 
 
 class _Table(BaseModel):
@@ -18,16 +19,8 @@ class ShellHoppingConfig(_Table):
 
     style: Literal["shell"]
     amplitudes: list[float] = Field(description="t1, t2, ... by neighbour shell [energy]")
-    distances: list[float] | None = Field(
-        None, description="distances of the shells; default: found by the gaps between the distances [length]"
-    )
-    width: float | None = Field(
-        None,
-        gt=0,
-        lt=0.5,
-        description="gap within a shell, as part of the shortest distance (default 0.01); with `distances`: half a shell's "
-        "width, as part of its distance (default 0.1) [1]",
-    )
+    distances: ShellDistances = None
+    width: ShellWidth = None
 
     def build(self) -> HoppingLaw:
         """The hopping law."""
