@@ -16,9 +16,10 @@ from spinase.files import MARK, refuse_foreign_folder, replacing_folder, write_m
 from spinase.io import Labels, read_labels, write_labels
 from spinase.io.labels import write_label_frames
 from spinase.io.layout import RunWriter
+from spinase.learning.card import ModelCard
 from spinase.learning.hippynn.files import DESCRIPTION, describe_training
 from spinase.learning.mhipnn.network import MagneticHIPNN, NetworkConfig
-from spinase.learning.model_file import ModelCard, load_model, save_model
+from spinase.learning.model_file import load_model, save_model
 from spinase.run.convert import export_labels, import_labels
 from spinase.viz.figures import save_figure
 
