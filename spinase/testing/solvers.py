@@ -61,7 +61,7 @@ def check_trace(case: SolverCase) -> CheckResult:
 
     def measure(question: Question) -> tuple[float, float]:
         operator, state = question.system.operator(), case.answer(question)
-        wrong = abs(float(state.density.charge.sum()) - state.electrons)
+        wrong = abs(complex(state.density.charge.sum()) - state.electrons)
         if isinstance(question.occupation, FixedFilling):
             wrong = max(wrong, abs(state.electrons - 2.0 * len(operator) * question.occupation.filling))
         return wrong, len(operator) * (question.solver.density_error(operator) + ROUND_OFF)
