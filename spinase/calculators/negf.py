@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from numpy.typing import ArrayLike
 from spinase.atoms import get_moments, get_units, gyromagnetic_ratios
 from spinase.calculators.electrons import ElectronCalculator, PlannedElectrons, SolvedElectrons
 from spinase.calculators.negf_options import Bias, BiasRamp, BiasRampConfig, NEGFConfig
+from spinase.calculators.negf_results import Adiabaticity, BondCurrents
 from spinase.contract import FieldFunction
 from spinase.electrons.hamiltonian import FrozenHamiltonian
 from spinase.electrons.model import SDModel
@@ -25,51 +25,12 @@ from spinase.electrons.solvers.negf import Drive, NEGFPlan, NEGFSolver, Transpor
 from spinase.electrons.transport.currents import bond_currents, site_current_vectors
 from spinase.electrons.transport.leads import LatticeLead, Lead, WideBandLead, attach_all
 from spinase.errors import AccuracyWarning, AdiabaticityWarning, ModelError
-from spinase.geometry import Bonds, Geometry
+from spinase.geometry import Geometry
 from spinase.typing import FloatArray
 
 _AUDIT_EVERY = 100  # solutions between two looks for levels that the energies miss, which cost as much as two or three
 _MISSED = 2.0  # times the tolerance
 _TURN = 1.0  # radian that a spin may turn while an electron is in the device
-
-
-@dataclass(frozen=True, eq=False)
-class BondCurrents:
-    """Currents on the bonds of a device, from ``bonds.second`` to ``bonds.first``.
-
-    Attributes
-    ----------
-    bonds : Bonds
-    charge : (n_bonds,)
-        Electrons per time.
-    spin : (n_bonds, 3)
-        Spin per time, in units of hbar/2.
-    """
-
-    bonds: Bonds
-    charge: FloatArray
-    spin: FloatArray
-
-
-@dataclass(frozen=True)
-class Adiabaticity:
-    """How far electrons follow the spins.
-
-    Attributes
-    ----------
-    dwell_time : float
-        Mean time an electron at the chemical potential stays in the device, time.
-    turning_rate : float
-        Fastest precession of a spin, radian/time.
-    """
-
-    dwell_time: float
-    turning_rate: float
-
-    @property
-    def angle(self) -> float:
-        """Radian that the fastest spin turns while an electron is in the device; electrons follow if it is small."""
-        return self.dwell_time * self.turning_rate
 
 
 class NEGFCalculator(ElectronCalculator):
