@@ -144,7 +144,7 @@ class FrozenEngine:
         spins : (N, 3) ndarray
             Free spin vectors; zero rows are non-magnetic sites.
         mix : callable, optional
-            For a network with electrons, as :func:`spinase.learning.mhipnn.network.mixed` says.
+            For a network with several parts: weights (N, K) of their sum from values of the parts (N, K).
 
         Returns
         -------
