@@ -28,6 +28,12 @@ def brief(value: Any) -> str:
     return text if len(text) <= _LONG else f"{text[: _LONG - 3]}..."
 
 
+def one_line(text: object, most: int = 160) -> str:
+    """A text of somebody else (an error, a word of a file) as at most so many printable characters in one line."""
+    line = "".join(letter if letter.isprintable() else "?" for letter in " ".join(str(text).split()))
+    return line if len(line) <= most else f"{line[: most - 3]}..."
+
+
 def call(name: str, *given: Any, **named: Any) -> str:
     """``name(given, named=...)`` in short form; named values that are None are left out."""
     parts = [brief(value) for value in given] + [

@@ -18,6 +18,7 @@ import secrets
 import shutil
 import socket
 import time
+import tokenize
 import warnings
 import zipfile
 import zlib
@@ -163,15 +164,33 @@ def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
         raise ValueError("it is cut off, damaged, or no archive of arrays") from None
 
 
+def read_array(path: str | Path) -> np.ndarray:
+    """The array of a file in numpy's format (``.npy``); its size is compared with the file before memory is taken.
+
+    Raises
+    ------
+    ValueError
+        If it is damaged, no such file, or holds anything but numbers and text.
+    OSError
+        If it cannot be read.
+    """
+    source = Path(path)
+    with open(source, "rb") as file:
+        return _content(file, source.name, source.stat().st_size)
+
+
 def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
     with archive.open(member) as file:
-        shape, fortran, dtype = _header(file, member.filename)
-        if dtype.kind not in "biufcSU" or dtype.hasobject or any(not isinstance(n, int) or n < 0 for n in shape):
-            raise ValueError(f"{member.filename} holds neither numbers nor text")
-        if file.tell() + math.prod(shape) * dtype.itemsize != member.file_size:
-            raise ValueError(f"{member.filename} is announced with another size than it has")
-        flat = np.frombuffer(bytearray(file.read()), dtype=dtype)
-    return flat.reshape(shape, order="F" if fortran else "C")
+        return _content(file, member.filename, member.file_size)
+
+
+def _content(file: IO[bytes], name: str, size: int) -> np.ndarray:
+    shape, fortran, dtype = _header(file, name)
+    if dtype.kind not in "biufcSU" or dtype.hasobject or any(not isinstance(n, int) or n < 0 for n in shape):
+        raise ValueError(f"{name} holds neither numbers nor text")
+    if file.tell() + math.prod(shape) * dtype.itemsize != size:
+        raise ValueError(f"{name} is announced with another size than it has")
+    return np.frombuffer(bytearray(file.read()), dtype=dtype).reshape(shape, order="F" if fortran else "C")
 
 
 def _header(file: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
@@ -179,7 +198,7 @@ def _header(file: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dtype
     try:
         version = np.lib.format.read_magic(file)
         shape, fortran, dtype = readers[version](file, max_header_size=_HEADER_BYTES)
-    except (ValueError, KeyError, TypeError, SyntaxError, MemoryError, RecursionError):
+    except (ValueError, KeyError, TypeError, SyntaxError, tokenize.TokenError, MemoryError, RecursionError):
         raise ValueError(f"{name} is no array") from None
     return shape, fortran, dtype
 

@@ -18,8 +18,10 @@ import numpy as np
 from ase.data import chemical_symbols
 from pydantic import Field
 
+from spinase.brief import one_line
 from spinase.errors import InputError
-from spinase.files import replacing_folder
+from spinase.files import read_array, replacing_folder
+from spinase.io.exchange.text import read_text
 from spinase.io.foreign import (
     Converted,
     ForeignFormat,
@@ -35,6 +37,7 @@ from spinase.io.labels import Labels
 from spinase.typing import FloatArray, IntArray
 
 _OWN = "spinase_kinds.raw"  # of our own export: how each frame was made, and that the frames are one realization
+_LONGEST = 6  # digits of a type
 _READ = {"box", "coord", "spin", "energy", "force", "force_mag", "real_atom_types"}
 
 
@@ -87,7 +90,7 @@ class DeepSpinFormat(ForeignFormat[DeepSpinOptions]):
         if self.options.type_map is not None:
             return symbols_to_numbers(self.options.type_map, "type_map")
         files.append(path)
-        return symbols_to_numbers(path.read_text(encoding="utf-8").split(), str(path))
+        return symbols_to_numbers(read_text(path).split(), str(path))
 
     def _set(self, folder: Path, types: IntArray, symbols: IntArray, periodic: bool, files: list[Path]) -> Iterator[Frame]:
         sites = len(types)
@@ -177,19 +180,19 @@ def _own_kinds(folder: Path, count: int, files: list[Path]) -> list[str]:
     if not path.exists():
         return []
     files.append(path)
-    kinds = path.read_text(encoding="utf-8").splitlines()
+    kinds = read_text(path).splitlines()
     if len(kinds) != count:
         raise InputError(f"{path} has {len(kinds)} lines for {count} frames")
     return kinds
 
 
 def _integers(path: Path, files: list[Path]) -> IntArray:
-    try:
-        values = np.array([int(word) for word in path.read_text(encoding="utf-8").split()], dtype=np.int64)
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot read {path} as whole numbers: {error}") from None
+    words = read_text(path).split()
+    wrong = [word for word in words if not word.isascii() or not word.isdecimal() or len(word) > _LONGEST]
+    if wrong:
+        raise InputError(f"{path}: {one_line(wrong[0])!r} is no type of an atom (0, 1, ...)")
     files.append(path)
-    return values
+    return np.array([int(word) for word in words], dtype=np.int64)
 
 
 def _array(folder: Path, name: str, shape: tuple[int, ...], files: list[Path]) -> FloatArray:
@@ -197,9 +200,14 @@ def _array(folder: Path, name: str, shape: tuple[int, ...], files: list[Path]) -
     if not path.exists():
         raise InputError(f"{folder} has no {path.name}, which labels need")
     try:
-        stored = np.load(path, allow_pickle=False).astype(np.float64)
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path} is damaged or no numpy array ({error})") from None
+        stored = read_array(path)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from None
+    except ValueError as error:
+        raise InputError(f"{path} is damaged or no array of numbers: {error}") from None
+    if stored.dtype.kind not in "iuf":
+        raise InputError(f"{path} is damaged or no array of numbers: its type is {stored.dtype}")
+    stored = stored.astype(np.float64)
     files.append(path)
     try:
         return stored.reshape(shape)

@@ -19,6 +19,7 @@ import numpy as np
 from ase.data import atomic_numbers
 from pydantic import Field
 
+from spinase.brief import one_line
 from spinase.errors import InputError
 from spinase.files import replacing_folder
 from spinase.io.foreign import Converted, ForeignFormat, ForeignOptions, Frame, group_frames
@@ -141,12 +142,13 @@ def read_columns(path: str | Path) -> FloatArray:
     try:
         table = np.loadtxt(path, dtype=np.float64, ndmin=2)
     except (OSError, ValueError) as error:
-        raise InputError(f"cannot read {path} as columns x y n Sx Sy Sz Hx Hy Hz: {error}") from None
+        raise InputError(f"cannot read {path} as columns x y n Sx Sy Sz Hx Hy Hz: {one_line(error)}") from None
     if table.shape[1] != _COLUMNS or not len(table):
         raise InputError(f"{path} has {table.shape[1]} columns and {len(table)} lines, not x y n Sx Sy Sz Hx Hy Hz")
-    if not np.isfinite(np.delete(table, 2, axis=1)).all():
-        line = int(np.flatnonzero(~np.isfinite(np.delete(table, 2, axis=1)).all(axis=1))[0])
-        raise InputError(f"{path}: a number in line {line + 1} is not finite")
+    strange = ~np.isfinite(table)
+    strange[:, 2] = np.isinf(table[:, 2])
+    if strange.any():
+        raise InputError(f"{path}: a number in line {int(np.flatnonzero(strange.any(axis=1))[0]) + 1} is not finite")
     return table
 
 

@@ -18,6 +18,7 @@ from ase.io import iread
 from ase.io import write as ase_write
 from pydantic import Field
 
+from spinase.brief import one_line
 from spinase.errors import InputError
 from spinase.files import refuse_foreign, replacing
 from spinase.io.foreign import (
@@ -178,7 +179,7 @@ def _frames(path: Path) -> Iterator[Atoms]:
     try:
         yield from iread(path, index=":", format="extxyz")
     except (OSError, ValueError, KeyError, IndexError, StopIteration, RuntimeError) as error:
-        raise InputError(f"cannot read {path} as extended XYZ: {error}") from error
+        raise InputError(f"cannot read {path} as extended XYZ: {one_line(error)}") from error
 
 
 def _results(atoms: Atoms) -> dict[str, Any]:

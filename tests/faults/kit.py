@@ -8,36 +8,28 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import os
 import pickle
 import re
 import resource
 import select
+import shutil
 import signal
 import time
 import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
-from spinase_training.labels import LabelOptions, label_file
+from faults.samples import Kind, read_whole_run
 
-from spinase.calculators import read_tb2j, read_uppasd, read_vampire
-from spinase.dynamics.checkpoint import load_checkpoint
 from spinase.errors import FileInUseError, SpinaseError
-from spinase.io import read_labels, read_run
-from spinase.learning.card import ModelCard
-from spinase.learning.card_format import write_card
-from spinase.learning.mhipnn.network import MagneticHIPNN, NetworkConfig
-from spinase.learning.model_file import load_model, save_model
+from spinase.io import read_run
 from spinase.run import RunOptions, RunStopped, run_file
-from spinase.run.build import build_setup
-from spinase.run.config import read_input
-from spinase.run.execute import check_stages
-from spinase.run.streams import RunStreams
 
 DEADLINE = 60.0  # seconds a case may take on a busy machine
 GOOD = ("same answer", "one line")
@@ -45,71 +37,6 @@ FAULTS = ("traceback", "hang", "crash", "silent wrong", "lost")
 _FOREIGN = re.compile(
     r"allow_pickle|pydantic|numpy|h5py|hdf5 error|errno|zipfile|unpickl|Unable to|Can't (open|read)", re.IGNORECASE
 )
-
-RUN = """
-title = "faults"
-seed = 3
-[atoms]
-lattice = "square"
-size = [3, 3]
-[calculator]
-style = "heisenberg"
-shells = [1.0]
-[[stage]]
-driver = "llg"
-steps = 600
-timestep = 0.1
-damping = 0.1
-kT = 0.2
-[[observer]]
-style = "magnetization"
-every = 4
-[output]
-every = 5
-checkpoint_every = 10
-results = ["magnetic_forces"]
-"""
-LABELS = """
-realizations = 3
-random = 2
-forces = true
-[atoms]
-disordered = { sites = 12 }
-[calculator]
-style = "heisenberg"
-law = { amplitude = 1.0, decay = 1.0, reference = 1.0, cutoff = 1.6 }
-"""
-RECIPE = """
-name = "toy"
-labels = "labels.h5"
-epochs = 2
-[network]
-cutoff = 2.0
-inner = 0.7
-radial = 6
-width = 8
-channels = [4, 2]
-layers = 1
-"""
-VAMPIRE = """# cell
-2.8665 2.8665 2.8665
-1 0 0
-0 1 0
-0 0 1
-2
-0 0.0 0.0 0.0
-1 0.5 0.5 0.5
-2 isotropic
-0 0 1 0 0 0 1e-21
-1 1 0 0 0 0 1e-21
-"""
-UPPASD = {
-    "inpsd.dat": "simid bcc\ncell 1 0 0\n 0 1 0\n 0 0 1\nncell 2 2 2\nposfile ./posfile\nexchange ./jfile\n"
-    "momfile ./momfile\nmaptype 1\nsym 1\n",
-    "posfile": "1 1 0.0 0.0 0.0\n",
-    "momfile": "1 1 2.2 0.0 0.0 1.0\n",
-    "jfile": "1 1 1.0 0.0 0.0 1.2\n",
-}
 
 
 @dataclass(frozen=True)
@@ -192,105 +119,27 @@ def _digest(value: Any) -> str:
     return total.hexdigest()
 
 
-# -- samples of every kind ---------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Kind:
-    """Files of one kind: a good one, how it is read, and whether whatever reads must be what was written."""
-
-    name: str
-    sample: Path
-    read: Callable[[Path], Any]
-    sealed: bool
-
-
-def samples(folder: Path) -> dict[str, Kind]:
-    """Good files of every kind, made in `folder`."""
-    (folder / "run.toml").write_text(RUN)
-    (folder / "labels.toml").write_text(LABELS)
-    (folder / "recipe.toml").write_text(RECIPE)
-    (folder / "cell.ucf").write_text(VAMPIRE)
-    for name, text in UPPASD.items():
-        (folder / name).write_text(text)
-    short = ["stage.0.steps=60"]
-    run_file(folder / "run.toml", short, RunOptions(folder / "out"))
-    with contextlib.suppress(RunStopped):
-        run_file(folder / "run.toml", short, RunOptions(folder / "half", stop_after=30))
-    label_file(folder / "labels.toml", options=LabelOptions(folder / "labels.h5"))
-    _killed_run(folder)
-    config = NetworkConfig(species=[26], cutoff=1.5, inner=0.7, radial=3, width=4, channels=[2, 1], layers=1)
-    save_model(folder / "model.npz", [MagneticHIPNN(config)], ModelCard("toy", config, "reduced"))
-    kinds = [
-        Kind("run", folder / "out" / "run.h5", _read_run, True),
-        Kind("killed run", folder / "killed" / "run.h5", _read_run, True),
-        Kind("labels", folder / "labels.h5", _read_labels, True),
-        Kind("checkpoint", folder / "half" / "checkpoint.npz", load_checkpoint, True),
-        Kind("model", folder / "model.npz", _read_model, True),
-        Kind("input", folder / "run.toml", _check, False),
-        Kind("recipe", folder / "recipe.toml", _recipe, False),
-        Kind("vampire", folder / "cell.ucf", read_vampire, False),
-        Kind("uppasd", folder / "inpsd.dat", read_uppasd, False),
-        Kind("tb2j", folder / "exchange.xml", read_tb2j, False),
-    ]
-    return {kind.name: kind for kind in kinds if kind.sample.exists()}
-
-
-def _killed_run(folder: Path) -> None:
-    child = os.fork()
-    if child == 0:
-        with contextlib.suppress(BaseException):
-            run_file(folder / "run.toml", ["stage.0.steps=400000"], RunOptions(folder / "killed"))
-        os._exit(1)
-    deadline = time.monotonic() + 60
-    log = folder / "killed" / "log.txt"
-    while (not log.exists() or log.stat().st_size < 3000) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-
-
-def _read_run(path: Path) -> Any:
-    run = read_run(path)
-    return {name: value for name, value in vars(run).items() if name != "provenance"}
-
-
-def _read_labels(path: Path) -> Any:
-    return [vars(part) for part in read_labels(path)[0]]
-
-
-def _read_model(path: Path) -> Any:
-    networks, card = load_model(path)
-    return write_card(card, type(networks[0])), [
-        {k: v.numpy() for k, v in network.state_dict().items()} for network in networks
-    ]
-
-
-def _check(path: Path) -> Any:
-    config, _ = read_input(path)
-    setup = build_setup(config, path.parent)
-    RunStreams(setup, check_stages(setup))
-    return "fits"
-
-
-def _recipe(path: Path) -> Any:
-    from spinase_training.recipe import read_recipe
-
-    read_recipe(path)
-    return "fits"
-
-
 # -- damage ------------------------------------------------------------------------------------------------------------
 
 
 def damaged(kind: Kind, target: Path, rng: np.random.Generator) -> tuple[str, bool]:
     """Write a damaged copy; returns how, and whether an answer other than the sample's is an answer nobody asked for."""
+    if kind.sample.is_dir():
+        shutil.copytree(kind.sample, target)
+        files = sorted(path for path in target.rglob("*") if path.is_file() and path.stat().st_size)
+        chosen = files[rng.integers(len(files))]
+        how, strict = damaged(replace(kind, sample=kind.sample / chosen.relative_to(target)), chosen, rng)
+        return f"{chosen.relative_to(target)}: {how}", strict
     content = kind.sample.read_bytes()
     ways = [_flip, _cut, _overwritten, _nothing, _doubled]
     if kind.sample.suffix == ".h5":
         ways += [_h5_swapped] * 2
     if kind.sample.suffix == ".npz":
         ways += [_npz_swapped] * 2
+    if kind.sample.suffix == ".npy":
+        ways += [_npy_swapped] * 2
+    if kind.sample.suffix in _TEXTS:
+        ways += [_no_number, _no_number, _line, _line]
     if kind.sample.suffix == ".toml":
         how = _toml_mutated(kind, content.decode(), target, rng)
         return how, True
@@ -298,7 +147,7 @@ def damaged(kind: Kind, target: Path, rng: np.random.Generator) -> tuple[str, bo
     if way in (_h5_swapped, _npz_swapped):
         return way(kind, target, rng), True
     target.write_bytes(way(content, rng))
-    return way.__name__.strip("_"), kind.sealed
+    return way.__name__.strip("_"), kind.sealed or way is _no_number
 
 
 def _flip(content: bytes, rng: np.random.Generator) -> bytes:
@@ -378,6 +227,9 @@ def _npz_swapped(kind: Kind, target: Path, rng: np.random.Generator) -> str:
     return f"{way}: {name}"
 
 
+_NUMBER = re.compile(r"(?<![\w.:+-])[+-]?\d+\.?\d*([eE][+-]?\d+)?(?![\w.])")
+_NO_NUMBERS = ["nan", "inf", "-inf", "1e400", "x7", "--1", "9" * 400]
+_TEXTS = (".xml", ".extxyz", ".dat", ".raw", ".ucf")
 _WRONG: list[str] = [
     '"seven"',
     "nan",
@@ -393,6 +245,33 @@ _WRONG: list[str] = [
     "true",
     '[1, "a"]',
 ]
+
+
+def _no_number(content: bytes, rng: np.random.Generator) -> bytes:
+    """A number of a text that is none any more, or no finite one."""
+    text = content.decode()
+    found = list(_NUMBER.finditer(text))
+    if not found:
+        return b""
+    start, end = found[rng.integers(len(found))].span()
+    return f"{text[:start]}{_NO_NUMBERS[rng.integers(len(_NO_NUMBERS))]}{text[end:]}".encode()
+
+
+def _line(content: bytes, rng: np.random.Generator) -> bytes:
+    """A line of a text that is missing, or there twice."""
+    lines = content.decode().splitlines(keepends=True)
+    place = int(rng.integers(len(lines)))
+    lines[place] *= 2 * int(rng.integers(2))
+    return "".join(lines).encode()
+
+
+def _npy_swapped(content: bytes, rng: np.random.Generator) -> bytes:
+    """An array of another type or size, not finite, or of objects, in numpy's format."""
+    old = np.load(io.BytesIO(content))
+    made = [np.full(old.shape, np.nan), np.zeros((3, 1, 4)), np.array([{"a": 1}], dtype=object), np.array("seven")]
+    file = io.BytesIO()
+    np.save(file, made[rng.integers(len(made))], allow_pickle=True)
+    return file.getvalue()
 
 
 def _toml_mutated(kind: Kind, text: str, target: Path, rng: np.random.Generator) -> str:
@@ -436,11 +315,18 @@ def file_case(
 ) -> tuple[str, Outcome]:
     """One damaged file."""
     if kind.name not in answers:
-        answers[kind.name] = in_child(lambda: kind.read(kind.sample)).told
+        whole = in_child(lambda: kind.read(kind.sample))
+        assert whole.verdict == "answer", f"the undamaged {kind.name} cannot be read: {whole.told}"
+        answers[kind.name] = whole.told
     target = folder / f"case{number}{kind.sample.suffix}"
+    if kind.sample.is_dir():  # its name may be in the answer
+        target.mkdir()
+        target = target / kind.sample.name
     how, strict = damaged(kind, target, rng)
-    same = target.exists() and target.read_bytes() == kind.sample.read_bytes()
+    same = target.is_file() and target.read_bytes() == kind.sample.read_bytes()
     outcome = in_child(lambda: kind.read(target))
+    if target.is_dir():
+        shutil.rmtree(target.parent)
     target.unlink(missing_ok=True)
     if outcome.verdict == "answer":
         wrong = strict and not same and (outcome.told != answers[kind.name] or kind.sample.suffix == ".toml")
@@ -458,7 +344,7 @@ def reference_run(folder: Path) -> str:
 
 def _whole_run(source: Path, target: Path, restart: bool) -> Any:
     path = run_file(source, options=RunOptions(target, restart=restart))
-    return _read_run(path), (target / "log.txt").read_bytes()
+    return read_whole_run(path), (target / "log.txt").read_bytes()
 
 
 def disturbed_run(way: str, folder: Path, number: int, rng: np.random.Generator, expected: str) -> tuple[str, Outcome]:
@@ -520,4 +406,4 @@ def _rivals(source: Path, target: Path, expected: str) -> Outcome:
     ends = sorted(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children)
     if ends not in ([0, 5], [0, 6]):
         return Outcome("lost", f"two processes ended with {ends}")
-    return _against(in_child(lambda: (_read_run(target / "run.h5"), (target / "log.txt").read_bytes())), expected)
+    return _against(in_child(lambda: (read_whole_run(target / "run.h5"), (target / "log.txt").read_bytes())), expected)

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parent))
-from kit import disturbed_run, file_case, reference_run, samples
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from faults.kit import disturbed_run, file_case, reference_run
+from faults.samples import samples
 
 WAYS = ("kill", "full disk", "rivals")
 
@@ -22,14 +23,14 @@ def main() -> int:
     parser.add_argument("--cases", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--disturbed", type=float, default=0.1, help="part of the cases that disturb a run")
-    parser.add_argument("--kind", default="", help="files of this kind only")
+    parser.add_argument("--kind", action="append", default=[], help="files of this kind only (again for more)")
     told = parser.parse_args()
     counts: Counter[tuple[str, str]] = Counter()
     faults = []
     with tempfile.TemporaryDirectory() as name:
         folder, answers = Path(name), {}
         kinds = samples(folder)
-        chosen = [kind for kind in kinds.values() if told.kind in ("", kind.name)]
+        chosen = [kind for kind in kinds.values() if not told.kind or kind.name in told.kind]
         expected = reference_run(folder)
         for number in range(told.cases):
             rng = np.random.default_rng([told.seed, number])
@@ -44,7 +45,7 @@ def main() -> int:
                 faults.append(f"case {number}: {how}: {outcome.verdict}: {outcome.told[:400]}")
                 print(faults[-1], flush=True)
     for (place, verdict), count in sorted(counts.items()):
-        print(f"{place:12} {verdict:14} {count:5d}")
+        print(f"{place:15} {verdict:14} {count:5d}")
     print(f"{told.cases} cases, seed {told.seed}: {len(faults)} faults")
     return 1 if faults else 0
 

@@ -6,11 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from faults.kit import Kind, Outcome, disturbed_run, file_case, in_child, reference_run, samples
+from faults.kit import Outcome, disturbed_run, file_case, in_child, reference_run
+from faults.samples import Kind, samples
 
 from spinase.errors import CheckpointError
 
-KINDS = ("run", "killed run", "labels", "checkpoint", "model", "input", "recipe", "vampire", "uppasd")
+KINDS = (
+    "run", "killed run", "labels", "checkpoint", "model", "input", "recipe", "vampire", "uppasd", "tb2j", "mace", "deepspin",
+    "double-exchange", "training",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +30,10 @@ def kinds(folder: Path) -> dict[str, Kind]:
 @pytest.fixture(scope="module")
 def expected(kinds: dict[str, Kind], folder: Path) -> str:
     return reference_run(folder)
+
+
+def test_the_short_form_has_every_kind(kinds: dict[str, Kind]) -> None:
+    assert set(KINDS) == set(kinds)
 
 
 @pytest.mark.parametrize("name", KINDS)

@@ -238,6 +238,7 @@ WRONG_LINES = {
     "do_anisotropie 1": r"line 10: 'do_anisotropie' is no keyword of UppASD \(did you mean 'do_anisotropy'\?\)",
     "sym cubic": "'cubic' is no whole number",
     "sym 1.0": "'1.0' is no whole number",
+    f"sym {'9' * 400}": "is no whole number",
     "maptype 4": "1, 2 and 3 are understood, got 4",
     "posfiletype X": r"C \(Cartesian\) or D \(direct\)",
     "bc P P": r"three of P \(periodic\) and 0",

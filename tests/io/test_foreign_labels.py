@@ -119,3 +119,40 @@ def test_kinds_of_another_number_of_frames(tmp_path: Path) -> None:
     (system / "spinase_kinds.raw").write_text("random\n")
     with pytest.raises(InputError, match="has 1 lines for 2 frames"):
         import_labels([tmp_path / "out"], tmp_path / "b.h5", "deepspin", {"vectors": "moments"})
+
+
+def test_damaged_arrays_of_deepspin(tmp_path: Path) -> None:
+    """Cut off, of objects, of text, announced with another size or with a header that is no header: one line of ours."""
+    write_labels(tmp_path / "a.h5", [labels(2, "metal")], {})
+    export_labels(tmp_path / "a.h5", tmp_path / "out", "deepspin")
+    place = tmp_path / "out" / "000000" / "set.000" / "spin.npy"
+    whole = place.read_bytes()
+    objects, text = tmp_path / "objects.npy", tmp_path / "text.npy"
+    np.save(objects, np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    np.save(text, np.array("seven"))
+    header = whole.replace(b"(2, 9), }", b"(2, 9), (")
+    assert header != whole
+    for content in (whole[:-8], whole[:60], b"", objects.read_bytes(), text.read_bytes(), whole + b"0", header):
+        place.write_bytes(content)
+        with pytest.raises(InputError, match=r"spin\.npy is damaged or no array of numbers: ") as caught:
+            import_labels([tmp_path / "out"], tmp_path / "b.h5", "deepspin")
+        assert "\n" not in str(caught.value)
+        assert "pickle" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["type.raw", "type_map.raw", "set.000/spinase_kinds.raw"])
+def test_texts_of_deepspin_that_are_none(tmp_path: Path, name: str) -> None:
+    write_labels(tmp_path / "a.h5", [labels(2, "metal")], {})
+    export_labels(tmp_path / "a.h5", tmp_path / "out", "deepspin")
+    (tmp_path / "out" / "000000" / name).write_bytes(b"0 \xff\xfe")
+    with pytest.raises(InputError, match="is no text file"):
+        import_labels([tmp_path / "out"], tmp_path / "b.h5", "deepspin")
+
+
+@pytest.mark.parametrize("word", ["x7", "-1", "9" * 400])
+def test_types_of_deepspin_that_are_none(tmp_path: Path, word: str) -> None:
+    write_labels(tmp_path / "a.h5", [labels(2, "metal")], {})
+    export_labels(tmp_path / "a.h5", tmp_path / "out", "deepspin")
+    (tmp_path / "out" / "000000" / "type.raw").write_text(f"0 0 {word}\n")
+    with pytest.raises(InputError, match=r"type\.raw: .* is no type of an atom"):
+        import_labels([tmp_path / "out"], tmp_path / "b.h5", "deepspin")

@@ -18,7 +18,7 @@ from hippynn.experiment import SetupParams, assemble_for_training, setup_trainin
 from hippynn.graphs import loss
 
 from spinase.errors import AccuracyWarning, InputError
-from spinase.files import file_digest, refuse_foreign_folder, replacing, write_mark, write_text
+from spinase.files import file_digest, refuse_foreign_folder, write_mark, write_text
 from spinase.io.labels import Labels, read_labels
 from spinase.learning.card import ModelCard
 from spinase.learning.engine.training.batch import keep_memory
@@ -28,6 +28,7 @@ from spinase.learning.model_file import load_model, save_model
 from spinase.learning.readout import Readout
 from spinase.learning.trunk import Trunk, TrunkConfig
 from spinase.stopping import RunStopped, StopRequest, stop_signals
+from spinase_training.checkpoint import load_training, save_training
 from spinase_training.data import TrainingData, learned_realizations, prepare, split, trunk_config
 from spinase_training.domain import domain_of_labels, refuse_empty_surroundings, what_was_trained
 from spinase_training.figures import curves, parity
@@ -287,8 +288,7 @@ class _Keeper:
             "best_values": self.metrics.epoch_best_metric_values,
             "random": torch.get_rng_state(),
         }
-        with replacing(self.path) as temporary:
-            torch.save(state, temporary)
+        save_training(self.path, state)
         rate = self.controller.optimizer.param_groups[0]["lr"]
         with open(self.log, "a", encoding="utf-8") as file:
             shown = "  ".join(f"{name} {float(values[name]['loss']):.6f}" for name in ("train", "valid"))
@@ -300,7 +300,7 @@ class _Keeper:
         """Take up the checkpoint, if there is one."""
         if not self.path.exists():
             return
-        state = torch.load(self.path, weights_only=True)
+        state = load_training(self.path)
         self.model.load_state_dict(state["model"])
         self.controller.load_state_dict(state["controller"])
         self.metrics.epoch_metric_values = state["values"]

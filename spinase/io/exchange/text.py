@@ -10,7 +10,7 @@ from pathlib import Path
 from spinase.errors import InputError
 
 _REAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eEdD][+-]?0*\d{1,2})?")  # larger exponents would overflow
-_WHOLE = re.compile(r"[+-]?\d+")
+_WHOLE = re.compile(r"[+-]?0*[0-9]{1,18}")  # more digits would overflow
 
 
 def read_text(path: Path) -> str:
