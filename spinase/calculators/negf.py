@@ -59,7 +59,7 @@ class NEGFCalculator(ElectronCalculator):
     Parameters
     ----------
     model : SDModel
-        Hopping, coupling, chemical potential, kT > 0.
+        Hopping, coupling, chemical potential, kT (0: fields, densities and currents, no energy; some ten times slower).
     leads : sequence of Lead
         :class:`LatticeLead`, :class:`WideBandLead`, :class:`Bath`.  Leads without a ``share`` get 1/2 (the first) and -1/2
         (the second); from three such leads on, every one needs its own.
@@ -75,7 +75,7 @@ class NEGFCalculator(ElectronCalculator):
     Raises
     ------
     ModelError
-        For a fixed filling, kT = 0, no leads, or a bias across fewer than two leads.  When solving, for forces while sites
+        For a fixed filling, no leads, or a bias across fewer than two leads.  When solving, for forces while sites
         that a lead depends on are not fixed (those a lattice lead couples to or is made from, the end where a wide band is).
     InvalidGeometryError
         When solving, if a lead does not match the device.
@@ -131,6 +131,10 @@ class NEGFCalculator(ElectronCalculator):
         self.symmetries = self.symmetries - broken
         gone = {"entropy"} | ({"stress"} if any(isinstance(lead, LatticeLead) for lead in leads) else set())
         gone |= set() if self.conservative else {"energy", "free_energy"}
+        if self.conservative and self._drive.kT == 0.0:
+            why = "open devices have no {} at kT = 0 here (densities, fields and currents they have): use a small kT"
+            self.refused_properties = {name: why.format(name) for name in ("energy", "free_energy")}
+            gone |= set(self.refused_properties)
         own = ["lead_currents", "bond_currents", "bond_spin_currents", "current_map", "transfer_torques"]
         self.implemented_properties = [name for name in type(self).implemented_properties if name not in gone] + own
 

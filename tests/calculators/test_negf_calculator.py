@@ -289,7 +289,6 @@ def test_leads_are_attached_anew_when_the_geometry_changes() -> None:
 def test_bad_input_is_refused_and_nothing_is_lost() -> None:
     for make, message in (
         (lambda: NEGFCalculator(model(chemical_potential=None, filling=0.3), ENDS), "chemical potential, not a filling"),
-        (lambda: NEGFCalculator(model(kT=0.0), ENDS), "need kT > 0"),
         (lambda: NEGFCalculator(model(), [], bias=0.3), "isolated"),
         (lambda: NEGFCalculator(model(), [Bath(0.1)], bias=0.3), "only 0: add a lead"),
         (lambda: NEGFCalculator(model(), [LatticeLead("left")], bias=0.3), "'left' has only 0.5"),

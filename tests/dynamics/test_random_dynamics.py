@@ -55,5 +55,5 @@ def test_trajectories_are_those_of_the_equation(cases: int, seed: int) -> None:
         options = {"damping": magnet.damping, "form": magnet.form, "integrator": integrator, "field": magnet.outer}
         LLGDynamics(atoms, end / 600, **options).run(600)
         told = f"{magnet.units.name}, {magnet.size}, {options}"
-        np.testing.assert_allclose(atoms.spins, exact.reshape(-1, 3), atol=1e-3, err_msg=told)
+        np.testing.assert_allclose(atoms.spins, exact.reshape(-1, 3), atol=5e-3, err_msg=told)
         np.testing.assert_allclose(np.linalg.norm(atoms.moments, axis=1), magnet.lengths, rtol=1e-12, err_msg=told)

@@ -33,6 +33,7 @@ from spinase.electrons.sparse.selected_inversion import Inverse, SelectedInversi
 from spinase.electrons.transport.contacts import AttachedLead, LatticeContact
 from spinase.electrons.transport.layered import LayeredDevice
 from spinase.electrons.transport.quadrature import FIRST_POINTS, Integral, integrate
+from spinase.electrons.transport.step import step_poles
 from spinase.errors import ModelError
 from spinase.typing import ComplexArray, FloatArray, IntArray
 
@@ -157,10 +158,10 @@ class NEGFPlan(Plan[TransportState]):
                 "a bias its occupation is undefined; connect it, or add a weak Bath"
             )
         mu, kT = (float(values[reference]) for values in self.terminals.levels())
-        poles = self._poles(operator, mu, kT)
-        inverse = self._equilibrium(operator, np.asarray(mu + 1j * kT * poles.heights), bonds)
-        density = pole_density(poles, kT, inverse, operator.bonds)
-        blocks = _pole_blocks(poles, kT, inverse, operator) if bonds else np.empty((0, 2, 2), dtype=np.complex128)
+        poles, scale = self._poles(operator, mu, kT)
+        inverse = self._equilibrium(operator, np.asarray(mu + 1j * scale * poles.heights), bonds)
+        density = pole_density(poles, scale, inverse, operator.bonds)
+        blocks = _pole_blocks(poles, scale, inverse, operator) if bonds else np.empty((0, 2, 2), dtype=np.complex128)
         found = self._window(operator, reference, driven, bonds) if driven else None
         return self._state(operator, (density, blocks), found, self._potential(operator, poles, inverse, mu, kT))
 
@@ -229,13 +230,17 @@ class NEGFPlan(Plan[TransportState]):
 
     def _charges(self, operator: SpinOperator, mu: float, kT: float) -> FloatArray:  # noqa: N803
         """Electrons of the sites (N,) in equilibrium."""
-        poles = self._poles(operator, mu, kT)
-        inverse = self._equilibrium(operator, np.asarray(mu + 1j * kT * poles.heights), False)
-        return pole_density(poles, kT, inverse, operator.bonds).charge
+        poles, scale = self._poles(operator, mu, kT)
+        inverse = self._equilibrium(operator, np.asarray(mu + 1j * scale * poles.heights), False)
+        return pole_density(poles, scale, inverse, operator.bonds).charge
 
-    def _poles(self, operator: SpinOperator, mu: float, kT: float) -> FermiPoles:  # noqa: N803
+    def _poles(self, operator: SpinOperator, mu: float, kT: float) -> tuple[FermiPoles, float]:  # noqa: N803
+        """Poles, and the energy their heights are counted in."""
         share = max(LEAST_TOLERANCE, _POLE_SHARE * self.drive.tolerance)
-        return fermi_poles(self._range(operator, mu) / kT, share)
+        reach = self._range(operator, mu)
+        if kT == 0.0:
+            return step_poles(lambda energies: self._equilibrium(operator, energies, True), mu, reach, share), 1.0
+        return fermi_poles(reach / kT, share), kT
 
     def _range(self, operator: SpinOperator, mu: float) -> float:
         """Largest distance of the spectrum of device and leads from mu, energy."""
@@ -288,6 +293,8 @@ class NEGFPlan(Plan[TransportState]):
             return Integral(empty, 0.0, 0, np.empty(0), np.empty(0)), bonds
         marks = np.concatenate([lead.edges for lead in self.leads])
         breaks = np.linspace(low, high, self._first_intervals(high - low) + 1)
+        steps = mu[used][kT[used] == 0.0]
+        breaks = np.unique(np.concatenate([breaks, steps[(steps > low) & (steps < high)]]))
         return integrate(function, breaks, self.drive.tolerance, marks, self.drive.max_energies), bonds
 
     def _first_intervals(self, window: float) -> int:
@@ -307,8 +314,8 @@ class NEGFPlan(Plan[TransportState]):
         mu: float,
         kT: float,  # noqa: N803
     ) -> float:
-        """Omega of device and leads less that of the leads alone, energy; nan out of equilibrium."""
-        if not self.terminals.in_equilibrium:
+        """Omega of device and leads less that of the leads alone, energy; nan out of equilibrium and at kT = 0."""
+        if not self.terminals.in_equilibrium or kT == 0.0:
             return float("nan")
         states = 2.0 * len(operator)
         squares = 2.0 * (inverse.log_determinants.real - states * np.log(kT))

@@ -22,7 +22,8 @@ class Drive:
     Attributes
     ----------
     chemical_potential, kT : float
-        mu and temperature where a lead has none of its own, energy; kT > 0.
+        mu and temperature where a lead has none of its own, energy; kT = 0 (a step, some ten times as many energies) gives
+        densities and currents, no grand potential.
     bias : float
         V as an energy: lead a is at mu + share_a * bias.
     tolerance : float
@@ -41,8 +42,8 @@ class Drive:
         for name in ("chemical_potential", "bias"):
             if not np.isfinite(getattr(self, name)):
                 raise ModelError(f"{name} must be finite, got {getattr(self, name)}")
-        if not (np.isfinite(self.kT) and self.kT > 0.0):
-            raise ModelError(f"Green's functions of open systems need kT > 0 (an energy), got {self.kT}")
+        if not (np.isfinite(self.kT) and self.kT >= 0.0):
+            raise ModelError(f"Green's functions of open systems need kT >= 0 (an energy), got {self.kT}")
         if not LEAST_TOLERANCE <= self.tolerance <= 0.1:
             raise ModelError(f"tolerance must be between {LEAST_TOLERANCE:g} and 0.1, got {self.tolerance:g}")
         if self.max_energies < 1:

@@ -323,8 +323,8 @@ def test_bad_drives_and_devices_are_refused() -> None:
     _, geometry, operator = strip((4, 3))
     leads = attach(geometry, LatticeLead("left"), LatticeLead("right"))
     for options, message in (
-        ({"kT": -0.1}, "need kT > 0"),
-        ({"kT": 0.0}, "need kT > 0"),
+        ({"kT": -0.1}, "need kT >= 0"),
+        ({"kT": np.nan}, "need kT >= 0"),
         ({"bias": np.nan}, "bias must be finite"),
         ({"tolerance": 0.0}, "tolerance must be between"),
         ({"max_energies": 0}, "max_energies must be positive"),
