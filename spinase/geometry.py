@@ -70,6 +70,26 @@ class Bonds:
         return Bonds(self.first[mask], self.second[mask], self.shifts[mask], self.vectors[mask], self.distances[mask])
 
 
+def stress_of(virial: FloatArray, volume: float) -> FloatArray:
+    """Stress (1/V) dE/d(strain) in Voigt order xx yy zz yz xz xy, shape (6,), energy/length^3.
+
+    Parameters
+    ----------
+    virial : (3, 3)
+        dE/d(strain), symmetric, energy.
+    volume : float
+        Of the cell, length^3.
+
+    Raises
+    ------
+    InvalidGeometryError
+        If the cell has no volume.
+    """
+    if volume == 0.0:
+        raise InvalidGeometryError("stress needs a cell with a volume: set three independent cell vectors")
+    return np.array([virial[a, b] for a, b in ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))]) / volume
+
+
 def moved_slightly(before: Geometry, after: Geometry, distance: float) -> bool:
     """Whether `after` is `before` with no site moved by more than `distance` (length): same species and boundaries.
 

@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike
 from spinase.atoms import get_moments, get_reference_lengths, has_moments, magnetic_sites
 from spinase.contract import calculator_of, energy_of, field_function, internal_energy_of, is_linear_in_each_spin
 from spinase.errors import InvalidMomentsError
+from spinase.spin_algebra import directions
 from spinase.typing import BoolArray, FloatArray
 
 Applied = FloatArray | float
@@ -176,8 +177,8 @@ def configurational_spin_temperature(
     Source: H. H. Rugh, Phys. Rev. Lett. 78, 772 (1997), as <|grad E|^2> = kT <Laplacian E>.
     """
     vectors = np.asarray(moments, dtype=np.float64)
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    units = vectors / np.where(lengths > 0.0, lengths, 1.0)
+    units, norms = directions(vectors)
+    lengths = norms[:, None]
     curvature = 0.0
     for _ in range(samples):
         turn = angle * np.cross(units, rng.normal(size=vectors.shape))

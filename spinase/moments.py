@@ -25,7 +25,7 @@ from ase.data import atomic_numbers
 from numpy.typing import ArrayLike
 
 from spinase.errors import InvalidMomentsError, UnitMismatchError
-from spinase.spin_algebra import as_vectors, normalized
+from spinase.spin_algebra import as_vectors, directions, normalized
 from spinase.typing import Array, BoolArray, FloatArray
 from spinase.units import G_FACTOR, UnitSystem, unit_system
 
@@ -143,9 +143,7 @@ def copy_moments(atoms: Atoms) -> FloatArray:
 
 def get_spins(atoms: Atoms) -> FloatArray:
     """Unit vectors s_i along the moments, shape (N, 3), a new array; zero rows where a site is non-magnetic."""
-    moments = get_moments(atoms)
-    lengths = np.linalg.norm(moments, axis=1)
-    return moments / np.where(lengths > 0.0, lengths, 1.0)[:, None]
+    return directions(get_moments(atoms))[0]
 
 
 def set_spins(atoms: Atoms, spins: ArrayLike) -> None:

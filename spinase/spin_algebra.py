@@ -78,9 +78,20 @@ def normalized(vectors: FloatArray, what: str = "spins") -> FloatArray:
     return vectors / lengths[:, None]
 
 
+def directions(vectors: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Unit vectors along the rows of `vectors` (..., 3), zero where a row is zero, and the lengths (...,) of the rows."""
+    lengths = np.linalg.norm(vectors, axis=-1)
+    return vectors / np.where(lengths > 0.0, lengths, 1.0)[..., None], lengths
+
+
+def parallel(vectors: FloatArray, spins: FloatArray) -> FloatArray:
+    """Part of `vectors` (..., 3) along the unit vectors `spins`: s (s.v)."""
+    return spins * np.einsum("...a,...a->...", vectors, spins)[..., None]
+
+
 def tangent(vectors: FloatArray, spins: FloatArray) -> FloatArray:
-    """Project `vectors` on the plane perpendicular to the unit vectors `spins`: v - s (s.v), shape (N, 3)."""
-    return vectors - spins * np.einsum("ia,ia->i", vectors, spins)[:, None]
+    """Part of `vectors` (..., 3) across the unit vectors `spins`: v - s (s.v)."""
+    return vectors - parallel(vectors, spins)
 
 
 def per_moment(gradient: FloatArray, lengths: FloatArray) -> FloatArray:

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from spinase.errors import InvalidGeometryError
 from spinase.geometry import Geometry
-from spinase.spin_algebra import cross, normalized, rotate_about
+from spinase.spin_algebra import cross, normalized, rotate_about, tangent
 from spinase.typing import BoolArray, FloatArray
 
 _PARALLEL = 1e-6  # radian: directions closer than that are one, or exactly opposite
@@ -186,5 +186,5 @@ def _turn(domains: list[FloatArray], wall: int, azimuth: float) -> FloatArray:
 def _across(spins: FloatArray, azimuth: float) -> FloatArray:
     """Unit vectors across `spins` (n, 3) at the azimuth about them, from the Cartesian axis that is most across each."""
     helper = np.eye(3)[np.abs(np.round(spins, 9)).argmin(axis=1)]
-    one = normalized(helper - np.einsum("ia,ia->i", helper, spins)[:, None] * spins)
+    one = normalized(tangent(helper, spins))
     return np.cos(azimuth) * one + np.sin(azimuth) * cross(spins, one)

@@ -7,13 +7,14 @@ import pickle
 
 import numpy as np
 import pytest
+from ase.stress import voigt_6_to_full_3x3_stress
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spinase import SpinAtoms
 from spinase.atoms import geometry_of
 from spinase.errors import InvalidGeometryError
-from spinase.geometry import Geometry, NeighbourCache, find_bonds
+from spinase.geometry import Geometry, NeighbourCache, find_bonds, stress_of
 
 TRICLINIC = np.array([[2.2, 0.1, 0.0], [0.7, 1.9, 0.2], [-0.4, 0.6, 2.5]])
 PBCS = list(itertools.product([False, True], repeat=3))
@@ -180,3 +181,10 @@ def test_kept_neighbours_do_not_depend_on_what_was_asked_before() -> None:
         for name in ("first", "second", "shifts", "vectors", "distances"):
             np.testing.assert_array_equal(getattr(found, name), getattr(fresh, name))
     assert len(NeighbourCache().bonds(place, 2.5)) == 81
+
+
+def test_stress_is_in_the_order_of_ase() -> None:
+    virial = np.array([[1.0, 6.0, 5.0], [6.0, 2.0, 4.0], [5.0, 4.0, 3.0]])
+    np.testing.assert_allclose(voigt_6_to_full_3x3_stress(stress_of(virial, 2.0)), 0.5 * virial)
+    with pytest.raises(InvalidGeometryError, match="stress needs a cell with a volume"):
+        stress_of(virial, 0.0)

@@ -14,7 +14,9 @@ from spinase.spin_algebra import (
     as_vectors,
     cayley,
     cross,
+    directions,
     normalized,
+    parallel,
     precession_vector,
     random_rotation,
     random_spins,
@@ -186,3 +188,19 @@ def test_as_vectors_repeats_one_vector_and_copies():
 def test_as_vectors_refuses(values, message):
     with pytest.raises(InvalidMomentsError, match=message):
         as_vectors(values, 2, "field")
+
+
+def test_parts_along_and_across_add_up_for_any_number_of_configurations():
+    """By rows: the part along a unit vector s is the projector s s^T, whatever stands before the last axis."""
+    many = RNG.normal(size=(2, 4, 7, 3))
+    along, across = parallel(many, SPINS), tangent(many, SPINS)
+    projectors = SPINS[:, :, None] * SPINS[:, None, :]
+    np.testing.assert_allclose(along, (projectors @ many[..., None])[..., 0], atol=1e-14)
+    np.testing.assert_allclose(along + across, many, atol=1e-14)
+    np.testing.assert_allclose((across * SPINS).sum(axis=-1), 0.0, atol=1e-14)
+
+
+def test_directions_of_vectors_and_none_of_zero():
+    units, lengths = directions(np.array([[[0.0, 3.0, 4.0], [0.0, 0.0, 0.0]]]))
+    np.testing.assert_allclose(units, [[[0.0, 0.6, 0.8], [0.0, 0.0, 0.0]]])
+    np.testing.assert_allclose(lengths, [[5.0, 0.0]])

@@ -17,7 +17,7 @@ from spinase.brief import call
 from spinase.contract import FieldFunction, LocalEnergy, NotConservativeError, ase_outputs, check_units
 from spinase.errors import InvalidMomentsError, ModelError
 from spinase.geometry import Geometry
-from spinase.spin_algebra import per_moment
+from spinase.spin_algebra import directions, per_moment
 from spinase.typing import Array, FloatArray
 
 Frozen = TypeVar("Frozen")
@@ -273,7 +273,9 @@ def split_moments(moments: FloatArray, reference: FloatArray | None = None) -> t
 
     With `reference` lengths (N,): moments over them, and them.
     """
-    lengths = np.linalg.norm(moments, axis=1) if reference is None else reference
+    if reference is None:
+        return directions(moments)
+    lengths = reference
     return moments / np.where(lengths > 0.0, lengths, 1.0)[:, None], lengths
 
 

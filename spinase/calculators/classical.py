@@ -28,8 +28,8 @@ from spinase.classical import (
 from spinase.classical.local_energy import TermEnergy
 from spinase.classical.terms import FrozenTerm, OfSpecies, PairTerm, Term
 from spinase.contract import FieldFunction, LocalEnergy
-from spinase.errors import InvalidGeometryError, ModelError
-from spinase.geometry import Bonds, Geometry
+from spinase.errors import ModelError
+from spinase.geometry import Bonds, Geometry, stress_of
 from spinase.pair_laws import ShellLaw
 from spinase.radial import RadialLaw
 from spinase.typing import BoolArray, FloatArray
@@ -169,11 +169,8 @@ class TermCalculator(SpinCalculator[FrozenTerm, None]):
         forces, virial = frozen.lattice(spins, lengths)
         if name == "forces":
             return forces
-        if self._volume == 0.0:
-            raise InvalidGeometryError("stress needs a cell with a volume: set three independent cell vectors")
         # Strains are symmetric; spins stay put, so an energy that couples them to the lattice has a virial that is not.
-        virial = 0.5 * (virial + virial.T)
-        return np.array([virial[a, b] for a, b in ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))]) / self._volume
+        return stress_of(0.5 * (virial + virial.T), self._volume)
 
 
 class HeisenbergCalculator(TermCalculator):

@@ -29,6 +29,7 @@ from spinase.learning.trunk import Trunk
 from spinase.learning.trust.domain import Domain, DomainProblem
 from spinase.learning.trust.error_bars import Calibration
 from spinase.learning.trust.watch import DomainWatch, OutsideDomain
+from spinase.spin_algebra import tangent
 from spinase.typing import FloatArray
 
 
@@ -309,8 +310,7 @@ class LearnedCalculator(SpinCalculator[Bound, EnsembleState]):
         assert self._state is not None
         spins, lengths = split_moments(get_moments(atoms))
         fields = self._state.of_spins.gradients / np.where(lengths > 0.0, lengths, np.inf)[:, None]
-        tangent = fields - spins * np.einsum("kia,ia->ki", fields, spins)[:, :, None]
-        return np.asarray(np.sqrt(np.sum(tangent.var(axis=0), axis=1)))
+        return np.asarray(np.sqrt(np.sum(tangent(fields, spins).var(axis=0), axis=1)))
 
     def error_bars(self, atoms: Atoms, coverage: float = 0.9) -> FloatArray:
         """Error bars of the tangent fields, (N,), energy/moment: a part `coverage` of the true errors |dB| is below them.

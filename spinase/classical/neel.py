@@ -17,6 +17,7 @@ from spinase.compiled import njit
 from spinase.geometry import Bonds
 from spinase.given_pairs import Couplings
 from spinase.pair_laws import PairLaw
+from spinase.spin_algebra import tangent
 from spinase.typing import FloatArray, IntArray
 
 
@@ -97,7 +98,7 @@ class FrozenNeel(FrozenLocalTerm):
         for p in self.parts:
             _, _, turning = _bond_terms(p.bonds.first, p.bonds.second, p.units, p.couplings, spins)
             along, _, _ = _bond_terms(p.bonds.first, p.bonds.second, p.units, p.slopes, spins)
-            across = turning - np.einsum("ba,ba->b", turning, p.units)[:, None] * p.units
+            across = tangent(turning, p.units)
             pulled = pull_on_bonds(p.bonds, along[:, None] * p.units + across / p.bonds.distances[:, None], len(spins))
             forces, virial = forces + pulled[0], virial + pulled[1]
         return forces, virial

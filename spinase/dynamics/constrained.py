@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from spinase.errors import ModelError
-from spinase.spin_algebra import as_vectors
+from spinase.spin_algebra import as_vectors, directions, parallel, tangent
 from spinase.typing import BoolArray, FloatArray
 
 
@@ -63,20 +63,16 @@ class TurningAxes:
         if axes is None:
             return None
         rows = as_vectors(axes, sites, "rotation axes")
-        lengths = np.linalg.norm(rows, axis=1)
-        if not lengths.any():
-            return None
-        return cls(rows / np.where(lengths > 0.0, lengths, 1.0)[:, None], lengths > 0.0)
+        units, lengths = directions(rows)
+        return cls(units, lengths > 0.0) if lengths.any() else None
 
     def along(self, vectors: FloatArray) -> FloatArray:
         """Vectors of the constrained spins along their axes; those of free spins as they are."""
-        parallel = self.units * np.einsum("ia,ia->i", vectors, self.units)[:, None]
-        return np.where(self.held[:, None], parallel, vectors)
+        return np.where(self.held[:, None], parallel(vectors, self.units), vectors)
 
     def across(self, vectors: FloatArray) -> FloatArray:
         """Vectors of the constrained spins across their axes; those of free spins as they are."""
-        parallel = self.units * np.einsum("ia,ia->i", vectors, self.units)[:, None]
-        return np.where(self.held[:, None], vectors - parallel, vectors)
+        return np.where(self.held[:, None], tangent(vectors, self.units), vectors)
 
     def thermal(self, noise: FloatArray, damping: float) -> FloatArray:
         """Thermal field (N, 3) from that of free spins: along the axes, sqrt(1 + alpha^2) times as strong."""

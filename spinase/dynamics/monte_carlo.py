@@ -22,6 +22,7 @@ from spinase.dynamics.settings import as_generator
 from spinase.dynamics.unit_guard import StepNumbers
 from spinase.errors import ModelError
 from spinase.measures import free_energy
+from spinase.spin_algebra import directions
 from spinase.typing import BoolArray, FloatArray
 
 Method = Literal["heat-bath", "metropolis"]
@@ -283,7 +284,7 @@ def parallel_tempering(
     sampler = make_sampler(local_model_of(atoms))
     moments = get_moments(atoms)
     lengths = np.linalg.norm(moments, axis=1)
-    replicas = np.repeat((moments / np.where(lengths > 0.0, lengths, 1.0)[:, None])[None], len(kT), axis=0)
+    replicas = np.repeat(directions(moments)[0][None], len(kT), axis=0)
     mobile = mobile_mask(frozen, len(atoms)) & (lengths > 0.0)
     constant = (free_energy(atoms) or 0.0) - sampler.energy(replicas[0])  # what sampling need not know
     state = _Tempering(sampler, kT, mobile, replicas, _KINDS[method], rng)

@@ -10,7 +10,7 @@ import numpy as np
 
 from spinase.dynamics.settings import Number
 from spinase.errors import ModelError
-from spinase.spin_algebra import cross, rotate_about
+from spinase.spin_algebra import cross, rotate_about, tangent
 from spinase.typing import BoolArray, FloatArray
 
 TotalField = Callable[[FloatArray, float], FloatArray]
@@ -87,7 +87,7 @@ class InertialSpins(SpinMotion):
         super().begin(spins, lengths, mobile, damping, gamma)
         if self.velocity is None or self.velocity.shape != spins.shape:
             self.velocity = np.zeros_like(spins)
-        self.velocity -= spins * np.einsum("ia,ia->i", self.velocity, spins)[:, None]
+        self.velocity = tangent(self.velocity, spins)
 
     def turn(
         self,
@@ -121,8 +121,7 @@ class InertialSpins(SpinMotion):
         new = steady + kept * rotate_about(velocity - steady, spins * (time / self.inertia))
         if temperature > 0.0:
             assert rng is not None
-            noise = rng.standard_normal(spins.shape)
-            noise -= spins * np.einsum("ia,ia->i", noise, spins)[:, None]
+            noise = tangent(rng.standard_normal(spins.shape), spins)
             inertia = np.where(self.mobile & (self.lengths > 0.0), self.lengths, np.inf) * self.inertia / self.gamma
             new = new + np.sqrt((1.0 - kept**2) * temperature / inertia)[:, None] * noise
         return np.asarray(new)

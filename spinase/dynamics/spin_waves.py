@@ -20,7 +20,7 @@ from spinase.contract import (
 )
 from spinase.dynamics.finite import watched
 from spinase.errors import ConvergenceError, ModelError, UnstableStateWarning
-from spinase.spin_algebra import transverse_axes
+from spinase.spin_algebra import directions, transverse_axes
 from spinase.typing import ComplexArray, FloatArray, IntArray
 
 _STEP = 1e-4  # radian; central differences
@@ -92,11 +92,10 @@ def spin_waves(atoms: Atoms, tolerance: float = 1e-3) -> SpinWaves:
     if not is_conservative(calc):
         raise NotConservativeError(f"{type(calc).__name__} describes a driven system: its modes are no spin waves")
     moments = get_moments(atoms)
-    lengths = np.linalg.norm(moments, axis=1)
+    spins, lengths = directions(moments)
     magnetic = np.flatnonzero(lengths)
     if not len(magnetic):
         raise ModelError("none of the atoms has a magnetic moment: there are no spin waves")
-    spins = moments / np.where(lengths > 0.0, lengths, 1.0)[:, None]
     fields = watched(field_function(atoms, calc, lengths), atoms, lengths)
     here = fields(spins)
     torque = np.linalg.norm(np.cross(spins, here), axis=1).max()

@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike
 from spinase.electrons.flux import peierls_phases
 from spinase.electrons.hopping import HoppingLaw
 from spinase.electrons.operator import Density, SparsityPattern, SpinOperator
-from spinase.errors import InvalidGeometryError, ModelError
-from spinase.geometry import Bonds, Geometry
+from spinase.errors import ModelError
+from spinase.geometry import Bonds, Geometry, stress_of
 from spinase.spin_algebra import read_only
 from spinase.typing import ComplexArray, FloatArray
 
@@ -167,9 +167,7 @@ class FrozenHamiltonian:
         InvalidGeometryError
             If the cell has no volume.
         """
-        if self.volume == 0.0:
-            raise InvalidGeometryError("stress needs a cell with a volume: set three independent cell vectors")
-        return np.array([virial[a, b] for a, b in ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))]) / self.volume
+        return stress_of(virial, self.volume)
 
 
 def _per_site(value: PerSpecies | ArrayLike, geometry: Geometry, name: str) -> FloatArray:

@@ -9,10 +9,11 @@ import numpy as np
 from ase import Atoms
 from pydantic import BaseModel, ConfigDict, Field
 
-from spinase.atoms import get_moments, get_units
+from spinase.atoms import get_moments, get_spins, get_units
 from spinase.contract import atoms_of, calculator_of, error_bars_of, time_of, trained_domain_problem
 from spinase.errors import ModelError, OutOfDomainError, OutOfDomainWarning
 from spinase.learning.trust.domain import DomainProblem
+from spinase.measures import torque_norms
 from spinase.quantities import Quantity
 from spinase.typing import Array, BoolArray, FloatArray
 
@@ -223,9 +224,7 @@ def _tangent_rms(atoms: Atoms, magnetic: BoolArray) -> float:
     if not magnetic.any():
         return 0.0
     fields = np.asarray(calculator_of(atoms).get_property("magnetic_forces", atoms))[magnetic]
-    moments = get_moments(atoms)[magnetic]
-    across = np.cross(moments, fields) / np.linalg.norm(moments, axis=1)[:, None]
-    return float(np.sqrt(np.mean(np.sum(across**2, axis=1))))
+    return torque_norms(np.cross(get_spins(atoms)[magnetic], fields)).rms
 
 
 def _quantities(unit: str) -> dict[str, Quantity]:

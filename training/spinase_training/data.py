@@ -10,6 +10,7 @@ from spinase.errors import InputError
 from spinase.geometry import Geometry, find_bonds
 from spinase.io.labels import Labels
 from spinase.learning.trunk import TrunkConfig
+from spinase.spin_algebra import directions, tangent
 from spinase.typing import Array, FloatArray, IntArray
 from spinase_training.recipe import Recipe
 
@@ -70,10 +71,8 @@ def prepare(parts: list[Labels], floor: float, electrons: bool = False) -> Train
     realization, row = np.zeros(count, dtype=np.int64), 0
     for number, part in enumerate(parts):
         rows, n = slice(row, row + len(part)), len(part.numbers)
-        lengths = np.linalg.norm(part.moments, axis=2, keepdims=True)
-        unit = part.moments / np.where(lengths > 0.0, lengths, 1.0)
-        gradient = part.magnetic_forces * lengths
-        fields[rows, :n] = gradient - unit * np.sum(gradient * unit, axis=2, keepdims=True)
+        unit, lengths = directions(part.moments)
+        fields[rows, :n] = tangent(part.magnetic_forces * lengths[..., None], unit)
         species[rows, :n], positions[rows, :n], spins[rows, :n] = part.numbers, part.positions, unit
         cells[rows] = np.where(part.pbc[:, None], part.cells, 0.0)
         energies[rows], sites[rows], realization[rows] = part.energies, n, number

@@ -10,6 +10,7 @@ import torch
 from spinase.geometry import Geometry
 from spinase.learning.mhipnn.network import MagneticHIPNN
 from spinase.learning.pairs import pairs_of
+from spinase.spin_algebra import tangent
 from spinase.typing import FloatArray, IntArray
 from spinase_training.data import TrainingData
 
@@ -78,5 +79,5 @@ def _designs(network: MagneticHIPNN, arrays: dict[str, Any], row: int, forces: b
                 np.add.at(pulls[:, :, a, b, 0], i, pull)
                 np.add.at(pulls[:, :, a, b, 1], i, pull * along[chosen][:, None, None])
     turning = fields.reshape(sites, 3, -1)
-    turning -= spins[:, :, None] * np.einsum("ia,iac->ic", spins, turning)[:, None]
+    turning = np.moveaxis(tangent(np.moveaxis(turning, 1, 2), spins[:, None]), 2, 1)
     return [turning, pulls.reshape(sites, 3, -1)] if forces else [turning]

@@ -14,6 +14,7 @@ from spinase.calculators.learned import LearnedCalculator
 from spinase.io.labels import Labels
 from spinase.learning.model_file import load_model
 from spinase.learning.shipped import find_model
+from spinase.spin_algebra import directions, tangent
 from spinase.typing import FloatArray
 
 
@@ -84,9 +85,8 @@ def asked(model: Any, labels: Labels) -> Iterator[tuple[SpinAtoms, LearnedCalcul
 
 
 def _across(vectors: FloatArray, moments: FloatArray) -> FloatArray:
-    lengths = np.linalg.norm(moments, axis=-1, keepdims=True)
-    unit = moments / np.where(lengths > 0.0, lengths, 1.0)
-    return np.where(lengths > 0.0, vectors - unit * np.sum(vectors * unit, axis=-1, keepdims=True), 0.0)
+    unit, lengths = directions(moments)
+    return np.where(lengths[..., None] > 0.0, tangent(vectors, unit), 0.0)
 
 
 def energy_offset(predictions: Sequence[Prediction]) -> float:

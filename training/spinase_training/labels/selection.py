@@ -12,7 +12,7 @@ import numpy as np
 from ase.data import chemical_symbols
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from spinase.atoms import SpinAtoms, geometry_of, get_moments
+from spinase.atoms import SpinAtoms, geometry_of, get_spins
 from spinase.calculators.learned import LearnedCalculator
 from spinase.errors import CheckpointError, InputError
 from spinase.files import file_digest, read_arrays, write_arrays
@@ -144,9 +144,7 @@ class Measure:
             assert self.calc is not None
             spread = self.calc.spread(atoms)
             return np.array([spread.max() if self.table.score == "max" else np.sqrt(np.mean(spread**2))])
-        geometry, moments = geometry_of(atoms), get_moments(atoms)
-        lengths = np.linalg.norm(moments, axis=1, keepdims=True)
-        spins = moments / np.where(lengths > 0.0, lengths, 1.0)
+        geometry, spins = geometry_of(atoms), get_spins(atoms)
         if self.table.descriptor == "model":
             assert self.calc is not None
             return pooled(model_environments(self.calc.networks[0], geometry, spins), geometry.numbers)
