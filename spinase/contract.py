@@ -236,6 +236,11 @@ def bias_of(calc: Any) -> float | None:
     return next((bias for bias in found if bias is not None), None)
 
 
+def members_of(calc: Any) -> tuple[Any, ...]:
+    """Calculators that `calc` adds up; none if it is no sum."""
+    return tuple(getattr(calc, "calculators", None) or ())
+
+
 def gives(calc: Any, name: str) -> bool:
     """Whether `calc` declares a result of that name."""
     return name in getattr(calc, "implemented_properties", ())

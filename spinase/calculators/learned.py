@@ -9,15 +9,14 @@ from typing import Any, Self
 
 import numpy as np
 from ase import Atoms
-from ase.stress import full_3x3_to_voigt_6_stress
 from pydantic import Field
 
 from spinase.atoms import geometry_of, get_moments, get_reference_lengths
 from spinase.calculators.base import SpinCalculator, per_moment, split_moments
 from spinase.calculators.options import OptionTable
 from spinase.contract import FieldFunction, LocalEnergy
-from spinase.errors import InvalidGeometryError, ModelError, ModelFileError
-from spinase.geometry import Geometry, NeighbourCache
+from spinase.errors import ModelError, ModelFileError
+from spinase.geometry import Geometry, NeighbourCache, stress_of
 from spinase.learning.card import ModelCard
 from spinase.learning.ensemble import EVALUATORS, Ensemble, EnsembleState, SpinAnswer
 from spinase.learning.evaluator import Evaluator, Precision, Request
@@ -260,9 +259,7 @@ class LearnedCalculator(SpinCalculator[Bound, EnsembleState]):
         forces, virial = state.motion
         if name == "forces":
             return forces
-        if frozen.geometry.volume == 0.0:
-            raise InvalidGeometryError("stress needs a cell with a volume: set three independent cell vectors")
-        return full_3x3_to_voigt_6_stress(virial) / frozen.geometry.volume
+        return stress_of(0.5 * (virial + virial.T), frozen.geometry.volume)
 
     def _of_spins(self, state: EnsembleState) -> SpinAnswer:
         """Energies and spin gradients, once their electrons are those of the training."""

@@ -10,7 +10,7 @@ from ase import Atoms
 from ase.md.nose_hoover_chain import IsotropicMTKBarostat
 from scipy.special import exprel
 
-from spinase.contract import refused_properties
+from spinase.contract import gives, members_of, refused_properties
 from spinase.errors import ModelError, UnstableDynamicsError
 from spinase.typing import FloatArray
 
@@ -67,9 +67,8 @@ class IsotropicBarostat:
             )
         if atoms.constraints:
             raise ModelError("constant pressure does not go with constraints on the atoms: remove them")
-        for calc in [atoms.calc, *getattr(atoms.calc, "calculators", ())]:
-            offered = getattr(calc, "implemented_properties", ())
-            if "stress" not in offered and ("forces" in offered or calc is atoms.calc):
+        for calc in [atoms.calc, *members_of(atoms.calc)]:
+            if not gives(calc, "stress") and (gives(calc, "forces") or calc is atoms.calc):
                 why = refused_properties(calc).get("stress", "constant pressure needs that of every force")
                 raise ModelError(f"{type(calc).__name__} has no stress: {why}")
         self._freedoms = 3 * len(atoms) if freedoms is None else int(freedoms)

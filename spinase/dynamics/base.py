@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 
 from spinase.atoms import get_moments, get_spins, get_units
 from spinase.contract import (
+    FastFields,
     FieldFunction,
     begin_step,
     calculator_of,
@@ -277,7 +278,7 @@ class SpinDriver(MolecularDynamics, ABC):
     def _touches_atoms(self) -> bool:
         """Whether the coming step writes moments into the atoms: between observers only where there is no fast path."""
         quiet = self._inside_run and not self._observers_due(self.nsteps + 1)
-        return self.moves_atoms or not quiet or not hasattr(self.atoms.calc, "field_function")
+        return self.moves_atoms or not quiet or not isinstance(self.atoms.calc, FastFields)
 
     def _recall(self, before: dict[str, Any]) -> None:
         """Put back what :meth:`_remember` saw."""

@@ -9,7 +9,7 @@ import numpy as np
 from ase import Atoms
 
 from spinase.atoms import get_moments, set_moments
-from spinase.contract import FieldFunction
+from spinase.contract import FieldFunction, gives, members_of
 from spinase.errors import SpinaseError, UnstableDynamicsError
 from spinase.typing import FloatArray
 
@@ -67,7 +67,7 @@ def require_finite_spins(spins: FloatArray, timestep: float) -> None:
 def _sources(key: str, atoms: Atoms) -> str:
     """Names of the calculators that give numbers for `key` which are not finite."""
     calc: Any = atoms.calc
-    members = [member for member in getattr(calc, "calculators", ()) if key in getattr(member, "implemented_properties", ())]
+    members = [member for member in members_of(calc) if gives(member, key)]
     found = [f"{type(m).__name__} (term {k} of the sum)" for k, m in enumerate(members) if not _is_finite(m, key, atoms)]
     return " and ".join(found) or type(calc).__name__
 

@@ -8,7 +8,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import ArrayLike
 
-from spinase.contract import begin_step, calculator_of, energy_of, require_forces
+from spinase.contract import begin_step, calculator_of, energy_of, members_of, require_forces
 from spinase.dynamics.barostat import IsotropicBarostat
 from spinase.dynamics.base import AppliedField
 from spinase.dynamics.electron_bath import ElectronBath
@@ -367,7 +367,7 @@ class SpinLatticeDynamics(SpinDynamics):
     def _check_forces(self) -> None:
         calc = calculator_of(self.atoms)
         require_forces(calc, "use LLGDynamics at fixed positions, or add a lattice potential in a SpinSumCalculator")
-        if self.fast is not None and not any(member is self.fast for member in getattr(calc, "calculators", ())):
+        if self.fast is not None and not any(member is self.fast for member in members_of(calc)):
             raise ModelError("`fast` must be one of the members of the SpinSumCalculator that drives the atoms")
 
     def _spin_step(self) -> float:
@@ -402,7 +402,7 @@ class SpinLatticeDynamics(SpinDynamics):
 
 def _member(atoms: Atoms, number: int) -> Any:
     calc = calculator_of(atoms)
-    members = getattr(calc, "calculators", [])
+    members = members_of(calc)
     if number >= len(members):
         raise ModelError(f"fast = {number}: {type(calc).__name__} has {len(members)} terms, counted from 0")
     return members[number]

@@ -11,7 +11,7 @@ from pydantic import Field
 from spinase.analysis.domains import NeighbourShells, follow_shells, neighbour_shells
 from spinase.analysis.walls import domain_wall, grown_phase
 from spinase.atoms import get_units
-from spinase.contract import calculator_of
+from spinase.contract import calculator_of, gives, members_of
 from spinase.errors import ModelError
 from spinase.observers.base import Arrays, NoOptions, OfSites
 from spinase.quantities import Quantity
@@ -141,8 +141,8 @@ class GrownPhaseObserver:
 def _open_device(atoms: Atoms) -> Any:
     """The calculator with leads: that of the atoms, or a member of their sum."""
     calc = calculator_of(atoms)
-    for member in [calc, *getattr(calc, "calculators", [])]:
-        if _NEEDED in getattr(member, "implemented_properties", ()):
+    for member in [calc, *members_of(calc)]:
+        if gives(member, _NEEDED):
             return member
     raise ModelError(f"{type(calc).__name__} has no leads: the observer 'currents' needs a calculator such as 'negf'")
 
