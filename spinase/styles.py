@@ -1,7 +1,8 @@
 """Styles: everything a user can choose by name, found through entry points.
 
 Built-ins and plugins register alike, in the groups ``spinase.calculators``, ``spinase.drivers``,
-``spinase.integrators``, ``spinase.initializers``, ``spinase.observers``, ``spinase.formats``, ``spinase.commands``,
+``spinase.integrators``, ``spinase.thermostats``, ``spinase.barostats``, ``spinase.minimizers``,
+``spinase.initializers``, ``spinase.observers``, ``spinase.formats``, ``spinase.commands``,
 ``spinase.models`` (trunks of learned magnets) and ``spinase.readouts`` (what their parts mean).
 Listing imports nothing.  A name may carry a variant (``kpm/torch``).  Wherever a name is accepted, so is a dotted path
 ``module:Class``, also of a class that knows nothing of spinase (``ase.calculators.emt:EMT``).
@@ -35,7 +36,20 @@ from pydantic import (
 
 from spinase.errors import InputError, StyleError, in_words
 
-KINDS = ("calculators", "drivers", "integrators", "initializers", "observers", "formats", "commands", "models", "readouts")
+KINDS = (
+    "calculators",
+    "drivers",
+    "integrators",
+    "thermostats",
+    "barostats",
+    "minimizers",
+    "initializers",
+    "observers",
+    "formats",
+    "commands",
+    "models",
+    "readouts",
+)
 _PREFIX = "spinase."
 
 
@@ -239,6 +253,24 @@ def options_of(target: Any, table: Mapping[str, Any], where: str, also: Iterable
         On an unknown key (with the nearest one), a missing one or a wrong value.
     """
     return validated(config_model(target), table, where, also)
+
+
+def built_style(kind: str, given: str | Mapping[str, Any], where: str) -> Any:
+    """The object of a style named alone, or in a table ``{ style = name, ... }`` with its options.
+
+    Raises
+    ------
+    InputError, StyleError
+        If there is no style of that name, or its options are wrong.
+    """
+    options = {"style": given} if isinstance(given, str) else dict(given)
+    name = options.pop("style", None)
+    if not isinstance(name, str):
+        raise InputError(f"{where}: a table with a style is needed, got {given!r} (see `spinase styles {kind}`)")
+    target = load_style(kind, name)
+    if not hasattr(target, "from_config"):
+        raise StyleError(f"{where}: {name!r} is no {kind[:-1]}, it has no from_config (see `spinase styles {kind}`)")
+    return target.from_config(options_of(target, options, where, also=("style",)))
 
 
 def validated(model: type[BaseModel], table: Mapping[str, Any], where: str, also: Iterable[str] = ()) -> Any:

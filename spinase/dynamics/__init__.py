@@ -6,11 +6,14 @@ from spinase.dynamics.electron_bath import ElectronBath
 from spinase.dynamics.integrators import Depondt, Heun, ImplicitMidpoint, Integrator, SemiImplicitB
 from spinase.dynamics.lattice import set_maxwell_boltzmann
 from spinase.dynamics.llg import LLGDynamics
+from spinase.dynamics.minimizers import Fire, Lbfgs, Minimizer
 from spinase.dynamics.monte_carlo import MonteCarlo, TemperingResult, parallel_tempering, simulated_annealing
 from spinase.dynamics.motion import FreeLengthSpins, InertialSpins, SpinMotion
 from spinase.dynamics.neb import PathResult, SpinBand, geodesic_path, minimum_energy_path
+from spinase.dynamics.path_search import PathSearch
 from spinase.dynamics.ramp import Ramp
 from spinase.dynamics.relax import SpinOptimizable
+from spinase.dynamics.relaxation import Relaxation
 from spinase.dynamics.spin_lattice import SpinLatticeDynamics
 from spinase.dynamics.spin_waves import SpinWaves, spin_waves
 from spinase.dynamics.thermostats import LatticeBussi, LatticeLangevin, LatticeThermostat
@@ -18,6 +21,7 @@ from spinase.dynamics.thermostats import LatticeBussi, LatticeLangevin, LatticeT
 __all__ = [
     "Depondt",
     "ElectronBath",
+    "Fire",
     "FreeLengthSpins",
     "Heun",
     "ImplicitMidpoint",
@@ -28,9 +32,13 @@ __all__ = [
     "LatticeBussi",
     "LatticeLangevin",
     "LatticeThermostat",
+    "Lbfgs",
+    "Minimizer",
     "MonteCarlo",
     "PathResult",
+    "PathSearch",
     "Ramp",
+    "Relaxation",
     "SemiImplicitB",
     "SpinBand",
     "SpinDriver",

@@ -8,6 +8,7 @@ import ase.units
 import numpy as np
 from ase import Atoms
 from ase.md.nose_hoover_chain import IsotropicMTKBarostat
+from pydantic import BaseModel, ConfigDict, Field
 from scipy.special import exprel
 
 from spinase.contract import gives, members_of, refused_properties
@@ -15,6 +16,16 @@ from spinase.errors import ModelError, UnstableDynamicsError
 from spinase.typing import FloatArray
 
 _LARGEST_STRAIN = 0.1
+
+
+class BarostatConfig(BaseModel):
+    """Options of the barostat ``isotropic``."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kT: float = Field(gt=0, description="temperature of the piston as an energy: that of the thermostat [eV or t]")  # noqa: N815
+    pressure: float = Field(description="outer pressure [energy/length^3]")
+    relaxation: float = Field(gt=0, description="characteristic time of the volume [time]")
 
 
 class IsotropicBarostat:
@@ -38,6 +49,7 @@ class IsotropicBarostat:
         During a run, if the piston is too light.
     """
 
+    Config = BarostatConfig
     citation = "G. J. Martyna, D. J. Tobias, M. L. Klein, J. Chem. Phys. 101, 4177 (1994)"
 
     def __init__(self, kT: float, pressure: float, relaxation: float) -> None:  # noqa: N803
@@ -52,6 +64,11 @@ class IsotropicBarostat:
         self.momentum = 0.0
         self._chain: Any = None
         self._sites = self._freedoms = 0
+
+    @classmethod
+    def from_config(cls, config: BarostatConfig) -> IsotropicBarostat:
+        """Barostat from its table."""
+        return cls(config.kT, config.pressure, config.relaxation)
 
     def attach(self, atoms: Atoms, freedoms: int | None = None) -> None:
         """Set up for these atoms, of whose momenta `freedoms` components move (default: 3N; 3N - 3 at fixed momentum).

@@ -23,7 +23,7 @@ from spinase.errors import InvalidMomentsError, ModelError, UnstableStateWarning
 from spinase.spin_algebra import rotate_about, tangent
 from spinase.typing import FloatArray
 
-_DETOURS = 4  # how often a path is bent away from a point with several unstable directions
+DETOURS = 4  # how often a path is bent away from a point with several unstable directions
 _SIDEWAYS = 0.3  # radian of all spins together, at the climbing image
 
 
@@ -156,6 +156,10 @@ class SpinBand(Optimizable):
         self._turned = rows.copy()
         self.energies[1:-1] = [_energy(image) for image in self.images[1:-1]]
 
+    def resume(self, x: FloatArray) -> None:
+        """Take the images, as they are, for those at the coordinates `x`."""
+        self._turned = np.array(x, dtype=np.float64).reshape(self._turned.shape)
+
     def get_gradient(self) -> FloatArray:
         """Minus the forces of the band, flat; each is a rotation vector perpendicular to its spin."""
         spins = [get_spins(image) for image in self.images]
@@ -280,14 +284,14 @@ def minimum_energy_path(
     if not climb:
         return band.result(converged)
     band.climb, left = True, steps - int(rough.nsteps)
-    for attempt in range(_DETOURS + 1):
+    for attempt in range(DETOURS + 1):
         fine = optimizer(band, logfile=logfile, **options)  # type: ignore[call-arg]
         converged = bool(fine.run(fmax=fmax, steps=left))
         left -= int(fine.nsteps)
         if not converged:
             return band.result(False)
         found = band.curvatures()
-        if found.negative < 2 or attempt == _DETOURS or left <= 0:
+        if found.negative < 2 or attempt == DETOURS or left <= 0:
             break
         sign = np.random.default_rng(attempt).choice([-1.0, 1.0])
         band.leave(sign * found.directions[1].reshape(-1, 3))

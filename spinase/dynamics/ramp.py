@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -73,17 +73,34 @@ class FieldRampConfig(BaseModel):
 
 def with_durations(options: BaseModel, duration: float) -> BaseModel:
     """`options` with the duration of its ramps filled in where it is absent."""
-    changes = {
+    changes: dict[str, Any] = {
         name: value.model_copy(update={"duration": duration})
         for name, value in options
         if isinstance(value, RampConfig | FieldRampConfig) and value.duration is None
     }
+    changes |= {name: _filled(value, duration) for name, value in options if isinstance(value, dict)}
     return options.model_copy(update=changes) if changes else options
+
+
+def _filled(table: dict[str, Any], duration: float) -> dict[str, Any]:
+    """A table of another style's options, with the duration of its ramps filled in."""
+    return {
+        name: {**value, "duration": duration} if isinstance(value, dict) and {"from", "to"} == value.keys() else value
+        for name, value in table.items()
+    }
 
 
 def built(value: object) -> object:
     """A ramp from its table; anything else as it is."""
     return value.build() if isinstance(value, RampConfig | FieldRampConfig) else value
+
+
+def temperature_of(value: float | RampConfig) -> Temperature:
+    """A temperature as an energy, or a function of time, from an option of an input file."""
+    if not isinstance(value, RampConfig):
+        return value
+    ramp = value.build()
+    return lambda time: float(ramp(time))
 
 
 def _known(duration: float | None) -> float:
@@ -92,4 +109,13 @@ def _known(duration: float | None) -> float:
     return duration
 
 
-__all__ = ["FieldRampConfig", "NotNegative", "Ramp", "RampConfig", "Temperature", "built", "with_durations"]
+__all__ = [
+    "FieldRampConfig",
+    "NotNegative",
+    "Ramp",
+    "RampConfig",
+    "Temperature",
+    "built",
+    "temperature_of",
+    "with_durations",
+]

@@ -122,8 +122,10 @@ class SpinOptimizable(Optimizable):
 
     def converged(self, gradient: FloatArray, fmax: float) -> bool:
         """Whether the forces are below `fmax`, and (`minimum`) nothing goes down from here."""
-        if not super().converged(gradient, fmax):
-            return False
+        return bool(super().converged(gradient, fmax)) and self.settles()
+
+    def settles(self) -> bool:
+        """Whether this state may be the last (`minimum`: nothing goes down from here); a saddle is left with a warning."""
         if not self.minimum or self._settled_at(self.get_x()):
             return True
         found = self.curvatures()
@@ -140,6 +142,15 @@ class SpinOptimizable(Optimizable):
         # which of the two ways is as good as the other; a fixed choice keeps runs the same
         self.set_x(self.get_x() + _KICK * self.length * found.directions[0])
         return False
+
+    def state(self) -> dict[str, FloatArray]:
+        """What a restart needs beyond the atoms: turns since the start, and the last state found to be a minimum."""
+        return {"turned": self._turned.copy(), "settled": np.zeros(0) if self._settled is None else self._settled.copy()}
+
+    def restore(self, state: dict[str, FloatArray]) -> None:
+        """Take back what :meth:`state` gave."""
+        settled = np.array(state["settled"], dtype=np.float64)
+        self._turned, self._settled = np.array(state["turned"], dtype=np.float64), settled if settled.size else None
 
     def _settled_at(self, x: FloatArray) -> bool:
         return self._settled is not None and np.array_equal(self._settled, x)

@@ -180,12 +180,12 @@ class SpinLatticeDynamics(SpinDynamics):
             atoms,
             rng=rng,
             thermostat=config.bath(),
-            barostat=config.barostat(),
+            barostat=config.piston(),
             electrons=config.electron_bath(),
             spin_substeps=config.spin_substeps,
             fast=None if config.fast is None else _member(atoms, config.fast),
             fast_substeps=config.fast_substeps,
-            **config.options(*own, "pressure", "piston_time", "electrons"),
+            **config.options(*own, "pressure", "piston_time", "barostat", "electrons"),
         )
 
     # -- a step -------------------------------------------------------------------------------------------------------

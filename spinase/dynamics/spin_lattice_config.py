@@ -11,6 +11,8 @@ from spinase.dynamics.electron_bath import ElectronBath
 from spinase.dynamics.llg import LLGConfig
 from spinase.dynamics.ramp import NotNegative, RampConfig, built
 from spinase.dynamics.thermostats import LatticeBussi, LatticeLangevin, LatticeThermostat
+from spinase.errors import StyleError
+from spinase.styles import built_style
 
 
 class ElectronBathConfig(BaseModel):
@@ -27,7 +29,9 @@ class SpinLatticeConfig(LLGConfig):
     """Options of the ``spin-lattice`` driver in an input file."""
 
     integrator: str = Field("midpoint", description="midpoint, sib, depondt, heun, or one of a plugin")
-    thermostat: Literal["langevin", "bussi"] | None = Field(None, description="bath of the atoms; absent: none")
+    thermostat: Literal["langevin", "bussi"] | dict[str, Any] | None = Field(
+        None, description="bath of the atoms, or a table { style = a thermostat, its options }; absent: none"
+    )
     lattice_kT: NotNegative | RampConfig | None = Field(  # noqa: N815
         None, description="temperature of the bath of the atoms, or a ramp { from, to } [eV or t]"
     )
@@ -39,10 +43,24 @@ class SpinLatticeConfig(LLGConfig):
     initial_kT: float | None = Field(None, ge=0, description="Maxwell-Boltzmann momenta at the start [eV or t]")  # noqa: N815
     pressure: float | None = Field(None, description="constant pressure, with lattice_kT [energy/length^3]; absent: volume")
     piston_time: float | None = Field(None, gt=0, description="characteristic time of the volume [time]")
+    barostat: dict[str, Any] | None = Field(
+        None, description="constant pressure otherwise: a table { style = a barostat, its options }"
+    )
     electrons: ElectronBathConfig | None = Field(None, description="a bath of electrons: { kT, capacity, friction }")
 
     @model_validator(mode="after")
+    def _one_barostat(self) -> SpinLatticeConfig:
+        if self.barostat is not None and self.pressure is not None:
+            raise ValueError("give the pressure once: pressure and piston_time, or a table barostat")
+        return self
+
+    @model_validator(mode="after")
     def _complete_bath(self) -> SpinLatticeConfig:
+        if isinstance(self.thermostat, dict):
+            flat = [name for name in ("lattice_kT", "friction", "relaxation", "pressure") if getattr(self, name) is not None]
+            if flat:
+                raise ValueError(f"{flat[0]} goes into the table thermostat (pressure: into a table barostat)")
+            return self
         need = {"langevin": "friction", "bussi": "relaxation"}.get(self.thermostat or "")
         for name in ("friction", "relaxation"):
             if (getattr(self, name) is not None) != (name == need):
@@ -55,8 +73,10 @@ class SpinLatticeConfig(LLGConfig):
             raise ValueError("constant pressure needs a thermostat of the atoms with a fixed lattice_kT")
         return self
 
-    def barostat(self) -> IsotropicBarostat | None:
-        """The piston."""
+    def piston(self) -> Any:
+        """The barostat."""
+        if self.barostat is not None:
+            return built_style("barostats", self.barostat, "barostat")
         if self.pressure is None:
             return None
         assert isinstance(self.lattice_kT, float)
@@ -71,6 +91,13 @@ class SpinLatticeConfig(LLGConfig):
         """The thermostat of the atoms."""
         if self.thermostat is None:
             return None
+        if isinstance(self.thermostat, dict):
+            found = built_style("thermostats", self.thermostat, "thermostat")
+            if not isinstance(found, LatticeThermostat):
+                raise StyleError(
+                    f"thermostat {self.thermostat!r} must derive from LatticeThermostat, it is no {type(found)}"
+                )
+            return found
         temperature: Any = built(self.lattice_kT)
         if self.thermostat == "langevin":
             assert self.friction is not None

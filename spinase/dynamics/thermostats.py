@@ -6,9 +6,10 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 from ase import Atoms
+from pydantic import BaseModel, ConfigDict, Field
 
 from spinase.dynamics.freedoms import LatticeFreedoms
-from spinase.dynamics.ramp import Temperature
+from spinase.dynamics.ramp import NotNegative, RampConfig, Temperature, temperature_of
 from spinase.dynamics.settings import Number
 
 
@@ -38,6 +39,15 @@ class LatticeThermostat(ABC):
         """Change the momenta of `atoms` as the bath does within `time`; constraints hold."""
 
 
+class LangevinConfig(BaseModel):
+    """Options of the thermostat ``langevin``."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kT: NotNegative | RampConfig = Field(description="temperature as an energy, or a ramp { from, to } [eV or t]")  # noqa: N815
+    friction: float = Field(gt=0, description="rate [1/time]")
+
+
 class LatticeLangevin(LatticeThermostat):
     """Langevin bath: dp = -friction p dt + noise, integrated exactly.
 
@@ -49,6 +59,7 @@ class LatticeLangevin(LatticeThermostat):
         Rate, 1/time (ASE units or t/hbar).
     """
 
+    Config = LangevinConfig
     friction = Number("the friction of a Langevin lattice (1/time)", positive=True)
     citation = "G. Bussi and M. Parrinello, Phys. Rev. E 75, 056707 (2007)"
 
@@ -56,12 +67,26 @@ class LatticeLangevin(LatticeThermostat):
         super().__init__(kT)
         self.friction = friction
 
+    @classmethod
+    def from_config(cls, config: LangevinConfig) -> LatticeLangevin:
+        """Thermostat from its table."""
+        return cls(temperature_of(config.kT), config.friction)
+
     def heat(self, atoms: Atoms, time: float, rng: np.random.Generator) -> None:
         """p -> c p + sqrt((1 - c^2) m kT) xi, c = exp(-friction time)."""
         kept = np.exp(-self.friction * time)
         noise = rng.standard_normal((len(atoms), 3))
         spread = np.sqrt((1.0 - kept**2) * atoms.get_masses() * self.kT)[:, None]
         atoms.set_momenta(kept * atoms.get_momenta() + spread * noise)
+
+
+class BussiConfig(BaseModel):
+    """Options of the thermostat ``bussi``."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kT: NotNegative | RampConfig = Field(description="temperature as an energy, or a ramp { from, to } [eV or t]")  # noqa: N815
+    relaxation: float = Field(gt=0, description="time constant [time]")
 
 
 class LatticeBussi(LatticeThermostat):
@@ -77,12 +102,18 @@ class LatticeBussi(LatticeThermostat):
         Time constant, time.
     """
 
+    Config = BussiConfig
     relaxation = Number("the relaxation time of velocity rescaling", positive=True)
     citation = "G. Bussi, D. Donadio, M. Parrinello, J. Chem. Phys. 126, 014101 (2007)"
 
     def __init__(self, kT: Temperature, relaxation: float) -> None:  # noqa: N803
         super().__init__(kT)
         self.relaxation = relaxation
+
+    @classmethod
+    def from_config(cls, config: BussiConfig) -> LatticeBussi:
+        """Thermostat from its table."""
+        return cls(temperature_of(config.kT), config.relaxation)
 
     def heat(self, atoms: Atoms, time: float, rng: np.random.Generator) -> None:
         """Rescale the motion of the atoms against each other."""

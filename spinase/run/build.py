@@ -34,6 +34,7 @@ from spinase.run.config import AtomsTable, ObserverKeys, RunInput, StageKeys
 from spinase.styles import load_style, make_importable, nearest, options_of
 
 _NATIVE = "from_config"
+_NAMING = ("style", "driver", "integrator", "minimizer")  # keys whose value may be a dotted path
 
 
 @dataclass(frozen=True)
@@ -296,7 +297,7 @@ def names_a_script(table: Any) -> bool:
     """Whether a style or driver anywhere in a table is a dotted path."""
     if isinstance(table, Mapping):
         return any(
-            (key in ("style", "driver", "integrator") and isinstance(value, str) and ":" in value) or names_a_script(value)
+            (key in _NAMING and isinstance(value, str) and ":" in value) or names_a_script(value)
             for key, value in table.items()
         )
     return isinstance(table, list) and any(names_a_script(entry) for entry in table)

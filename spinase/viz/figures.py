@@ -238,7 +238,7 @@ def time_series(ax: Axes, times: FloatArray, values: FloatArray, label: str, uni
 
 def against_time(ax: Axes, label: str, unit: str, time_unit: str) -> None:
     """Axes of quantities against time, with so few ticks that long numbers do not touch."""
-    name = "Monte Carlo sweeps" if time_unit == "sweeps" else f"time [{time_unit}]"
+    name = {"sweeps": "Monte Carlo sweeps", "iterations": "iterations"}.get(time_unit, f"time [{time_unit}]")
     ax.set(xlabel=name, ylabel=f"{label} [{unit}]" if unit else label)
     ax.xaxis.set_major_locator(MaxNLocator(5))
     ax.spines[["top", "right"]].set_visible(False)

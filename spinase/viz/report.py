@@ -130,14 +130,16 @@ def _scalar_panel(run: Run, observer: str, group: list[Series]) -> Panel:
 
 
 def _profile_panel(run: Run, observer: str, series: Series) -> Panel:
-    unit = {"distance": _units(run).length, "wavevector_length": f"1/{_units(run).length}"}.get(series.axis)
+    moving = run.observables[observer].get(series.axis)  # an axis that changes along the run
+    units = {"distance": _units(run).length, "wavevector_length": f"1/{_units(run).length}"}
+    unit = units.get(series.axis) if moving is None else moving.unit
     name = series.axis.replace("_", " ") + (f" [{unit}]" if unit else "")
 
     def draw(ax: Axes) -> None:
         for frame in _ends(series):
             profile(
                 ax,
-                run.static[observer][series.axis],
+                run.static[observer][series.axis] if moving is None else moving.values[frame],
                 series.values[frame],
                 name,
                 f"{series.label} [{series.unit}]" if series.unit else series.label,
@@ -265,4 +267,4 @@ def _units(run: Run) -> UnitSystem:
 
 def _at(run: Run, time: float) -> str:
     unit = _units(run).time
-    return f"{time:g} sweeps" if unit == "sweeps" else f"time {time:g} {unit}"
+    return f"{time:g} {unit}" if unit in ("sweeps", "iterations") else f"time {time:g} {unit}"

@@ -9,7 +9,13 @@ import numpy as np
 import pytest
 
 from spinase import SpinAtoms
-from spinase.calculators import HeisenbergCalculator, LandauCalculator, PairPotentialCalculator, SpinSumCalculator
+from spinase.calculators import (
+    HeisenbergCalculator,
+    LandauCalculator,
+    PairPotentialCalculator,
+    SpinSumCalculator,
+    UniaxialAnisotropyCalculator,
+)
 from spinase.contract import Driver
 from spinase.dynamics import (
     ElectronBath,
@@ -20,6 +26,8 @@ from spinase.dynamics import (
     LatticeLangevin,
     LLGDynamics,
     MonteCarlo,
+    PathSearch,
+    Relaxation,
     SpinLatticeDynamics,
     set_maxwell_boltzmann,
 )
@@ -55,6 +63,13 @@ def moving(rng: np.random.Generator, **options: Any) -> Driver:
     return SpinLatticeDynamics(crystal(), 0.1, rng=rng, field=[0.0, 0.0, 0.01], frozen=FROZEN, **options)
 
 
+def path(rng: np.random.Generator) -> Driver:
+    start = square(UniaxialAnisotropyCalculator(0.1))
+    end = start.copy()
+    end.spins = SpinAtoms.lattice("square", (3, 3), units="reduced", rng=2).spins
+    return PathSearch(start, end, images=4, relax_ends=False, rng=rng)
+
+
 DRIVERS: dict[str, tuple[str, Make]] = {
     "LLG": ("llg", llg),
     "LLG in a bath": ("llg", lambda rng: llg(rng, kT=0.2, integrator="heun")),
@@ -72,6 +87,9 @@ DRIVERS: dict[str, tuple[str, Make]] = {
         lambda rng: moving(rng, thermostat=LatticeBussi(0.03, 5.0), barostat=IsotropicBarostat(0.03, 0.0, 50.0)),
     ),
     "electrons": ("spin-lattice", lambda rng: moving(rng, electrons=ElectronBath(0.03, 50.0, 0.001), damping=0.1)),
+    "relaxation": ("relax", lambda rng: Relaxation(square(), frozen=FROZEN)),
+    "relaxation of both": ("relax", lambda rng: Relaxation(crystal(), move="both", minimizer="lbfgs")),
+    "path": ("neb", path),
     "heat bath": ("monte-carlo", lambda rng: MonteCarlo(square(), 0.4, rng=rng, field=FIELD, frozen=FROZEN)),
     "Metropolis": (
         "monte-carlo",
@@ -84,7 +102,11 @@ DRIVERS: dict[str, tuple[str, Make]] = {
 def test_built_in_drivers_keep_the_contract(name: str) -> None:
     report = check_driver(DRIVERS[name][1])
     skipped = {result.name for result in report if result.status == "skipped"}
-    expected = {"monte-carlo": {"interrupt"}}.get(DRIVERS[name][0], set())
+    expected = {
+        "monte-carlo": {"interrupt"},
+        "relax": {"field", "observers"} | ({"frozen"} if name != "relaxation" else set()),
+        "neb": {"field", "observers", "frozen"},
+    }.get(DRIVERS[name][0], set())
     assert skipped == expected | ({"lengths", "frozen", "field"} if name == "free lengths" else set())
 
 
