@@ -124,12 +124,10 @@ def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def test_installed_packages_are_found_without_importing_them(plugins: Path) -> None:
     (plugins / "loud_plugin.py").write_text("raise RuntimeError('no licence')\n")
     install(plugins, "spinase-loud", "spinase.calculators", "loud = loud_plugin:Calc")
-    install(plugins, "spinase-kinds", "spinase.thermostats", "bath = loud_plugin:Bath")
+    install(plugins, "spinase-kinds", "spinase.cameras", "bath = loud_plugin:Bath")
     style = next(style for style in list_styles() if style.name == "loud")
     assert (style.package, style.version) == ("spinase-loud", "1.0")
-    assert [style.name for style in list_styles("thermostats")] == ["bath"], (
-        "groups that spinase does not know are kinds too"
-    )
+    assert [style.name for style in list_styles("cameras")] == ["bath"], "groups that spinase does not know are kinds too"
     assert "loud_plugin" not in sys.modules
     with pytest.raises(StyleError, match="'loud' of spinase-loud cannot be imported, RuntimeError: no licence"):
         style.load()
