@@ -266,6 +266,7 @@ def shown_progress() -> Iterator[Any]:
         task = bar.add_task("start", total=None, rate="")
 
         def report(done: int, total: int, stage: str) -> None:
+            """Show steps done, the stage, and the rate."""
             speed = bar.tasks[0].speed
             bar.update(task, completed=done, total=total, description=stage, rate=f"{speed:.1f} steps/s" if speed else "")
 

@@ -165,6 +165,7 @@ def field_function(atoms: Atoms, calc: Any, lengths: FloatArray | None = None) -
     scale = np.linalg.norm(get_moments(atoms), axis=1) if lengths is None else lengths
 
     def fields(spins: FloatArray) -> FloatArray:
+        """Magnetic forces with these spins written into the atoms, (N, 3), energy/moment."""
         before = get_moments(atoms)
         set_moments(atoms, scale[:, None] * spins)
         try:

@@ -185,6 +185,7 @@ def start_worker() -> None:
         return
 
     def watch() -> None:
+        """End this process as soon as its parent has ended."""
         connection.wait([parent.sentinel])
         os._exit(1)
 

@@ -91,6 +91,7 @@ def domain_wall(atoms: Atoms, axis: int = 0, easy: ArrayLike = (0.0, 0.0, 1.0)) 
     spacing = float(np.mean(np.diff(places)))
 
     def misfit(values: FloatArray) -> FloatArray:
+        """What the profile leaves over at every place, for least squares."""
         return values[2] * np.tanh((places - values[0]) / values[1]) + values[3] - profile
 
     guess = [start, 2.0 * spacing, 0.5 * (profile[-1] - profile[0]), middle]
@@ -208,6 +209,7 @@ def _fitted(places: FloatArray, spins: FloatArray, ends: FloatArray, pair: tuple
     spacing = float(np.diff(around)[0])
 
     def misfit(values: FloatArray) -> FloatArray:
+        """What the profile leaves over at every place, for least squares."""
         share = turned_share((places - values[0]) / np.exp(values[1]))
         return values[2] * np.sin(turn * (share - 0.5)) / np.sin(0.5 * turn) + values[3] - profile
 

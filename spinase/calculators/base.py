@@ -209,6 +209,7 @@ class SpinCalculator(MomentsOfAtoms, Calculator, ABC, Generic[Frozen, State]):
         scale = split_moments(get_moments(atoms), get_reference_lengths(atoms))[1] if lengths is None else lengths
 
         def fields(spins: FloatArray) -> FloatArray:
+            """Magnetic forces at these spins (N, 3), energy/moment."""
             with self._lock:
                 state = self.solve(frozen, spins, scale)
                 result: FloatArray = self.derive("magnetic_forces", frozen, state, spins, scale)

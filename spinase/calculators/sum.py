@@ -193,6 +193,7 @@ class SpinSumCalculator(MomentsOfAtoms, Calculator):
         ]
 
         def fields(spins: FloatArray) -> FloatArray:
+            """Weighted sum of the members' magnetic forces at these spins (N, 3), energy/moment."""
             total = np.zeros_like(spins)
             for weight, part in parts:
                 total += weight * part(spins)

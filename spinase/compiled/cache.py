@@ -52,6 +52,7 @@ def njit(function: Callable[..., Any] | None = None, **options: Any) -> Any:
     """
 
     def compiled(loop: Callable[..., Any]) -> Any:
+        """The function, compiled when it is called first."""
         dispatcher = numba.njit(**options)(loop)
         if not config.DISABLE_JIT:
             dispatcher._cache = KernelCache(dispatcher.py_func)
@@ -149,6 +150,7 @@ class _Unwritable:
 
     @classmethod
     def say(cls, reason: str) -> None:
+        """Warn, once for all loops, that nothing is kept."""
         cls.known = True
         warnings.warn(
             f"compiled code cannot be kept ({reason}), so every start compiles anew: "

@@ -60,6 +60,7 @@ class _Unmarked(io.RawIOBase):
         self._head = body + (lookup3(body) if whole else lookup3(body) ^ 1).to_bytes(4, "little")
 
     def readinto(self, buffer: Any) -> int:
+        """Bytes from where the file is now, those of the superblock as they are shown to HDF5; their number."""
         start, count = self._file.tell(), self._file.readinto(buffer) or 0
         if start < _SUPERBLOCK:
             part = self._head[start : start + count]
@@ -67,18 +68,23 @@ class _Unmarked(io.RawIOBase):
         return count
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to a place."""
         return self._file.seek(offset, whence)
 
     def tell(self) -> int:
+        """Where the file is now."""
         return self._file.tell()
 
     def readable(self) -> bool:
+        """It is."""
         return True
 
     def seekable(self) -> bool:
+        """It is."""
         return True
 
     def close(self) -> None:
+        """Close the file below."""
         self._file.close()
         super().close()
 
@@ -173,6 +179,7 @@ def require_stored(dataset: h5py.Dataset, count: int, size: int) -> None:
     whole: set[int] = set()
 
     def note(chunk: Any) -> None:
+        """Remember a chunk that lies within the file."""
         if chunk.chunk_offset[0] < count and chunk.byte_offset + chunk.size <= size:
             whole.add(chunk.chunk_offset[0])
 

@@ -178,6 +178,7 @@ def _static_arrays(file: h5py.File) -> dict[str, Array]:
     found: dict[str, Array] = {}
 
     def note(name: str, item: Any) -> None:
+        """Read a dataset that does not grow with the frames."""
         if isinstance(item, h5py.Dataset) and (not item.shape or item.maxshape[0] is not None):
             found[f"/{name}"] = read_array(item, "biufc")
 

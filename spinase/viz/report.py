@@ -117,6 +117,7 @@ def _scalar_panel(run: Run, observer: str, group: list[Series]) -> Panel:
     name = observer.replace("-", " ")
 
     def draw(ax: Axes) -> None:
+        """Draw into the axes."""
         first = group[0]
         if len(group) == 1:
             time_series(ax, first.times, first.values, first.label, first.unit, _units(run).time)
@@ -136,6 +137,7 @@ def _profile_panel(run: Run, observer: str, series: Series) -> Panel:
     name = series.axis.replace("_", " ") + (f" [{unit}]" if unit else "")
 
     def draw(ax: Axes) -> None:
+        """Draw into the axes."""
         for frame in _ends(series):
             profile(
                 ax,
@@ -152,6 +154,7 @@ def _profile_panel(run: Run, observer: str, series: Series) -> Panel:
 
 def _map_panel(run: Run, observer: str, series: Series, frame: int) -> Panel:
     def draw(ax: Axes) -> None:
+        """Draw into the axes."""
         structure_factor_map(ax, run.static[observer][series.axis], series.values[frame])
         unit = f"[1/{_units(run).length}]"
         ax.set(xlabel=f"$q_x$ {unit}", ylabel=f"$q_y$ {unit}")
@@ -212,6 +215,7 @@ def _together(one: Series, two: Series) -> tuple[FloatArray, FloatArray]:
 
 def _curve(x: FloatArray, y: FloatArray, xlabel: str, ylabel: str) -> Panel:
     def draw(ax: Axes) -> None:
+        """Draw into the axes."""
         ax.plot(x, y, color=COLORS[0], lw=1.6)
         ax.set(xlabel=xlabel, ylabel=ylabel)
         ax.spines[["top", "right"]].set_visible(False)
@@ -233,6 +237,7 @@ def _telling_scalars(run: Run) -> list[tuple[str, list[Series]]]:
 
 def _spin_panel(run: Run, frame: int) -> Panel:
     def draw(ax: Axes) -> None:
+        """Draw into the axes."""
         atoms = run.atoms(frame)
         spin_map(ax, atoms.positions, get_spins(atoms), np.asarray(atoms.cell))
         ax.set_title(f"spins at {_at(run, run.times[frame])}", fontsize="medium")
@@ -242,6 +247,7 @@ def _spin_panel(run: Run, frame: int) -> Panel:
 
 def _site_panel(run: Run, series: Series, which: int) -> Panel:
     def draw(ax: Axes) -> None:
+        """Draw into the axes."""
         frame = int(np.abs(np.asarray(run.steps) - series.steps[which]).argmin())
         atoms = run.atoms(frame)
         largest = float(np.abs(series.values).max(initial=1e-12))  # one scale for all frames
