@@ -12,7 +12,9 @@ from systems.run_bytes import content
 
 from spinase import SpinAtoms
 from spinase.calculators import DMICalculator, HeisenbergCalculator, PairPotentialCalculator, SpinSumCalculator
-from spinase.dynamics import SpinLatticeDynamics
+from spinase.dynamics import LatticeBussi, SpinLatticeDynamics
+from spinase.dynamics.ramp import with_durations
+from spinase.dynamics.spin_lattice_config import SpinLatticeConfig
 from spinase.errors import InputError, ModelError, UnstableDynamicsError
 from spinase.io import read_run
 from spinase.observers.motion import AngularMomentumObserver
@@ -157,3 +159,39 @@ def test_spins_hand_their_angular_momentum_to_the_atoms() -> None:
         assert max(abs(end[f"spin_{a}"] - start[f"spin_{a}"]) for a in "xyz") > 0.5 * METAL.hbar
     assert drifts[0] < 0.02 * METAL.hbar
     assert drifts[1] < 0.4 * drifts[0]
+
+
+def test_baths_and_pistons_are_styles_that_say_the_same_in_tables() -> None:
+    base = {"timestep": 0.1}
+    flat = SpinLatticeConfig(**base, thermostat="bussi", lattice_kT=0.02, relaxation=3.0, pressure=0.001, piston_time=20.0)
+    tables = SpinLatticeConfig(
+        **base,
+        thermostat={"style": "spinase.dynamics.thermostats:LatticeBussi", "kT": 0.02, "relaxation": 3.0},
+        barostat={
+            "style": "spinase.dynamics.barostat:IsotropicBarostat",
+            "kT": 0.02,
+            "pressure": 0.001,
+            "relaxation": 20.0,
+        },
+    )
+    one, other = flat.bath(), tables.bath()
+    assert type(one) is type(other) is LatticeBussi
+    assert (one.kT, one.relaxation) == (other.kT, other.relaxation)
+    assert vars(flat.piston()) == vars(tables.piston())
+    cooled = with_durations(
+        SpinLatticeConfig(
+            **base,
+            thermostat={
+                "style": "spinase.dynamics.thermostats:LatticeLangevin",
+                "kT": {"from": 0.2, "to": 0.1},
+                "friction": 1.0,
+            },
+        ),
+        10.0,
+    ).bath()
+    cooled.follow(5.0)
+    assert cooled.kT == pytest.approx(0.15)
+    with pytest.raises(ValueError, match="lattice_kT goes into the table thermostat"):
+        SpinLatticeConfig(**base, thermostat={"style": "bussi"}, lattice_kT=0.1)
+    with pytest.raises(InputError, match="key 'friction' is missing in thermostat"):
+        SpinLatticeConfig(**base, thermostat={"style": "spinase.dynamics.thermostats:LatticeLangevin", "kT": 0.1}).bath()
