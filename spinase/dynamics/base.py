@@ -91,6 +91,7 @@ class SpinDriver(MolecularDynamics, ABC):
         self.field, self.frozen, self.probe = field, frozen, probe
         self._inside_run, self._suspect = False, True
         self._bound: Geometry | None = None
+        self._fast = False  # whether steps leave the atoms alone
         self._fields: FieldFunction | None = None
 
     def _start(self, logfile: IO[str] | str | None, loginterval: int, free_lengths: bool = False) -> None:
@@ -278,7 +279,7 @@ class SpinDriver(MolecularDynamics, ABC):
     def _touches_atoms(self) -> bool:
         """Whether the coming step writes moments into the atoms: between observers only where there is no fast path."""
         quiet = self._inside_run and not self._observers_due(self.nsteps + 1)
-        return self.moves_atoms or not quiet or not isinstance(self.atoms.calc, FastFields)
+        return self.moves_atoms or not quiet or not self._fast
 
     def _recall(self, before: dict[str, Any]) -> None:
         """Put back what :meth:`_remember` saw."""
@@ -304,7 +305,7 @@ class SpinDriver(MolecularDynamics, ABC):
             self._bound = None
         if self._bound is None or not self._bound.is_of(self.atoms):
             self._bind()
-            self._bound = Geometry(self.atoms)
+            self._bound, self._fast = Geometry(self.atoms), isinstance(self.atoms.calc, FastFields)
 
     # -- runs ---------------------------------------------------------------------------------------------------------
 
