@@ -19,10 +19,11 @@ from spinase.errors import ModelError, ModelFileError
 from spinase.geometry import Geometry, NeighbourCache, stress_of
 from spinase.learning.card import ModelCard
 from spinase.learning.ensemble import EVALUATORS, Ensemble, EnsembleState, SpinAnswer
-from spinase.learning.evaluator import Evaluator, Precision, Request
+from spinase.learning.evaluator import Evaluator, Precision, Request, choose
 from spinase.learning.frozen_geometry import FrozenGeometry
 from spinase.learning.local_energy import NetworkEnergy
 from spinase.learning.model_file import load_model
+from spinase.learning.readout import Readout
 from spinase.learning.shipped import find_model, shipped_model
 from spinase.learning.trunk import Trunk
 from spinase.learning.trust.domain import Domain, DomainProblem
@@ -113,11 +114,13 @@ class LearnedCalculator(SpinCalculator[Bound, EnsembleState]):
         self.watch = DomainWatch(self.card.domain(), self.card.name, outside_domain, isinstance(model, str | Path))
         readout = self.card.readout_at(filling, chemical_potential)
         self.watch.require_electrons(readout.filling, readout.chemical_potential)
-        self.ensemble = Ensemble(networks, self.card, Request(dtype, device), readout, evaluators)
+        self._evaluators = tuple(evaluators)
+        request = self._request(Request(dtype, device), networks[0], readout)
+        self.ensemble = Ensemble(networks, self.card, request, readout, evaluators)
         self.units = self.card.units
         self.conservative = readout.conservative
         self.symmetries = networks[0].symmetries - readout.breaks
-        self._evaluators, self._neighbours = tuple(evaluators), NeighbourCache()
+        self._neighbours = NeighbourCache()
         self._say_what_it_gives()
 
     @classmethod
@@ -173,15 +176,24 @@ class LearnedCalculator(SpinCalculator[Bound, EnsembleState]):
         names = [*names, *self.ensemble.readout.results]
         self.implemented_properties = [name for name in names if name not in self.refused_properties]
 
+    def _request(self, request: Request, network: Trunk, readout: Readout) -> Request:
+        """A model with forces is asked as if atoms moved, where one pass gives all results: they belong together then."""
+        moving = choose(self._evaluators, network, replace(request, moving=True))
+        one_pass = moving is not None and moving.joins_derivatives
+        forces = readout.conservative and self.card.trained_forces() is not False
+        return replace(request, moving=request.moving or (one_pass and forces))
+
     def declare_motion(self, moving: bool) -> None:
         """Say whether positions change from step to step (drivers do): evaluators of the next geometry are chosen for that.
 
-        Fields that were handed out before stay with what was chosen for them.
+        Fields that were handed out before stay with what was chosen for them.  Where one pass gives energies, fields and
+        forces it is used whatever is declared.
         """
         ensemble = self.ensemble
-        if moving == ensemble.request.moving:
+        declared = replace(ensemble.request, moving=moving)
+        request = self._request(declared, ensemble.networks[0], ensemble.readout)
+        if request == ensemble.request:
             return
-        request = replace(ensemble.request, moving=moving)
         self.ensemble = Ensemble(ensemble.networks, self.card, request, ensemble.readout, self._evaluators)
         self._frozen, self._state = None, None
         self.reset()
@@ -247,6 +259,11 @@ class LearnedCalculator(SpinCalculator[Bound, EnsembleState]):
     def _look_at_moments(self, atoms: Atoms) -> None:
         if not self.watch.sleeps:
             self.watch.moments(split_moments(get_moments(atoms))[1], get_reference_lengths(atoms))
+
+    def _result(self, name: str, frozen: Bound, state: EnsembleState, *words: FloatArray) -> Any:
+        if frozen.ensemble.one_pass and "forces" in self.implemented_properties:
+            _ = state.motion  # whoever asks by name asks for more of it: everything comes along in one pass
+        return super()._result(name, frozen, state, *words)
 
     def derive(self, name: str, frozen: Bound, state: EnsembleState, spins: FloatArray, lengths: FloatArray) -> Any:
         """One result of the ensemble's mean."""

@@ -260,12 +260,23 @@ def clipped(typing: Any, row: Any, bound: Any) -> Any:
     return row(row, bound), code
 
 
-@register_jitable
 def exp(row: Any) -> Any:
-    """exp(x) for |x| <= 80 (beyond, exp(+-80)), with a relative error of 2e-7: Cephes' expf.
+    """Compiled code only: exp(x) of a row, by its type.
 
-    exp(x) = 2**n exp(r),   n = round(x / ln 2),   r = x - n ln 2,   exp(r) = 1 + r + r^2 P(r), P of degree 5
+    exp(x) = 2**n exp(r),   n = round(x / ln 2),   r = x - n ln 2,   exp(r) = 1 + r + r^2 P(r)
+
+    Single precision: |x| <= 80 (beyond, exp(+-80)), P of degree 5, relative error 2e-7 (Cephes' expf).  Double precision:
+    |x| <= 700, P of degree 11 (Taylor's), relative error 1e-15.
     """
+    raise NotImplementedError
+
+
+@overload(exp)
+def _exp(row):  # type: ignore[no-untyped-def]  # numba wants the same signature in all
+    return _exp_double if row.dtype == types.float64 else _exp_single
+
+
+def _exp_single(row):  # type: ignore[no-untyped-def]
     x = clipped(row, 80.0)
     n = nearest(x * 1.4426950408889634)
     r = (x - n * 0.693359375) + n * 2.12194440054690583e-4  # ln 2 in two parts (Cody-Waite): n times the first is exact
@@ -274,6 +285,24 @@ def exp(row: Any) -> Any:
     p = p * r + 4.1665795894e-2
     p = p * r + 1.6666665459e-1
     p = p * r + 5.0000001201e-1
+    return (p * r * r + r + 1.0) * power_of_two(n)
+
+
+def _exp_double(row):  # type: ignore[no-untyped-def]
+    x = clipped(row, 700.0)
+    n = nearest(x * 1.4426950408889634)
+    r = (x - n * 0.693145751953125) - n * 1.42860682030941723212e-6
+    p = r * (1.0 / 6227020800.0) + 1.0 / 479001600.0
+    p = p * r + 1.0 / 39916800.0
+    p = p * r + 1.0 / 3628800.0
+    p = p * r + 1.0 / 362880.0
+    p = p * r + 1.0 / 40320.0
+    p = p * r + 1.0 / 5040.0
+    p = p * r + 1.0 / 720.0
+    p = p * r + 1.0 / 120.0
+    p = p * r + 1.0 / 24.0
+    p = p * r + 1.0 / 6.0
+    p = p * r + 0.5
     return (p * r * r + r + 1.0) * power_of_two(n)
 
 

@@ -12,14 +12,15 @@ import torch
 from spinase.errors import ModelError
 from spinase.learning.card import ModelCard
 from spinase.learning.engine.compiled import CompiledEvaluator
-from spinase.learning.evaluator import Evaluator, Question, Request, choose
+from spinase.learning.engine.moving_compiled import MovingEvaluator
+from spinase.learning.evaluator import Evaluation, Evaluator, Question, Request, choose
 from spinase.learning.frozen_geometry import FrozenGeometry
 from spinase.learning.readout import Readout
 from spinase.learning.torch_evaluator import TorchEvaluator
 from spinase.learning.trunk import Trunk
 from spinase.typing import FloatArray
 
-EVALUATORS: tuple[type[Evaluator], ...] = (CompiledEvaluator, TorchEvaluator)
+EVALUATORS: tuple[type[Evaluator], ...] = (CompiledEvaluator, MovingEvaluator, TorchEvaluator)
 """Who may compute, the first choice first."""
 
 
@@ -57,8 +58,11 @@ class EnsembleState:
 
     @cached_property
     def motion(self) -> tuple[FloatArray, FloatArray]:
-        """Forces (N, 3), energy/length, and virial (3, 3), energy, of the mean energy."""
-        return self.ensemble.motion(self.frozen, self.spins)
+        """Forces (N, 3), energy/length, and virial (3, 3), energy, of the mean energy; `of_spins` where they come along."""
+        found = self.ensemble.evaluations(self.frozen, self.spins)
+        if self.ensemble.one_pass:
+            self.__dict__.setdefault("of_spins", self.ensemble.answer(found, self.spins))
+        return self.ensemble.motion(found, self.frozen)
 
 
 class Ensemble:
@@ -101,31 +105,46 @@ class Ensemble:
         self.by_spins = chosen(self.networks, request)
         moves = replace(request, positions=True)
         mover = choose(evaluators, self.networks[0], moves) if readout.conservative else None
-        self.by_positions = None if mover is None else mover(self.networks, moves)
+        self.one_pass = mover is chosen and chosen.joins_derivatives
+        self.by_positions = self.by_spins if self.one_pass else None if mover is None else mover(self.networks, moves)
 
     def solve(self, frozen: FrozenGeometry, spins: FloatArray, magnets: int = 1) -> SpinAnswer:
         """Energies and spin gradients of every network for spins (R N, 3) of R magnets on copies of the geometry."""
-        scale = self.card.energy_scale
-        question = Question(spins, self.readout, scale, magnets)
+        question = Question(spins, self.readout, self.card.energy_scale, magnets)
         prepared = self.by_spins.prepared(frozen)
         found = [self.by_spins.evaluate(prepared, member, question) for member in range(len(self.networks))]
+        return self.answer(found, spins, magnets)
+
+    def answer(self, found: Sequence[Evaluation], spins: FloatArray, magnets: int = 1) -> SpinAnswer:
+        """What evaluations of all networks say, in the model's units."""
+        scale = self.card.energy_scale
         energies = scale * np.array([one.potentials[0] for one in found]) + self.card.energy_shift * (len(spins) // magnets)
         energies += np.array([one.weighed.work + np.zeros(magnets) for one in found])
         fields = scale * np.array([self.readout.fields(spins, one.fields) for one in found])
         results = {name: np.array([one.weighed.results[name] for one in found]) for name in found[0].weighed.results}
         return SpinAnswer(energies, fields, results)
 
-    def motion(self, frozen: FrozenGeometry, spins: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def evaluations(self, frozen: FrozenGeometry, spins: FloatArray) -> list[Evaluation]:
+        """Of all networks, with derivatives by positions; those by spins where they come along."""
+        assert self.by_positions is not None
+        question = Question(spins, self.readout, self.card.energy_scale, fields=self.one_pass, pulls=True)
+        prepared = self.by_positions.prepared(frozen)
+        return [self.by_positions.evaluate(prepared, member, question) for member in range(len(self.networks))]
+
+    def motion(self, found: Sequence[Evaluation], frozen: FrozenGeometry) -> tuple[FloatArray, FloatArray]:
         """Forces (N, 3) and virial (3, 3) of the mean energy."""
         assert self.by_positions is not None
-        question = Question(spins, self.readout, self.card.energy_scale, fields=False, pulls=True)
-        prepared, total = self.by_positions.prepared(frozen), np.zeros(())
-        for member in range(len(self.networks)):
-            pulls = self.by_positions.evaluate(prepared, member, question).pulls
-            assert pulls is not None
-            total = total + pulls / len(self.networks)
-        request = self.by_positions.request
-        return frozen.forces(self.card.energy_scale * total, request.torch_dtype, request.device)
+        request, scale = self.by_positions.request, self.card.energy_scale / len(found)
+        forces, virial = np.zeros_like(frozen.positions), np.zeros((3, 3))
+        pulls = [one.pulls for one in found if one.pulls is not None]
+        if pulls:
+            return frozen.forces(scale * np.sum(pulls, axis=0), request.torch_dtype, request.device)
+        for one in found:
+            assert one.forces is not None
+            assert one.virial is not None
+            forces += scale * one.forces
+            virial += scale * one.virial
+        return forces, virial
 
     def replicas(self, frozen: FrozenGeometry, spins: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Mean energies (R,) and H (R, N, 3) of spins (R, N, 3) of the same sites."""

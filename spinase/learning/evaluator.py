@@ -92,7 +92,11 @@ class Evaluation:
     fields : (J, R N, 3) ndarray or None
         -dP/ds of every potential.
     pulls : (P, 3) ndarray or None
-        dP/dr of the first potential by the vectors of the geometry's directed pairs.
+        dP/dr of the first potential by the vectors of the geometry's directed pairs, in place of the next two.
+    forces : (R N, 3) ndarray or None
+        -dP/dr of the first potential by positions.
+    virial : (3, 3) ndarray or None
+        sum over pairs of (dP/dr)_a r_b.
     """
 
     potentials: FloatArray
@@ -100,6 +104,8 @@ class Evaluation:
     weighed: Weighed
     fields: FloatArray | None = None
     pulls: FloatArray | None = None
+    forces: FloatArray | None = None
+    virial: FloatArray | None = None
 
 
 class Evaluator(ABC):
@@ -114,9 +120,13 @@ class Evaluator(ABC):
     ----------
     joins_replicas : bool
         Whether many spin configurations of a geometry are best evaluated as one magnet that falls apart.
+    joins_derivatives : bool
+        Whether one pass gives derivatives by spins and by positions, and those by spins are the same to the last bit without
+        the others.
     """
 
     joins_replicas: ClassVar[bool] = False
+    joins_derivatives: ClassVar[bool] = False
 
     def __init__(self, trunks: Sequence[Trunk], request: Request) -> None:
         self.trunks, self.request = list(trunks), request

@@ -148,9 +148,11 @@ def test_choices_are_the_first_that_supports() -> None:
     (trunk,), _ = sums()
     network = MagneticHIPNN(NetworkConfig(species=(26,), cutoff=2.0, inner=0.7))
     single, double = Request(), Request("float64")
-    compiled, plain = EVALUATORS
+    compiled, moving, plain = EVALUATORS
     assert choose(EVALUATORS, network, single) is compiled
-    for request in (double, Request(device="cuda"), replace(single, positions=True)):
+    for request in (replace(single, positions=True), replace(single, moving=True), replace(double, moving=True)):
+        assert choose(EVALUATORS, network, request) is moving
+    for request in (double, Request(device="cuda"), Request(device="cuda", moving=True)):
         assert choose(EVALUATORS, network, request) is plain
     assert choose(EVALUATORS, trunk, single) is plain
     assert choose((compiled,), trunk, single) is None

@@ -28,9 +28,9 @@ class CompiledEvaluator(Evaluator):
 
     @classmethod
     def supports(cls, trunk: Trunk, request: Request) -> bool:
-        """mHIP-NN with the channels of the loops, float32, CPU, spins."""
+        """mHIP-NN with the channels of the loops, float32, CPU, spins on sites that stay."""
         known = isinstance(trunk, MagneticHIPNN) and supports(trunk.config)
-        return known and request.dtype == "float32" and request.device == "cpu" and not request.positions
+        return known and request.dtype == "float32" and request.device == "cpu" and not (request.moving or request.positions)
 
     def prepare(self, geometry: FrozenGeometry) -> tuple[EngineGraph, IntArray]:
         """Pairs as the loops want them, and species."""

@@ -18,10 +18,12 @@ import torch
 from torch import Tensor, nn
 
 from spinase.compiled.dense import matrix
+from spinase.compiled.rows import LANES
 from spinase.compiled.threads import default_threads, thread_map
 from spinase.errors import ModelError
 from spinase.learning.engine.graph import EngineGraph, Strip, filter_table
 from spinase.learning.engine.layers import add_strip, backward, forward, send, send_backward
+from spinase.learning.engine.pulls import MOTION
 from spinase.learning.engine.workspace import (
     ChannelsByDegree,
     LayerCache,
@@ -51,13 +53,17 @@ def channels_by_degree(config: NetworkConfig) -> ChannelsByDegree:
 
 
 @dataclass(frozen=True, eq=False)
-class _Evaluation:
-    """One evaluation: how to run over strips, spins (N, 3) in the graph's order, weights with the graph's filters."""
+class Evaluation:
+    """One evaluation: how to run over strips, spins (N, 3) in the graph's order, weights with the graph's filters.
 
-    graph: EngineGraph
+    `pushed` (N, 3), where atoms move: minus dE by the vectors of the pairs that end at a site, added to.
+    """
+
+    graph: Any
     each: Callable[..., list[Any]]
     spins: Array
     contexts: list[LayerContext]
+    pushed: Array | None = None
 
 
 class FrozenEngine:
@@ -159,7 +165,7 @@ class FrozenEngine:
             ordered = np.ascontiguousarray(spins[graph.order], self.dtype)
             shared = (self._options, self._channels_by_degree)
             contexts = [LayerContext(graph.pairs, layer, *shared) for layer in self._layers_on(graph)]
-            energies, field = self._evaluate(_Evaluation(graph, each, ordered, contexts), species, mix)
+            energies, field = self._evaluate(Evaluation(graph, each, ordered, contexts), species, mix)
         if self._law is not None:
             bare, couplings = self._couplings(self._law, graph, species)
             slopes = couplings @ ordered
@@ -182,8 +188,8 @@ class FrozenEngine:
             known = graph.cached["features", self] = (species.copy(), self._embedding[species[graph.order]])
         return cast(Array, known[1])
 
-    def _evaluate(self, run: _Evaluation, species: IntArray, mix: Mix | None) -> tuple[FloatArray, Array]:
-        """Energies (N,) and fields (N, 3) in the graph's order.
+    def _evaluate(self, run: Evaluation, species: IntArray, mix: Mix | None) -> tuple[FloatArray, Array]:
+        """Energies (N,) and fields (N, 3) in the graph's order; where atoms move, MOTION columns more.
 
         Where parts of the energy are mixed, the last layer is done before the way back begins; otherwise on the way back.
         """
@@ -202,10 +208,11 @@ class FrozenEngine:
         return np.einsum("ik,ik->i", weights, parts + self._constant), field
 
     def _way_back(
-        self, run: _Evaluation, caches: list[LayerCache], parts: Array, weights: Array, finished: bool
+        self, run: Evaluation, caches: list[LayerCache], parts: Array, weights: Array, finished: bool
     ) -> tuple[Array, Array]:
         """All parts of the energies (N, parts) and the field (N, 3); `finished`: the last layer is done forwards."""
-        graph, last, field = run.graph, len(caches) - 1, np.zeros_like(run.spins)
+        graph, last = run.graph, len(caches) - 1
+        field = np.zeros((len(run.spins), 3 if run.pushed is None else 3 + MOTION), self.dtype)
         grad_features, grad_vectors = self._grad_readout(graph, weights, -1), self._empty(0, 0)
         for k in reversed(range(last + 1)):
             grad_before, cache = self._grad_readout(graph, weights, k) if k else self._empty(0, 0), caches[k]
@@ -214,6 +221,8 @@ class FrozenEngine:
             grad_sent = self._backward(k, run, cache, features, (grad_features, grad_vectors, grad_before), field)
             if not done:
                 parts += features @ self._readouts[-1].T
+            if run.pushed is not None:
+                np.add(run.pushed, grad_sent[:, -LANES : 3 - LANES], out=run.pushed)
             used = (grad_features, features, grad_vectors, grad_sent)
             grad_features, grad_vectors = grad_before, self._send_backward(k, run, cache, grad_sent, grad_before, field)
             graph.give_back(*used, cache.sent, cache.gates, cache.activation_slopes, cache.vectors)
@@ -244,7 +253,7 @@ class FrozenEngine:
     def _empty(self, *shape: int) -> Array:
         return np.empty(shape, self.dtype)
 
-    def _send(self, k: int, run: _Evaluation, features: Array, vectors: Array) -> LayerCache:
+    def _send(self, k: int, run: Evaluation, features: Array, vectors: Array) -> LayerCache:
         """What neighbours of layer k are sent, by features (N, F) and the spin vectors M (N, 3 C) of the layer before."""
         sites, weights, channels, spins = len(run.spins), self._senders[k], self._channels, run.spins
         borrow = partial(run.graph.borrow, self.dtype)
@@ -255,7 +264,7 @@ class FrozenEngine:
         run.each(lambda s: send(s.begin, s.end, weights, channels, spins, cache), run.graph.strips)
         return cache
 
-    def _forward(self, k: int, run: _Evaluation, cache: LayerCache) -> tuple[Array, Array]:
+    def _forward(self, k: int, run: Evaluation, cache: LayerCache) -> tuple[Array, Array]:
         """Features (N, F) and spin vectors (N, 3 C) after layer k."""
         graph, context = run.graph, run.contexts[k]
         features = graph.borrow(self.dtype, *cache.features.shape)
@@ -271,7 +280,7 @@ class FrozenEngine:
     def _backward(
         self,
         k: int,
-        run: _Evaluation,
+        run: Evaluation,
         cache: LayerCache,
         features: Array,
         gradients: tuple[Array, Array, Array],
@@ -282,7 +291,8 @@ class FrozenEngine:
         `features` (N, F) are written if the layer is not done forwards yet, else of length 0; `gradients`: by features and
         spin vectors after the layer, and, added to, by features before it.
         """
-        graph, context, width = run.graph, run.contexts[k], cache.sent.shape[1]
+        graph, context = run.graph, run.contexts[k]
+        width = cache.sent.shape[1] + (0 if run.pushed is None else LANES)
 
         def over(strip: Strip) -> Array:
             grad_sent = graph.borrow(self.dtype, len(strip.neighbours), width)
@@ -294,7 +304,7 @@ class FrozenEngine:
 
         return self._added(run, run.each(over, graph.strips), width)
 
-    def _added(self, run: _Evaluation, by_strips: list[Array], width: int) -> Array:
+    def _added(self, run: Evaluation, by_strips: list[Array], width: int) -> Array:
         """Sum of what strips have added to their neighbours, strip by strip for any number of threads, (N, width)."""
         graph, sites = run.graph, len(run.spins)
         if len(by_strips) == 1 and len(by_strips[0]) == sites:
@@ -313,7 +323,7 @@ class FrozenEngine:
         return out
 
     def _send_backward(
-        self, k: int, run: _Evaluation, cache: LayerCache, grad_sent: Array, grad_features: Array, field: Array
+        self, k: int, run: Evaluation, cache: LayerCache, grad_sent: Array, grad_features: Array, field: Array
     ) -> Array:
         """dE by the spin vectors M of the layer before (N, 3 C); those by features and spins are added."""
         grad_vectors = run.graph.borrow(self.dtype, *cache.vectors.shape)
@@ -327,4 +337,4 @@ def _array(tensor: Tensor, dtype: Any) -> Array:
     return matrix(tensor.detach().cpu().numpy(), dtype)
 
 
-__all__ = ["EngineGraph", "FrozenEngine", "channels_by_degree", "supports"]
+__all__ = ["EngineGraph", "Evaluation", "FrozenEngine", "channels_by_degree", "supports"]

@@ -32,7 +32,34 @@ class Strip:
     neighbours: NDArray[np.int32]
 
 
-class EngineGraph:
+class Pool:
+    """Memory that evaluations leave to the next ones: arrays by type and shape, and workspaces of threads."""
+
+    def __init__(self) -> None:
+        self._free: dict[tuple[Any, ...], list[Array]] = {}
+        self.workspaces: list[Workspace] = []
+
+    def borrow(self, dtype: Any, *shape: int) -> Array:
+        """An array with anything in it, one that was given back where there is one; a vector behind its end may be read.
+
+        The system takes longer to come up with fresh memory than the sums take to fill it.
+        """
+        free = self._free.setdefault((dtype, shape), [])
+        try:
+            return free.pop()
+        except IndexError:
+            size = int(np.prod(shape))
+            return cast(Array, aligned(size + LANES, dtype)[:size].reshape(shape))
+
+    def give_back(self, *arrays: Array) -> None:
+        """Let others have borrowed arrays."""
+        for array in arrays:
+            if not array.size:
+                continue
+            self._free.setdefault((array.dtype, array.shape), []).append(array)
+
+
+class EngineGraph(Pool):
     """Pairs of a geometry as the engine wants them.
 
     Sites are put in an order in which neighbours are near each other (along a Z-curve), and cut into strips of STRIP sites.
@@ -65,6 +92,7 @@ class EngineGraph:
     """
 
     def __init__(self, bonds: Bonds, positions: FloatArray, config: NetworkConfig, dtype: Any = np.float32) -> None:
+        super().__init__()
         self.order = _spatial_order(positions, config.cutoff)
         self.back = np.empty_like(self.order)
         self.back[self.order] = np.arange(len(positions))
@@ -80,27 +108,6 @@ class EngineGraph:
         harmonics = _harmonics(vectors, self.distances, np.dtype(dtype))
         self.pairs = Neighbours(starts, second, local, knots, fractions, harmonics, not vectors[:, 2].any())
         self.cached: dict[tuple[str, Any], Any] = {}
-        self._free: dict[tuple[Any, ...], list[Array]] = {}
-        self.workspaces: list[Workspace] = []
-
-    def borrow(self, dtype: Any, *shape: int) -> Array:
-        """An array with anything in it, one that was given back where there is one; a vector behind its end may be read.
-
-        The system takes longer to come up with fresh memory than the sums take to fill it.
-        """
-        free = self._free.setdefault((dtype, shape), [])
-        try:
-            return free.pop()
-        except IndexError:
-            size = int(np.prod(shape))
-            return cast(Array, aligned(size + LANES, dtype)[:size].reshape(shape))
-
-    def give_back(self, *arrays: Array) -> None:
-        """Let others have borrowed arrays."""
-        for array in arrays:
-            if not array.size:
-                continue
-            self._free.setdefault((array.dtype, array.shape), []).append(array)
 
 
 def filter_table(filters: list[Tensor], config: NetworkConfig, distances: Tensor | None = None) -> Tensor:

@@ -21,7 +21,8 @@ from spinase.compiled.dense import multiply, padded_empty, product
 from spinase.compiled.rows import LANES, exp, filled, fma, kernel, load, load_partial, scale, store, store_partial, total
 from spinase.learning.engine.invariants import SiteSums, site_invariants
 from spinase.learning.engine.invariants_backward import site_invariants_backward
-from spinase.learning.engine.sums import sum_neighbours, sum_neighbours_backward
+from spinase.learning.engine.pulls import to_neighbours
+from spinase.learning.engine.sums import sum_neighbours
 from spinase.learning.engine.workspace import (
     CHUNK,
     HARMONICS,
@@ -162,6 +163,7 @@ def _invariants_backward(
     context: LayerContext,
     workspace: Workspace,
     spins: Array,
+    sent: Array,
     grad_vectors: Array,
     grad_sent: Array,
     field: Array,
@@ -174,6 +176,8 @@ def _invariants_backward(
         Sites; their sums are in ``workspace.sums``, dE/d(invariants) in ``workspace.invariants``.
     spins : (N, 3)
         s.
+    sent : (N, row_width)
+        z and v.
     grad_vectors : (N, 3 C) or of length 0
         dE/dM that comes from the next layer, added to dE/dS[0, 1..3].
     grad_sent : (neighbours of the strip, row_width)
@@ -195,7 +199,7 @@ def _invariants_backward(
         field[i, 0] -= grad_spin[0]
         field[i, 1] -= grad_spin[1]
         field[i, 2] -= grad_spin[2]
-    sum_neighbours_backward(begin, end, pairs, context.weights.table, channels_by_degree, grad_sums, pairs.local, grad_sent)
+    to_neighbours(begin, end, pairs, context.weights.table, channels_by_degree, grad_sums, sent, grad_sent, field)
 
 
 @njit(nogil=True, error_model="numpy", fastmath=_FAST)
@@ -272,7 +276,8 @@ def backward(
             _onsite(first, last, context, workspace, spins, cache.features, cache.activation_slopes, features_out)
         grad_invariants, slopes = workspace.invariants, cache.activation_slopes
         _onsite_backward(first, last, context.weights, slopes, gradients.features_out, grad_invariants, gradients.features)
-        _invariants_backward(first, last, context, workspace, spins, gradients.vectors_out, gradients.sent, field)
+        given = (gradients.vectors_out, gradients.sent)
+        _invariants_backward(first, last, context, workspace, spins, cache.sent, *given, field)
 
 
 @njit(nogil=True, error_model="numpy", fastmath=_FAST)

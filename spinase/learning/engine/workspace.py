@@ -14,8 +14,9 @@ from __future__ import annotations
 from math import prod
 from typing import Any, NamedTuple
 
-from spinase.compiled import register_jitable
+from spinase.compiled import is_named, overload, register_jitable
 from spinase.compiled.rows import LANES, aligned, fma, load, padded_length
+from spinase.learning.engine.splines import MovingPairs, SplinePairs, basis, combined
 from spinase.typing import Array
 
 ChannelsByDegree = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
@@ -127,7 +128,7 @@ class SendWeights(NamedTuple):
 class LayerContext(NamedTuple):
     """What all kernels of a layer are given: pairs, weights, options and channels."""
 
-    pairs: Neighbours
+    pairs: Neighbours | SplinePairs | MovingPairs
     weights: LayerWeights
     options: Options
     channels_by_degree: ChannelsByDegree
@@ -226,12 +227,27 @@ def aligned_array(shape: tuple[int, ...], dtype: Any) -> Array:
     return array
 
 
-@register_jitable
-def pair_filter(pairs: Neighbours, p: int, table: Array, column: int) -> Any:
-    """Row of LANES filters of pair p from `column` of the table on: w = (1 - t) table[k] + t table[k + 1].
+def pair_filter(pairs: Any, p: int, table: Array, column: int) -> Any:
+    """Compiled code only: row of LANES filters of pair p from `column` of the table on, by the type of `pairs`.
 
-    k = pairs.knots[p], t = pairs.fractions[p]; `table` (rows + 1, columns).
+    With k = pairs.knots[p], t = pairs.fractions[p]: for :class:`Neighbours` w = (1 - t) table[k] + t table[k + 1], `table`
+    (rows + 1, columns); for pairs of atoms that move the spline of :mod:`spinase.learning.engine.splines`.
     """
-    at, t = pairs.knots[p] * table.shape[1] + column, pairs.fractions[p]
-    low = load(table, at)
-    return low if t == 0 else fma(t, load(table, at + table.shape[1]), fma(-t, low, low))
+    raise NotImplementedError
+
+
+@overload(pair_filter)
+def _pair_filter(pairs, p, table, column):  # type: ignore[no-untyped-def]  # numba wants the same signature in all
+    if is_named(pairs, Neighbours):
+
+        def code(pairs, p, table, column):  # type: ignore[no-untyped-def]
+            at, t = pairs.knots[p] * table.shape[1] + column, pairs.fractions[p]
+            low = load(table, at)
+            return low if t == 0 else fma(t, load(table, at + table.shape[1]), fma(-t, low, low))
+    else:
+
+        def code(pairs, p, table, column):  # type: ignore[no-untyped-def]
+            weights = basis(pairs.fractions[p], table.dtype.type)
+            return combined(table, pairs.knots[p] * table.shape[1] + column, weights)
+
+    return code

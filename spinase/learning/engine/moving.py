@@ -1,0 +1,121 @@
+"""Energy, fields, forces and virial of a network on atoms that move, in compiled loops.
+
+One pass forwards and one backwards, as for atoms at rest (:mod:`spinase.learning.engine.evaluator`); the way back also
+gives dE by the vectors of the pairs (:mod:`spinase.learning.engine.pulls`).  Filters are splines
+(:mod:`spinase.learning.engine.splines`), so forces are the gradient of the reported energy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+
+from spinase.compiled.dense import matrix
+from spinase.compiled.rows import LANES
+from spinase.compiled.threads import thread_map
+from spinase.errors import ModelError
+from spinase.geometry import Bonds
+from spinase.learning.engine.evaluator import Evaluation, FrozenEngine
+from spinase.learning.engine.graph import Pool
+from spinase.learning.engine.moving_graph import STRIP, Knots, MovingGraph
+from spinase.learning.engine.pair_splines import pair_law
+from spinase.learning.engine.splines import radial_splines
+from spinase.learning.engine.workspace import LayerContext
+from spinase.learning.mhipnn.network import Interaction, MagneticHIPNN, Mix
+from spinase.typing import FloatArray, IntArray
+
+_SHORTEST = 0.8  # where splines begin, in the shortest distance that radial functions resolve
+
+
+@dataclass(frozen=True, eq=False)
+class MovingAnswer:
+    """What a network says of one configuration, in its own units.
+
+    Attributes
+    ----------
+    energies : (N,) ndarray
+        Of the sites.
+    fields : (N, 3) ndarray
+        H = -dE/ds.
+    forces : (N, 3) ndarray or None
+        -dE/dr, where they were asked for.
+    virial : (3, 3) ndarray or None
+        sum over pairs of (dE/dr)_a r_b: the volume times the stress.
+    """
+
+    energies: FloatArray
+    fields: FloatArray
+    forces: FloatArray | None = None
+    virial: FloatArray | None = None
+
+
+class MovingEngine(FrozenEngine):
+    """A network with its weights as the compiled loops want them, for atoms that move.
+
+    Parameters
+    ----------
+    network : MagneticHIPNN
+        With channels that the engine has (:func:`~spinase.learning.engine.evaluator.supports`).
+    dtype : numpy dtype
+        float32 or float64.
+    threads : int, optional
+        Default: ``OMP_NUM_THREADS``, else all cores.
+
+    Raises
+    ------
+    ModelError
+        If filters are too steep for splines.
+    """
+
+    def __init__(self, network: MagneticHIPNN, dtype: Any = np.float32, threads: int | None = None) -> None:
+        super().__init__(network, dtype, threads)
+        table = radial_splines(self.config.basis(), _SHORTEST * self.config.inner, self.dtype)
+        self.knots = Knots(table.start, table.density, len(table.coefficients) - 4)
+        for k, (layer, part) in enumerate(zip(self._layers, network.interactions, strict=True)):
+            weights = [w.detach().cpu().double().numpy() for w in cast(Interaction, part).filters]
+            padded = np.concatenate([np.pad(w, ((0, 0), (0, -w.shape[1] % LANES))) for w in weights], axis=1)
+            self._layers[k] = layer._replace(table=matrix(table.coefficients @ padded, self.dtype))
+        self._pair_law = None if self._law is None else pair_law(self._law, self.dtype)
+        self._pool = Pool()
+
+    def graph(self, bonds: Bonds, positions: FloatArray) -> MovingGraph:
+        """Pairs of a geometry, from its bonds within the cutoff; `positions` (N, 3), length."""
+        with thread_map(min(self.threads, -(-len(positions) // STRIP)) or 1) as each:
+            return MovingGraph(bonds, positions, self.config.cutoff, self.knots, self.dtype, self._pool, each)
+
+    def solve(
+        self, graph: MovingGraph, species: IntArray, spins: FloatArray, mix: Mix | None = None, moving: bool = True
+    ) -> MovingAnswer:
+        """Energies and fields; with `moving` forces and virial.
+
+        Parameters
+        ----------
+        graph : MovingGraph
+            Pairs.
+        species : (N,) ndarray of int
+            Indices into the network's species.
+        spins : (N, 3) ndarray
+            Free spin vectors; zero rows are non-magnetic sites.
+        mix : callable, optional
+            For a network with electrons, as :func:`spinase.learning.mhipnn.network.mixed` says.
+        """
+        if mix is None and len(self._constant) > 1:
+            raise ModelError("this network needs electrons: a filling or a chemical potential")
+        own, pairs = np.ascontiguousarray(spins[graph.order], self.dtype), graph.pairs(moving)
+        pushed = np.zeros((len(spins), 3), self.dtype) if moving else None
+        with thread_map(min(self.threads, len(graph.strips)) or 1) as each:
+            contexts = [LayerContext(pairs, one, self._options, self._channels_by_degree) for one in self._layers]
+            energies, field = self._evaluate(Evaluation(graph, each, own, contexts, pushed), species, mix)
+            if self._pair_law is not None:
+                self._pair_law.add(pairs, graph.strips, each, species[graph.order], own, energies, field)
+        fields = field[graph.back, :3].astype(np.float64)
+        if pushed is None:
+            return MovingAnswer(energies[graph.back], fields)
+        forces = (field[:, 3:6] + pushed)[graph.back].astype(np.float64)
+        virial = field[:, 6:].astype(np.float64).sum(axis=0).reshape(3, 3)
+        return MovingAnswer(energies[graph.back], fields, forces, virial)
+
+
+__all__ = ["MovingAnswer", "MovingEngine"]
