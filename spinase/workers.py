@@ -1,7 +1,8 @@
 """Independent tasks in this process, in processes of this machine, or on any executor; each leaves its result in a file.
 
-Labelling and active learning go through here, and any script may.  What is there is never made again, so nothing that was finished is
-lost, whatever ends the work.  An executor is chosen by name, a style of the kind ``executors``: ``processes``, ``mpi``
+Labelling and active learning go through here, and any script may.  What is there is never made again, so nothing that
+was finished is lost, whatever ends the work.  An executor is chosen by name, a style of the kind ``executors``:
+``processes``, ``mpi``
 (mpi4py), ``dask``, ``threads``, or a dotted path to a function of one's own ``count -> context manager of an Executor``.
 """
 
