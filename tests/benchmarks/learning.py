@@ -1,12 +1,12 @@
 """Learned magnets against the solvers that taught them: speed, cost against size, quenches, locality of the teacher.
 
 ``OMP_NUM_THREADS=1 python tests/benchmarks/learning.py [part ...]``; parts: dense, lattice, kpm, size, million, quench,
-local, training (default: all but dense and million).  The model is the shipped ``disordered-sd`` (in lattice: the two
-lattice models, in training: all three), the teacher is built from its card; a field of the model is energies and fields of
-frozen atoms in single precision.  Ratios are medians of interleaved runs in
-one process on one thread (``size``: also on two; start ``million`` with ``OMP_NUM_THREADS=2``), of wall time and of process
+local, training, moving (default: all but dense and million).  The model is the shipped ``disordered-sd`` (in lattice: the
+two lattice models, in training: all three), the teacher is built from its card; a field of the model is energies and
+fields of frozen atoms in single precision.  Ratios are medians of interleaved runs in one process on one thread (``size``: also on two; start ``million`` with ``OMP_NUM_THREADS=2``), of wall time and of process
 CPU time, as machines are shared.  Baselines: the bare ``scipy.linalg.eigh`` of the teacher's matrix, our rational solver,
-our KPM at the model's torque error; in ``training``, torch's own double differentiation.
+our KPM at the model's torque error; in ``training``, torch's own double differentiation; in ``moving``, the shipped
+``disordered-sd-moving`` in torch, and exact diagonalization.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -30,7 +31,7 @@ from spinase.atoms import geometry_of, get_spins
 from spinase.calculators import EDCalculator, HIPNNCalculator, KPMCalculator, RationalCalculator
 from spinase.compiled.threads import default_threads
 from spinase.contract import energy_of
-from spinase.dynamics import LLGDynamics
+from spinase.dynamics import LLGDynamics, SpinLatticeDynamics
 from spinase.electrons import SDModel
 from spinase.electrons.sparse.selected_inversion import site_blocks
 from spinase.errors import AccuracyWarning
@@ -347,10 +348,74 @@ def training_step(network: MagneticHIPNN, magnets: list[SpinAtoms], compiled: bo
     return step
 
 
+def moving() -> None:
+    print(
+        "atoms that move: energy, forces, fields and stress of the calculator after a move, neighbours and checks included; "
+        "one thread, single precision"
+    )
+    for sites, repeats in ((64, 60), (1000, 15), (10_000, 3)):
+        fast, plain = (
+            HIPNNCalculator.shipped("disordered-sd-moving"),
+            HIPNNCalculator.shipped("disordered-sd-moving", engine=False),
+        )
+        atoms = disordered(sites)
+        network, config, geometry = fast.networks[0], fast.card.trunk, geometry_of(atoms)
+        graph = EngineGraph(find_bonds(geometry, config.cutoff), geometry.positions, config)
+        frozen, species, spins = FrozenEngine(network, threads=1), np.zeros(sites, dtype=np.int64), get_spins(atoms)
+        tasks: dict[str, Task] = {
+            "torch": everything(plain, atoms),
+            "compiled": everything(fast, atoms),
+            "fields": lambda frozen=frozen, graph=graph, species=species, spins=spins: frozen(graph, species, spins),
+        }
+        expected, found = tasks["torch"](), tasks["compiled"]()
+        errors = [np.sqrt(np.mean((a - b) ** 2) / np.mean(b**2)) for a, b in zip(found, expected, strict=True)]
+        base, compiled, fields = medians(tasks, {"torch": repeats, "compiled": repeats, "fields": repeats}).values()
+        print(
+            f" {sites} atoms; energy, forces, fields, stress differ by {', '.join(f'{error:.0e}' for error in errors)} (rms)"
+        )
+        show(f"torch, {1e6 * base[1] / sites:.1f} us of CPU an atom", base, base)
+        show(f"compiled, {1e6 * compiled[1] / sites:.1f} us of CPU an atom", compiled, base)
+        show(f"spins only, atoms at rest, {1e6 * fields[1] / sites:.1f} us of CPU an atom", fields, compiled)
+    steps(64, 20)
+    steps(512, 1)
+
+
+def everything(calc: HIPNNCalculator, atoms: SpinAtoms) -> Callable[[], list[np.ndarray]]:
+    """Four results after a small move of all atoms."""
+    atoms, rng = atoms.copy(), np.random.default_rng(0)
+
+    def task() -> list[np.ndarray]:
+        atoms.positions += 1e-5 * rng.normal(size=atoms.positions.shape)
+        return [
+            np.asarray(calc.get_property(name, atoms)) for name in ("free_energy", "forces", "magnetic_forces", "stress")
+        ]
+
+    return task
+
+
+def steps(sites: int, repeats: int) -> None:
+    """A spin-lattice step of the learned magnet against that of exact diagonalization."""
+    calc = HIPNNCalculator.shipped("disordered-sd-moving")
+    teacher = EDCalculator(SDModel.from_config(calc.card.notes["teacher"]))
+    drivers = {}
+    for name, who in (("ED", teacher), ("model", calc)):
+        atoms = disordered(sites)
+        atoms.set_masses(np.full(sites, 50.0))
+        atoms.calc = who
+        drivers[name] = SpinLatticeDynamics(atoms, 0.02)
+        drivers[name].run(1)
+    found = medians(
+        {name: partial(driver.run, 1) for name, driver in drivers.items()}, {"ED": repeats, "model": 5 * repeats}
+    )
+    print(f" a spin-lattice step (implicit midpoint), {sites} atoms")
+    for name in found:
+        show(name, found[name], found["ED"])
+
+
 def main() -> None:
     torch.set_num_threads(1)
     warnings.simplefilter("ignore", AccuracyWarning)  # of KPM, whose error is set against the model's here
-    parts = {part.__name__: part for part in (dense, lattice, kpm, size, million, quench, local, training)}
+    parts = {part.__name__: part for part in (dense, lattice, kpm, size, million, quench, local, training, moving)}
     unknown = [name for name in sys.argv[1:] if name not in parts]
     if unknown:
         raise SystemExit(f"no part {unknown[0]!r}: choose from {', '.join(parts)}")
