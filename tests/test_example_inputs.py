@@ -32,6 +32,10 @@ def test_input_files_run(source: Path, tmp_path: Path) -> None:
     if source.name == "capacitor.toml":
         check_a_metal_grows_from_the_left(run.observables)
         return
+    if source.name == "reversal.toml":
+        barrier = run.observables["path"]["barrier"].values[-1]
+        assert barrier == pytest.approx(2.0 * np.sqrt(2.0 * 1.0 * 0.1), rel=0.02)  # a wall of the continuum, 2 sqrt(2 J K)
+        return
     energy = run.observables["energy"]["per_site"].values
     if source.name == "hysteresis.toml":
         assert np.ptp(run.observables["magnetization"]["z"].values) > 1.9
