@@ -28,14 +28,17 @@ SINGLE, DOUBLE = KPMOptions(accuracy=1e-3, columns="unit"), KPMOptions(accuracy=
 class Broadened(Occupation):
     """Levels that all decay into one bath with the rate WIDTH/hbar: the Fermi function on a Lorentzian,
 
-    f(e) = 1/2 - Im psi(1/2 + z)/pi,  z = (WIDTH/2 + i (e - mu))/(2 pi kT).
+    f(e) = 1/2 - Im psi(1/2 + z)/pi,  z = (WIDTH/2 + i (e - mu))/(2 pi kT);  at kT = 0: 1/2 - arctan(2 (e - mu)/WIDTH)/pi.
     """
 
     chemical_potential: float = 0.0
 
     def fill(self, levels: FloatArray, weights: FloatArray, orbitals: float, resolution: float = 0.0) -> Filled:
-        z = 0.5 + (0.5 * WIDTH + 1j * (levels - self.chemical_potential)) / (2.0 * np.pi * self.kT)
-        occupations = 0.5 - digamma(z).imag / np.pi
+        above = levels - self.chemical_potential
+        if self.kT == 0.0:
+            occupations = 0.5 - np.arctan(2.0 * above / WIDTH) / np.pi
+        else:
+            occupations = 0.5 - digamma(0.5 + (0.5 * WIDTH + 1j * above) / (2.0 * np.pi * self.kT)).imag / np.pi
         return Filled(occupations, self.chemical_potential, float(weights @ occupations), np.nan, np.nan, np.nan)
 
 

@@ -79,7 +79,7 @@ def test_spins_that_turn_one_after_the_other_have_their_own_barrier(easy: tuple[
 
 
 def test_a_path_that_ends_on_a_mountain_is_not_converged(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("spinase.dynamics.neb._DETOURS", 0)
+    monkeypatch.setattr("spinase.dynamics.neb.DETOURS", 0)
     path = geodesic_path(pair([[0, 0, 1], [0, 0, 1]], None), pair([[0, 0, -1], [0, 0, -1]], None), 5)
     calc = TwoAxes((1.0, 0.25), 0.3)
     for image in path:

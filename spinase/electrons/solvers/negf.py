@@ -67,7 +67,7 @@ class NEGFSolver(Solver[TransportState]):
         lead; ConvergenceError if the tolerance is not reached.
     """
 
-    abilities = frozenset({"flux"})
+    abilities = frozenset({"flux", "zero_temperature"})
 
     def __init__(self, leads: Sequence[AttachedLead], drive: Drive) -> None:
         if not leads:
