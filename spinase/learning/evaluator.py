@@ -121,8 +121,7 @@ class Evaluator(ABC):
     joins_replicas : bool
         Whether many spin configurations of a geometry are best evaluated as one magnet that falls apart.
     joins_derivatives : bool
-        Whether one pass gives derivatives by spins and by positions, and those by spins are the same to the last bit without
-        the others.
+        Whether one pass gives derivatives by spins and by positions; those by spins alone are the same to round-off.
     """
 
     joins_replicas: ClassVar[bool] = False

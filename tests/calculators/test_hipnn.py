@@ -148,7 +148,8 @@ def test_answers_do_not_depend_on_what_was_asked_before(options: dict[str, Any])
         assert asked(calc, here) == at_here
         assert asked(calc, there, NAMES[::-1]) == at_there
     fields = calc.field_function(here)(np.array(here.spins))
-    np.testing.assert_array_equal(fields, np.frombuffer(at_here["magnetic_forces"]).reshape(20, 3))
+    named = np.frombuffer(at_here["magnetic_forces"]).reshape(20, 3)  # of a pass that gives forces, too
+    np.testing.assert_allclose(fields, named, atol=1e-6 * np.abs(named).max())
     moved = magnet()
     moved.calc = calc
     moved.set_masses(np.full(20, 50.0))

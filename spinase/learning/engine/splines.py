@@ -139,7 +139,7 @@ def spline_values(table: SplineTable, distances: FloatArray) -> FloatArray:
 def basis(t: Any, number: Any) -> Any:
     """B_0 .. B_3 at t, numbers of the type `number`; a straight line for t < 0.
 
-    The same bits wherever it is compiled into: passes with and without forces give the same fields.
+    No fast arithmetic, so that it has the same bits wherever it is compiled into (passes with and without forces).
     """
     one, three, sixth = number(1.0), number(3.0), number(1.0 / 6.0)
     inside = max(t, number(0.0))
