@@ -8,12 +8,12 @@ from typing import cast
 import numpy as np
 
 from spinase.learning.engine.evaluator import EngineGraph, FrozenEngine, supports
+from spinase.learning.engine.potentials import in_passes, potentials
 from spinase.learning.evaluator import Evaluation, Evaluator, Question, Request
 from spinase.learning.frozen_geometry import FrozenGeometry
 from spinase.learning.mhipnn.network import MagneticHIPNN, NetworkConfig
-from spinase.learning.readout import Weighed
 from spinase.learning.trunk import Trunk
-from spinase.typing import FloatArray, IntArray
+from spinase.typing import IntArray
 
 
 class CompiledEvaluator(Evaluator):
@@ -38,28 +38,10 @@ class CompiledEvaluator(Evaluator):
 
     def evaluate(self, prepared: tuple[EngineGraph, IntArray], member: int, question: Question) -> Evaluation:
         """One pass for every potential of the readout."""
-        (graph, species), engine, spins = prepared, self._engines[member], question.spins
-        constant = question.readout.constant_weights(self._config.parts)
-        if constant is not None and np.array_equal(constant, np.ones((1, 1))):
-            values, fields = engine(graph, species, spins)
-            weighed = Weighed(np.ones((1, len(values), 1)))
-            return Evaluation(_sums(values[None], question.magnets), values[None], weighed, fields[None])
-        found: list[Weighed] = []
-
-        def first(parts: FloatArray) -> FloatArray:
-            found.append(question.weigh(parts))
-            return found[0].weights[0]
-
-        passes = [engine(graph, species, spins, first)]
-        for weights in found[0].weights[1:]:
-            passes.append(engine(graph, species, spins, lambda _, given=weights: given))  # type: ignore[misc]
-        values, fields = (np.array([one[k] for one in passes]) for k in (0, 1))
-        return Evaluation(_sums(values, question.magnets), values, found[0], fields)
-
-
-def _sums(values: FloatArray, magnets: int) -> FloatArray:
-    """Of the sites (J, R N) of every magnet, (J, R)."""
-    return np.asarray(values.reshape(len(values), magnets, -1).sum(axis=2))
+        (graph, species), engine = prepared, self._engines[member]
+        found, weighed = in_passes(question, self._config.parts, lambda mix, _: engine(graph, species, question.spins, mix))
+        values, fields = (np.array([one[k] for one in found]) for k in (0, 1))
+        return Evaluation(potentials(values, question.magnets), values, weighed, fields)
 
 
 __all__ = ["CompiledEvaluator"]

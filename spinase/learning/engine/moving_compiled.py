@@ -10,12 +10,12 @@ import numpy as np
 from spinase.learning.engine.evaluator import supports
 from spinase.learning.engine.moving import MovingAnswer, MovingEngine
 from spinase.learning.engine.moving_graph import MovingGraph
+from spinase.learning.engine.potentials import in_passes, potentials
 from spinase.learning.evaluator import Evaluation, Evaluator, Question, Request
 from spinase.learning.frozen_geometry import FrozenGeometry
-from spinase.learning.mhipnn.network import MagneticHIPNN
-from spinase.learning.readout import Weighed
+from spinase.learning.mhipnn.network import MagneticHIPNN, Mix
 from spinase.learning.trunk import Trunk
-from spinase.typing import FloatArray, IntArray
+from spinase.typing import IntArray
 
 
 class MovingEvaluator(Evaluator):
@@ -40,30 +40,15 @@ class MovingEvaluator(Evaluator):
 
     def evaluate(self, prepared: tuple[MovingGraph, IntArray], member: int, question: Question) -> Evaluation:
         """One pass for every potential of the readout."""
-        (graph, species), engine, parts = prepared, self._engines[member], self.trunks[member].config.parts
-        constant = question.readout.constant_weights(parts)
-        if constant is not None and np.array_equal(constant, np.ones((1, 1))):
-            answers = [engine.solve(graph, species, question.spins, None, question.pulls)]
-            weighed = Weighed(np.ones((1, len(question.spins), 1)))
-        else:
-            found: list[Weighed] = []
+        (graph, species), engine = prepared, self._engines[member]
 
-            def first(parts: FloatArray) -> FloatArray:
-                found.append(question.weigh(parts))
-                return found[0].weights[0]
+        def run(mix: Mix | None, first: bool) -> MovingAnswer:
+            return engine.solve(graph, species, question.spins, mix, question.pulls and first)
 
-            answers = [engine.solve(graph, species, question.spins, first, question.pulls)]
-            weighed = found[0]
-            for weights in weighed.weights[1:]:
-                answers.append(engine.solve(graph, species, question.spins, lambda _, given=weights: given, False))  # type: ignore[misc]
-        return _evaluation(answers, weighed, question)
-
-
-def _evaluation(answers: Sequence[MovingAnswer], weighed: Weighed, question: Question) -> Evaluation:
-    """Answers of all potentials, the first of which has forces where they were asked for."""
-    values, fields = np.array([one.energies for one in answers]), np.array([one.fields for one in answers])
-    potentials = np.asarray(values.reshape(len(values), question.magnets, -1).sum(axis=2))
-    return Evaluation(potentials, values, weighed, fields, None, answers[0].forces, answers[0].virial)
+        found, weighed = in_passes(question, self.trunks[member].config.parts, run)
+        values, fields = np.array([one.energies for one in found]), np.array([one.fields for one in found])
+        sums = potentials(values, question.magnets)
+        return Evaluation(sums, values, weighed, fields, None, found[0].forces, found[0].virial)
 
 
 __all__ = ["MovingEvaluator"]
