@@ -42,8 +42,8 @@ class TrunkConfig(TrunkSize):
     parts: int = Field(1, ge=1, le=13, description="numbers of a site; the readout says what they mean")
 
     @classmethod
-    def from_training(cls, size: Mapping[str, Any], species: Sequence[int], parts: int, neighbours: float) -> Self:
-        """The trunk of a recipe with what labels tell: species, and the mean number of `neighbours` within the cutoff."""
+    def from_training(cls, size: Mapping[str, Any], species: Sequence[int], parts: int, geometry: Geometry) -> Self:
+        """The trunk of a recipe with what labels tell: species, and the `geometry` of the first."""
         return cls.model_validate({**size, "species": tuple(species), "parts": parts})
 
     def indices(self, numbers: IntArray, who: str = "the trunk") -> IntArray:

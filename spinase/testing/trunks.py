@@ -21,7 +21,7 @@ from ase import Atoms
 from torch import Tensor
 
 from spinase.atoms import geometry_of, get_spins
-from spinase.geometry import Geometry
+from spinase.geometry import Geometry, find_bonds
 from spinase.learning.pairs import Pairs, pairs_of
 from spinase.learning.trunk import Trunk, prepare
 from spinase.spin_algebra import random_rotation
@@ -151,8 +151,13 @@ def check_extensivity(case: TrunkCase) -> CheckResult:
 
 
 def check_locality(case: TrunkCase) -> CheckResult:
-    """In an open cluster, sites beyond ``interaction_range`` of a site are turned and moved, and then taken away."""
+    """In an open cluster, sites beyond ``interaction_range`` of a site are turned and moved, and then taken away.
+
+    Trunks that do not follow positions may know one lattice only: there, sites of the periodic magnet are turned.
+    """
     reach, rng = case.trunk.interaction_range, case.rng()
+    if not case.trunk.follows_positions:
+        return _far_spins_turned(case)
     for count in _REPEATS:
         repeat = [count if periodic else 1 for periodic in case.geometry.pbc]
         cluster = replace(_repeated(case.geometry, repeat), pbc=np.zeros(3, dtype=bool))
@@ -173,6 +178,25 @@ def check_locality(case: TrunkCase) -> CheckResult:
     alone = case.parts(cluster.select(near), spins[near])[np.flatnonzero(near == site)]
     message = f"sites beyond the range of {reach:g} turned, moved or taken away"
     return case.unchanged(np.concatenate([changed, alone]), np.concatenate([before, before]), message)
+
+
+def _far_spins_turned(case: TrunkCase) -> CheckResult:
+    """All sites that are beyond the range of the first one and of its images are turned."""
+    reach = case.trunk.interaction_range
+    for count in _REPEATS:
+        repeat = [count if periodic else 1 for periodic in case.geometry.pbc]
+        larger = _repeated(case.geometry, repeat)
+        bonds = find_bonds(larger, 1.1 * reach)
+        far = np.ones(len(larger), dtype=bool)
+        far[[0, *bonds.second[bonds.first == 0], *bonds.first[bonds.second == 0]]] = False
+        if far.any():
+            break
+    else:
+        raise SkipCheck(f"no site is farther than {reach:g} from another: give a larger magnet")
+    spins = np.tile(case.spins, (int(np.prod(repeat)), 1))
+    before = case.parts(larger, spins)[[0]]
+    spins[far] = case.rng().normal(size=(int(far.sum()), 3))
+    return case.unchanged(case.parts(larger, spins)[[0]], before, f"sites beyond the range of {reach:g} turned")
 
 
 def check_spin_derivatives(case: TrunkCase) -> CheckResult:

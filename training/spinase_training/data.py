@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spinase.errors import InputError
-from spinase.geometry import Geometry, find_bonds
+from spinase.geometry import Geometry
 from spinase.io.labels import Labels
 from spinase.learning.trunk import TrunkConfig
 from spinase.spin_algebra import directions, tangent
@@ -144,11 +144,10 @@ def _electrons(parts: list[Labels]) -> _Electrons:
 
 
 def trunk_config(recipe: Recipe, parts: list[Labels], species: tuple[int, ...], numbers: int) -> TrunkConfig:
-    """Networks of a recipe with `numbers` parts of a site, and what the data tell: species and neighbours."""
+    """Networks of a recipe with `numbers` parts of a site, and what the data tell: species and a geometry."""
     part = parts[0]
     geometry = Geometry(part.positions[0], part.cells[0], part.pbc, part.numbers)
-    neighbours = 2.0 * len(find_bonds(geometry, recipe.size["cutoff"])) / max(len(part.numbers), 1)
-    return recipe.trunk.Config.from_training(recipe.size, species, numbers, neighbours)
+    return recipe.trunk.Config.from_training(recipe.size, species, numbers, geometry)
 
 
 def learned_realizations(parts: list[Labels]) -> frozenset[int]:

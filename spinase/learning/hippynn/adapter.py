@@ -27,6 +27,7 @@ from spinase.learning.readout import EnergyReadout, Readout
 from spinase.learning.trunk import Trunk
 
 _KEPT_GEOMETRIES = 20_000
+_KEPT_BATCHES = 8
 
 
 class SpinsNode(InputNode):
@@ -75,6 +76,7 @@ class PaddedMagnet(nn.Module):
         self.readout.constant_weights(network.config.parts)  # refuses parts it makes no sense of
         self._training: CompiledTraining | None = None
         self._kept: OrderedDict[bytes, Pairs] = OrderedDict()
+        self._batches: OrderedDict[bytes, Any] = OrderedDict()
         index = torch.full((max(network.config.species) + 1,), -1, dtype=torch.long)
         for k, number in enumerate(network.config.species):
             index[number] = k
@@ -101,7 +103,7 @@ class PaddedMagnet(nn.Module):
         together, batch = joined([pairs for _, pairs in boxes]), real.nonzero()[:, 0]
         with torch.enable_grad():
             own, vectors = spins.requires_grad_(True), together.vectors.detach().requires_grad_(self.forces)
-            parts = self.network(self.network.prepare(Pairs(together.rows, vectors), kinds), own)
+            parts = self.network(self._prepared([key for key, _ in boxes], Pairs(together.rows, vectors), kinds), own)
             x = None if x is None else x.requires_grad_(True)
             weights = self.readout.batch_weights(x, len(real), parts.shape[1], parts)
             terms = (parts[:, None] * weights[batch]).sum(2)  # (N, J)
@@ -144,6 +146,17 @@ class PaddedMagnet(nn.Module):
             return energies, *found
         slopes = self.readout.batch_slopes(x, parts.shape[1])[:, 0]
         return energies, *found, -(parts * slopes).sum(1, keepdim=True) / real.sum(1, keepdim=True)
+
+    def _prepared(self, keys: list[bytes], together: Pairs, kinds: Tensor) -> Any:
+        """What the network makes of joined boxes; of trunks that do not follow positions the last such batches are kept."""
+        if self.network.follows_positions:
+            return self.network.prepare(together, kinds)
+        key = b"".join([*keys, kinds.cpu().numpy().tobytes(), str(together.vectors.dtype).encode()])
+        if key not in self._batches:
+            self._batches[key] = self.network.prepare(together, kinds)
+            if len(self._batches) > _KEPT_BATCHES:
+                self._batches.popitem(last=False)
+        return self._batches[key]
 
     def _kinds(self, numbers: Tensor) -> Tensor:
         known = numbers < len(self._index)

@@ -27,6 +27,7 @@ import torch
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
+from spinase.geometry import Geometry, find_bonds
 from spinase.learning.mhipnn.graph import Graph, RadialBasis, quadrupoles
 from spinase.learning.mhipnn.pair_law import PairLaw
 from spinase.learning.pairs import Pairs
@@ -73,8 +74,9 @@ class NetworkConfig(NetworkSize, TrunkConfig):
     neighbours: float = Field(12.0, gt=0, description="usual number of neighbours, a scale of the sums")
 
     @classmethod
-    def from_training(cls, size: Mapping[str, Any], species: Sequence[int], parts: int, neighbours: float) -> Self:
+    def from_training(cls, size: Mapping[str, Any], species: Sequence[int], parts: int, geometry: Geometry) -> Self:
         """The network of a recipe with what labels tell."""
+        neighbours = 2.0 * len(find_bonds(geometry, size["cutoff"])) / max(len(geometry), 1)
         told = {"species": tuple(species), "parts": parts, "neighbours": max(neighbours, 1.0)}
         return cls.model_validate({**size, **told})
 

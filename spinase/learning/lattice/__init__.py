@@ -1,0 +1,1 @@
+"""Lattice descriptors: numbers of a clean lattice's sites that its symmetry leaves alone, and networks on them."""

@@ -1,0 +1,292 @@
+"""Behler-Parrinello network on symmetry-adapted descriptors of a lattice; a plain torch module.
+
+Every kind of site has forms of its surroundings (:mod:`spinase.learning.lattice.forms`), learned mixtures of their copies
+representation by representation, products of the mixtures that no symmetry changes
+(:mod:`spinase.learning.lattice.descriptors`), and a multilayer perceptron that makes the parts of the site from these
+(S. Zhang, P. Zhang, G.-W. Chern, PNAS 2022; arXiv:2105.08221, 2501.06171).  Mixing copies first makes of the power spectrum,
+which has a product for every pair of copies, the few products that matter.
+
+The network knows the surroundings of one lattice.  Which site of a magnet is which, and which neighbour is which, it finds
+from the vectors of the pairs, so orientation, cell vectors and order of the sites do not matter.  Whatever is none of these
+surroundings is refused: another lattice, missing sites, surfaces, strain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any, Self, cast
+
+import numpy as np
+import torch
+from ase.data import chemical_symbols
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from spinase.geometry import Geometry
+from spinase.learning.lattice.descriptors import Block, InvariantTable, Term, blocks_of, products, table
+from spinase.learning.lattice.forms import Forms, Reach, SiteForms, site_forms
+from spinase.learning.lattice.surroundings import Surrounding, placed, surroundings_of
+from spinase.learning.pairs import Pairs
+from spinase.learning.trunk import Trunk, TrunkConfig, TrunkSize
+from spinase.typing import FloatArray
+
+_SPREAD = float(np.sqrt(3.0))  # of s.s' of random spins is 1/3 the mean square: forms times this are of order one
+
+
+class LatticeSize(TrunkSize):
+    """Reach, mixtures and layers of a network on a lattice."""
+
+    pair_length: float = Field(gt=0, description="longest bond between two neighbours of a site [length]")
+    pair_range: float = Field(gt=0, description="how far from the site both ends of such a bond may be [length]")
+    triangle_length: float = Field(0.0, ge=0, description="longest edge of triangles with a chirality [length]")
+    triangle_range: float = Field(0.0, ge=0, description="how far from the site their corners may be; 0: none [length]")
+    channels: int = Field(12, ge=1, le=1000, description="mixtures of the bonds, for every representation")
+    odd_channels: int = Field(6, ge=1, le=1000, description="mixtures of the chiralities")
+    bispectrum: bool = Field(True, description="products of three mixtures")
+    hidden: tuple[int, ...] = Field((48, 48), min_length=1, max_length=10, description="widths of the layers")
+
+    @property
+    def reach(self) -> Reach:
+        """Which bonds and triangles count."""
+        return Reach(self.pair_length, self.pair_range, self.triangle_length, self.triangle_range)
+
+
+class SurroundingTable(BaseModel):
+    """Neighbours of a kind of site, as a model file keeps them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: int = Field(ge=0, description="place of its species")
+    vectors: tuple[tuple[float, float, float], ...] = Field(
+        min_length=1, max_length=1000, description="to neighbours [length]"
+    )
+    kinds: tuple[int, ...] = Field(description="places of their species")
+
+    def surrounding(self) -> Surrounding:
+        """The same as arrays."""
+        return Surrounding(self.kind, np.array(self.vectors, dtype=np.float64), np.array(self.kinds, dtype=np.int64))
+
+
+class LatticeConfig(LatticeSize, TrunkConfig):
+    """A network on a lattice: its size, and the lattice it knows."""
+
+    surroundings: tuple[SurroundingTable, ...] = Field(min_length=1, description="of the different kinds of sites")
+
+    @classmethod
+    def from_training(cls, size: Mapping[str, Any], species: Sequence[int], parts: int, geometry: Geometry) -> Self:
+        """The network of a recipe on the lattice of the labels.
+
+        Raises
+        ------
+        ModelError
+            If a shell of neighbours lies at the cutoff.
+        """
+        place = {number: k for k, number in enumerate(species)}
+        kinds = np.array([place[number] for number in geometry.numbers.tolist()], dtype=np.int64)
+        found = surroundings_of(geometry, kinds, float(size["cutoff"]))
+        tables = [{"kind": one.kind, "vectors": one.vectors.tolist(), "kinds": one.kinds.tolist()} for one in found]
+        return cls.model_validate({**size, "species": tuple(species), "parts": parts, "surroundings": tables})
+
+
+@dataclass(frozen=True, eq=False)
+class SitesOf:
+    """Sites with one kind of surroundings in a magnet.
+
+    Attributes
+    ----------
+    sites, neighbours : (S,), (S, n + 1) Tensor of int
+        Which, and their places: the site itself, and its neighbours in the order of the surrounding.
+    bases : list of (copies, d, K) Tensor
+        Forms by block, in the precision of the weights.
+    weights : (Q,), (T,) Tensor
+        Coefficients of products of two and of three forms.
+    """
+
+    sites: Tensor
+    neighbours: Tensor
+    bases: list[Tensor]
+    weights: tuple[Tensor, Tensor]
+
+
+class SiteNetwork(nn.Module):
+    """Mixtures, products and layers of one kind of site.
+
+    Parameters
+    ----------
+    config : LatticeConfig
+        Of the trunk.
+    surrounding : Surrounding
+        Of the sites.
+    """
+
+    def __init__(self, config: LatticeConfig, surrounding: Surrounding) -> None:
+        super().__init__()
+        self.forms = site_forms(surrounding, config.reach)
+        self.bases, blocks = _mixed_blocks(self.forms, config)
+        copies = [one.copies for one in blocks]
+        self.mixtures = nn.ParameterList(
+            torch.randn(count, len(basis)) / len(basis) ** 0.5 for count, basis in zip(copies, self.bases, strict=True)
+        )
+        self.trivial = self.forms.bonds.copies[0].reshape(-1, len(self.forms.bonds.places))
+        terms = mixture_products(blocks, len(self.trivial), config.bispectrum)
+        self.even = sum(not block.odd for block in blocks)
+        nothing = np.zeros((0, 0))
+        self.pattern = table(self.forms, nothing, nothing, np.arange(len(self.trivial)), terms)
+        widths = [self.pattern.count, *config.hidden, config.parts]
+        self.layers = nn.ModuleList(nn.Linear(*pair) for pair in pairwise(widths))
+        self.activation = nn.SiLU()
+
+    def prepare(self, sites: Tensor, neighbours: Tensor, like: Tensor) -> SitesOf:
+        """Bases and coefficients in the precision and on the device of `like`."""
+        bases = [torch.from_numpy(_SPREAD * one).to(like) for one in (self.trivial[:, None], *self.bases)]
+        weights = [torch.from_numpy(one).to(like) for one in (self.pattern.quadratic_weights, self.pattern.cubic_weights)]
+        return SitesOf(sites, neighbours, bases, (weights[0], weights[1]))
+
+    def linear(self, bases: Sequence[Tensor], mixtures: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Forms (F1, K) of bonds, the trivial ones first, and (F2, M) of chiralities: `mixtures` of `bases`."""
+        mixed = [
+            torch.einsum("ck,kdb->cdb", mixture, basis).flatten(0, 1)
+            for mixture, basis in zip(mixtures, bases[1:], strict=True)
+        ]
+        none = bases[0].new_zeros((0, len(self.forms.triangles.places)))
+        return torch.cat([bases[0][:, 0], *mixed[: self.even]]), torch.cat([none, *mixed[self.even :]])
+
+    def invariants(self, prepared: SitesOf, spins: Tensor) -> Tensor:
+        """Invariants (S, G) for spins (N, 3)."""
+        pattern, places = self.pattern, prepared.neighbours.shape[1]
+        around = spins.index_select(0, prepared.neighbours.flatten()).view(-1, places, 3)
+        index = torch.from_numpy(pattern.bonds[:, 0] * places + pattern.bonds[:, 1]).to(spins.device)
+        bonds = (around @ around.transpose(1, 2)).flatten(1).index_select(1, index)
+        even, odd = self.linear(prepared.bases, list(self.mixtures))
+        forms = [bonds @ even.T]
+        if len(odd):
+            one, two, three = (
+                around.index_select(1, corner) for corner in torch.from_numpy(pattern.triples.T).to(spins.device)
+            )
+            forms.append((one * torch.linalg.cross(two, three, dim=2)).sum(2) @ odd.T)
+        h = torch.cat(forms, dim=1)
+        found = h.new_zeros((len(h), pattern.count - len(pattern.direct)))
+        for terms, weights in zip((pattern.quadratic, pattern.cubic), prepared.weights, strict=True):
+            if len(terms):
+                out, *factors = torch.from_numpy(terms.T).to(spins.device)
+                product = h.index_select(1, factors[0])
+                for factor in factors[1:]:
+                    product = product * h.index_select(1, factor)
+                found = found.index_add(1, out - len(pattern.direct), product * weights)
+        return torch.cat([h[:, : len(pattern.direct)], found], dim=1)
+
+    def forward(self, prepared: SitesOf, spins: Tensor) -> Tensor:
+        """Parts (S, K) of the sites."""
+        values = self.invariants(prepared, spins)
+        for layer in self.layers[:-1]:
+            values = self.activation(layer(values))
+        return torch.as_tensor(self.layers[-1](values))
+
+    def table(self) -> InvariantTable:
+        """Invariants with the mixtures at hand, in double precision."""
+        bases = [torch.from_numpy(_SPREAD * one) for one in (self.trivial[:, None], *self.bases)]
+        mixtures = [one.detach().cpu().double() for one in self.mixtures]
+        even, odd = self.linear(bases, mixtures)
+        return replace(self.pattern, linear_bonds=even.numpy(), linear_triples=odd.numpy())
+
+
+def _mixed_blocks(forms: SiteForms, config: LatticeConfig) -> tuple[list[FloatArray], list[Block]]:
+    """Bases (copies, d, K) that are mixed, and blocks of the mixtures, whose forms follow the trivial ones of the bonds."""
+    even = [
+        0 if irrep.trivial else min(config.channels, len(c))
+        for irrep, c in zip(forms.irreps, forms.bonds.copies, strict=True)
+    ]
+    odd = [min(config.odd_channels, len(copies)) for copies in forms.triangles.copies]
+    kinds: list[tuple[Forms, list[int]]] = [(forms.bonds, even), (forms.triangles, odd)]
+    bases = [copies for part, counts in kinds for copies, count in zip(part.copies, counts, strict=True) if count]
+    first = len(forms.bonds.copies[0])
+    blocks = [Block(one.irrep, one.start + first, one.copies, one.odd) for one in blocks_of(forms.irreps, even, odd)]
+    return bases, blocks
+
+
+def mixture_products(blocks: Sequence[Block], direct: int, bispectrum: bool) -> list[Term]:
+    """Squares of mixtures, products of one with the next, and of three that follow each other, block by block."""
+    found: list[Term] = []
+    for block in blocks:
+        for c in range(block.copies):
+            found += products([block, block], [c, c])
+            if block.copies > 2 or c + 1 < block.copies:
+                found += products([block, block], [c, (c + 1) % block.copies])
+    for i, one in enumerate(blocks if bispectrum else ()):
+        for j, two in enumerate(blocks[i:], i):
+            for three in blocks[j:]:
+                if one.odd + two.odd + three.odd in (0, 2):
+                    found += _triples((one, two, three))
+    return found
+
+
+def _triples(blocks: tuple[Block, Block, Block]) -> list[Term]:
+    """Products of three mixtures; every set of copies once."""
+    chosen = {tuple(_one_of(blocks, k, c) for k in range(3)) for c in range(max(block.copies for block in blocks))}
+    return [term for copies in sorted(chosen) for term in products(blocks, copies)]
+
+
+def _one_of(blocks: tuple[Block, Block, Block], k: int, c: int) -> int:
+    """Copy of the factor `k`: the next one where the representation is the same as before."""
+    ahead = sum(block is blocks[k] for block in blocks[:k])
+    return (c + ahead) % blocks[k].copies
+
+
+class LatticeNetwork(Trunk):
+    """Behler-Parrinello network of a lattice.
+
+    Parameters
+    ----------
+    config : LatticeConfig
+        Size, and the lattice it knows.
+    """
+
+    Config = LatticeConfig
+    Size = LatticeSize
+    citation = "arXiv:2105.08221; arXiv:2501.06171"
+    follows_positions = False
+    config: LatticeConfig
+
+    def __init__(self, config: LatticeConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.known = [one.surrounding() for one in config.surroundings]
+        self.kinds = nn.ModuleList(SiteNetwork(config, one) for one in self.known)
+
+    def prepare(self, pairs: Pairs, species: Tensor) -> list[SitesOf]:
+        """Sites and ordered neighbours of every kind of surroundings.
+
+        Raises
+        ------
+        ModelError
+            If a site has other surroundings than the lattice of the network.
+        """
+        rows = pairs.rows
+        listed = tuple(one.detach().cpu().numpy() for one in (rows.first, rows.second, pairs.vectors.double()))
+        names = [chemical_symbols[number] for number in self.config.species]
+        found = placed(self.known, (listed[0], listed[1], listed[2]), species.cpu().numpy(), names)
+        device = pairs.vectors.device
+        return [
+            cast(SiteNetwork, one).prepare(
+                torch.from_numpy(sites).to(device), torch.from_numpy(near).to(device), pairs.vectors
+            )
+            for one, (sites, near) in zip(self.kinds, found, strict=True)
+        ]
+
+    def forward(self, prepared: list[SitesOf], spins: Tensor) -> Tensor:
+        """Parts (N, K) for free spin vectors (N, 3); zero rows are non-magnetic sites."""
+        parts = spins.new_zeros((len(spins), self.config.parts))
+        for network, sites in zip(self.kinds, prepared, strict=True):
+            parts = parts.index_add(0, sites.sites, network(sites, spins))
+        return parts
+
+    def begin_part(self, part: int, value: float) -> None:
+        """Set the constant of a part."""
+        with torch.no_grad():
+            for network in self.kinds:
+                cast(nn.Linear, cast(SiteNetwork, network).layers[-1]).bias[part] = value
+
+
+__all__ = ["LatticeConfig", "LatticeNetwork", "LatticeSize", "SiteNetwork", "SitesOf", "SurroundingTable"]
