@@ -94,11 +94,25 @@ def irreps_of(group: Group) -> list[Irrep]:
         basis = _basis_of(vectors[:, part] @ vectors[:, part].T, len(part))
         # the operation g takes x to g x: row g x of the moved basis is row x of the basis
         moved = np.stack([basis[group.products[group.inverses[g]]] for g in range(order)])
-        irrep = Irrep(np.einsum("xa,gxb->gab", basis, moved))
+        irrep = _aligned(group, Irrep(np.einsum("xa,gxb->gab", basis, moved)))
         if all(np.abs(irrep.character - known.character).max() > 0.1 for known in found):
             found.append(irrep)
     assert sum(one.dimension**2 // one.endomorphisms for one in found) == order
     return sorted(found, key=lambda one: (not one.trivial, one.dimension, tuple(-np.round(one.character, 6))))
+
+
+def _aligned(group: Group, irrep: Irrep) -> Irrep:
+    """The same in a basis in which operations that commute and square to one are diagonal: couplings have few entries."""
+    chosen: list[int] = []
+    for g in np.flatnonzero(group.inverses == np.arange(len(group))).tolist():
+        if all(group.products[g, other] == group.products[other, g] for other in chosen):
+            chosen.append(g)
+    mixed = np.einsum("g,gab->ab", generic(len(chosen)), irrep.matrices[chosen])
+    energies, vectors = np.linalg.eigh(0.5 * (mixed + mixed.T))
+    edges = np.flatnonzero(np.diff(energies) > _APART) + 1
+    parts = [vectors[:, part] for part in np.split(np.arange(len(energies)), edges)]
+    basis = np.concatenate([_basis_of(part @ part.T, part.shape[1]) for part in parts], axis=1)
+    return Irrep(basis.T @ irrep.matrices @ basis)
 
 
 def _basis_of(projector: FloatArray, dimension: int) -> FloatArray:

@@ -154,35 +154,34 @@ class SiteNetwork(nn.Module):
         return torch.cat([bases[0][:, 0], *mixed[: self.even]]), torch.cat([none, *mixed[self.even :]])
 
     def invariants(self, prepared: SitesOf, spins: Tensor) -> Tensor:
-        """Invariants (S, G) for spins (N, 3)."""
+        """Invariants (G, S), one row for all sites, for spins (N, 3)."""
         pattern, places = self.pattern, prepared.neighbours.shape[1]
-        around = spins.index_select(0, prepared.neighbours.flatten()).view(-1, places, 3)
-        index = torch.from_numpy(pattern.bonds[:, 0] * places + pattern.bonds[:, 1]).to(spins.device)
-        bonds = (around @ around.transpose(1, 2)).flatten(1).index_select(1, index)
+        around = spins.T.index_select(1, prepared.neighbours.T.flatten()).view(3, places, -1)
         even, odd = self.linear(prepared.bases, list(self.mixtures))
-        forms = [bonds @ even.T]
+        one, two = (around.index_select(1, corner) for corner in torch.from_numpy(pattern.bonds.T).to(spins.device))
+        forms = [even @ (one * two).sum(0)]
         if len(odd):
-            one, two, three = (
-                around.index_select(1, corner) for corner in torch.from_numpy(pattern.triples.T).to(spins.device)
-            )
-            forms.append((one * torch.linalg.cross(two, three, dim=2)).sum(2) @ odd.T)
-        h = torch.cat(forms, dim=1)
-        found = h.new_zeros((len(h), pattern.count - len(pattern.direct)))
+            corners = torch.from_numpy(pattern.triples.T).to(spins.device)
+            one, two, three = (around.index_select(1, corner) for corner in corners)
+            forms.append(odd @ (one * _cross(two, three)).sum(0))
+        h = torch.cat(forms)
+        found = h.new_zeros((pattern.count - len(pattern.direct), h.shape[1]))
         for terms, weights in zip((pattern.quadratic, pattern.cubic), prepared.weights, strict=True):
             if len(terms):
                 out, *factors = torch.from_numpy(terms.T).to(spins.device)
-                product = h.index_select(1, factors[0])
+                product = weights[:, None] * h.index_select(0, factors[0])
                 for factor in factors[1:]:
-                    product = product * h.index_select(1, factor)
-                found = found.index_add(1, out - len(pattern.direct), product * weights)
-        return torch.cat([h[:, : len(pattern.direct)], found], dim=1)
+                    product = product * h.index_select(0, factor)
+                found = found.index_add(0, out - len(pattern.direct), product)
+        return torch.cat([h[: len(pattern.direct)], found])
 
     def forward(self, prepared: SitesOf, spins: Tensor) -> Tensor:
         """Parts (S, K) of the sites."""
         values = self.invariants(prepared, spins)
-        for layer in self.layers[:-1]:
-            values = self.activation(layer(values))
-        return torch.as_tensor(self.layers[-1](values))
+        layers = [cast(nn.Linear, layer) for layer in self.layers]
+        for layer in layers[:-1]:
+            values = self.activation(torch.addmm(layer.bias[:, None], layer.weight, values))
+        return torch.addmm(layers[-1].bias[:, None], layers[-1].weight, values).T
 
     def table(self) -> InvariantTable:
         """Invariants with the mixtures at hand, in double precision."""
@@ -190,6 +189,11 @@ class SiteNetwork(nn.Module):
         mixtures = [one.detach().cpu().double() for one in self.mixtures]
         even, odd = self.linear(bases, mixtures)
         return replace(self.pattern, linear_bonds=even.numpy(), linear_triples=odd.numpy())
+
+
+def _cross(one: Tensor, two: Tensor) -> Tensor:
+    """Cross products along the first dimension."""
+    return one[[1, 2, 0]] * two[[2, 0, 1]] - one[[2, 0, 1]] * two[[1, 2, 0]]
 
 
 def _mixed_blocks(forms: SiteForms, config: LatticeConfig) -> tuple[list[FloatArray], list[Block]]:

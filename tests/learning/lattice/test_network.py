@@ -34,5 +34,5 @@ def test_its_table_gives_the_same_invariants():
     spins = random_spins(len(atoms), np.random.default_rng(1))
     network = network_of(atoms).double()
     (sites,) = prepare(network, geometry_of(atoms))
-    found = network.kinds[0].invariants(sites, torch.tensor(spins)).detach().numpy()
+    found = network.kinds[0].invariants(sites, torch.tensor(spins)).detach().numpy().T
     np.testing.assert_allclose(network.kinds[0].table()(spins[sites.neighbours.numpy()]), found, atol=1e-12)
