@@ -98,6 +98,10 @@ class SitesOf:
     ----------
     sites, neighbours : (S,), (S, n + 1) Tensor of int
         Which, and their places: the site itself, and its neighbours in the order of the surrounding.
+    ends : (2, U) Tensor of int
+        Sites that bonds join, each pair once: sites near each other see the same bonds.
+    bonds : (K S,) Tensor of int
+        Which of these are the bonds of a surrounding, bond by bond.
     bases : list of (copies, d, K) Tensor
         Forms by block, in the precision of the weights.
     weights : (Q,), (T,) Tensor
@@ -106,6 +110,8 @@ class SitesOf:
 
     sites: Tensor
     neighbours: Tensor
+    ends: Tensor
+    bonds: Tensor
     bases: list[Tensor]
     weights: tuple[Tensor, Tensor]
 
@@ -142,7 +148,11 @@ class SiteNetwork(nn.Module):
         """Bases and coefficients in the precision and on the device of `like`."""
         bases = [torch.from_numpy(_SPREAD * one).to(like) for one in (self.trivial[:, None], *self.bases)]
         weights = [torch.from_numpy(one).to(like) for one in (self.pattern.quadratic_weights, self.pattern.cubic_weights)]
-        return SitesOf(sites, neighbours, bases, (weights[0], weights[1]))
+        joined = neighbours.T[torch.from_numpy(self.pattern.bonds.T).to(like.device)].flatten(1)  # (2, K S)
+        sorted_ends, count = joined.sort(dim=0).values, int(neighbours.max()) + 1 if len(sites) else 1
+        keys, bonds = torch.unique(sorted_ends[0] * count + sorted_ends[1], return_inverse=True)
+        ends = torch.stack([keys // count, keys % count])
+        return SitesOf(sites, neighbours, ends, bonds, bases, (weights[0], weights[1]))
 
     def linear(self, bases: Sequence[Tensor], mixtures: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Forms (F1, K) of bonds, the trivial ones first, and (F2, M) of chiralities: `mixtures` of `bases`."""
@@ -155,14 +165,13 @@ class SiteNetwork(nn.Module):
 
     def invariants(self, prepared: SitesOf, spins: Tensor) -> Tensor:
         """Invariants (G, S), one row for all sites, for spins (N, 3)."""
-        pattern, places = self.pattern, prepared.neighbours.shape[1]
-        around = spins.T.index_select(1, prepared.neighbours.T.flatten()).view(3, places, -1)
+        pattern, components = self.pattern, spins.T
         even, odd = self.linear(prepared.bases, list(self.mixtures))
-        one, two = (around.index_select(1, corner) for corner in torch.from_numpy(pattern.bonds.T).to(spins.device))
-        forms = [even @ (one * two).sum(0)]
+        one, two = (components.index_select(1, ends) for ends in prepared.ends)
+        forms = [even @ (one * two).sum(0).index_select(0, prepared.bonds).view(len(pattern.bonds), -1)]
         if len(odd):
-            corners = torch.from_numpy(pattern.triples.T).to(spins.device)
-            one, two, three = (around.index_select(1, corner) for corner in corners)
+            corners = prepared.neighbours.T[torch.from_numpy(pattern.triples.T).to(spins.device)]
+            one, two, three = (components.index_select(1, corner.flatten()).view(3, *corner.shape) for corner in corners)
             forms.append(odd @ (one * _cross(two, three)).sum(0))
         h = torch.cat(forms)
         found = h.new_zeros((pattern.count - len(pattern.direct), h.shape[1]))
