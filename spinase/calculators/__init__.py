@@ -35,16 +35,20 @@ if TYPE_CHECKING:
     from spinase.calculators.electrons import SolverCalculator
     from spinase.calculators.hipnn import HIPNNCalculator
     from spinase.calculators.kpm import KPMCalculator
+    from spinase.calculators.lattice import LatticeCalculator
     from spinase.calculators.negf import NEGFCalculator
     from spinase.calculators.rational import RationalCalculator
+    from spinase.calculators.teachers import teacher_of
 
 _LAZY = {
     "EDCalculator": "spinase.calculators.ed",
     "HIPNNCalculator": "spinase.calculators.hipnn",
     "KPMCalculator": "spinase.calculators.kpm",
+    "LatticeCalculator": "spinase.calculators.lattice",
     "NEGFCalculator": "spinase.calculators.negf",
     "RationalCalculator": "spinase.calculators.rational",
     "SolverCalculator": "spinase.calculators.electrons",
+    "teacher_of": "spinase.calculators.teachers",
 }
 
 __all__ = [
@@ -58,6 +62,7 @@ __all__ = [
     "HeisenbergCalculator",
     "KPMCalculator",
     "LandauCalculator",
+    "LatticeCalculator",
     "NEGFCalculator",
     "NeelCalculator",
     "PairPotentialCalculator",
@@ -76,6 +81,7 @@ __all__ = [
     "read_vampire",
     "restore_snapshot",
     "snapshot",
+    "teacher_of",
     "uppasd_calculator",
 ]
 

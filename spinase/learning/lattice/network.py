@@ -44,7 +44,7 @@ class LatticeSize(TrunkSize):
     triangle_range: float = Field(0.0, ge=0, description="how far from the site their corners may be; 0: none [length]")
     channels: int = Field(12, ge=1, le=1000, description="mixtures of the bonds, for every representation")
     odd_channels: int = Field(6, ge=1, le=1000, description="mixtures of the chiralities")
-    bispectrum: bool = Field(True, description="products of three mixtures")
+    bispectrum: int = Field(4, ge=0, le=1000, description="products of three mixtures, for every coupling; 0: none")
     hidden: tuple[int, ...] = Field((48, 48), min_length=1, max_length=10, description="widths of the layers")
 
     @property
@@ -136,7 +136,7 @@ class SiteNetwork(nn.Module):
             torch.randn(count, len(basis)) / len(basis) ** 0.5 for count, basis in zip(copies, self.bases, strict=True)
         )
         self.trivial = self.forms.bonds.copies[0].reshape(-1, len(self.forms.bonds.places))
-        terms = mixture_products(blocks, len(self.trivial), config.bispectrum)
+        terms = mixture_products(blocks, config.bispectrum)
         self.even = sum(not block.odd for block in blocks)
         nothing = np.zeros((0, 0))
         self.pattern = table(self.forms, nothing, nothing, np.arange(len(self.trivial)), terms)
@@ -219,7 +219,7 @@ def _mixed_blocks(forms: SiteForms, config: LatticeConfig) -> tuple[list[FloatAr
     return bases, blocks
 
 
-def mixture_products(blocks: Sequence[Block], direct: int, bispectrum: bool) -> list[Term]:
+def mixture_products(blocks: Sequence[Block], bispectrum: int) -> list[Term]:
     """Squares of mixtures, products of one with the next, and of three that follow each other, block by block."""
     found: list[Term] = []
     for block in blocks:
@@ -231,13 +231,15 @@ def mixture_products(blocks: Sequence[Block], direct: int, bispectrum: bool) -> 
         for j, two in enumerate(blocks[i:], i):
             for three in blocks[j:]:
                 if one.odd + two.odd + three.odd in (0, 2):
-                    found += _triples((one, two, three))
+                    found += _triples((one, two, three), bispectrum)
     return found
 
 
-def _triples(blocks: tuple[Block, Block, Block]) -> list[Term]:
-    """Products of three mixtures; every set of copies once."""
-    chosen = {tuple(_one_of(blocks, k, c) for k in range(3)) for c in range(max(block.copies for block in blocks))}
+def _triples(blocks: tuple[Block, Block, Block], most: int) -> list[Term]:
+    """Products of three mixtures for up to `most` sets of copies, each once."""
+    chosen = {
+        tuple(_one_of(blocks, k, c) for k in range(3)) for c in range(min(most, max(block.copies for block in blocks)))
+    }
     return [term for copies in sorted(chosen) for term in products(blocks, copies)]
 
 

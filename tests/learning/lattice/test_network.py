@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from spinase.atoms import SpinAtoms, geometry_of
+from spinase.calculators import LatticeCalculator
+from spinase.errors import ModelError
+from spinase.learning.card import ModelCard
 from spinase.learning.lattice.network import LatticeConfig, LatticeNetwork
+from spinase.learning.model_file import save_model
 from spinase.learning.trunk import prepare
-from spinase.spin_algebra import random_spins
-from spinase.testing import check_trunk
+from spinase.spin_algebra import random_rotation, random_spins
+from spinase.testing import check_calculator, check_trunk
 
 SIZE = {"cutoff": 1.5, "pair_length": 1.5, "pair_range": 1.5, "triangle_length": 1.5, "triangle_range": 1.1, "channels": 3}
 
@@ -36,3 +42,53 @@ def test_its_table_gives_the_same_invariants():
     (sites,) = prepare(network, geometry_of(atoms))
     found = network.kinds[0].invariants(sites, torch.tensor(spins)).detach().numpy().T
     np.testing.assert_allclose(network.kinds[0].table()(spins[sites.neighbours.numpy()]), found, atol=1e-12)
+
+
+def test_orientation_cell_and_order_of_sites_do_not_matter():
+    """The same triangular magnet in another cell, turned and mirrored in space, its sites shuffled."""
+    atoms = SpinAtoms.lattice("triangular", (4, 4))
+    spins, rng = random_spins(len(atoms), np.random.default_rng(4)), np.random.default_rng(5)
+    network = network_of(atoms).double()
+    geometry = geometry_of(atoms)
+    skewed = np.array([[1, 1, 0], [0, 1, 0], [0, 0, 1]]) @ geometry.cell
+    order, turn = rng.permutation(len(atoms)), random_rotation(rng) @ np.diag([-1.0, 1.0, 1.0])
+    other = replace(geometry.select(order), positions=geometry.positions[order] @ turn.T + 0.3, cell=skewed @ turn.T)
+    with torch.no_grad():
+        here = network(prepare(network, geometry), torch.tensor(spins))
+        there = network(prepare(network, other), torch.tensor(spins[order]))
+    np.testing.assert_allclose(there, here[order], atol=1e-12)
+
+
+def refused(network, atoms, match):
+    with pytest.raises(ModelError, match=match):
+        prepare(network, geometry_of(atoms))
+
+
+def test_what_it_does_not_know_is_refused():
+    atoms = SpinAtoms.lattice("square", (6, 6))
+    network = network_of(atoms)
+    refused(network, SpinAtoms.lattice("triangular", (6, 6)), "it has 6 neighbours within the cutoff, not 8; .* another lattice")
+    refused(network, atoms[1:], "sites are missing")
+    refused(network, SpinAtoms.lattice("square", (6, 6), periodic=False), "sites are missing, a surface is near")
+    strained = atoms.copy()
+    strained.set_cell(atoms.cell * [1.01, 1.0, 1.0], scale_atoms=True)
+    refused(network, strained, r"1\.\d+ away, not 1\.?\d*; it must not be strained")
+    with pytest.raises(ModelError, match="which is the cutoff"):
+        network_of(atoms, cutoff=2.0**0.5)
+    with pytest.raises(ModelError, match="has no neighbour"):
+        network_of(atoms, cutoff=0.9)
+
+
+def test_a_model_file_of_it_runs_in_a_magnet(tmp_path):
+    """Written, read, and asked by the calculator: energies, fields, no forces; other lattices are refused there, too."""
+    atoms = SpinAtoms.lattice("kagome", (3, 3), units="reduced")
+    atoms.spins = random_spins(len(atoms), np.random.default_rng(3))
+    network = network_of(atoms)
+    save_model(tmp_path / "model.npz", [network], ModelCard("kagome", network.config, "reduced"))
+    calc = LatticeCalculator(tmp_path / "model.npz", dtype="float64", outside_domain="ignore")
+    report = check_calculator(calc, atoms, skip=("forces", "stress"))
+    for check in ("magnetic_forces", "conservative", "spin_rotation", "time_reversal", "supercell"):
+        assert report[check].status == "passed", report
+    assert "forces" not in calc.implemented_properties
+    with pytest.raises(ModelError, match="another lattice"):
+        calc.get_property("energy", SpinAtoms.lattice("square", (6, 6), units="reduced"))
