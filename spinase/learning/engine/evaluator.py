@@ -115,16 +115,22 @@ class FrozenEngine:
         )
         return LayerWeights(*(_array(array, self.dtype) for array in arrays))
 
+    def _contexts(self, graph: EngineGraph) -> list[LayerContext]:
+        """What the kernels of every layer are given on a graph; made once and kept in the graph."""
+        known = graph.cached.get(("contexts", self))
+        if known is None:
+            shared = (self._options, self._channels_by_degree)
+            known = [LayerContext(graph.pairs, layer, *shared) for layer in self._layers_on(graph)]
+            graph.cached["contexts", self] = known
+        return cast(list[LayerContext], known)
+
     def _layers_on(self, graph: EngineGraph) -> list[LayerWeights]:
-        """Weights with the filters of a graph's distances, where those are few; kept in the graph."""
+        """Weights with the filters of a graph's distances, where those are few."""
         if graph.shells is None:
             return self._layers
-        key = ("layers", self)
-        if key not in graph.cached:
-            at = torch.from_numpy(graph.shells)
-            tables = [_array(filter_table(filters, self.config, at), self.dtype) for filters in self._filters]
-            graph.cached[key] = [layer._replace(table=table) for layer, table in zip(self._layers, tables, strict=True)]
-        return cast(list[LayerWeights], graph.cached[key])
+        at = torch.from_numpy(graph.shells)
+        tables = [_array(filter_table(filters, self.config, at), self.dtype) for filters in self._filters]
+        return [layer._replace(table=table) for layer, table in zip(self._layers, tables, strict=True)]
 
     def _sender(self, part: Interaction) -> SendWeights:
         """Weights of what is sent to a layer."""
@@ -163,9 +169,7 @@ class FrozenEngine:
             raise ModelError("this network needs electrons: a filling or a chemical potential")
         with thread_map(min(self.threads, len(graph.strips)) or 1) as each:
             ordered = np.ascontiguousarray(spins[graph.order], self.dtype)
-            shared = (self._options, self._channels_by_degree)
-            contexts = [LayerContext(graph.pairs, layer, *shared) for layer in self._layers_on(graph)]
-            energies, field = self._evaluate(Evaluation(graph, each, ordered, contexts), species, mix)
+            energies, field = self._evaluate(Evaluation(graph, each, ordered, self._contexts(graph)), species, mix)
         if self._law is not None:
             bare, couplings = self._couplings(self._law, graph, species)
             slopes = couplings @ ordered
