@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 import numpy as np
 from ase import Atoms
@@ -51,6 +51,11 @@ class FastFields(Protocol):
     def field_function(self, atoms: Atoms, lengths: FloatArray | None = None) -> FieldFunction:
         """Return B(spins) at the positions `atoms` has now, for moment lengths (N,) (default: those of `atoms`)."""
         ...
+
+
+def has_fast_fields(calc: Any) -> TypeGuard[FastFields]:
+    """Whether a calculator has the fast path of :class:`FastFields`."""
+    return callable(getattr(calc, "field_function", None))
 
 
 @runtime_checkable
@@ -160,7 +165,7 @@ def field_function(atoms: Atoms, calc: Any, lengths: FloatArray | None = None) -
         If the calculator has no ``magnetic_forces``.
     """
     require_magnetic_forces(calc)
-    if isinstance(calc, FastFields):
+    if has_fast_fields(calc):
         return calc.field_function(atoms, lengths)
     scale = np.linalg.norm(get_moments(atoms), axis=1) if lengths is None else lengths
 

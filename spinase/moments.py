@@ -53,14 +53,15 @@ def get_units(atoms: Atoms) -> UnitSystem:
     if marks is None or len(marks) == 0:
         return unit_system("metal" if declared is None else declared)
     reduced = np.asarray(marks, dtype=bool)
-    if reduced.any() and not reduced.all():
+    count = np.count_nonzero(reduced)
+    if 0 < count < len(reduced):
         site = int(np.flatnonzero(~reduced)[0])
         raise UnitMismatchError(
             f"atoms in reduced and in metal units have been put together (site {site} is the first that is not marked as "
             'reduced): convert one of them first (spinase.atoms.convert_units), or say set_units(atoms, "reduced") if all '
             "numbers are in reduced units"
         )
-    found = "reduced" if reduced.all() else "metal"
+    found = "reduced" if count else "metal"
     if declared is not None and unit_system(declared).name != found:
         raise UnitMismatchError(
             f'info["units"] says {unit_system(declared).name} but the sites are marked as {found}: set the unit system with '

@@ -6,6 +6,8 @@ numba functions; they are pure (new array out) and run on one thread, so results
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -35,6 +37,8 @@ def as_vectors(values: ArrayLike, sites: int, what: str) -> FloatArray:
         array = np.tile(array, (sites, 1))
     if array.shape != (sites, 3):
         raise InvalidMomentsError(f"{what} must have shape ({sites}, 3), one Cartesian vector per site; got {array.shape}")
+    if math.isfinite(np.vdot(array, array)):  # the cheapest look there is; a sum that overflows is looked at closely
+        return array
     bad = np.flatnonzero(~np.isfinite(array).all(axis=1))
     if len(bad):
         raise InvalidMomentsError(f"{what} of site {bad[0]} is not finite: {array[bad[0]]} ({len(bad)} such sites)")

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from spinase.atoms import geometry_of, get_moments, get_reference_lengths
 from spinase.brief import call
-from spinase.calculators.base import SpinCalculator, per_moment, split_moments
+from spinase.calculators.base import SpinCalculator, per_moment
 from spinase.calculators.options import OptionTable, PairConfig, PairTable, finite, number_of, pair_law, unit_vector
 from spinase.classical import (
     Biquadratic,
@@ -127,7 +127,8 @@ class TermCalculator(SpinCalculator[FrozenTerm, None]):
 
     def _look_at_sites(self, atoms: Atoms) -> None:
         """Where other sites have moments than before, there are other shells."""
-        sites = split_moments(get_moments(atoms), get_reference_lengths(atoms))[1] > 0.0
+        reference = get_reference_lengths(atoms)
+        sites = np.asarray(get_moments(atoms).any(axis=1) if reference is None else reference > 0.0)
         if self._sites is None or not np.array_equal(sites, self._sites):
             self._sites, self._frozen, self._state = sites, None, None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from typing import Any, TypeVar
 
@@ -32,12 +32,17 @@ def map_threads(run: Callable[[Item], Result], items: Iterable[Item], threads: i
 @contextmanager
 def thread_map(threads: int) -> Iterator[Callable[..., list[Any]]]:
     """:func:`map_threads` for many calls in a row, which share their threads: yields ``each(run, items)``."""
-    with _controller().limit(limits=1, user_api="blas"):
+    single = all(library.num_threads == 1 for library in _linear_algebra())
+    with nullcontext() if single else _controller().limit(limits=1, user_api="blas"):
         if threads == 1:
-            yield lambda run, items: [run(item) for item in items]
+            yield _one_by_one
             return
         with ThreadPoolExecutor(threads) as pool:
             yield lambda run, items: list(pool.map(run, items))
+
+
+def _one_by_one(run: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    return [run(item) for item in items]
 
 
 def linear_algebra() -> list[str]:
@@ -48,6 +53,12 @@ def linear_algebra() -> list[str]:
     if narrow and binding.get_host_cpu_features().get("avx512f"):
         names.append("OPENBLAS_CORETYPE=SkylakeX in the environment may halve the time of products (AVX-512 is overlooked)")
     return names
+
+
+@cache
+def _linear_algebra() -> list[Any]:
+    """The BLAS libraries of this process; asking each for its threads costs far less than setting and restoring them."""
+    return [library for library in _controller().lib_controllers if library.user_api == "blas"]
 
 
 @cache

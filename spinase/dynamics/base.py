@@ -14,13 +14,13 @@ from numpy.typing import ArrayLike
 
 from spinase.atoms import get_moments, get_spins, get_units
 from spinase.contract import (
-    FastFields,
     FieldFunction,
     begin_step,
     calculator_of,
     check_units,
     declare_motion,
     field_function,
+    has_fast_fields,
     probe_moments,
     recall_step,
     remember_step,
@@ -305,7 +305,7 @@ class SpinDriver(MolecularDynamics, ABC):
             self._bound = None
         if self._bound is None or not self._bound.is_of(self.atoms):
             self._bind()
-            self._bound, self._fast = Geometry(self.atoms), isinstance(self.atoms.calc, FastFields)
+            self._bound, self._fast = Geometry(self.atoms), has_fast_fields(self.atoms.calc)
 
     # -- runs ---------------------------------------------------------------------------------------------------------
 
