@@ -14,6 +14,7 @@ from ase import Atoms
 from ase.calculators.emt import EMT
 
 from spinase import SpinAtoms
+from spinase.atoms import geometry_of
 from spinase.calculators import (
     BiquadraticCalculator,
     BondTableCalculator,
@@ -25,6 +26,7 @@ from spinase.calculators import (
     HIPNNCalculator,
     KPMCalculator,
     LandauCalculator,
+    LatticeCalculator,
     NeelCalculator,
     NEGFCalculator,
     PairPotentialCalculator,
@@ -38,6 +40,7 @@ from spinase.calculators import (
 from spinase.classical import BondTable
 from spinase.electrons import Bath, ExponentialHopping, LatticeLead, SDModel, ShellHopping, WideBandLead
 from spinase.learning.card import ModelCard
+from spinase.learning.lattice.network import LatticeConfig, LatticeNetwork
 from spinase.learning.mhipnn.network import MagneticHIPNN, NetworkConfig
 from spinase.radial import Exponential
 from spinase.testing import CHECKS, Report, Tolerances, check_calculator
@@ -134,6 +137,15 @@ def small_model(members: int = 1, **channels: Any) -> tuple[list[MagneticHIPNN],
         torch.manual_seed(seed)
         networks.append(MagneticHIPNN(config))
     return networks, ModelCard("random", config, "metal", energy_scale=2.0, energy_shift=0.3)
+
+
+def lattice_model(name: str, size: tuple[int, ...]) -> tuple[list[LatticeNetwork], ModelCard]:
+    """A network on a lattice with random weights."""
+    reach = {"cutoff": 1.1, "pair_length": 1.5, "pair_range": 1.1, "triangle_length": 1.5, "triangle_range": 1.1}
+    geometry = geometry_of(lattice(name, size))
+    torch.manual_seed(3)
+    config = LatticeConfig.from_training({**reach, "channels": 3, "hidden": (6, 5)}, (26,), 1, geometry)
+    return [LatticeNetwork(config)], ModelCard("random", config, "metal", energy_scale=2.0, energy_shift=0.3)
 
 
 # style -> {name of the case: (calculator, atoms, checks that must not be skipped)}
@@ -255,6 +267,18 @@ CASES: dict[str, dict[str, Case]] = {
             lambda: HIPNNCalculator(small_model(channels=(5,), quadrupoles=False, chirality=False), dtype="float64"),
             lambda: cluster(8, 2),
             MOVING | ROTATING,
+        ),
+    },
+    "lattice": {
+        "triangular": (
+            lambda: LatticeCalculator(lattice_model("triangular", (3, 3)), dtype="float64"),
+            lattice,
+            SPINS | ROTATING,
+        ),
+        "kagome": (
+            lambda: LatticeCalculator(lattice_model("kagome", (2, 2)), dtype="float64"),
+            lambda: lattice("kagome", (2, 2)),
+            SPINS | ROTATING,
         ),
     },
     "zeeman": {

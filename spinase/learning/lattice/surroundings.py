@@ -175,22 +175,22 @@ def placed(
 ) -> list[tuple[IntArray, IntArray]]:
     """Sites of every known surrounding, and their neighbours in its order: (S,) and (S, n + 1), the site itself first.
 
+    Sites without pairs (ghosts of a region) are left out, unless there are no pairs at all.
+
     Raises
     ------
     ModelError
         If a site has a surrounding that is not known; `names` of the species go into the message.
     """
     found: list[list[tuple[IntArray, IntArray]]] = [[] for _ in known]
-    seen = np.zeros(len(kinds), dtype=bool)
+    if len(kinds) and not len(pairs[0]):
+        raise ModelError("no site has a neighbour within the cutoff: the lattice this model knows has some at every site")
     for pattern, sites, neighbours in patterns(*pairs, kinds):
         laid = ((k, next(maps(one, pattern), None)) for k, one in enumerate(known))
         fit = next(((k, places) for k, places in laid if places is not None), None)
         if fit is None:
             raise ModelError(_unknown(known, pattern, int(sites[0]), names))
         found[fit[0]].append((sites, np.concatenate([sites[:, None], neighbours[:, fit[1]]], axis=1)))
-        seen[sites] = True
-    if not seen.all():
-        raise ModelError(f"site {int(np.argmin(seen))} has no neighbours: the lattice of the model has some at every site")
     out = []
     for one, members in zip(known, found, strict=True):
         none = (np.zeros(0, dtype=np.int64), np.zeros((0, len(one.kinds) + 1), dtype=np.int64))

@@ -1,0 +1,1 @@
+"""Spin-extended symmetry functions for magnets with disordered positions."""
