@@ -10,7 +10,6 @@ says so.
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import functools
 import hashlib
@@ -20,7 +19,7 @@ import sys
 import time
 import uuid
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -32,7 +31,9 @@ from numba.core.caching import _Cache
 from numba.core.compiler import CompileResult
 from numba.core.serialize import dumps
 
-_STARTED = time.time()
+from spinase.compiled.library import SealingCompiler
+from spinase.compiled.sources import origin_digest
+
 _FOLDER = "spinase-kernels"
 _KEPT_SECONDS = 60 * 86400.0  # entries that nobody has read for so long are removed
 _SETTINGS = ("OPT", "LOOP_VECTORIZE", "SLP_VECTORIZE", "BOUNDSCHECK", "DISABLE_PERFORMANCE_WARNINGS", "LLVM_REFPRUNE_PASS")
@@ -53,7 +54,7 @@ def njit(function: Callable[..., Any] | None = None, **options: Any) -> Any:
 
     def compiled(loop: Callable[..., Any]) -> Any:
         """The function, compiled when it is called first."""
-        dispatcher = numba.njit(**options)(loop)
+        dispatcher = numba.njit(pipeline_class=SealingCompiler, **options)(loop)
         if not config.DISABLE_JIT:
             dispatcher._cache = KernelCache(dispatcher.py_func)
         return dispatcher
@@ -133,13 +134,10 @@ class KernelCache(_Cache):  # type: ignore[misc]
 
     def _entry(self, sig: Any, codegen: Any) -> str | None:
         """Name of the file for these argument types; None if the function's sources cannot be told for certain."""
-        sources = source_digest(self._function.__module__)
-        types = str(sigutils.normalize_signature(sig))
-        if sources is None or " at 0x" in types:  # a function as an argument is told by its address
+        origin, types = origin_digest(self._function), str(sigutils.normalize_signature(sig))
+        if origin is None or " at 0x" in types:  # a function as an argument is told by its address
             return None
-        code, cells = self._function.__code__, self._function.__closure__ or ()
-        closure = dumps(tuple(cell.cell_contents for cell in cells))
-        told = (sources, _environment(), codegen.magic_tuple(), types, code.co_firstlineno, code.co_code, closure)
+        told = (origin, _environment(), codegen.magic_tuple(), types)
         return f"{self._prefix}{hashlib.sha256(repr(told).encode()).hexdigest()[:32]}.bin"
 
 
@@ -172,64 +170,6 @@ def cache_folders(function: FunctionType) -> list[Path]:
     with contextlib.suppress(RuntimeError):  # no home
         found.append(Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / _FOLDER)
     return found
-
-
-@functools.cache
-def source_digest(module: str) -> str | None:
-    """Digest of the sources of a module and of what it imports from its package and from spinase.
-
-    None where a source cannot be read, or is younger than this process: the code in memory may be of an older one then.
-    """
-    packages = {module.partition(".")[0], __name__.partition(".")[0]}
-    total, todo, seen = hashlib.sha256(), [module], set[str]()
-    texts: dict[str, bytes] = {}
-    while todo:
-        name = todo.pop()
-        if name in seen or name not in sys.modules or name.partition(".")[0] not in packages:
-            continue
-        seen.add(name)
-        text = _source(sys.modules[name])
-        if text is None:
-            return None
-        texts[name] = text
-        todo += _imported(name, text)
-    for name in sorted(texts):
-        total.update(f"{name} {len(texts[name])}\n".encode() + texts[name])
-    return total.hexdigest()
-
-
-def _source(module: Any) -> bytes | None:
-    path = getattr(module, "__file__", None)
-    try:
-        times = os.stat(str(path))
-        changed = max(times.st_mtime, times.st_ctime) > _STARTED
-        return None if changed else Path(str(path)).read_bytes()
-    except OSError:
-        return None
-
-
-def _imported(module: str, text: bytes) -> Iterator[str]:
-    """Names of the modules that a module's text imports (and some that are none)."""
-    package = module if hasattr(sys.modules[module], "__path__") else module.rpartition(".")[0]
-    for node in _executed(ast.parse(text)):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
-            origin = ".".join([*above, *([node.module] if node.module else [])])
-            yield origin
-            yield from (f"{origin}.{alias.name}" for alias in node.names)
-
-
-def _executed(node: ast.AST) -> Iterator[ast.AST]:
-    """Statements that run when a module is imported: functions' bodies and what is for type checkers do not."""
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-            continue
-        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test):
-            continue
-        yield child
-        yield from _executed(child)
 
 
 @functools.cache
