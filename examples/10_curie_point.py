@@ -1,6 +1,7 @@
 """The Curie point of the simple cubic Heisenberg magnet from crossing Binder cumulants, with parallel tempering.
 
-Published: kT_c = 1.44292(8) J (K. Chen, A. M. Ferrenberg, D. P. Landau, Phys. Rev. B 48, 3249 (1993)).  Writes curie.png.
+Published: kT_c = 1.44292(8) J (K. Chen, A. M. Ferrenberg, D. P. Landau, Phys. Rev. B 48, 3249 (1993)).  Writes curie.png,
+and what was sampled in curie_sweep/.
 """
 
 import matplotlib
@@ -13,12 +14,15 @@ from spinase import SpinAtoms
 from spinase.analysis import binder_cumulant, block_average
 from spinase.calculators import HeisenbergCalculator
 from spinase.dynamics import parallel_tempering
+from spinase.sweep import grid, sweep
 from spinase.viz.figures import COLORS
 
 PUBLISHED, STEPS = 1.44292, 4000
 temperatures = np.linspace(1.40, 1.48, 5)
-observed, orders, errors = {}, {}, {}
-for size in (6, 12):
+
+
+def temper(size: int) -> dict[str, np.ndarray]:
+    """Mean spins at every step and temperature, and the part of exchanges that were accepted, of size^3 spins."""
     atoms = SpinAtoms.lattice("cubic", (size, size, size), rng=1, units="reduced")
     atoms.calc = HeisenbergCalculator(shells=[1.0])
     result = parallel_tempering(
@@ -30,10 +34,18 @@ for size in (6, 12):
         over_relaxation=2,
         observe=lambda spins: spins.mean(axis=0),
     )
-    observed[size] = result.observed
-    averages = [block_average(np.linalg.norm(series, axis=1)) for series in result.observed.transpose(1, 0, 2)]
+    return {"observed": result.observed, "exchanges": result.exchanges}
+
+
+# Kept in a folder: started again, the example only draws.  With workers=2 (and all below in a function that is called under
+# `if __name__ == "__main__"`) both sizes run at the same time.
+SIZES = [6, 12]
+found = sweep(temper, grid(size=SIZES), "curie_sweep")
+observed, orders, errors = dict(zip(SIZES, found["observed"], strict=True)), {}, {}
+for size, exchanges in zip(SIZES, found["exchanges"], strict=True):
+    averages = [block_average(np.linalg.norm(series, axis=1)) for series in observed[size].transpose(1, 0, 2)]
     orders[size], errors[size] = [a.mean for a in averages], [a.error for a in averages]
-    exchanged, mean, error = 100 * result.exchanges.mean(), orders[size][0], errors[size][0]
+    exchanged, mean, error = 100 * exchanges.mean(), orders[size][0], errors[size][0]
     print(
         f"{size}^3 spins: {exchanged:.0f} % of exchanges accepted; |m| = {mean:.4f} +- {error:.4f} at kT = {temperatures[0]}"
     )

@@ -73,6 +73,20 @@ class WorkerError(SpinaseError, RuntimeError):
     """Worker processes die again and again."""
 
 
+class SweepError(SpinaseError, RuntimeError):
+    """Points of a sweep failed; the others are finished and kept.
+
+    Attributes
+    ----------
+    result : Sweep
+        All points: results of those that finished, errors of the others.
+    """
+
+    def __init__(self, message: str, result: Any = None) -> None:
+        super().__init__(message)
+        self.result = result
+
+
 class OutputError(SpinaseError, OSError):
     """A file that cannot be written, or that somebody removed while it was being written."""
 
