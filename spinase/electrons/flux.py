@@ -20,6 +20,9 @@ def peierls_phases(geometry: Geometry, bonds: Bonds, flux: float) -> tuple[Float
     where the last term is the magnetic translation that brings the image of j back into the cell.  Every closed path
     then encloses 2 pi flux times the fraction of the cell it encircles.
 
+    On a torus the two ways around have twists beside, which belong to the origin: moving all sites by 1/flux of a cell
+    vector leaves the spectrum, by less it does not, so the forces of a small torus need not add up to zero.
+
     Parameters
     ----------
     geometry, bonds
