@@ -76,6 +76,29 @@ def store(typing: Any, array: Any, offset: Any, row: Any) -> Any:
     return types.void(array, types.intp, row), code
 
 
+@intrinsic
+def element(typing: Any, array: Any, offset: Any) -> Any:
+    """The number at element `offset` of an array of any type, which is not negative: numba's own looks whether it is."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        return builder.load(builder.gep(data, [arguments[1]]))
+
+    return array.dtype(array, types.intp), code
+
+
+@intrinsic
+def set_element(typing: Any, array: Any, offset: Any, value: Any) -> Any:
+    """Write a number of the array's type to element `offset`, which is not negative."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        builder.store(arguments[2], builder.gep(data, [arguments[1]]))
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, array.dtype), code
+
+
 def _fma(builder: Any, a: Any, b: Any, c: Any) -> Any:
     name = f"llvm.fma.v{LANES}f{32 if isinstance(a.type.element, ir.FloatType) else 64}"
     function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(a.type, [a.type] * 3), name)
@@ -372,6 +395,7 @@ __all__ = [
     "LANES",
     "aligned",
     "clipped",
+    "element",
     "exp",
     "filled",
     "first_lane",
@@ -386,6 +410,7 @@ __all__ = [
     "prefetch",
     "scale",
     "select_lanes",
+    "set_element",
     "store",
     "store_partial",
     "total",

@@ -12,6 +12,7 @@ import torch
 from spinase.errors import ModelError
 from spinase.learning.card import ModelCard
 from spinase.learning.engine.compiled import CompiledEvaluator
+from spinase.learning.engine.lattice.evaluator import LatticeEvaluator
 from spinase.learning.engine.moving_compiled import MovingEvaluator
 from spinase.learning.evaluator import Evaluation, Evaluator, Question, Request, choose
 from spinase.learning.frozen_geometry import FrozenGeometry
@@ -20,7 +21,7 @@ from spinase.learning.torch_evaluator import TorchEvaluator
 from spinase.learning.trunk import Trunk
 from spinase.typing import FloatArray
 
-EVALUATORS: tuple[type[Evaluator], ...] = (CompiledEvaluator, MovingEvaluator, TorchEvaluator)
+EVALUATORS: tuple[type[Evaluator], ...] = (CompiledEvaluator, LatticeEvaluator, MovingEvaluator, TorchEvaluator)
 """Who may compute, the first choice first."""
 
 

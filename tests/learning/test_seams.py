@@ -148,7 +148,7 @@ def test_choices_are_the_first_that_supports() -> None:
     (trunk,), _ = sums()
     network = MagneticHIPNN(NetworkConfig(species=(26,), cutoff=2.0, inner=0.7))
     single, double = Request(), Request("float64")
-    compiled, moving, plain = EVALUATORS
+    compiled, _, moving, plain = EVALUATORS
     assert choose(EVALUATORS, network, single) is compiled
     for request in (replace(single, positions=True), replace(single, moving=True), replace(double, moving=True)):
         assert choose(EVALUATORS, network, request) is moving

@@ -96,7 +96,7 @@ class EngineGraph(Pool):
 
     def __init__(self, bonds: Bonds, positions: FloatArray, config: NetworkConfig, dtype: Any = np.float32) -> None:
         super().__init__()
-        self.order = _spatial_order(positions, config.cutoff)
+        self.order = spatial_order(positions, config.cutoff)
         self.back = np.empty_like(self.order)
         self.back[self.order] = np.arange(len(positions))
         first = self.back[np.concatenate([bonds.first, bonds.second])]
@@ -160,7 +160,7 @@ def _harmonics(vectors: FloatArray, distances: FloatArray, dtype: Any) -> Array:
     return torch.cat([torch.ones_like(units[:, :1]), units, quadrupoles(units)], dim=1).numpy()
 
 
-def _spatial_order(positions: FloatArray, length: float) -> IntArray:
+def spatial_order(positions: FloatArray, length: float) -> IntArray:
     """Sites along a Z-curve through boxes of side `length`."""
     if not len(positions):
         return np.zeros(0, dtype=np.int64)
@@ -183,4 +183,4 @@ def _strips(starts: IntArray, second: NDArray[np.int32]) -> tuple[NDArray[np.int
     return local, strips
 
 
-__all__ = ["STRIP", "EngineGraph", "Strip", "filter_table"]
+__all__ = ["STRIP", "EngineGraph", "Pool", "Strip", "filter_table", "spatial_order"]

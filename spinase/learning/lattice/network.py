@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from ase.data import chemical_symbols
 from pydantic import BaseModel, ConfigDict, Field
+from scipy.linalg import block_diag
 from torch import Tensor, nn
 
 from spinase.geometry import Geometry
@@ -30,7 +31,7 @@ from spinase.learning.lattice.forms import Forms, Reach, SiteForms, site_forms
 from spinase.learning.lattice.surroundings import Surrounding, placed, surroundings_of
 from spinase.learning.pairs import Pairs
 from spinase.learning.trunk import Trunk, TrunkConfig, TrunkSize
-from spinase.typing import FloatArray
+from spinase.typing import FloatArray, IntArray
 
 _SPREAD = float(np.sqrt(3.0))  # of s.s' of random spins is 1/3 the mean square: forms times this are of order one
 
@@ -192,6 +193,17 @@ class SiteNetwork(nn.Module):
             values = self.activation(torch.addmm(layer.bias[:, None], layer.weight, values))
         return torch.addmm(layers[-1].bias[:, None], layers[-1].weight, values).T
 
+    def factors(self) -> tuple[FloatArray, FloatArray]:
+        """Symmetry-adapted forms (U, K + M) of bonds and chiralities, and mixtures (F, U) of these, in double precision."""
+        rows = [one.reshape(-1, one.shape[2]) for one in self.bases]
+        kinds = np.concatenate([self.trivial, *rows[: self.even]]), np.concatenate([*rows[self.even :], self._no_triples()])
+        mixed = zip(self.mixtures, self.bases, strict=True)
+        parts = [np.kron(one.detach().cpu().double().numpy(), np.eye(basis.shape[1])) for one, basis in mixed]
+        return _SPREAD * block_diag(*kinds), block_diag(np.eye(len(self.trivial)), *parts)
+
+    def _no_triples(self) -> FloatArray:
+        return np.zeros((0, len(self.forms.triangles.places)))
+
     def table(self) -> InvariantTable:
         """Invariants with the mixtures at hand, in double precision."""
         bases = [torch.from_numpy(_SPREAD * one) for one in (self.trivial[:, None], *self.bases)]
@@ -280,8 +292,7 @@ class LatticeNetwork(Trunk):
         """
         rows = pairs.rows
         listed = tuple(one.detach().cpu().numpy() for one in (rows.first, rows.second, pairs.vectors.double()))
-        names = [chemical_symbols[number] for number in self.config.species]
-        found = placed(self.known, (listed[0], listed[1], listed[2]), species.cpu().numpy(), names)
+        found = self.places((listed[0], listed[1], listed[2]), species.cpu().numpy())
         device = pairs.vectors.device
         return [
             cast(SiteNetwork, one).prepare(
@@ -289,6 +300,23 @@ class LatticeNetwork(Trunk):
             )
             for one, (sites, near) in zip(self.kinds, found, strict=True)
         ]
+
+    def places(self, pairs: tuple[IntArray, IntArray, FloatArray], species: IntArray) -> list[tuple[IntArray, IntArray]]:
+        """Sites (S,) of every kind of surroundings, and the places (S, n + 1) of their surroundings.
+
+        Parameters
+        ----------
+        pairs
+            First and second sites (P,) of directed pairs, by first site, and vectors (P, 3).
+        species : (N,) ndarray of int
+            Places in ``config.species``.
+
+        Raises
+        ------
+        ModelError
+            If a site has other surroundings than the lattice of the network.
+        """
+        return placed(self.known, pairs, species, [chemical_symbols[number] for number in self.config.species])
 
     def forward(self, prepared: list[SitesOf], spins: Tensor) -> Tensor:
         """Parts (N, K) for free spin vectors (N, 3); zero rows are non-magnetic sites."""
