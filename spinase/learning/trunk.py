@@ -122,6 +122,14 @@ class Trunk(nn.Module, ABC):
     def begin_part(self, part: int, value: float) -> None:
         """Let a part of every site begin near a value, before a training, where the trunk has a weight for that."""
 
+    def law_of_pairs(self) -> Any:
+        """A law of pairs in the first part, which is fitted before a training; None unless a trunk has one.
+
+        It has ``laws``, coefficients (species, species, 2, functions) of radial functions ``basis`` for the bare energies
+        and the exchange, in which fields and forces are linear (:class:`spinase.learning.mhipnn.pair_law.PairLaw`).
+        """
+        return None
+
 
 def prepare(trunk: Trunk, geometry: Geometry, dtype: torch.dtype = torch.float64) -> Any:
     """What a trunk on the CPU makes of a whole geometry, images included.

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from spinase.geometry import Geometry
-from spinase.learning.mhipnn.network import MagneticHIPNN
 from spinase.learning.pairs import pairs_of
+from spinase.learning.trunk import Trunk
 from spinase.spin_algebra import tangent
 from spinase.typing import FloatArray, IntArray
 from spinase_training.data import TrainingData
@@ -18,13 +18,13 @@ _CONFIGURATIONS = 300
 _RIDGE = 1e-8
 
 
-def fit_pairs(network: MagneticHIPNN, data: TrainingData, rows: IntArray, force_weight: float) -> float:
+def fit_pairs(network: Trunk, data: TrainingData, rows: IntArray, force_weight: float) -> float:
     """Set the law of pairs of `network` from up to 300 of the configurations `rows`; returns the part it leaves unexplained.
 
     Tangent fields count by their mean square, forces (if there are any) by theirs times `force_weight`; what it leaves is
     the sum of squares of both, against that without a law.
     """
-    law, species = network.pair_law, network.config.species
+    law, species = network.law_of_pairs(), network.config.species
     columns = len(species) ** 2 * 2 * law.laws.shape[-1]
     matrix, target, power = np.zeros((columns, columns)), np.zeros(columns), np.zeros(())
     forces = data.arrays.get("forces") if force_weight else None
@@ -49,9 +49,9 @@ def fit_pairs(network: MagneticHIPNN, data: TrainingData, rows: IntArray, force_
     return float(1.0 - (2.0 * found @ target - found @ matrix @ found) / power)
 
 
-def _designs(network: MagneticHIPNN, arrays: dict[str, Any], row: int, forces: bool) -> list[FloatArray]:
+def _designs(network: Trunk, arrays: dict[str, Any], row: int, forces: bool) -> list[FloatArray]:
     """Tangent fields (N, 3, columns), and forces, for a law of one in every coefficient."""
-    config, basis = network.config, network.pair_law.basis
+    config, basis = network.config, network.law_of_pairs().basis
     numbers = np.asarray(arrays["species"][row])
     real = numbers > 0
     cell, places = (np.asarray(arrays[name][row], dtype=float) for name in ("cells", "positions"))

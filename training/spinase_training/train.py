@@ -23,7 +23,6 @@ from spinase.io.labels import Labels, read_labels
 from spinase.learning.card import ModelCard
 from spinase.learning.engine.training.batch import keep_memory
 from spinase.learning.hippynn.adapter import magnet_graph
-from spinase.learning.mhipnn.network import MagneticHIPNN
 from spinase.learning.model_file import load_model, save_model
 from spinase.learning.readout import Readout
 from spinase.learning.trunk import Trunk, TrunkConfig
@@ -211,7 +210,7 @@ def _begin(task: Task, network: Trunk, member: int) -> None:
         return
     if task.readout.response is not None:
         network.begin_part(1, -float(np.mean(np.asarray(task.data.arrays[task.readout.response]))))
-    if isinstance(network, MagneticHIPNN) and network.config.pairs:
+    if network.law_of_pairs() is not None:
         left = fit_pairs(network, task.data, task.parts["train"], task.recipe.force_weight)
         with open(task.folder / LOG, "a", encoding="utf-8") as file:
             file.write(f"network {member}: the law of pairs leaves {left:.4f} of fields and forces unexplained\n")

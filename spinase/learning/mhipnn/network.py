@@ -159,6 +159,10 @@ class MagneticHIPNN(Trunk):
         with torch.no_grad():
             cast(nn.Linear, self.readouts[0]).bias[part] = value
 
+    def law_of_pairs(self) -> PairLaw | None:
+        """The law of pairs, where the configuration has one."""
+        return self.pair_law if self.config.pairs else None
+
     def features(self, prepared: Prepared, spins: Tensor) -> Tensor:
         """Features (N, width) after the last interaction layer."""
         features, collected = self.embedding(prepared.species), None
