@@ -18,7 +18,7 @@ from spinase.errors import InvalidGeometryError
 from spinase.geometry import Geometry, find_bonds, nearest_distance
 from spinase.spin_algebra import normalized, random_spins
 from spinase.typing import FloatArray
-from spinase.wall_textures import domain_wall, walls_between
+from spinase.wall_textures import domain_wall, skyrmion, walls_between
 
 Texture = Callable[..., FloatArray]
 
@@ -236,6 +236,7 @@ TEXTURES: dict[str, Texture] = {
     "spiral": spiral,
     "skyrmion-crystal": skyrmion_crystal,
     "domain-wall": domain_wall,
+    "skyrmion": skyrmion,
 }
 
 
@@ -264,6 +265,7 @@ __all__ = [
     "ferro",
     "order_120",
     "random",
+    "skyrmion",
     "skyrmion_crystal",
     "spiral",
     "tetrahedral",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -188,3 +189,62 @@ def _across(spins: FloatArray, azimuth: float) -> FloatArray:
     helper = np.eye(3)[np.abs(np.round(spins, 9)).argmin(axis=1)]
     one = normalized(tangent(helper, spins))
     return np.cos(azimuth) * one + np.sin(azimuth) * cross(spins, one)
+
+
+def skyrmion(
+    geometry: Geometry,
+    rng: np.random.Generator,
+    radius: float = 3.0,
+    width: float = 1.5,
+    centre: Sequence[float] = (0.5, 0.5),
+    vorticity: int = 1,
+    helicity: float = np.pi,
+) -> FloatArray:
+    """One skyrmion in the x-y plane: -z in the middle, +z outside, a circular wall of 180 degrees between.
+
+    s = (sin(Theta) cos(Phi), sin(Theta) sin(Phi), cos(Theta)), Theta = 2 arctan(sinh(R/w)/sinh(r/w)) (H. Braun, Phys. Rev. B
+    50, 16485 (1994)), Phi = v phi + helicity, with r, phi the polar coordinates about the centre.  Its charge is -v.
+
+    Parameters
+    ----------
+    geometry, rng
+        Sites; the generator is not used.
+    radius, width : float
+        R, where s_z = 0 (for R well above w), and w of its wall, length.
+    centre : (2,)
+        As parts of the extent of the sites along x and y (from the lowest to the highest one).
+    vorticity : int
+        v, turns of the spins in the plane on a way around: 1 skyrmion, -1 antiskyrmion.
+    helicity : float
+        Radian; 0: outwards, pi: inwards (Neel), pi/2 or -pi/2: around (Bloch).
+
+    Raises
+    ------
+    InvalidGeometryError
+        On a radius or width that is not positive, a vorticity of 0, a centre of other than two numbers, or where the
+        skyrmion meets its own image at a periodic boundary.
+    """
+    where = np.asarray(centre, dtype=float)
+    if not (np.isfinite([radius, width]).all() and radius > 0.0 and width > 0.0):
+        raise InvalidGeometryError(f"a skyrmion's radius and width are positive lengths, got {radius} and {width}")
+    if where.shape != (2,) or not np.isfinite(where).all():
+        raise InvalidGeometryError(f"a skyrmion's centre is two parts of the extent along x and y, got {centre}")
+    if int(vorticity) != vorticity or vorticity == 0:
+        raise InvalidGeometryError(f"a skyrmion's vorticity is a whole number but 0, got {vorticity}")
+    low, high = geometry.positions[:, :2].min(axis=0), geometry.positions[:, :2].max(axis=0)
+    apart = geometry.positions[:, :2] - (low + where * (high - low))
+    frame = geometry.cell[geometry.pbc][:, :2]
+    frame = frame[np.linalg.norm(frame, axis=1) > 0.0]
+    period = np.linalg.norm(frame, axis=1).min(initial=np.inf)
+    if 2.0 * radius > period:
+        raise InvalidGeometryError(
+            f"a skyrmion of radius {radius} meets its own image across a period of {period:.4g}: make the cell larger or "
+            "the radius smaller"
+        )
+    steps = np.array(list(product((-1.0, 0.0, 1.0), repeat=len(frame)))).reshape(3 ** len(frame), len(frame))
+    images = apart[:, None] + steps @ frame
+    nearest = images[np.arange(len(apart)), np.argmin(np.linalg.norm(images, axis=2), axis=1)]
+    distance = np.minimum(np.linalg.norm(nearest, axis=1) / width, 300.0)
+    theta = 2.0 * np.arctan2(np.sinh(min(radius / width, 300.0)), np.sinh(distance))
+    phi = vorticity * np.arctan2(nearest[:, 1], nearest[:, 0]) + helicity
+    return np.stack([np.sin(theta) * np.cos(phi), np.sin(theta) * np.sin(phi), np.cos(theta)], axis=1)

@@ -51,6 +51,7 @@ CASES = [
     ("spiral", {"wavevector": (1, 0, 0), "axis": (1, 0, 1)}),
     ("skyrmion-crystal", {"period": 6.0}),
     ("domain-wall", {"width": 1.5, "position": [0.2, 0.7]}),
+    ("skyrmion", {"radius": 2.0}),
 ]
 
 
@@ -311,3 +312,39 @@ def test_a_wall_does_not_mind_a_turn_about_x():
     c, s = np.cos(0.7), np.sin(0.7)
     turned = replace(geo, positions=geo.positions @ np.array([[1, 0, 0], [0, c, s], [0, -s, c]]))
     np.testing.assert_allclose(textures.domain_wall(turned, RNG), textures.domain_wall(geo, RNG), atol=1e-12)
+
+
+@pytest.mark.parametrize("centre", [(0.5, 0.5), (0.05, 0.9)], ids=["in the middle", "across the boundary"])
+@pytest.mark.parametrize("vorticity", [1, -1])
+def test_a_skyrmion_has_the_charge_of_its_vorticity(vorticity, centre):
+    spins = textures.skyrmion(lattice("square", (20, 20)), RNG, 4.0, 1.2, centre, vorticity)
+    assert charge(grid(spins, (20, 20))) == pytest.approx(-vorticity, abs=1e-9)
+    assert spins[:, 2].min() < -0.9
+    assert np.sort(spins[:, 2])[-50:].min() > 0.99
+
+
+@pytest.mark.parametrize(("helicity", "outwards", "around"), [(0.0, 1.0, 0.0), (np.pi, -1.0, 0.0), (np.pi / 2, 0.0, 1.0)])
+def test_the_wall_of_a_skyrmion_is_at_its_radius_and_points_where_its_helicity_says(helicity, outwards, around):
+    """Four sites at a distance of R from a fifth one in their middle."""
+    places = np.array([[0.0, 0, 0], [5, 0, 0], [-5, 0, 0], [0, 5, 0], [0, -5, 0]])
+    cross = Geometry(places, np.zeros((3, 3)), np.zeros(3, dtype=bool), np.full(5, 26))
+    spins = textures.skyrmion(cross, RNG, 5.0, 0.5, helicity=helicity)
+    radial = places[1:] / 5.0
+    assert spins[0] == pytest.approx([0, 0, -1])
+    assert spins[1:, 2] == pytest.approx(np.zeros(4), abs=1e-12)
+    assert np.sum(spins[1:] * radial, axis=1) == pytest.approx(np.full(4, outwards), abs=1e-12)
+    assert np.cross(radial, spins[1:])[:, 2] == pytest.approx(np.full(4, around), abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"radius": 0.0}, "radius and width are positive lengths, got 0.0 and 1.5"),
+        ({"vorticity": 0}, "vorticity is a whole number but 0"),
+        ({"centre": (0.5,)}, "centre is two parts of the extent"),
+        ({"radius": 7.0}, "meets its own image across a period of 12: make the cell larger"),
+    ],
+)
+def test_skyrmions_that_make_no_sense_are_refused(options, message):
+    with pytest.raises(InvalidGeometryError, match=message):
+        textures.build("skyrmion", lattice("square", (12, 12)), RNG, **options)
