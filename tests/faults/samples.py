@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from spinase_training.labels import LabelOptions, label_file
+from systems.inputs import NOISY, square_run
 
 from spinase.calculators import read_tb2j, read_uppasd, read_vampire
 from spinase.dynamics.checkpoint import load_checkpoint
@@ -30,29 +31,21 @@ from spinase.run.convert import foreign_format
 from spinase.run.execute import check_stages
 from spinase.run.streams import RunStreams
 
-RUN = """
-title = "faults"
-seed = 3
-[atoms]
-lattice = "square"
-size = [3, 3]
-[calculator]
-style = "heisenberg"
-shells = [1.0]
-[[stage]]
+RUN = 'title = "faults"\n' + square_run(
+    3,
+    3,
+    f"""[[stage]]
 driver = "llg"
 steps = 600
-timestep = 0.1
-damping = 0.1
-kT = 0.2
-[[observer]]
+{NOISY}[[observer]]
 style = "magnetization"
 every = 4
 [output]
 every = 5
 checkpoint_every = 10
 results = ["magnetic_forces"]
-"""
+""",
+)
 LABELS = """
 realizations = 3
 random = 2

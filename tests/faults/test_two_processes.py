@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 import pytest
 from spinase_training.labels import LabelOptions, label_file
+from systems.inputs import NOISY, square_magnet, square_run
 
 from spinase.dynamics.checkpoint import load_checkpoint
 from spinase.errors import CheckpointError, FileInUseError, InputError, OutputError
@@ -20,37 +21,21 @@ from spinase.files import MARK, held, read_arrays, replacing, write_arrays, writ
 from spinase.io import read_labels, read_run
 from spinase.run import RunOptions, RunStopped, run_file
 
-RUN = """
-seed = 3
-[atoms]
-lattice = "square"
-size = [3, 3]
-[calculator]
-style = "heisenberg"
-shells = [1.0]
-[[stage]]
+RUN = square_run(
+    3,
+    3,
+    f"""[[stage]]
 driver = "llg"
 steps = 40
-timestep = 0.1
-damping = 0.1
-kT = 0.2
-[[observer]]
+{NOISY}[[observer]]
 style = "magnetization"
 every = 4
 [output]
 every = 5
 checkpoint_every = 10
-"""
-LABELS = """
-realizations = 2
-random = 2
-[atoms]
-lattice = "square"
-size = [3, 3]
-[calculator]
-style = "heisenberg"
-shells = [1.0]
-"""
+""",
+)
+LABELS = "realizations = 2\nrandom = 2\n" + square_magnet(3, 3)
 HOLD = "import sys, time; from pathlib import Path; from spinase.files import held\nwith held(Path(sys.argv[1]), 'it'):\n"
 HOLD += " print('held', flush=True); time.sleep(60)"
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from systems.inputs import square_run
 
 from spinase import SpinAtoms
 from spinase.calculators import HeisenbergCalculator
@@ -20,21 +21,17 @@ from spinase.spin_algebra import random_spins
 from spinase.viz.figures import against_time
 from spinase.viz.report import _response_panels, plot_run
 
-INPUT = """
-seed = 3
-[atoms]
-lattice = "square"
-size = [3, 3]
-[calculator]
-style = "heisenberg"
-shells = [1.0]
-%s
+INPUT = square_run(
+    3,
+    3,
+    """%s
 [[observer]]
 style = "magnetization"
 every = 2
 [output]
 every = 10
-"""
+""",
+)
 FIELD = "[[stage]]\nsteps = 20\ntimestep = 0.1\ndamping = 0.3\nfield = { from = [0, 0, 1.0], to = [0, 0, -1.0] }\n"
 COOL = '[[stage]]\ndriver = "monte-carlo"\nsteps = 20\nkT = { from = 2.0, to = 0.5 }\n'
 PLAIN = "[[stage]]\nsteps = 20\ntimestep = 0.1\ndamping = 0.3\n"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from systems.inputs import square_run
 from systems.run_bytes import content
 
 from spinase.errors import StyleError
@@ -73,15 +74,10 @@ class Half:
     def run(self, steps):
         return True
 '''
-INPUT = """
-units = "reduced"
-[atoms]
-lattice = "square"
-size = [4, 4]
-[calculator]
-style = "heisenberg"
-shells = [1.0]
-[[stage]]
+INPUT = square_run(
+    4,
+    4,
+    """[[stage]]
 driver = "toy_driver:Jiggle"
 steps = 12
 angle = 0.2
@@ -91,7 +87,8 @@ timestep = 0.1
 [output]
 every = 4
 checkpoint_every = 3
-"""
+""",
+)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from systems.inputs import NOISY, square_run
 
 from spinase.contract import Driver
 from spinase.errors import OutOfDomainError
@@ -16,21 +17,12 @@ from spinase.io import read_run
 from spinase.run import Runner, RunOutput, RunStopped, Setup, SilentOutput, build_setup, read_input, run_file
 from spinase.run.execute import check_stages
 
-INPUT = """
-units = "reduced"
-seed = 3
-[atoms]
-lattice = "square"
-size = [4, 4]
-[calculator]
-style = "heisenberg"
-shells = [1.0]
-[[stage]]
+INPUT = square_run(
+    4,
+    4,
+    f"""[[stage]]
 steps = 20
-timestep = 0.1
-damping = 0.1
-kT = 0.2
-[[stage]]
+{NOISY}[[stage]]
 driver = "monte-carlo"
 steps = 10
 kT = 0.1
@@ -40,7 +32,8 @@ every = 3
 [output]
 every = 5
 checkpoint_every = 7
-"""
+""",
+)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from systems.inputs import NOISY, square_run
 from systems.run_bytes import content
 
 from spinase.calculators import HeisenbergCalculator
@@ -19,23 +20,13 @@ from spinase.errors import CheckpointError, InputError, MissingMagneticForcesErr
 from spinase.io import read_run
 from spinase.run import RunOptions, RunStopped, run_file
 
-INPUT = """
-title = "test"
-units = "reduced"
-seed = 3
-[atoms]
-lattice = "square"
-size = [5, 4]
-[calculator]
-style = "heisenberg"
-shells = [1.0]
-[[stage]]
+INPUT = 'title = "test"\n' + square_run(
+    5,
+    4,
+    f"""[[stage]]
 driver = "llg"
 steps = 40
-timestep = 0.1
-damping = 0.1
-kT = 0.2
-[[stage]]
+{NOISY}[[stage]]
 driver = "llg"
 name = "cool"
 steps = 35
@@ -51,7 +42,8 @@ every = 10
 every = 5
 checkpoint_every = 7
 results = ["magnetic_forces"]
-"""
+""",
+)
 ED_INPUT = INPUT.replace(
     'style = "heisenberg"\nshells = [1.0]', 'style = "ed"\ncoupling = 2.0\nfilling = 0.4\nkT = 0.1'
 ).replace("coupling = 2.0", 'coupling = 2.0\nhopping = { style = "shell", amplitudes = [1.0] }')

@@ -12,27 +12,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from systems.inputs import NOISY, square_run
 from systems.run_bytes import content
 
 from spinase.errors import CheckpointError, InputError, MissingMagneticForcesError, SpinaseError, StyleError
 from spinase.io import read_run
 from spinase.run import RunOptions, RunStopped, build_setup, read_input, run_file
 
-INPUT = """
-units = "reduced"
-seed = 3
-[atoms]
-lattice = "square"
-size = [5, 4]
-[calculator]
-style = "heisenberg"
-shells = [1.0]
-[[stage]]
+INPUT = square_run(
+    5,
+    4,
+    f"""[[stage]]
 steps = 20
-timestep = 0.1
-damping = 0.1
-kT = 0.2
-[[stage]]
+{NOISY}[[stage]]
 steps = 15
 timestep = 0.07
 damping = 0.3
@@ -42,7 +34,8 @@ every = 3
 [output]
 every = 5
 checkpoint_every = 4
-"""
+""",
+)
 
 SCRIPT = """
 import os
