@@ -2,8 +2,9 @@
 
 ``OMP_NUM_THREADS=1 python tests/benchmarks/learning.py [part ...]``; parts: dense, lattice, kpm, size, million, quench,
 local, training, moving (default: all but dense and million).  The model is the shipped ``disordered-sd`` (in lattice: the
-two lattice models, in training: all three), the teacher is built from its card; a field of the model is energies and
-fields of frozen atoms in single precision.  Ratios are medians of interleaved runs in one process on one thread
+two lattice models, and lattice networks of the recipes' sizes against them; in training: all three), the teacher is
+built from its card; a field of the model is energies and fields of frozen atoms in
+single precision.  Ratios are medians of interleaved runs in one process on one thread
 (``size``: also on two; start ``million`` with ``OMP_NUM_THREADS=2``), of wall time and of process CPU time, as machines
 are shared.  Baselines: the bare ``scipy.linalg.eigh`` of the teacher's matrix, our rational solver,
 our KPM at the model's torque error; in ``training``, torch's own double differentiation; in ``moving``, the shipped
@@ -15,10 +16,12 @@ from __future__ import annotations
 import copy
 import sys
 import time
+import tomllib
 import warnings
 from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -38,9 +41,13 @@ from spinase.electrons.sparse.selected_inversion import site_blocks
 from spinase.errors import AccuracyWarning
 from spinase.geometry import find_bonds
 from spinase.learning.engine.evaluator import EngineGraph, FrozenEngine
+from spinase.learning.engine.lattice.evaluator import LatticeEngine
+from spinase.learning.engine.lattice.graph import LatticeGraph
 from spinase.learning.engine.training.batch import keep_memory
 from spinase.learning.grand_potential import GrandPotentialReadout
+from spinase.learning.lattice.network import LatticeConfig, LatticeNetwork
 from spinase.learning.mhipnn.network import MagneticHIPNN
+from spinase.learning.readout import Weighed
 
 LEARNED = HIPNNCalculator.shipped("disordered-sd")
 TEACHER = SDModel.from_config(LEARNED.card.notes["teacher"])
@@ -142,6 +149,37 @@ def lattice() -> None:
         for task, pair in found.items():
             show(task, pair, base)
         print(f"  model against eigh: {found['bare eigh'][0] / found['model: energies and fields'][0]:.0f} x")
+        for side in (32, 100, 316):
+            trunks(name, kind, side, {} if side > 32 else {task: tasks[task] for task in (next(iter(tasks)), "bare eigh")})
+
+
+def trunks(name: str, kind: str, side: int, others: dict[str, Task]) -> None:
+    """The lattice network of a recipe (random weights: they cost what others do) against mHIP-NN, engine against engine."""
+    atoms, learned = SpinAtoms.lattice(kind, (side, side), units="reduced", rng=1), HIPNNCalculator.shipped(name)
+    recipe = Path(__file__).parents[2] / "training" / "recipes" / f"{name.replace('-', '_')}_lattice" / "recipe.toml"
+    size = tomllib.loads(recipe.read_text(encoding="utf-8"))["network"]
+    parts = 1 + size.pop("orders", 0)
+    del size["style"]
+    geometry, spins, config = geometry_of(atoms), get_spins(atoms), learned.card.trunk
+    network = LatticeNetwork(LatticeConfig.from_training(size, (int(atoms.numbers[0]),), parts, geometry))
+    species = np.zeros(len(atoms), dtype=np.int64)
+    graph = EngineGraph(find_bonds(geometry, config.cutoff), geometry.positions, config)
+    own = LatticeGraph(network, find_bonds(geometry, network.config.cutoff), geometry.positions, species)
+    plain, engine = FrozenEngine(learned.networks[0], threads=1), LatticeEngine(network, threads=1)
+    mix = np.ones_like if config.parts > 1 else None
+    constant = np.ones((1, 1)) if parts == 1 else None
+    tasks: dict[str, Task] = {
+        "mHIP-NN": lambda: plain(graph, species, spins, mix),
+        "lattice network": lambda: engine(own, spins, lambda values: Weighed(np.ones((1, *values.shape))), constant),
+    }
+    for task in tasks.values():
+        task()
+    repeats = max(5, 40_000 // len(atoms))
+    found = medians(tasks | others, dict.fromkeys(tasks, repeats) | {task: 3 if "rat" in task else 1 for task in others})
+    count = sum(weights.numel() for weights in network.parameters())
+    print(f"  {len(atoms)} spins, {count} weights of the lattice network, {parts} part(s)")
+    for task, pair in found.items():
+        show(f"{task}, {1e6 * pair[0] / len(atoms):.2f} us a spin", pair, found["mHIP-NN"])
 
 
 def kpm() -> None:
