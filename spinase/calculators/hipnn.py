@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from spinase.calculators.learned import LearnedCalculator
+from spinase.calculators.negf_options import Bias
 from spinase.learning.card import ModelCard
 from spinase.learning.ensemble import EVALUATORS
 from spinase.learning.evaluator import Precision
@@ -53,6 +54,8 @@ class HIPNNCalculator(LearnedCalculator):
         What to do with magnets unlike those of the training.  "warn": one OutOfDomainWarning of each kind, but an error
         where sites are closer than any trained, and for fillings and chemical potentials that were not trained; "error":
         always an error; "ignore": nothing, for those who measure how wrong it is.
+    bias : float or function of time, optional
+        Bias between the leads, energy, for driven models of biases.
 
     Raises
     ------
@@ -71,9 +74,10 @@ class HIPNNCalculator(LearnedCalculator):
         filling: float | None = None,
         chemical_potential: float | None = None,
         outside_domain: OutsideDomain = "warn",
+        bias: Bias | None = None,
     ) -> None:
         evaluators = EVALUATORS if engine else (TorchEvaluator,)
-        super().__init__(model, device, dtype, filling, chemical_potential, outside_domain, evaluators)
+        super().__init__(model, device, dtype, filling, chemical_potential, outside_domain, evaluators, bias)
 
     @classmethod
     def from_hippynn(

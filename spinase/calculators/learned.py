@@ -13,6 +13,7 @@ from pydantic import Field
 
 from spinase.atoms import geometry_of, get_moments, get_reference_lengths
 from spinase.calculators.base import SpinCalculator, per_moment, split_moments
+from spinase.calculators.negf_options import Bias, BiasRampConfig, bias_number
 from spinase.calculators.options import OptionTable
 from spinase.contract import FieldFunction, LocalEnergy
 from spinase.errors import ModelError, ModelFileError
@@ -29,6 +30,7 @@ from spinase.learning.trunk import Trunk
 from spinase.learning.trust.domain import Domain, DomainProblem
 from spinase.learning.trust.error_bars import Calibration
 from spinase.learning.trust.watch import DomainWatch, OutsideDomain
+from spinase.learning.two_potentials import TwoPotentialsReadout
 from spinase.spin_algebra import tangent
 from spinase.typing import FloatArray
 
@@ -44,7 +46,10 @@ class LearnedConfig(OptionTable):
     outside_domain: OutsideDomain = Field(
         "warn",
         description="for magnets unlike those of the training: warn once (error where sites are closer than any trained, "
-        "and for fillings never trained), always error, or ignore",
+        "and for fillings and biases never trained), always error, or ignore",
+    )
+    bias: float | BiasRampConfig | None = Field(
+        None, description="bias between the leads, for driven models, or a ramp { from, to, duration } [energy]"
     )
 
 
@@ -80,6 +85,9 @@ class LearnedCalculator(SpinCalculator[Bound, EnsembleState]):
         What to do with magnets unlike those of the training (:class:`spinase.learning.trust.watch.DomainWatch`).
     evaluators : sequence of Evaluator classes
         Who may compute, the first choice first.
+    bias : float or function of time, optional
+        Bias between the leads of the device, energy, for driven models of biases, as in
+        :class:`~spinase.calculators.negf.NEGFCalculator`; a function is asked at the driver's time.
 
     Raises
     ------
@@ -103,6 +111,7 @@ class LearnedCalculator(SpinCalculator[Bound, EnsembleState]):
         chemical_potential: float | None = None,
         outside_domain: OutsideDomain = "warn",
         evaluators: Sequence[type[Evaluator]] = EVALUATORS,
+        bias: Bias | None = None,
     ) -> None:
         super().__init__()
         if dtype not in ("float32", "float64"):
@@ -112,7 +121,10 @@ class LearnedCalculator(SpinCalculator[Bound, EnsembleState]):
             raise ModelFileError("a learned calculator needs at least one network")
         # Networks in hand are the caller's own; of those that come from files nobody may know how they were trained.
         self.watch = DomainWatch(self.card.domain(), self.card.name, outside_domain, isinstance(model, str | Path))
-        readout = self.card.readout_at(filling, chemical_potential)
+        self._bias_law = bias
+        start = None if bias is None else bias_number(bias(0.0) if callable(bias) else bias)
+        readout = self.card.readout_at(filling, chemical_potential, start)
+        self.watch.require_bias(start)
         self.watch.require_electrons(readout.filling, readout.chemical_potential)
         self._evaluators = tuple(evaluators)
         request = self._request(Request(dtype, device), networks[0], readout)
@@ -133,6 +145,7 @@ class LearnedCalculator(SpinCalculator[Bound, EnsembleState]):
             filling=config.filling,
             chemical_potential=config.chemical_potential,
             outside_domain=config.outside_domain,
+            bias=config.bias.law() if isinstance(config.bias, BiasRampConfig) else config.bias,
         )
 
     @classmethod
@@ -198,14 +211,53 @@ class LearnedCalculator(SpinCalculator[Bound, EnsembleState]):
         self._frozen, self._state = None, None
         self.reset()
 
+    # -- bias ---------------------------------------------------------------------------------------------------------
+
+    @property
+    def bias(self) -> float | None:
+        """The bias now, energy; None for models without leads."""
+        readout = self.ensemble.readout
+        return readout.bias if isinstance(readout, TwoPotentialsReadout) else None
+
+    def set_time(self, time: float) -> None:
+        """Take the bias at `time`; results of another bias are forgotten.  Drivers call this.
+
+        Raises
+        ------
+        OutOfDomainError
+            If the bias was not trained.
+        """
+        bias = bias_number(self._bias_law(time)) if callable(self._bias_law) else self.bias
+        if bias == self.bias:
+            return
+        self.watch.require_bias(bias)
+        self.ensemble = self.ensemble.with_readout(self.ensemble.readout.under(bias))
+        if self._frozen is not None:
+            self._frozen = replace(self._frozen, ensemble=self.ensemble)
+        self._state, self.results = None, {}
+
+    def _require_device(self, geometry: Geometry) -> None:
+        """A current needs a device that is open where its leads are."""
+        readout = self.ensemble.readout
+        axis = readout.axis if isinstance(readout, TwoPotentialsReadout) else None
+        if axis is None or not (np.abs(geometry.cell[geometry.pbc, axis]) > 0.0).any():
+            return
+        leads = (self.card.notes.get("teacher") or {}).get("leads", [])
+        named = " and ".join(str(lead.get("name") or lead.get("side") or lead.get("style")) for lead in leads)
+        raise ModelError(
+            f"the model {self.card.name!r} is of a device between leads{f' ({named})' if named else ''} along {'xyz'[axis]}, "
+            f"and this magnet is periodic along {'xyz'[axis]}: there is no place for leads. Open it (atoms.pbc)"
+        )
+
     def freeze(self, geometry: Geometry) -> Bound:
         """Neighbours within the cutoff, and places of the species.
 
         Raises
         ------
         ModelError
-            If the model does not know a species.
+            If the model does not know a species, or the magnet has no place for the leads of a driven model.
         """
+        self._require_device(geometry)
         trunk = self.card.trunk
         species = trunk.indices(geometry.numbers, f"the model {self.card.name!r}")
         bonds = self._neighbours.bonds(geometry, trunk.cutoff)
@@ -236,7 +288,7 @@ class LearnedCalculator(SpinCalculator[Bound, EnsembleState]):
         return NetworkEnergy(
             card.name,
             self.networks,
-            readout.weigh(np.zeros((1, card.trunk.parts)), 1, card.energy_scale).weights[0, 0],
+            readout.weigh(np.zeros((1, card.trunk.parts)), 1, card.energy_scale, np.zeros((1, 3))).weights[0, 0],
             card.energy_scale,
             card.energy_shift,
             card.units,

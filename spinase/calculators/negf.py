@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from spinase.atoms import get_moments, get_units, gyromagnetic_ratios
 from spinase.calculators.electrons import ElectronCalculator, PlannedElectrons, SolvedElectrons
-from spinase.calculators.negf_options import Bias, BiasRamp, BiasRampConfig, NEGFConfig
+from spinase.calculators.negf_options import Bias, BiasRamp, BiasRampConfig, NEGFConfig, bias_number
 from spinase.calculators.negf_results import Adiabaticity, BondCurrents
 from spinase.contract import FieldFunction
 from spinase.electrons.hamiltonian import FrozenHamiltonian
@@ -111,7 +111,7 @@ class NEGFCalculator(ElectronCalculator):
         self.leads = _checked_leads(leads)
         self._shares = _shares(self.leads)
         self._bias_law = bias
-        start = _number(bias(0.0) if callable(bias) else bias)
+        start = bias_number(bias(0.0) if callable(bias) else bias)
         self._drive = Drive(model.occupation.chemical_potential, model.occupation.kT, start, tolerance, max_energies)
         if not self.leads:
             NEGFSolver([], self._drive)
@@ -143,7 +143,7 @@ class NEGFCalculator(ElectronCalculator):
         """Calculator from the table of an input file."""
         table = config.model_dump(exclude={"leads", "bias", "tolerance", "max_energies"})
         bias = config.bias
-        law = BiasRamp(bias.start, bias.stop, bias.duration) if isinstance(bias, BiasRampConfig) else bias
+        law = bias.law() if isinstance(bias, BiasRampConfig) else bias
         leads = [lead.build() for lead in config.leads]
         return cls(SDModel.from_config(table), leads, law, config.tolerance, config.max_energies)
 
@@ -157,7 +157,7 @@ class NEGFCalculator(ElectronCalculator):
     def set_time(self, time: float) -> None:
         """Take the bias at `time`; results of another bias are forgotten.  Drivers call this."""
         if callable(self._bias_law):
-            self._set_bias(_number(self._bias_law(time)))
+            self._set_bias(bias_number(self._bias_law(time)))
 
     def _set_bias(self, bias: float) -> None:
         if bias == self._drive.bias:
@@ -344,12 +344,6 @@ def _checked_leads(leads: Sequence[Lead]) -> tuple[Lead, ...]:
         if not isinstance(lead, Lead):
             raise ModelError(f"leads must be LatticeLead, WideBandLead or Bath objects, got {lead!r}")
     return found
-
-
-def _number(bias: object) -> float:
-    if not isinstance(bias, int | float | np.number) or not np.isfinite(float(bias)):
-        raise ModelError(f"bias must be a finite energy, or a function of time that gives one, got {bias!r}")
-    return float(bias)
 
 
 def _shares(leads: Sequence[Lead]) -> list[float]:

@@ -17,6 +17,19 @@ Bias = float | Callable[[float], float]
 """Bias V as an energy, or a function of time that gives it."""
 
 
+def bias_number(bias: object) -> float:
+    """A bias as a finite energy.
+
+    Raises
+    ------
+    ModelError
+        If it is none.
+    """
+    if not isinstance(bias, int | float | np.number) or not np.isfinite(float(bias)):
+        raise ModelError(f"bias must be a finite energy, or a function of time that gives one, got {bias!r}")
+    return float(bias)
+
+
 class BiasRamp:
     """A bias that goes linearly from `start` to `stop` (energy) within `duration` (time), and stays there."""
 
@@ -104,6 +117,10 @@ class BiasRampConfig(OptionTable):
     start: float = Field(alias="from", description="bias at the start [energy]")
     stop: float = Field(alias="to", description="bias at the end [energy]")
     duration: float = Field(gt=0, description="time it takes [time]")
+
+    def law(self) -> BiasRamp:
+        """As a function of time."""
+        return BiasRamp(self.start, self.stop, self.duration)
 
 
 LeadConfig = Annotated[LatticeLeadConfig | WideBandLeadConfig | BathConfig, Field(discriminator="style")]

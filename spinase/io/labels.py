@@ -31,7 +31,7 @@ FORMAT = "spinase-labels-2"
 _ATTRIBUTES = "attributes_digest"
 _HEAD = ("numbers", "pbc", "kinds", "units")
 _NEEDED = ("positions", "cells", "moments", "energies", "magnetic_forces")
-_OPTIONAL = ("forces", "electrons", "potentials")
+_OPTIONAL = ("forces", "electrons", "potentials", "biases")
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +56,8 @@ class Labels:
         How each configuration was made: random, quench, ...
     electrons, potentials : (T,) or None
         Number of electrons, and their chemical potential, energy; for calculators that know them.
+    biases : (T,) or None
+        Bias between the leads, energy; of devices.
     units : str
         Unit system.
     """
@@ -72,6 +74,7 @@ class Labels:
     units: str
     electrons: FloatArray | None = None
     potentials: FloatArray | None = None
+    biases: FloatArray | None = None
 
     def __len__(self) -> int:
         return len(self.energies)

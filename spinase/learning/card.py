@@ -89,13 +89,17 @@ class ModelCard:
         """Whether all distances of the training were those of a lattice at rest, so that nothing was learned of others."""
         return all(shell.longest <= 1.001 * shell.shortest for shell in self.domain().shells)
 
-    def readout_at(self, filling: float | None = None, chemical_potential: float | None = None) -> Readout:
+    def readout_at(
+        self, filling: float | None = None, chemical_potential: float | None = None, bias: float | None = None
+    ) -> Readout:
         """The readout with electrons, if it knows them: its teacher's filling unless another, or a potential, is given.
+
+        `bias`: between the leads of a device, energy, for readouts that know one.
 
         Raises
         ------
         ModelError
-            If the model knows no electrons but some are given, or does not know these.
+            If the model knows no electrons or no bias but some are given, or does not know these.
         """
         if filling is None and chemical_potential is None and "chemical_potential" in self.readout.results:
             usual = self.notes.get("filling")
@@ -103,7 +107,7 @@ class ModelCard:
                 raise ModelError(f"the card of {self.name!r} tells no filling: give filling= or chemical_potential=")
             filling = float(usual)
         try:
-            return self.readout.at(filling, chemical_potential)
+            return self.readout.at(filling, chemical_potential).under(bias)
         except ModelError as error:
             raise ModelError(f"the model {self.name!r}: {error}") from None
 

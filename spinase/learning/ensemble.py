@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -62,7 +63,9 @@ class EnsembleState:
         """Forces (N, 3), energy/length, and virial (3, 3), energy, of the mean energy; `of_spins` where they come along."""
         found = self.ensemble.evaluations(self.frozen, self.spins)
         if self.ensemble.one_pass:
-            self.__dict__.setdefault("of_spins", self.ensemble.answer(found, self.spins))
+            self.__dict__.setdefault(
+                "of_spins", self.ensemble.answer(found, self.ensemble.question(self.frozen, self.spins))
+            )
         return self.ensemble.motion(found, self.frozen)
 
 
@@ -109,26 +112,38 @@ class Ensemble:
         self.one_pass = mover is chosen and chosen.joins_derivatives
         self.by_positions = self.by_spins if self.one_pass else None if mover is None else mover(self.networks, moves)
 
+    def with_readout(self, readout: Readout) -> Ensemble:
+        """The same networks with another readout of the same kind, such as one under another bias."""
+        other = copy.copy(self)
+        other.readout = readout
+        return other
+
     def solve(self, frozen: FrozenGeometry, spins: FloatArray, magnets: int = 1) -> SpinAnswer:
         """Energies and spin gradients of every network for spins (R N, 3) of R magnets on copies of the geometry."""
-        question = Question(spins, self.readout, self.card.energy_scale, magnets)
+        question = self.question(frozen, spins, magnets)
         prepared = self.by_spins.prepared(frozen)
         found = [self.by_spins.evaluate(prepared, member, question) for member in range(len(self.networks))]
-        return self.answer(found, spins, magnets)
+        return self.answer(found, question)
 
-    def answer(self, found: Sequence[Evaluation], spins: FloatArray, magnets: int = 1) -> SpinAnswer:
+    def question(self, frozen: FrozenGeometry, spins: FloatArray, magnets: int = 1) -> Question:
+        """What evaluators are asked about spins (R N, 3) of R magnets."""
+        each = frozen.positions.reshape(magnets, -1, 3)
+        places = (each - each.mean(axis=1, keepdims=True)).reshape(-1, 3) if each.size else frozen.positions
+        return Question(spins, self.readout, places, self.card.energy_scale, magnets)
+
+    def answer(self, found: Sequence[Evaluation], question: Question) -> SpinAnswer:
         """What evaluations of all networks say, in the model's units."""
-        scale = self.card.energy_scale
+        scale, spins, magnets, places = self.card.energy_scale, question.spins, question.magnets, question.places
         energies = scale * np.array([one.potentials[0] for one in found]) + self.card.energy_shift * (len(spins) // magnets)
         energies += np.array([one.weighed.work + np.zeros(magnets) for one in found])
-        fields = scale * np.array([self.readout.fields(spins, one.fields) for one in found])
+        fields = scale * np.array([self.readout.fields(spins, one.fields, places) for one in found])
         results = {name: np.array([one.weighed.results[name] for one in found]) for name in found[0].weighed.results}
         return SpinAnswer(energies, fields, results)
 
     def evaluations(self, frozen: FrozenGeometry, spins: FloatArray) -> list[Evaluation]:
         """Of all networks, with derivatives by positions; those by spins where they come along."""
         assert self.by_positions is not None
-        question = Question(spins, self.readout, self.card.energy_scale, fields=self.one_pass, pulls=True)
+        question = replace(self.question(frozen, spins), fields=self.one_pass, pulls=True)
         prepared = self.by_positions.prepared(frozen)
         return [self.by_positions.evaluate(prepared, member, question) for member in range(len(self.networks))]
 

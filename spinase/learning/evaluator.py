@@ -61,12 +61,15 @@ class Question:
         What the parts mean.
     scale, magnets
         Energy of one unit of the trunk's; R.
+    places : (R N, 3) ndarray
+        Positions of the sites from the middle of their magnet, length.
     fields, pulls : bool
         Whether gradients by spins, and by pair vectors, are wanted.
     """
 
     spins: FloatArray
     readout: Readout
+    places: FloatArray
     scale: float = 1.0
     magnets: int = 1
     fields: bool = True
@@ -74,7 +77,7 @@ class Question:
 
     def weigh(self, parts: FloatArray) -> Weighed:
         """The readout's weights for parts (R N, K)."""
-        return self.readout.weigh(parts, self.magnets, self.scale)
+        return self.readout.weigh(parts, self.magnets, self.scale, self.places)
 
 
 @dataclass(frozen=True, eq=False)

@@ -58,10 +58,18 @@ class GrandPotentialReadout(Readout):
     chemical_potential: float | None = None
 
     Config = GrandPotentialConfig
-    parts = 2
     results = ("chemical_potential",)
-    condition = "potentials"
     response = "electrons"
+
+    @property
+    def parts(self) -> int:
+        """Two at least, for a slope."""
+        return 2
+
+    @property
+    def condition(self) -> str:
+        """Chemical potentials, from -1 to 1 in the window."""
+        return "potentials"
 
     def at(self, filling: float | None = None, chemical_potential: float | None = None) -> Self:
         """The same with another filling, or with another chemical potential.
@@ -88,7 +96,7 @@ class GrandPotentialReadout(Readout):
             raise ModelError("one part of a site is no polynomial of the chemical potential: at least two are needed")
         return None
 
-    def weigh(self, parts: FloatArray, magnets: int, scale: float) -> Weighed:
+    def weigh(self, parts: FloatArray, magnets: int, scale: float, places: FloatArray) -> Weighed:
         """T_k(x) of every magnet at all its sites; results ``chemical_potential``, and ``filling`` per spin-orbital."""
         each = parts.reshape(magnets, -1, parts.shape[1])
         found = [self.occupied(part.sum(axis=0), len(part), scale) for part in each]

@@ -9,8 +9,10 @@ readout            potentials                                                  f
 =================  ==========================================================  ========================
 ``energy``         E = sum_i e_i                                               H = h_E
 ``grand-potential``  Omega(mu) = sum_ik T_k(x) e_ik, and F = Omega + mu N      H = h_Omega
-two potentials     E = sum_i e_i0 and G = sum_i e_i1, not conservative         H = h_E - s x h_G
+``two-potentials``  E = sum_i e_i0 and G = sum_i e_i1, not conservative         H = h_E - s x h_G
 =================  ==========================================================  ========================
+
+The last is B_i = -dE/dm_i + s_i x dG/dm_i of :mod:`spinase.learning.two_potentials`, which also has currents of E and G.
 """
 
 from __future__ import annotations
@@ -61,24 +63,18 @@ class Readout(ABC):
     ----------
     conservative : bool
         Whether the fields are the gradient of an energy.  If not, there is none, and no forces.
-    breaks : frozenset of str
-        Symmetries of a trunk that its fields have not.
-    parts, results
-        How many parts of a site it takes, at least; results of a calculator beyond energies, fields and forces.
+    results : tuple of str
+        Results of a calculator beyond energies, fields and forces.
     filling, chemical_potential : float or None
         Electrons per spin-orbital, or where they come from, energy, for readouts that know them.
-    condition, response : str or None
-        Name of a number of every labelled configuration that the first potential P depends on, and of the label of
-        -dP/d(condition) per site.
+    response : str or None
+        Name of the label of -dP/d(condition) per site, for the first potential P.
     """
 
     Config: ClassVar[type[ReadoutConfig]] = ReadoutConfig
     citation: ClassVar[str] = ""
     conservative: ClassVar[bool] = True
-    breaks: ClassVar[frozenset[str]] = frozenset()
-    parts: ClassVar[int] = 1
     results: ClassVar[tuple[str, ...]] = ()
-    condition: ClassVar[str | None] = None
     response: ClassVar[str | None] = None
     filling: float | None = None
     chemical_potential: float | None = None
@@ -87,6 +83,21 @@ class Readout(ABC):
     def from_config(cls, config: Any) -> Self:
         """The readout of a model file."""
         return cls(**config.model_dump())
+
+    @property
+    def breaks(self) -> frozenset[str]:
+        """Symmetries of a trunk that its fields have not."""
+        return frozenset()
+
+    @property
+    def parts(self) -> int:
+        """How many parts of a site it takes, at least."""
+        return 1
+
+    @property
+    def condition(self) -> str | None:
+        """Name of a number of every labelled configuration that its potentials depend on."""
+        return None
 
     def table(self) -> dict[str, Any]:
         """What a model file keeps, JSON values: the fields of its ``Config``."""
@@ -102,14 +113,17 @@ class Readout(ABC):
             If it makes no sense of so many parts.
         """
 
-    def weigh(self, parts: FloatArray, magnets: int, scale: float) -> Weighed:
-        """Weights for parts (R N, K) of R magnets, in units of `scale`, energy."""
+    def weigh(self, parts: FloatArray, magnets: int, scale: float, places: FloatArray) -> Weighed:
+        """Weights for parts (R N, K) of R magnets, in units of `scale`, energy.
+
+        `places` (R N, 3): positions of the sites from the middle of their magnet, length.
+        """
         constant = self.constant_weights(parts.shape[1])
         assert constant is not None
         return Weighed(np.repeat(constant[:, None], len(parts), axis=1))
 
-    def fields(self, spins: Any, gradients: Any) -> Any:
-        """H (N, 3) from spins (N, 3) and h_j = -dP_j/ds (J, N, 3); numpy arrays or tensors alike."""
+    def fields(self, spins: Any, gradients: Any, places: Any) -> Any:
+        """H (N, 3) from spins (N, 3), h_j = -dP_j/ds (J, N, 3), and the places of the weights; arrays or tensors alike."""
         return gradients[0]
 
     def batch_weights(self, condition: Tensor | None, configurations: int, parts: int, like: Tensor) -> Tensor:
@@ -118,9 +132,26 @@ class Readout(ABC):
         assert constant is not None
         return torch.from_numpy(constant).to(like).expand(configurations, *constant.shape)
 
+    def site_weights(self, condition: Tensor | None, batch: Tensor, places: Tensor, parts: int, like: Tensor) -> Tensor:
+        """Weights (N, J, K) of sites at `places` (N, 3) of the configurations `batch` (N,), as :meth:`batch_weights`."""
+        configurations = int(batch.max()) + 1 if condition is None else len(condition)
+        return self.batch_weights(condition, configurations, parts, like)[batch]
+
     def batch_slopes(self, condition: Tensor, parts: int) -> Tensor:
         """Derivatives (B, J, K) of :meth:`batch_weights` by `condition` (B,)."""
         return torch.zeros_like(self.batch_weights(condition, len(condition), parts, condition))
+
+    def under(self, bias: float | None) -> Self:
+        """The same with a bias between leads, energy.
+
+        Raises
+        ------
+        ModelError
+            If it knows no bias but one is given, or needs one.
+        """
+        if bias is not None:
+            raise ModelError("it knows nothing of a bias: leave it out")
+        return self
 
     def at(self, filling: float | None = None, chemical_potential: float | None = None) -> Self:
         """The same with electrons per spin-orbital, or with a chemical potential, energy.

@@ -71,14 +71,20 @@ class TwoPotentials(Readout):
     """Driven magnets: H = -dE/ds + s x dG/ds from two parts of a site, which is no gradient."""
 
     conservative = False
-    breaks = frozenset({"time_reversal"})  # of two even potentials one field is odd, the other even
-    parts = 2
+
+    @property
+    def breaks(self) -> frozenset[str]:
+        return frozenset({"time_reversal"})  # of two even potentials one field is odd, the other even
+
+    @property
+    def parts(self) -> int:
+        return 2
 
     def constant_weights(self, parts: int) -> np.ndarray:
         if parts != 2:
             raise ModelError(f"two potentials need two parts of a site, not {parts}")
         return np.eye(2)
 
-    def fields(self, spins: Any, gradients: Any) -> Any:
+    def fields(self, spins: Any, gradients: Any, places: Any) -> Any:
         one, two = spins[:, [1, 2, 0]], spins[:, [2, 0, 1]]
         return gradients[0] - (one * gradients[1][:, [2, 0, 1]] - two * gradients[1][:, [1, 2, 0]])

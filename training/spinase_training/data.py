@@ -42,6 +42,8 @@ class TrainingData:
         Atomic numbers.
     window : (float, float) or None
         Chemical potentials of networks with electrons, energy.
+    biases : (float, float) or None
+        Range of the biases between leads, energy, where all labels have one; they are in ``arrays["bias"]`` (T, 1).
     """
 
     arrays: dict[str, Array]
@@ -52,6 +54,7 @@ class TrainingData:
     units: str
     species: tuple[int, ...]
     window: tuple[float, float] | None = None
+    biases: tuple[float, float] | None = None
 
 
 def prepare(parts: list[Labels], floor: float, electrons: bool = False) -> TrainingData:
@@ -103,9 +106,19 @@ def prepare(parts: list[Labels], floor: float, electrons: bool = False) -> Train
     if found is not None:
         arrays["potentials"] = ((found.potentials - found.middle) / found.half)[:, None].astype(np.float32)
         arrays["electrons"] = (found.numbers / sites * found.half / scale)[:, None].astype(np.float32)
+    biases = _biases(parts)
+    if biases is not None:
+        arrays["bias"] = biases[:, None].astype(np.float32)
     known = tuple(int(z) for z in np.unique(species[species > 0]))
     window = None if found is None else (found.middle - found.half, found.middle + found.half)
-    return TrainingData(arrays, fields, realization, scale, shift, parts[0].units, known, window)
+    span = None if biases is None else (float(biases.min()), float(biases.max()))
+    return TrainingData(arrays, fields, realization, scale, shift, parts[0].units, known, window, span)
+
+
+def _biases(parts: list[Labels]) -> FloatArray | None:
+    """Bias between the leads of every configuration (T,), energy; None if some have none."""
+    found = [part.biases for part in parts if part.biases is not None]
+    return np.concatenate(found) if len(found) == len(parts) else None
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,6 +20,7 @@ from spinase.learning.grand_potential import GrandPotentialReadout
 from spinase.learning.model_file import load_model, save_model
 from spinase.learning.readout import Readout
 from spinase.learning.trust.domain import Domain, count_neighbours
+from spinase.learning.two_potentials import TwoPotentialsReadout
 from spinase.run.build import build_atoms
 from spinase.styles import validated
 from spinase.typing import FloatArray
@@ -48,6 +49,8 @@ def domain_of_labels(parts: Sequence[Labels], cutoff: float, readout: Readout) -
     """Domain of networks with this cutoff, length, and readout that were trained on these labels."""
     lengths = np.concatenate([np.linalg.norm(part.moments, axis=2).ravel() for part in parts])
     domain = Domain.from_geometries(geometries_of(parts), cutoff).with_moments(lengths)
+    if isinstance(readout, TwoPotentialsReadout):
+        return replace(domain, biases=readout.window)
     potentials = trained_potentials(readout)
     if potentials is None:
         return domain

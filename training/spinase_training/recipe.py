@@ -13,6 +13,7 @@ from spinase.learning.grand_potential import GrandPotentialReadout
 from spinase.learning.mhipnn.network import MagneticHIPNN
 from spinase.learning.readout import EnergyReadout, Readout
 from spinase.learning.trunk import Trunk
+from spinase.learning.two_potentials import TwoPotentialsReadout
 from spinase.run.config import read_table
 from spinase.styles import load_style, make_importable, validated
 
@@ -71,14 +72,17 @@ class Recipe(BaseModel):
         """Degree of energies as polynomials of the chemical potential; 0: they know no electrons."""
         return int(self.network.get("orders", 0))
 
-    def meaning(self, window: tuple[float, float] | None) -> tuple[Readout, int]:
-        """Readout, and how many parts it needs; `window`: chemical potentials of the labels, energy."""
+    def meaning(self, window: tuple[float, float] | None, biases: tuple[float, float] | None = None) -> tuple[Readout, int]:
+        """Readout, and how many parts it needs; `window`, `biases`: chemical potentials and biases of the labels, energy."""
         if window is not None:
             return GrandPotentialReadout(window), self.orders + 1
         style = self.readout.get("style")
         kind: type[Readout] = EnergyReadout if style is None else load_style("readouts", style)
         options = {name: value for name, value in self.readout.items() if name != "style"}
-        return kind.from_config(validated(kind.Config, options, "[readout]")), kind.parts
+        if biases is not None and biases[0] < biases[1] and issubclass(kind, TwoPotentialsReadout):
+            options = {"window": biases, **options}
+        readout = kind.from_config(validated(kind.Config, options, "[readout]"))
+        return readout, readout.parts
 
 
 def check_recipe(table: Mapping[str, Any], where: str) -> Recipe:

@@ -92,7 +92,7 @@ def _train(
 ) -> Path:
     labels, attributes = read_labels(home / recipe.labels)
     data = prepare(labels, recipe.floor, recipe.orders > 0)
-    readout, numbers = recipe.meaning(data.window)
+    readout, numbers = recipe.meaning(data.window, data.biases)
     config = trunk_config(recipe, labels, data.species, numbers)
     refuse_empty_surroundings(labels, config.cutoff)
     parts = split(data.realization, recipe, learned_realizations(labels))

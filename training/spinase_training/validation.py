@@ -11,6 +11,7 @@ import numpy as np
 
 from spinase.atoms import SpinAtoms
 from spinase.calculators.learned import LearnedCalculator
+from spinase.errors import InputError
 from spinase.io.labels import Labels
 from spinase.learning.model_file import load_model
 from spinase.learning.shipped import find_model
@@ -70,13 +71,19 @@ def predict(model: Any, labels: Labels) -> Prediction:
 
 
 def asked(model: Any, labels: Labels) -> Iterator[tuple[SpinAtoms, LearnedCalculator]]:
-    """Configurations of a realization with a calculator of a model: at their own filling if the model knows electrons."""
+    """Configurations of a realization with a calculator of a model: at their own filling or bias where the model knows it."""
     networks = load_model(find_model(model)) if isinstance(model, str | Path) else model
     orbitals, asks = 2.0 * len(labels.numbers), "chemical_potential" in networks[1].readout.results
-    known = asks and labels.electrons is not None
-    calc = None
+    known, driven = asks and labels.electrons is not None, networks[1].readout.condition == "bias"
+    if driven and labels.biases is None:
+        raise InputError(f"the model {networks[1].name!r} needs the bias of every label, and these labels tell none")
+    calc, under = None, {}
     for index in range(len(labels)):
         filling = None
+        if driven:
+            assert labels.biases is not None
+            bias = float(labels.biases[index])
+            calc = under[bias] = under.get(bias) or LearnedCalculator(networks, bias=bias, outside_domain="ignore")
         if known:
             assert labels.electrons is not None
             calc, filling = None, float(labels.electrons[index] / orbitals)

@@ -90,33 +90,40 @@ class PaddedMagnet(nn.Module):
         boxes = [self._pairs(species[b], positions[b], cells[b], dtype) for b in range(len(species))]
         kinds, own = self._kinds(species[real]), spins[real].to(dtype).detach()
         x = None if condition is None else condition[:, 0].to(dtype).detach()
-        if self.compiled and isinstance(self.network, MagneticHIPNN) and CompiledTraining.supports(self.network):
+        fast = self.compiled and self.readout.conservative
+        if fast and isinstance(self.network, MagneticHIPNN) and CompiledTraining.supports(self.network):
             factors = self.readout.batch_weights(x, len(species), self.network.config.parts, own)
             if factors.shape[1] == 1 and spins.device.type == "cpu":
                 return self._fast(self.network, boxes, real, kinds, own, x, factors[:, 0])
-        return self._plain(boxes, real, kinds, own, x)
+        return self._plain(boxes, real, kinds, own, x, positions[real])
 
     def _plain(
-        self, boxes: list[tuple[bytes, Pairs]], real: Tensor, kinds: Tensor, spins: Tensor, x: Tensor | None
+        self,
+        boxes: list[tuple[bytes, Pairs]],
+        real: Tensor,
+        kinds: Tensor,
+        spins: Tensor,
+        x: Tensor | None,
+        places: Tensor,
     ) -> tuple[Tensor, ...]:
         """By automatic differentiation."""
         together, batch = joined([pairs for _, pairs in boxes]), real.nonzero()[:, 0]
         with torch.enable_grad():
             own, vectors = spins.requires_grad_(True), together.vectors.detach().requires_grad_(self.forces)
             parts = self.network(self._prepared([key for key, _ in boxes], Pairs(together.rows, vectors), kinds), own)
-            x = None if x is None else x.requires_grad_(True)
-            weights = self.readout.batch_weights(x, len(real), parts.shape[1], parts)
-            terms = (parts[:, None] * weights[batch]).sum(2)  # (N, J)
-            wanted = [own, *([vectors] if self.forces else []), *([] if x is None else [x])]
+            asked = None if x is None or self.readout.response is None else x.requires_grad_(True)
+            weights = self.readout.site_weights(x, batch, places, parts.shape[1], parts)
+            terms = (parts[:, None] * weights).sum(2)  # (N, J)
+            wanted = [own, *([vectors] if self.forces else []), *([] if asked is None else [asked])]
             first, *others = (terms[:, j].sum() for j in range(terms.shape[1]))
             by_spins, *rest = _slopes(first, wanted, self.training)
             slopes = [by_spins, *(_slopes(one, [own], self.training)[0] for one in others)]
-            field = self.readout.fields(own.detach(), -torch.stack(slopes))
+            field = self.readout.fields(own.detach(), -torch.stack(slopes), places.to(own))
         total = terms.new_zeros(len(real)).index_add(0, batch, terms[:, 0])
         found = [_padded(_tangent(own.detach(), field), real)]
         if self.forces:
             found.append(_padded(_forces(together.rows, rest[0]), real))
-        response = [] if x is None else [-rest[-1][:, None] / real.sum(1, keepdim=True)]
+        response = [] if asked is None else [-rest[-1][:, None] / real.sum(1, keepdim=True)]
         return total[:, None], *found, *response
 
     def _fast(
@@ -140,7 +147,7 @@ class PaddedMagnet(nn.Module):
                 bare, turning, stretching = network.pair_law.slopes(together, kinds, own)
                 energies = energies.index_add(0, real.nonzero()[:, 0], bare[:, None])
                 field, pulls = field - turning, [pull + stretching for pull in pulls]
-            found = [_padded(_tangent(own, self.readout.fields(own, field[None])), real)]
+            found = [_padded(_tangent(own, self.readout.fields(own, field[None], None)), real)]
             found += [_padded(_forces(together.rows, pull), real) for pull in pulls]
         if x is None:
             return energies, *found
@@ -220,8 +227,9 @@ class MagnetNode(AutoKw, MultiNode):
         **options: Any,
     ) -> None:
         self.module_kwargs = {"network": network, "forces": self._forces, "compiled": compiled, "readout": readout}
-        if readout is not None and readout.condition is not None and readout.response is not None:
+        if readout is not None and readout.condition is not None:
             self._input_names = (*self._input_names, readout.condition)
+        if readout is not None and readout.response is not None:
             self._output_names = (*self._output_names, readout.response)
         self._output_index_states = (IdxType.Molecules,) * len(self._output_names)
         super().__init__(name, parents, module="auto", **options)

@@ -84,6 +84,8 @@ class Domain:
         Whether there were sites without a moment.
     fillings, chemical_potentials : (float, float) or None
         Of the electrons, where the network knows them: electrons per spin-orbital; energy.
+    biases : (float, float) or None
+        Between the leads of a device, where the network knows them, energy.
     """
 
     cutoff: float
@@ -95,6 +97,7 @@ class Domain:
     nonmagnetic: bool | None = None
     fillings: Range | None = None
     chemical_potentials: Range | None = None
+    biases: Range | None = None
 
     @classmethod
     def from_geometries(cls, geometries: Sequence[Geometry], cutoff: float) -> Domain:
@@ -166,6 +169,15 @@ class Domain:
                 return f"a {name} of {value:.6g} [{unit}] is outside the training, which had {span(*trained, 6)}"
         return None
 
+    def bias_problem(self, bias: float | None) -> str | None:
+        """What of a bias, energy, is outside the training; None if nothing is."""
+        if bias is None or self.biases is None:
+            return None
+        slack = _ELECTRON_WIDTH * (self.biases[1] - self.biases[0])
+        if self.biases[0] - slack <= bias <= self.biases[1] + slack:
+            return None
+        return f"a bias of {bias:.6g} [energy] is outside the training, which had {span(*self.biases, 6)}"
+
     def unknown(self) -> list[str]:
         """What the training had that is not known."""
         told = {
@@ -190,6 +202,8 @@ class Domain:
             parts.append(f"fillings {span(*self.fillings)}")
         if self.chemical_potentials is not None:
             parts.append(f"chemical potentials {span(*self.chemical_potentials)}")
+        if self.biases is not None:
+            parts.append(f"biases {span(*self.biases)}")
         missing = self.unknown()
         return ", ".join([*parts, f"not told: {', '.join(missing)}"] if missing else parts)
 
@@ -293,6 +307,7 @@ class Domain:
             "nonmagnetic": self.nonmagnetic,
             "fillings": _listed(self.fillings),
             "chemical_potentials": _listed(self.chemical_potentials),
+            **({} if self.biases is None else {"biases": _listed(self.biases)}),
         }
 
     @classmethod
@@ -315,6 +330,7 @@ class Domain:
                 None if table["nonmagnetic"] is None else bool(table["nonmagnetic"]),
                 _range(table["fillings"]),
                 _range(table["chemical_potentials"]),
+                _range(table.get("biases")),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ModelFileError(f"the card's table of the trained domain is incomplete or wrong ({error!r})") from None

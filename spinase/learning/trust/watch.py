@@ -62,6 +62,17 @@ class DomainWatch:
         if problem is not None:
             raise ModelError(f"{problem}: use one the model {self.name!r} was trained for, or train one for this")
 
+    def require_bias(self, bias: float | None) -> None:
+        """Refuse a bias that was not trained.
+
+        Raises
+        ------
+        OutOfDomainError
+        """
+        problem = None if self.sleeps else self.domain.bias_problem(bias)
+        if problem is not None:
+            raise OutOfDomainError(f"{problem}: use one the model {self.name!r} was trained for, or train one for this")
+
     def geometry(self, geometry: Geometry, bonds: Bonds) -> None:
         """Look at a geometry with all its bonds within the cutoff; at what the domain does not tell, too."""
         if self.sleeps:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from spinase.atoms import SpinAtoms, get_moments
+from spinase.calculators.negf import NEGFCalculator
 from spinase.contract import energy_of, gives, is_conservative
 from spinase.errors import InputError
 from spinase.io.labels import Labels
@@ -17,18 +18,26 @@ from spinase_training.labels.configurations import random_streams
 
 
 class Questions:
-    """Configurations of one realization with the teacher that is asked about them: fillings may differ."""
+    """Configurations of one realization with the teacher that is asked about them: fillings and biases may differ."""
 
     def __init__(self, config: LabelInput, number: int) -> None:
         self._config, self._rng = config, random_streams(config, number)[3]
+        self._under: dict[float, Any] = {}  # teachers by bias
 
     def about(self, atoms: SpinAtoms) -> SpinAtoms:
-        """The atoms with their teacher, or a copy with one at a filling of its own."""
-        if self._config.fillings is None:
+        """The atoms with their teacher, or a copy with one at a filling or a bias of its own."""
+        config = self._config
+        if config.fillings is None and config.biases is None:
             return atoms
         asked = atoms.copy()
-        table = {**self._config.calculator, "filling": self._rng.uniform(*self._config.fillings)}
-        asked.calc = build_calculator(table, "[calculator]")
+        if config.fillings is not None:
+            table = {**config.calculator, "filling": self._rng.uniform(*config.fillings)}
+            asked.calc = build_calculator(table, "[calculator]")
+            return asked
+        bias = float(self._rng.choice(np.asarray(config.biases)))
+        if bias not in self._under:
+            self._under[bias] = build_calculator({**config.calculator, "bias": bias}, "[calculator]")
+        asked.calc = self._under[bias]
         return asked
 
 
@@ -56,6 +65,8 @@ class Collection:
         if gives(calc, "chemical_potential") and gives(calc, "electron_density"):
             row["potentials"] = calc.get_property("chemical_potential", atoms)
             row["electrons"] = np.sum(calc.get_property("electron_density", atoms))
+        if isinstance(calc, NEGFCalculator):
+            row["biases"] = calc.bias
         self.rows.append(row)
         self.kinds.append(kind)
 

@@ -63,6 +63,19 @@ class TextureTable(BaseModel):
     style: str = Field(description="an initializer")
     noise: float = Field(0.1, ge=0, description="size of random deviations of the spins")
     options: dict[str, Any] = Field({}, description="options of the initializer")
+    draw: dict[str, tuple[float, float]] = Field(
+        {}, description="options that are drawn anew for every configuration, each from its range [low, high]"
+    )
+    count: int = Field(1, ge=1, description="configurations in each realization")
+
+    @model_validator(mode="after")
+    def _ranges(self) -> TextureTable:
+        for name, (low, high) in self.draw.items():
+            if not low < high:
+                raise ValueError(f"draw.{name} must be a range [low, high], got {[low, high]}")
+            if name in self.options:
+                raise ValueError(f"{name} is either drawn or one of the options, not both")
+        return self
 
 
 class LabelInput(BaseModel):
@@ -79,11 +92,14 @@ class LabelInput(BaseModel):
     random: int = Field(0, ge=0, description="configurations with random spins in each realization")
     quench: QuenchTable | None = Field(None, description="configurations along a quench in each realization")
     thermal: ThermalTable | None = Field(None, description="thermal configurations in each realization")
-    texture: list[TextureTable] = Field([], description="one configuration of each texture in each realization")
+    texture: list[TextureTable] = Field([], description="configurations of each texture in each realization")
     displacement: float = Field(0.0, ge=0, description="size of random displacements of the sites, for each label [length]")
     forces: bool = Field(False, description="label forces on atoms, too")
     fillings: tuple[float, float] | None = Field(
         None, description="draw the teacher's filling anew for every label, from this range, for networks with electrons"
+    )
+    biases: list[float] | None = Field(
+        None, min_length=1, description="draw the teacher's bias anew for every label, one of these [energy]"
     )
     select: SelectTable | None = Field(None, description="which of the configurations are labelled; default: all")
 
@@ -96,4 +112,6 @@ class LabelInput(BaseModel):
                 raise ValueError(f"fillings must be a range between 0 and 1, got {list(self.fillings)}")
             if "filling" not in self.calculator:
                 raise ValueError("fillings are drawn for a teacher with a filling: give [calculator] its usual one")
+        if self.biases is not None and "leads" not in self.calculator:
+            raise ValueError("biases are drawn for a teacher with leads: give [calculator] some (style = 'negf')")
         return self

@@ -13,7 +13,8 @@ from spinase.dynamics.llg import LLGDynamics
 from spinase.run.build import build_atoms, build_calculator, names_a_script
 from spinase.spin_algebra import random_spins
 from spinase.styles import load_style, make_importable, options_of
-from spinase_training.labels.config import LabelInput, QuenchTable, ThermalTable
+from spinase.typing import FloatArray
+from spinase_training.labels.config import LabelInput, QuenchTable, TextureTable, ThermalTable
 
 
 def realization_of(config: LabelInput, folder: Path, number: int) -> tuple[SpinAtoms, Iterator[str]]:
@@ -50,19 +51,26 @@ def _configurations(config: LabelInput, atoms: SpinAtoms, rng: np.random.Generat
         set_moments(atoms, lengths * random_spins(len(atoms), rng))
         yield "random"
     for texture in config.texture:
-        initializer = load_style("initializers", texture.style)
-        checked = options_of(initializer, texture.options, f"[[texture]] {texture.style} options")
-        given = {name: getattr(checked, name) for name in checked.model_fields_set}
-        spins = initializer(geometry_of(atoms), rng, **given)
-        noisy = spins + texture.noise * rng.normal(size=spins.shape)
-        set_moments(atoms, lengths * noisy / np.linalg.norm(noisy, axis=1)[:, None])
-        yield texture.style
+        for _ in range(texture.count):
+            noisy = _texture(texture, atoms, rng)
+            set_moments(atoms, lengths * noisy / np.linalg.norm(noisy, axis=1)[:, None])
+            yield texture.style
     if config.quench is not None:
         set_moments(atoms, lengths * random_spins(len(atoms), rng))
         yield from _quench(config.quench, atoms, rng)
     if config.thermal is not None:
         set_moments(atoms, lengths * random_spins(len(atoms), rng))
         yield from _thermal(config.thermal, atoms, rng)
+
+
+def _texture(texture: TextureTable, atoms: SpinAtoms, rng: np.random.Generator) -> FloatArray:
+    """Spins (N, 3) of a texture with its random deviations, not normalized."""
+    initializer = load_style("initializers", texture.style)
+    drawn = {name: float(rng.uniform(*span)) for name, span in texture.draw.items()}
+    checked = options_of(initializer, {**texture.options, **drawn}, f"[[texture]] {texture.style} options")
+    given = {name: getattr(checked, name) for name in checked.model_fields_set}
+    spins: FloatArray = initializer(geometry_of(atoms), rng, **given)
+    return spins + texture.noise * rng.normal(size=spins.shape)
 
 
 def _quench(quench: QuenchTable, atoms: SpinAtoms, rng: np.random.Generator) -> Iterator[str]:
