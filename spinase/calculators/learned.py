@@ -244,9 +244,10 @@ class LearnedCalculator(SpinCalculator[Bound, EnsembleState]):
             return
         leads = (self.card.notes.get("teacher") or {}).get("leads", [])
         named = " and ".join(str(lead.get("name") or lead.get("side") or lead.get("style")) for lead in leads)
+        along = "xyz"[axis]
         raise ModelError(
-            f"the model {self.card.name!r} is of a device between leads{f' ({named})' if named else ''} along {'xyz'[axis]}, "
-            f"and this magnet is periodic along {'xyz'[axis]}: there is no place for leads. Open it (atoms.pbc)"
+            f"the model {self.card.name!r} is of a device between leads{f' ({named})' if named else ''} along {along}, and "
+            f"this magnet is periodic along {along}: there is no place for leads. Open it (atoms.pbc)"
         )
 
     def freeze(self, geometry: Geometry) -> Bound:

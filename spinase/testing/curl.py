@@ -15,9 +15,9 @@ def curl_part(field: Callable[[FloatArray], FloatArray], spins: FloatArray, pair
 
     J = d(H)/d(s) on the tangent planes, of which random directions u, v tell
 
-        <(u.J v - v.J u)^2> = |J - J'|^2,    <(u.J v + v.J u)^2> = |J + J'|^2 (+ terms of the diagonal, left out by u = +-v),
+        <(u.J v - v.J u)^2> = |J - J'|^2,    <(u.J v + v.J u)^2> = |J + J'|^2,
 
-    by central differences along great circles.  What the field has along the spins is a gauge and only adds symmetric terms.
+    by central differences along great circles of the field's part across the spins (along them it is a gauge).
 
     Parameters
     ----------
@@ -40,12 +40,10 @@ def curl_part(field: Callable[[FloatArray], FloatArray], spins: FloatArray, pair
     return float(np.sqrt(odd / max(odd + even, np.finfo(float).tiny)))
 
 
-def _along(
-    field: Callable[[FloatArray], FloatArray], spins: FloatArray, direction: FloatArray, step: float
-) -> FloatArray:
+def _along(field: Callable[[FloatArray], FloatArray], spins: FloatArray, direction: FloatArray, step: float) -> FloatArray:
     """Derivative (N, 3) of the field along tangent vectors."""
     moves = [np.where(spins.any(axis=1, keepdims=True), spins + sign * step * direction, 0.0) for sign in (1.0, -1.0)]
-    ahead, behind = (field(_unit(moved)) for moved in moves)
+    ahead, behind = (tangent(field(unit), unit) for unit in map(_unit, moves))
     return (ahead - behind) / (2.0 * step)
 
 

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from systems.trunks import TwoPotentials
 
 from spinase import SpinAtoms
 from spinase.atoms import geometry_of
@@ -17,6 +16,7 @@ from spinase.contract import local_energy
 from spinase.errors import InvalidGeometryError, ModelError, OutOfDomainError
 from spinase.learning.card import ModelCard
 from spinase.learning.mhipnn.network import MagneticHIPNN, NetworkConfig
+from spinase.learning.two_potentials import TwoPotentialsReadout
 from spinase.radial import Exponential
 from spinase.regions import LocalEnergy, Region, cut
 from spinase.testing import Report, Tolerances, check_local_energy
@@ -192,7 +192,7 @@ def test_pairs_of_ghosts_at_the_rim_do_not_matter():
 
 def test_a_driven_model_has_no_energy_to_divide():
     config = NetworkConfig(species=(26,), cutoff=1.5, inner=0.6, parts=2)
-    card = ModelCard("random", config, "metal", readout=TwoPotentials())
+    card = ModelCard("random", config, "metal", readout=TwoPotentialsReadout())
     driven = HIPNNCalculator(([MagneticHIPNN(config)], card), dtype="float64")
     with pytest.raises(ModelError, match="'random' is driven, so there is no energy to divide"):
         local_energy(driven)

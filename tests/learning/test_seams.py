@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from ase.calculators.calculator import PropertyNotImplementedError
-from systems.trunks import Sums, SumsConfig, TwoPotentials
+from systems.trunks import Sums, SumsConfig
 
 from spinase import SpinAtoms
 from spinase.atoms import geometry_of
@@ -25,6 +25,7 @@ from spinase.learning.mhipnn.network import MagneticHIPNN, NetworkConfig
 from spinase.learning.model_file import load_model, save_model
 from spinase.learning.torch_evaluator import TorchEvaluator
 from spinase.learning.trunk import prepare
+from spinase.learning.two_potentials import TwoPotentialsReadout
 from spinase.testing import check_calculator
 
 CONFIG = SumsConfig(species=(26,), cutoff=1.8)
@@ -68,7 +69,9 @@ def test_a_trunk_from_outside_is_a_conforming_calculator(tmp_path: Path) -> None
 
 
 def driven(networks: list[Any], config: Any, **options: Any) -> LearnedCalculator:
-    return LearnedCalculator((networks, ModelCard("two", config, "reduced", 1.0, 2.0, readout=TwoPotentials())), **options)
+    return LearnedCalculator(
+        (networks, ModelCard("two", config, "reduced", 1.0, 2.0, readout=TwoPotentialsReadout())), **options
+    )
 
 
 def test_a_driven_readout_has_fields_and_no_energy() -> None:

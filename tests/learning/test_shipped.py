@@ -9,14 +9,16 @@ import pytest
 from typer.testing import CliRunner
 
 from spinase import SpinAtoms
-from spinase.calculators import EDCalculator, HIPNNCalculator
+from spinase.atoms import geometry_of
+from spinase.calculators import EDCalculator, HIPNNCalculator, NEGFCalculator
 from spinase.cli import app
 from spinase.dynamics import LLGDynamics
 from spinase.electrons import SDModel
-from spinase.errors import ModelFileError
+from spinase.errors import ModelFileError, OutOfDomainError
 from spinase.learning.model_file import load_model
 from spinase.learning.shipped import find_model, shipped_model, shipped_models
 from spinase.testing import Tolerances, check_calculator
+from spinase.textures import domain_wall
 
 NAMES = ["disordered-sd", "disordered-sd-moving", "square-double-exchange", "triangular-tetrahedral"]
 
@@ -37,7 +39,7 @@ def r2(found: np.ndarray, true: np.ndarray) -> float:
 
 
 def test_they_are_all_there() -> None:
-    assert shipped_models() == NAMES
+    assert shipped_models() == sorted([*NAMES, "driven-wall"])
     shown = CliRunner().invoke(app, ["models"])
     assert shown.exit_code == 0, shown.output
     for name in NAMES:
@@ -48,7 +50,7 @@ def test_they_are_all_there() -> None:
         HIPNNCalculator("elsewhere/disordered-sd")
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, "driven-wall"])
 def test_cards_say_who_taught_them_how_well_and_how_to_make_them_again(name: str) -> None:
     path = shipped_model(name)
     assert path.stat().st_size < 2_000_000
@@ -73,6 +75,21 @@ def test_torques_of_a_new_magnet_are_the_teachers(name: str) -> None:
     if name == "disordered-sd-moving":
         forces = [one.get_property("forces", atoms) for one in (calc, teacher(name))]
         assert r2(*forces) > 0.998
+
+
+def test_a_driven_wall_turns_as_its_device_says() -> None:
+    """A wall never seen, at a bias that was not trained, beside the Green's functions that the card names."""
+    atoms = SpinAtoms.lattice("square", (32, 10), units="reduced")
+    atoms.pbc = (False, True, False)
+    atoms.moments = 20.0 * domain_wall(geometry_of(atoms), np.random.default_rng(0), width=2.3, position=0.44, angle=0.7)
+    table = load_model(shipped_model("driven-wall"))[1]["teacher"]
+    asked = NEGFCalculator.Config.model_validate({name: table[name] for name in table if name != "style"} | {"bias": 0.3})
+    calcs = HIPNNCalculator.shipped("driven-wall", bias=0.3), NEGFCalculator.from_config(asked)
+    found, true = (calc.get_property("torques", atoms) for calc in calcs)
+    assert r2(found, true) > 0.98
+    assert found[:, 2].sum() == pytest.approx(true[:, 2].sum(), rel=0.03)  # what moves the wall
+    with pytest.raises(OutOfDomainError, match="is outside the training"):
+        HIPNNCalculator.shipped("driven-wall", bias=0.9)
 
 
 @pytest.mark.parametrize("name", NAMES)

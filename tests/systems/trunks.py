@@ -1,18 +1,14 @@
-"""A small honest trunk and a driven readout, as somebody would write them outside."""
+"""A small honest trunk, as somebody would write one outside."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from spinase.errors import ModelError
 from spinase.learning.pairs import Pairs
-from spinase.learning.readout import Readout
 from spinase.learning.trunk import Trunk, TrunkConfig, TrunkSize
 
 
@@ -64,27 +60,3 @@ class Sums(Trunk):
         bare, magnetic = self.sums(around, spins)
         found = torch.cat([bare, (magnetic * spins[:, None]).sum(2), (magnetic**2).sum(2)], dim=1)
         return self.outer(torch.tanh(0.1 * self.inner(found))) + self.constants(around.species)
-
-
-@dataclass(frozen=True)
-class TwoPotentials(Readout):
-    """Driven magnets: H = -dE/ds + s x dG/ds from two parts of a site, which is no gradient."""
-
-    conservative = False
-
-    @property
-    def breaks(self) -> frozenset[str]:
-        return frozenset({"time_reversal"})  # of two even potentials one field is odd, the other even
-
-    @property
-    def parts(self) -> int:
-        return 2
-
-    def constant_weights(self, parts: int) -> np.ndarray:
-        if parts != 2:
-            raise ModelError(f"two potentials need two parts of a site, not {parts}")
-        return np.eye(2)
-
-    def fields(self, spins: Any, gradients: Any, places: Any) -> Any:
-        one, two = spins[:, [1, 2, 0]], spins[:, [2, 0, 1]]
-        return gradients[0] - (one * gradients[1][:, [2, 0, 1]] - two * gradients[1][:, [1, 2, 0]])

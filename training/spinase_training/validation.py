@@ -71,13 +71,14 @@ def predict(model: Any, labels: Labels) -> Prediction:
 
 
 def asked(model: Any, labels: Labels) -> Iterator[tuple[SpinAtoms, LearnedCalculator]]:
-    """Configurations of a realization with a calculator of a model: at their own filling or bias where the model knows it."""
+    """Configurations of a realization with a calculator of a model: at their own filling or bias where it knows them."""
     networks = load_model(find_model(model)) if isinstance(model, str | Path) else model
     orbitals, asks = 2.0 * len(labels.numbers), "chemical_potential" in networks[1].readout.results
     known, driven = asks and labels.electrons is not None, networks[1].readout.condition == "bias"
     if driven and labels.biases is None:
         raise InputError(f"the model {networks[1].name!r} needs the bias of every label, and these labels tell none")
-    calc, under = None, {}
+    under: dict[float, LearnedCalculator] = {}
+    calc = None
     for index in range(len(labels)):
         filling = None
         if driven:
