@@ -179,7 +179,7 @@ def test_a_trunk_that_does_not_follow_positions_has_no_forces() -> None:
 
 def test_parts_that_a_readout_makes_no_sense_of_are_refused() -> None:
     networks, config = sums(parts=3)
-    with pytest.raises(ModelError, match="two potentials need two parts of a site, not 3"):
+    with pytest.raises(ModelError, match="two potentials need 2 parts of a site, not 3"):
         driven(networks, config)
     assert issubclass(OnTheMove, Evaluator)
 
