@@ -226,6 +226,15 @@ def declare_motion(calc: Any, moving: bool) -> None:
         hook(moving)
 
 
+def field_resolution(calc: Any) -> float:
+    """Relative round-off of the magnetic forces of `calc`, or of the coarsest member of a sum; zero: double precision.
+
+    A calculator in single precision says so with an attribute ``field_resolution``.
+    """
+    members = (field_resolution(member) for member in getattr(calc, "calculators", ()))
+    return max([float(getattr(calc, "field_resolution", 0.0)), *members])
+
+
 def tell_time(calc: Any, time: float) -> None:
     """Tell a calculator what time it is; one with a method ``set_time`` may be driven by a function of time."""
     hook = getattr(calc, "set_time", None)

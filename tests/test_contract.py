@@ -10,18 +10,27 @@ from ase.calculators.emt import EMT
 
 from spinase import SpinAtoms
 from spinase.atoms import get_moments
-from spinase.calculators import HeisenbergCalculator, ZeemanCalculator
+from spinase.calculators import (
+    EDCalculator,
+    HeisenbergCalculator,
+    RationalCalculator,
+    SpinSumCalculator,
+    ZeemanCalculator,
+)
 from spinase.contract import (
     NotConservativeError,
     ase_outputs,
     calculator_of,
     energy_of,
     field_function,
+    field_resolution,
     has_fast_fields,
     is_conservative,
     probe_moments,
     require_magnetic_forces,
 )
+from spinase.dynamics import LLGDynamics
+from spinase.electrons import ExponentialHopping, SDModel
 from spinase.errors import MissingMagneticForcesError, MomentsIgnoredError
 
 
@@ -145,3 +154,18 @@ def test_ase_outputs_keeps_the_names_ase_knows():
 def test_a_foreign_calculator_drives_atoms_of_plain_ase():
     atoms = Atoms("Fe", magmoms=[2.0])
     assert field_function(atoms, Foreign())(np.array([[0, 0, 1.0]])).tolist() == [[0, 0, 4.0]]
+
+
+def test_the_coarsest_member_tells_the_resolution_of_a_sum() -> None:
+    """Single precision somewhere in it; calculators that say nothing are in double precision."""
+    model = SDModel(ExponentialHopping(1.0, 3.0, 1.0, 2.0), 1.0, chemical_potential=0.0, kT=0.1)
+    single, double = EDCalculator(model, dtype="complex64"), EDCalculator(model)
+    assert field_resolution(double) == field_resolution(EMT()) == 0.0
+    assert field_resolution(RationalCalculator(model, dtype="complex64")) == field_resolution(single)
+    assert 1e-8 < field_resolution(SpinSumCalculator([EMT(), SpinSumCalculator([double, single])])) < 1e-6
+    atoms = SpinAtoms.disordered(4, units="reduced", rng=4)
+    for calc, expected in ((single, field_resolution(single)), (double, 0.0)):
+        atoms.calc = calc
+        driver = LLGDynamics(atoms, 0.01, integrator="midpoint")
+        driver.run(1)
+        assert driver.integrator.resolution == expected

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
 from ase import Atoms
 from numpy.typing import ArrayLike
 from pydantic import Field
@@ -53,6 +54,11 @@ class EDCalculator(ClosedElectronCalculator):
     ) -> None:
         self._dense = DenseSolver(model.occupation, kpts, dtype)
         super().__init__(model, self._dense, units=units)
+
+    @property
+    def field_resolution(self) -> float:
+        """Relative round-off of the fields (``contract.field_resolution``); zero in double precision."""
+        return 0.0 if self._dense.dtype == "complex128" else float(np.finfo(self._dense.dtype).eps)
 
     @property
     def kpts(self) -> tuple[int, int, int]:

@@ -165,6 +165,12 @@ class LearnedCalculator(SpinCalculator[Bound, EnsembleState]):
         return self.ensemble.networks
 
     @property
+    def field_resolution(self) -> float:
+        """Relative round-off of the fields (``contract.field_resolution``); zero in double precision."""
+        dtype = self.ensemble.request.dtype
+        return 0.0 if dtype == "float64" else float(np.finfo(dtype).eps)
+
+    @property
     def domain(self) -> Domain:
         """What the model was trained on."""
         return self.watch.domain

@@ -69,6 +69,11 @@ class RationalCalculator(ClosedElectronCalculator):
         return cls(SDModel.from_config(table), config.tolerance, config.dtype)
 
     @property
+    def field_resolution(self) -> float:
+        """Relative round-off of the fields (``contract.field_resolution``); zero in double precision."""
+        return 0.0 if self._rational.dtype == "complex128" else float(np.finfo(self._rational.dtype).eps)
+
+    @property
     def tolerance(self) -> float:
         """Largest error of an occupation number."""
         return self._rational.tolerance

@@ -23,12 +23,24 @@ Rate = Callable[[FloatArray, float], FloatArray]
 
 _NOISE = 1e-5  # changes below this may be the noise of single-precision fields
 _PATIENCE = 3  # iterations without improvement that say so
+_EXTRAPOLATIONS = ((1.0,), (2.0, -1.0), (3.0, -3.0, 1.0))  # of equally spaced values, the latest first
+_MARGIN = 3.0  # between the estimated error of a solution and what is allowed
+_IN_NOISE = 4.0  # changes up to this many times the round-off of the fields are noise
+_TINY = 1e-300
+_TRUST = 50  # steps for which a contraction of the iteration is believed before it is measured again
 
 
 class Integrator(ABC):
-    """One step of ds/dt = s x A(s, t)."""
+    """One step of ds/dt = s x A(s, t).
+
+    Attributes
+    ----------
+    resolution : float
+        Relative round-off of the rates, where they are coarser than double precision; drivers set it.
+    """
 
     citation: str = ""
+    resolution: float = 0.0
 
     @abstractmethod
     def step(self, spins: FloatArray, rate: Rate, timestep: float) -> FloatArray:
@@ -82,13 +94,18 @@ class SemiImplicitB(Integrator):
 class ImplicitMidpoint(Integrator):
     """Implicit midpoint rule by fixed-point iteration: time-reversible, keeps the energy of bilinear models exactly.
 
+    The iteration begins with A extrapolated from the midpoints of the steps before, and contracts by about
+    timestep * |dA/ds|.  It ends when the error that is left, the last change times the contraction that was measured, is
+    below the tolerance or the round-off of A (:attr:`resolution`).  So the past decides where an iteration begins, but not
+    where it goes.
+
     Parameters
     ----------
     tolerance : float
-        Largest change of a spin component between iterations.  Fields in single precision are too noisy for the default:
-        the iteration also ends when it has stopped improving below 1e-5.
+        Largest error of a spin component.  Where the fields are noisier than they say, the iteration also ends when it has
+        stopped improving below 1e-5.
     max_iterations : int
-        Iterations before :class:`ConvergenceError`; the iteration contracts by about timestep * |dA/ds|.
+        Iterations before :class:`ConvergenceError`.
     """
 
     citation = "M. d'Aquino, C. Serpico and G. Miano, J. Comput. Phys. 209, 730 (2005)"
@@ -96,25 +113,89 @@ class ImplicitMidpoint(Integrator):
     def __init__(self, tolerance: float = 1e-13, max_iterations: int = 100) -> None:
         self.tolerance = tolerance
         self.max_iterations = max_iterations
+        self._forget()
+
+    def _forget(self) -> None:
+        self._past: tuple[FloatArray, ...] = ()  # A at the midpoints of the last steps, the latest first
+        self._timestep = 0.0  # of those steps
+        self._order = 0  # of the extrapolation that would have been the best one for the last step
+        self._contraction, self._age = 1.0, _TRUST  # of the iteration, and how many steps ago that was seen
 
     def step(self, spins: FloatArray, rate: Rate, timestep: float) -> FloatArray:
         """Solve s' = s + dt (s + s')/2 x A((s + s')/2)."""
-        new = cayley(spins, 0.5 * timestep * rate(spins, 0.0))
-        change, least, stalled = np.inf, np.inf, 0
+        if timestep != self._timestep or any(past.shape != spins.shape for past in self._past):
+            self._forget()
+        guess = _extrapolated(self._past, self._order) if self._past else rate(spins, 0.0)
+        new, changes = cayley(spins, 0.5 * timestep * guess), []
         for _ in range(self.max_iterations):
-            improved = cayley(spins, 0.5 * timestep * rate(0.5 * (spins + new), 0.5))
-            previous, change = change, float(np.abs(improved - new).max(initial=0.0))
+            vector = rate(0.5 * (spins + new), 0.5)
+            improved = cayley(spins, 0.5 * timestep * vector)
+            changes.append(_largest(improved - new))
             new = improved
-            stalled = 0 if change < least else stalled + 1
-            least = min(least, change)
-            if change < self.tolerance or (change < 100 * self.tolerance and change >= previous):
-                return new
-            if stalled >= _PATIENCE and change < _NOISE:
+            if self._ends(changes, self.resolution * abs(timestep) * _largest(vector)):
+                self._remember(vector, timestep)
                 return new
         raise ConvergenceError(
-            f"implicit midpoint did not converge in {self.max_iterations} iterations (last change {change:.2e}, "
+            f"implicit midpoint did not converge in {self.max_iterations} iterations (last change {changes[-1]:.2e}, "
             f"tolerance {self.tolerance:.0e}): reduce the timestep, now {timestep:.4g}"
         )
+
+    def _ends(self, changes: list[float], noise: float) -> bool:
+        """Whether the iteration is over, after these changes; what they tell about contraction is kept."""
+        last, allowed, in_noise = changes[-1], max(self.tolerance, noise), max(self.tolerance, _IN_NOISE * noise)
+        contraction = self._contraction if len(changes) == 1 else last / max(changes[-2], _TINY)
+        if len(changes) == 2:
+            self._age = 0
+            if last > in_noise or self._contraction >= 1.0:  # else it hides in the noise, as was foreseen
+                self._contraction = contraction
+        if last < in_noise:
+            return True
+        if (len(changes) > 1 or self._age < _TRUST) and _MARGIN * contraction * last < allowed:
+            return True
+        best = min(changes)
+        stalled = len(changes) - 1 - changes.index(best)
+        rounded = last < 100 * self.tolerance and len(changes) > 1 and last >= changes[-2]
+        return rounded or (stalled >= _PATIENCE and last < _NOISE)
+
+    def _remember(self, vector: FloatArray, timestep: float) -> None:
+        """Keep A (N, 3) of the step for the next ones, and which extrapolation would have foretold it best."""
+        if self._past:
+            errors = [_largest(_extrapolated(self._past, order) - vector) for order in range(len(self._past))]
+            self._order = int(np.argmin(errors)) + (len(self._past) < len(_EXTRAPOLATIONS))
+        self._past, self._timestep = (vector, *self._past[: len(_EXTRAPOLATIONS) - 1]), timestep
+        self._order = min(self._order, len(self._past) - 1)
+        self._age += 1
+
+    def state(self) -> dict[str, Any]:
+        """What tells where the next iteration begins and ends."""
+        return {
+            "past": {str(k): vector for k, vector in enumerate(self._past)},
+            "timestep": self._timestep,
+            "order": self._order,
+            "contraction": self._contraction,
+            "age": self._age,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take back the past; without one (a checkpoint that knows none) the next step begins from its own start."""
+        self._forget()
+        if state:
+            self._past = tuple(np.asarray(state["past"][str(k)]) for k in range(len(state["past"])))
+            self._timestep, self._order = float(state["timestep"]), int(state["order"])
+            self._contraction, self._age = float(state["contraction"]), int(state["age"])
+
+
+def _extrapolated(past: tuple[FloatArray, ...], order: int) -> FloatArray:
+    """The next of equally spaced values (N, 3), the latest of `past` first, by a polynomial of `order`."""
+    factors = _EXTRAPOLATIONS[order]
+    found = factors[0] * past[0]
+    for factor, vector in zip(factors[1:], past[1:], strict=False):
+        found = found + factor * vector
+    return found
+
+
+def _largest(vectors: FloatArray) -> float:
+    return float(np.abs(vectors).max(initial=0.0))
 
 
 def make_integrator(choice: str | Integrator) -> Integrator:

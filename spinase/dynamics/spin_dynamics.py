@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from spinase.atoms import get_reference_lengths, get_spins
 from spinase.brief import call
-from spinase.contract import FieldFunction, calculator_of, energy_of, field_function
+from spinase.contract import FieldFunction, calculator_of, energy_of, field_function, field_resolution
 from spinase.dynamics.base import AppliedField, SpinDriver
 from spinase.dynamics.constrained import TurningAxes
 from spinase.dynamics.equation import (
@@ -210,6 +210,10 @@ class SpinDynamics(SpinDriver):
             respond=responses(self._spins.relative_g, axes, self._moving),
             stretch=self._spins.stretch,
         )
+
+    def _bind_fields(self) -> None:
+        super()._bind_fields()
+        self.integrator.resolution = field_resolution(self.atoms.calc)
 
     def _turn(self, timestep: float, start: float = 0.0) -> None:
         spins, part = self._spins, Part(start, timestep)

@@ -1,7 +1,7 @@
 """Learned magnets against the solvers that taught them: speed, cost against size, quenches, locality of the teacher.
 
 ``OMP_NUM_THREADS=1 python tests/benchmarks/learning.py [part ...]``; parts: dense, lattice, kpm, size, million, quench,
-local, training, moving (default: all but dense and million).  The model is the shipped ``disordered-sd`` (in lattice: the
+local, training, moving, drift (default: all but dense, million and drift).  The model is the shipped ``disordered-sd`` (in lattice: the
 two lattice models, and lattice networks of the recipes' sizes against them; in training: all three), the teacher is
 built from its card; a field of the model is energies and fields of frozen atoms in
 single precision.  Ratios are medians of interleaved runs in one process on one thread
@@ -32,10 +32,18 @@ from timing import header
 from spinase import SpinAtoms
 from spinase.analysis.correlations import correlate, pair_bins
 from spinase.atoms import geometry_of, get_spins
-from spinase.calculators import EDCalculator, HIPNNCalculator, KPMCalculator, RationalCalculator
+from spinase.calculators import (
+    EDCalculator,
+    HIPNNCalculator,
+    KPMCalculator,
+    PairPotentialCalculator,
+    RationalCalculator,
+    SpinSumCalculator,
+)
 from spinase.compiled.threads import default_threads
 from spinase.contract import energy_of
-from spinase.dynamics import LLGDynamics, SpinLatticeDynamics
+from spinase.dynamics import LatticeLangevin, LLGDynamics, SpinLatticeDynamics, set_maxwell_boltzmann
+from spinase.dynamics.freedoms import lattice_temperature
 from spinase.electrons import SDModel
 from spinase.electrons.sparse.selected_inversion import site_blocks
 from spinase.errors import AccuracyWarning
@@ -48,6 +56,7 @@ from spinase.learning.grand_potential import GrandPotentialReadout
 from spinase.learning.lattice.network import LatticeConfig, LatticeNetwork
 from spinase.learning.mhipnn.network import MagneticHIPNN
 from spinase.learning.readout import Weighed
+from spinase.radial import Exponential
 
 LEARNED = HIPNNCalculator.shipped("disordered-sd")
 TEACHER = SDModel.from_config(LEARNED.card.notes["teacher"])
@@ -451,15 +460,43 @@ def steps(sites: int, repeats: int) -> None:
         show(name, found[name], found["ED"])
 
 
+def drift(steps: int = 10_000) -> None:
+    """Energy, momentum and temperatures of a conservative run of atoms and spins on the learned magnet."""
+    print(
+        f"conservative runs of {steps} steps, 64 atoms that repel each other under disordered-sd-moving, implicit midpoint"
+    )
+    for dtype, timestep in (("float32", 0.1), ("float32", 0.05), ("float64", 0.1)):
+        atoms, rng = disordered(64), np.random.default_rng(2)
+        atoms.set_masses(np.full(64, 200.0))
+        repulsion = PairPotentialCalculator(Exponential(0.3, 8.0, 1.0, 2.0, 0.5))
+        atoms.calc = SpinSumCalculator([HIPNNCalculator.shipped("disordered-sd-moving", dtype=dtype), repulsion])
+        set_maxwell_boltzmann(atoms, 0.03, rng)
+        SpinLatticeDynamics(atoms, 0.1, thermostat=LatticeLangevin(0.03, 0.2), damping=0.5, integrator="sib", rng=rng).run(
+            300
+        )
+        atoms.set_momenta(atoms.get_momenta() - atoms.get_momenta().mean(axis=0))
+        driver, seen = SpinLatticeDynamics(atoms, timestep), []
+        for _ in range(100):
+            driver.run(steps // 100)
+            seen.append((driver.get_time(), driver.conserved_energy() / 64, lattice_temperature(atoms)))
+        times, energies, kT = np.array(seen).T
+        slope = np.polyfit(times, energies, 1)[0]
+        print(
+            f"  {dtype}, time step {timestep}: energy per site varies by {np.std(energies - slope * times):.1e}, drifts by "
+            f"{slope * times[-1]:+.1e} in a time of {times[-1]:.0f}; kT of the lattice {kT[50:].mean():.4f}; total momentum "
+            f"{np.abs(atoms.get_momenta().sum(axis=0)).max():.1e}"
+        )
+
+
 def main() -> None:
     torch.set_num_threads(1)
     warnings.simplefilter("ignore", AccuracyWarning)  # of KPM, whose error is set against the model's here
-    parts = {part.__name__: part for part in (dense, lattice, kpm, size, million, quench, local, training, moving)}
+    parts = {part.__name__: part for part in (dense, lattice, kpm, size, million, quench, local, training, moving, drift)}
     unknown = [name for name in sys.argv[1:] if name not in parts]
     if unknown:
         raise SystemExit(f"no part {unknown[0]!r}: choose from {', '.join(parts)}")
     print(header(1), f"torch {torch.__version__}")
-    for name in sys.argv[1:] or [part for part in parts if part not in ("dense", "million")]:
+    for name in sys.argv[1:] or [part for part in parts if part not in ("dense", "million", "drift")]:
         with threadpool_limits(1, user_api="blas"):
             parts[name]()
 

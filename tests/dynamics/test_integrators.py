@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import count, repeat
+
 import numpy as np
 import pytest
 
-from spinase.dynamics.integrators import Depondt, Heun, ImplicitMidpoint, SemiImplicitB
+from spinase.dynamics.integrators import Depondt, Heun, ImplicitMidpoint, Rate, SemiImplicitB
 from spinase.errors import ConvergenceError
 from spinase.spin_algebra import precession_vector, random_spins
 
@@ -63,10 +66,6 @@ def test_midpoint_stops_at_the_noise_of_single_precision_fields() -> None:
 
 def test_midpoint_is_reversible() -> None:
     integrator = ImplicitMidpoint()
-
-    def rate(spins: np.ndarray, _: float) -> np.ndarray:
-        return precession_vector(spins, COUPLINGS @ spins, 1.0, 0.0)
-
     there = integrator.step(START, rate, 0.1)
     back = integrator.step(there, rate, -0.1)
     np.testing.assert_allclose(back, START, atol=1e-12)
@@ -80,6 +79,88 @@ def test_time_within_the_step_is_used(integrator: Heun) -> None:
         spins = integrator.step(spins, lambda s, c, k=k: np.array([[0.0, 0.0, 1.0 + (k + c) * 0.01]]), 0.01)
     angle = 2.0 + 2.0
     np.testing.assert_allclose(spins[0], [np.cos(angle), -np.sin(angle), 0.0], atol=2e-4)
+
+
+def rate(spins: np.ndarray, _: float) -> np.ndarray:
+    return precession_vector(spins, COUPLINGS @ spins, 1.0, 0.0)
+
+
+def midpoint_run(integrators: Iterator[ImplicitMidpoint], law: Rate, steps: int, timestep: float) -> np.ndarray:
+    spins = START.copy()
+    for _, integrator in zip(range(steps), integrators, strict=False):
+        spins = integrator.step(spins, law, timestep)
+    return spins
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.3])
+def test_what_midpoint_remembers_decides_where_it_begins_but_not_where_it_goes(noise: float) -> None:
+    """Also where a thermal field of every step spoils all extrapolation; the other one forgets after every step."""
+
+    def law(rng: np.random.Generator) -> Rate:
+        kicks = noise * rng.normal(size=(100, 6, 3))
+
+        def noisy(spins: np.ndarray, fraction: float) -> np.ndarray:
+            return rate(spins, fraction) + kicks[step[0]]
+
+        return noisy
+
+    ends = []
+    for fresh in (True, False):
+        one, given, spins, step = ImplicitMidpoint(), law(np.random.default_rng(3)), START.copy(), [0]
+        for step[0] in range(100):
+            spins = (ImplicitMidpoint() if fresh else one).step(spins, given, 0.02)
+        ends.append(spins)
+    np.testing.assert_allclose(ends[0], ends[1], atol=1e-10)
+
+
+@pytest.mark.parametrize(("resolution", "most"), [(0.0, 3.2), (1.2e-7, 1.3)])
+def test_midpoint_takes_few_fields_where_motion_is_smooth(resolution: float, most: float) -> None:
+    calls, integrator = [], ImplicitMidpoint()
+    integrator.resolution = resolution
+
+    def counted(spins: np.ndarray, fraction: float) -> np.ndarray:
+        calls.append(fraction)
+        return rate(spins, fraction)
+
+    found = midpoint_run(repeat(integrator), counted, 200, 0.003)
+    assert len(calls) / 200 < most
+    assert calls.count(0.0) == 1  # only the first step has no past
+    exact = midpoint_run((ImplicitMidpoint(1e-15) for _ in count()), rate, 200, 0.003)
+    np.testing.assert_allclose(found, exact, atol=1e-12 if resolution == 0.0 else 1e-7)
+
+
+def test_midpoint_does_not_drift_with_fields_in_single_precision() -> None:
+    """What is left of the iteration is below the round-off of the fields: 10^4 steps keep the energy."""
+    integrator = ImplicitMidpoint()
+    integrator.resolution = float(np.finfo(np.float32).eps)
+
+    def single(spins: np.ndarray, _: float) -> np.ndarray:
+        field = (COUPLINGS.astype(np.float32) @ spins.astype(np.float32)).astype(float)
+        return precession_vector(spins, field, 1.0, 0.0)
+
+    spins = midpoint_run(repeat(integrator), single, 10_000, 0.01)
+    assert abs(energy(spins) - energy(START)) < 2e-6 * np.abs(COUPLINGS).sum()
+    np.testing.assert_allclose(np.linalg.norm(spins, axis=1), 1.0, atol=1e-11)
+
+
+def test_midpoint_goes_on_to_the_last_bit() -> None:
+    one, other = ImplicitMidpoint(), ImplicitMidpoint()
+    half = midpoint_run(repeat(one), rate, 60, 0.01)
+    other.restore(one.state())
+    for _ in range(60):
+        new = one.step(half, rate, 0.01)
+        np.testing.assert_array_equal(other.step(half, rate, 0.01), new)
+        half = new
+    other.restore({})  # of a checkpoint that knows no past
+    np.testing.assert_allclose(other.step(half, rate, 0.01), one.step(half, rate, 0.01), atol=1e-12)
+
+
+def test_midpoint_takes_no_past_of_other_steps_or_other_magnets() -> None:
+    integrator = ImplicitMidpoint()
+    spins = midpoint_run(repeat(integrator), rate, 5, 0.01)
+    np.testing.assert_array_equal(integrator.step(spins, rate, 0.02), ImplicitMidpoint().step(spins, rate, 0.02))
+    few = integrator.step(spins[:2], lambda s, _: precession_vector(s, 0.1 * s[::-1], 1.0, 0.0), 0.02)
+    assert few.shape == (2, 3)
 
 
 def test_midpoint_says_when_the_step_is_too_large() -> None:

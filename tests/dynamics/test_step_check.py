@@ -14,7 +14,7 @@ from spinase import SpinAtoms
 from spinase.atoms import get_moments
 from spinase.calculators import EDCalculator, HeisenbergCalculator, ZeemanCalculator
 from spinase.dynamics import LLGDynamics, MonteCarlo
-from spinase.dynamics.integrators import make_integrator
+from spinase.dynamics.integrators import ImplicitMidpoint, make_integrator
 from spinase.dynamics.step_check import following_share, linear_step, temperature_ratio
 from spinase.electrons import SDModel, ShellHopping
 from spinase.errors import AccuracyWarning
@@ -176,3 +176,14 @@ def test_right_units_are_silent_and_told_in_human_numbers() -> None:
     assert LLGDynamics(reduced, 0.2).step_numbers().describe() == (
         "time step 0.2 hbar/t, kT 0 t, applied field 0 t/|m|, all fields up to 0.5 t/|m|, gamma |B| dt up to 0.1 radian"
     )
+
+
+def test_looking_at_a_step_leaves_the_memory_of_an_integrator() -> None:
+    integrator = ImplicitMidpoint()
+    integrator.resolution = 1e-2  # of coarse fields; the look is at exact ones
+    integrator.step(np.array([[1.0, 0.0, 0.0]]), lambda s, _: np.array([[0.0, 0.0, 1.0]]), 1.0)
+    before = integrator.state()
+    found = linear_step(integrator, 0.2, 0.0, 0.0, "landau-lifshitz-gilbert")
+    assert str(integrator.state()) == str(before)
+    assert integrator.resolution == 1e-2
+    assert found == linear_step(ImplicitMidpoint(), 0.2, 0.0, 0.0, "landau-lifshitz-gilbert")
