@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,9 +25,12 @@ class Geometry:
     """Which sites have a moment (N,), where that matters (None: not told)."""
 
     def __post_init__(self) -> None:
-        bad = np.flatnonzero(~np.isfinite(self.positions).all(axis=1))
-        if len(bad):
-            raise InvalidGeometryError(f"position of site {bad[0]} is not finite: {self.positions[bad[0]]}")
+        if not math.isfinite(np.vdot(self.positions, self.positions)):  # the cheapest look there is; large numbers, too
+            bad = np.flatnonzero(~np.isfinite(self.positions).all(axis=1))
+            if len(bad):
+                raise InvalidGeometryError(f"position of site {bad[0]} is not finite: {self.positions[bad[0]]}")
+        if _spans_space(self.cell):
+            return
         flat = [axis for axis in range(3) if self.pbc[axis] and np.linalg.norm(self.cell[axis]) == 0.0]
         if flat:
             raise InvalidGeometryError(f"direction {flat[0]} is periodic but its cell vector is zero: set the cell or pbc")
@@ -68,6 +72,13 @@ class Bonds:
     def select(self, mask: BoolArray | IntArray) -> Bonds:
         """The bonds picked by a boolean mask or an index array."""
         return Bonds(self.first[mask], self.second[mask], self.shifts[mask], self.vectors[mask], self.distances[mask])
+
+
+def _spans_space(cell: FloatArray) -> bool:
+    """Whether the cell vectors are far from dependent; False also where this cheap look does not tell."""
+    (a, b, c), (d, e, f), (g, h, i) = cell.tolist()
+    sizes = [math.hypot(a, b, c), math.hypot(d, e, f), math.hypot(g, h, i)]
+    return abs(a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)) > 1e-6 * max(sizes) ** 3
 
 
 def stress_of(virial: FloatArray, volume: float) -> FloatArray:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from ase.data import atomic_numbers, chemical_symbols
 
 from spinase.errors import ModelFileError
 from spinase.geometry import Bonds, Geometry, find_bonds
+from spinase.learning.trust.quick_look import PairTables, all_as_trained, pair_tables
 from spinase.learning.trust.shells import (
     Shell,
     by_pair,
@@ -151,7 +153,9 @@ class Domain:
             All pairs within the cutoff, if they are at hand.
         """
         bonds = find_bonds(geometry, self.cutoff) if bonds is None else bonds
-        found = self._too_close(geometry, bonds, margin) or self._strange_surroundings(geometry, bonds)
+        found = None
+        if not all_as_trained(self._pair_tables, geometry.numbers, bonds, margin):
+            found = self._too_close(geometry, bonds, margin) or self._strange_surroundings(geometry, bonds)
         found = found or self._strange_density(geometry)
         return found or (None if lengths is None else self.moment_problem(lengths))
 
@@ -207,6 +211,12 @@ class Domain:
         missing = self.unknown()
         return ", ".join([*parts, f"not told: {', '.join(missing)}"] if missing else parts)
 
+    @cached_property
+    def _pair_tables(self) -> PairTables:
+        """Shortest distances and shells for the quick look."""
+        shortest = {_species_of(name): bound for name, bound in self.shortest.items()}
+        return pair_tables(shortest, self.shells, [_slack(shell) for shell in self.shells])
+
     # -- checks -------------------------------------------------------------------------------------------------------
 
     def _too_close(self, geometry: Geometry, bonds: Bonds, margin: float) -> DomainProblem | None:
@@ -247,7 +257,7 @@ class Domain:
             sites = np.flatnonzero(geometry.numbers == pair[0])
             for number, shell in enumerate(shells):
                 counts = np.bincount(centre[rows[places == number]], minlength=len(geometry))[sites]
-                slack = int(_COUNT_WIDTH * shell.most) if shell.fewest < shell.most else 0
+                slack = _slack(shell)
                 wrong = np.flatnonzero((counts < shell.fewest - slack) | (counts > shell.most + slack))
                 if len(wrong):
                     return DomainProblem(
@@ -339,6 +349,17 @@ class Domain:
 def pair_name(one: int, two: int) -> str:
     """Name of a pair of atomic numbers, ``Co-Fe``: symbols in alphabetical order."""
     return "-".join(sorted((chemical_symbols[one], chemical_symbols[two])))
+
+
+def _species_of(name: str) -> tuple[int, int]:
+    """The atomic numbers of :func:`pair_name`."""
+    one, two = (atomic_numbers[symbol] for symbol in name.split("-"))
+    return one, two
+
+
+def _slack(shell: Shell) -> int:
+    """By how much a coordination number may be off a range of them."""
+    return int(_COUNT_WIDTH * shell.most) if shell.fewest < shell.most else 0
 
 
 def boundary_word(geometry: Geometry) -> str:

@@ -79,16 +79,19 @@ def places_of(distances: FloatArray, shells: Sequence[Shell]) -> IntArray:
     """Number of the shell that a distance belongs to, -1 where there is none."""
     found = np.full(len(distances), -1, dtype=np.int64)
     for number, shell in enumerate(shells):
-        low, high = shell.shortest * (1.0 - _SHELL_WIDTH), shell.longest * (1.0 + _SHELL_WIDTH)
+        low, high = edges(shell, shells)
         found[(distances >= low) & (distances <= high)] = number
-    if shells and len(distances):  # below the first shell by less than the margin of the shortest distance
-        found[distances < shells[0].shortest] = np.maximum(found[distances < shells[0].shortest], _below(shells[0]))
     return found
 
 
-def _below(first: Shell) -> int:
-    """A wide first shell may go on a little below its shortest distance; a lattice's may not."""
-    return 0 if first.longest > (1.0 + _GAP) * first.shortest else -1
+def edges(shell: Shell, shells: Sequence[Shell]) -> Range:
+    """Distances that count as of a shell, of the `shells` of its pair and others, ascending.
+
+    A wide first shell goes on below its shortest distance, where the margin of that decides; a lattice's does not.
+    """
+    first = next(one for one in shells if (one.centre, one.neighbour) == (shell.centre, shell.neighbour))
+    wide = shell is first and shell.longest > (1.0 + _GAP) * shell.shortest
+    return 0.0 if wide else shell.shortest * (1.0 - _SHELL_WIDTH), shell.longest * (1.0 + _SHELL_WIDTH)
 
 
 def shells_of(geometries: Sequence[Geometry], cutoff: float) -> tuple[Shell, ...]:
@@ -149,4 +152,15 @@ def span(low: float, high: float, digits: int = 4) -> str:
     return one if one == two else f"{one} to {two}"
 
 
-__all__ = ["Shell", "by_pair", "count_neighbours", "directed", "fingerprint", "pair_of", "places_of", "shells_of", "span"]
+__all__ = [
+    "Shell",
+    "by_pair",
+    "count_neighbours",
+    "directed",
+    "edges",
+    "fingerprint",
+    "pair_of",
+    "places_of",
+    "shells_of",
+    "span",
+]

@@ -22,12 +22,13 @@ from spinase.cli import app
 from spinase.contract import trained_domain_problem, trained_domains
 from spinase.electrons import SDModel
 from spinase.errors import ModelError, ModelFileError, OutOfDomainError, OutOfDomainWarning
-from spinase.geometry import Geometry
+from spinase.geometry import Geometry, find_bonds
 from spinase.learning.card import ModelCard
 from spinase.learning.mhipnn.network import MagneticHIPNN, NetworkConfig
 from spinase.learning.model_file import load_model
 from spinase.learning.shipped import shipped_model, shipped_models
 from spinase.learning.trust.domain import Domain, Shell, count_neighbours
+from spinase.learning.trust.quick_look import all_as_trained
 
 
 def lattice(name: str, size: tuple[int, int] = (6, 6), scale: float = 1.0, pbc: bool = True) -> SpinAtoms:
@@ -320,3 +321,39 @@ def test_sums_tell_the_worst_of_their_members() -> None:
     assert problem.fatal
     assert "shortest distance trained is 1.2" in str(problem)
     assert [line.split(":")[0] for line in trained_domains(atoms.calc)] == ["one", "two"]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_quick_look_sees_what_the_long_one_sees(seed: int) -> None:
+    """Two species, lattices and structures at random, some sites moved, too close, missing, or of a species not trained."""
+    rng, outcomes = np.random.default_rng(seed), set()
+    for _ in range(12):
+        trained = _two_species(rng)
+        domain = Domain.from_geometries([trained, _two_species(rng)], 1.9)
+        if rng.random() < 0.2:
+            domain = replace(domain, shortest={}) if rng.random() < 0.5 else replace(domain, shells=())
+        positions = trained.positions + rng.choice([0.0, 1e-3, 0.01, 0.1]) * rng.normal(size=trained.positions.shape)
+        numbers = trained.numbers.copy()
+        if rng.random() < 0.3:
+            numbers[rng.integers(len(numbers))] = rng.choice([26, 27, 28])
+        asked = Geometry(positions, trained.cell, trained.pbc, numbers)
+        if rng.random() < 0.3:
+            asked = asked.select(np.arange(1, len(asked)))
+        bonds = find_bonds(asked, domain.cutoff)
+        for margin in (0.0, 0.02, 0.2):
+            long = domain._too_close(asked, bonds, margin) or domain._strange_surroundings(asked, bonds)
+            quick = all_as_trained(domain._pair_tables, asked.numbers, bonds, margin)
+            if not set(asked.numbers) <= {26, 27}:  # the quick look leaves that to the long one
+                assert not quick
+                continue
+            assert quick == (long is None)
+            outcomes.add(quick)
+    assert outcomes == {True, False}
+
+
+def _two_species(rng: np.random.Generator) -> Geometry:
+    atoms = (
+        SpinAtoms.disordered(40, rng=rng) if rng.random() < 0.5 else SpinAtoms.lattice("cubic", (3, 3, 3), units="reduced")
+    )
+    geometry = geometry_of(atoms)
+    return replace(geometry, numbers=26 + rng.permutation(len(geometry)) % 2)
