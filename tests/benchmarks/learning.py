@@ -2,8 +2,8 @@
 
 ``OMP_NUM_THREADS=1 python tests/benchmarks/learning.py [part ...]``; parts: dense, lattice, kpm, size, million, quench,
 local, training, moving, drift (default: all but dense, million and drift).  The model is the shipped ``disordered-sd``
-(in lattice: the two lattice models, and lattice networks of the recipes' sizes against them; in training: all three), the teacher is
-built from its card; a field of the model is energies and fields of frozen atoms in
+(in lattice: the two lattice models, and lattice networks of the recipes' sizes against them; in training: all three),
+the teacher is built from its card; a field of the model is energies and fields of frozen atoms in
 single precision.  Ratios are medians of interleaved runs in one process on one thread
 (``size``: also on two; start ``million`` with ``OMP_NUM_THREADS=2``), of wall time and of process CPU time, as machines
 are shared.  Baselines: the bare ``scipy.linalg.eigh`` of the teacher's matrix, our rational solver,
