@@ -182,11 +182,14 @@ def test_cards_of_shipped_models_tell_their_training(name: str) -> None:
     assert card.domain().unknown() == []
     assert "magnetic_forces" in card["trained_on"]
     assert ("forces" in card["trained_on"]) is (name == "disordered-sd-moving")
-    assert ("forces" in HIPNNCalculator((networks, card)).implemented_properties) is (name == "disordered-sd-moving")
+    options = {"bias": 0.3} if name == "driven-wall" else {}
+    properties = HIPNNCalculator((networks, card), **options).implemented_properties
+    assert ("forces" in properties) is (name == "disordered-sd-moving")
+    assert ("free_energy" in properties) is (name != "driven-wall")  # a driven magnet has none
     assert ("calibration" in card.notes) is (len(networks) > 1)
-    atoms = lattice(name.split("-")[0]) if not name.startswith("disordered") else disordered()
+    atoms = disordered() if name.startswith("disordered") else lattice("square" if options else name.split("-")[0])
     with pytest.raises(ModelError, match="is a single network, which has no error bars"):
-        HIPNNCalculator.shipped(name, engine=False).error_bars(atoms)
+        HIPNNCalculator.shipped(name, engine=False, **options).error_bars(atoms)
 
 
 def test_spinase_check_and_models_tell_the_domain(tmp_path: Path) -> None:
