@@ -1,15 +1,24 @@
-"""Atoms and spins of a disordered s-d magnet move together, the electrons learned or exact: one word says which.
+"""Hot spins in a cold lattice: atoms and spins of a disordered s-d magnet exchange heat, the electrons learned or exact.
 
-    python examples/14_learned_spin_lattice.py model
-    python examples/14_learned_spin_lattice.py exact
+    python examples/14_learned_spin_lattice.py model                     (64 sites, a minute)
+    python examples/14_learned_spin_lattice.py model+exact 100 120 8     (sites, time, magnets)
+    python examples/14_learned_spin_lattice.py model 1000 120 6
 
-Prints how well two conservative runs keep their energy, with a time step and with half of it (four times better), and then
-the temperatures of lattice and spins: a bath holds the lattice, and the spins follow it through the electrons.
+Two baths pull the spins to kT = 0.15 and the lattice to 0.02; then both are taken away, and at constant total energy the
+spins heat the lattice through the electrons.  Prints how well the total energy is kept with a time step and with half of
+it (four times better), both temperatures, and the time constants with the standard error over magnets.  Writes heat.png,
+and one file for each magnet: magnets whose file is there are not run again.  Reduced units: t, hbar/t, mean distance.
 """
 
 import sys
+from pathlib import Path
 
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
 import numpy as np
+from scipy.optimize import curve_fit
 
 from spinase import SpinAtoms
 from spinase.analysis import configurational_spin_temperature
@@ -19,26 +28,35 @@ from spinase.electrons import SDModel
 from spinase.learning.model_file import load_model
 from spinase.learning.shipped import shipped_model
 from spinase.radial import Exponential
+from spinase.viz.figures import COLORS
 
-NAME, KT = "disordered-sd-moving", 0.03
-WHO = sys.argv[1] if len(sys.argv) > 1 else "model"
-SITES = int(sys.argv[2]) if len(sys.argv) > 2 else 64
-STEPS = int(sys.argv[3]) if len(sys.argv) > 3 else 48
+NAME, HOT, COLD, TIMESTEP, SETTLE, LOOK = "disordered-sd-moving", 0.15, 0.02, 0.2, 80.0, 2.0
+WORDS = dict(enumerate(sys.argv))
+WHO, SITES = WORDS.get(1, "model").split("+"), int(WORDS.get(2, 64))
+TIME, MAGNETS = float(WORDS.get(3, 60.0)), int(WORDS.get(4, 2))
 ELECTRONS = {
     "model": lambda: HIPNNCalculator.shipped(NAME),
     "exact": lambda: EDCalculator(SDModel.from_config(load_model(shipped_model(NAME))[1]["teacher"])),
 }
-if WHO not in ELECTRONS:
-    sys.exit(f"say model or exact, not {WHO!r}")
+if not set(WHO) <= set(ELECTRONS):
+    sys.exit(f"say model, exact or model+exact, not {WORDS[1]!r}")
 
 
-def magnet() -> SpinAtoms:
-    """Atoms that repel each other, bound by the electrons (reduced units: t, hbar/t, the mean distance)."""
-    atoms = SpinAtoms.disordered(SITES, density=1.0, min_distance=0.75, rng=1, units="reduced")
+def magnet(who: str, seed: int) -> SpinAtoms:
+    """Atoms that repel each other, bound by the electrons."""
+    atoms = SpinAtoms.disordered(SITES, density=1.0, min_distance=0.75, rng=seed, units="reduced")
     atoms.set_masses(np.full(SITES, 200.0))
     repulsion = PairPotentialCalculator(Exponential(0.3, 8.0, 1.0, 2.0, 0.5))
-    atoms.calc = SpinSumCalculator([ELECTRONS[WHO](), repulsion])
-    set_maxwell_boltzmann(atoms, KT, np.random.default_rng(2))
+    atoms.calc = SpinSumCalculator([ELECTRONS[who](), repulsion])
+    return atoms
+
+
+def settled(who: str, seed: int) -> SpinAtoms:
+    """Spins in a hot bath, atoms in a cold one."""
+    atoms, rng = magnet(who, seed), np.random.default_rng(seed)
+    set_maxwell_boltzmann(atoms, COLD, rng)
+    bath, dt = LatticeLangevin(COLD, 0.2), TIMESTEP
+    SpinLatticeDynamics(atoms, dt, thermostat=bath, damping=0.3, kT=HOT, integrator="sib", rng=rng).run(round(SETTLE / dt))
     return atoms
 
 
@@ -46,30 +64,76 @@ def energy(atoms: SpinAtoms) -> float:
     return (atoms.calc.get_property("free_energy", atoms) + atoms.get_kinetic_energy()) / SITES
 
 
-atoms = magnet()
-settle = LatticeLangevin(KT, 0.2)
-SpinLatticeDynamics(atoms, 0.1, thermostat=settle, damping=0.5, integrator="sib", rng=np.random.default_rng(3)).run(STEPS)
+def keep_energy(who: str) -> None:
+    """The total energy with a time step and with half of it, from the same state."""
+    start = settled(who, 1)
+    print(f"{who}, {SITES} sites: largest change of the total energy per site in a time of 4")
+    for timestep in (0.2, 0.1):
+        atoms = magnet(who, 1)
+        atoms.positions, atoms.moments = start.positions.copy(), start.moments.copy()
+        atoms.set_momenta(start.get_momenta())
+        dynamics, first, worst = SpinLatticeDynamics(atoms, timestep, integrator="sib"), energy(atoms), 0.0
+        for _ in range(10):
+            dynamics.run(round(0.4 / timestep))
+            worst = max(worst, abs(energy(atoms) - first))
+        print(f"  time step {timestep:5.3f}: {worst:.2e}")
 
-print(f"{WHO}, {SITES} sites: largest change of the total energy per site in a time of 4")
-for timestep in (0.2, 0.1):
-    copy = magnet()
-    copy.positions, copy.moments = atoms.positions.copy(), atoms.moments.copy()
-    copy.set_momenta(atoms.get_momenta())
-    dynamics = SpinLatticeDynamics(copy, timestep, integrator="sib")
-    start, worst = energy(copy), 0.0
-    for _ in range(10):
-        dynamics.run(round(0.4 / timestep))
-        worst = max(worst, abs(energy(copy) - start))
-    print(f"  time step {timestep:5.3f}: {worst:.2e}")
 
-print("kT of the lattice and of the spins, with a bath on the lattice only")
-bath = LatticeLangevin(KT, 0.05)
-rng = np.random.default_rng(5)
-dynamics = SpinLatticeDynamics(atoms, 0.2, thermostat=bath, integrator="sib", rng=np.random.default_rng(4))
-for _ in range(4):
-    lattice, spins = [], []
-    for _ in range(STEPS // 3):
-        dynamics.run(10)
-        lattice.append(2.0 * atoms.get_kinetic_energy() / (3.0 * SITES))
-        spins.append(configurational_spin_temperature(atoms.calc.field_function(atoms), atoms.moments, rng, 6, 0.1))
-    print(f"  time {dynamics.get_time():6.1f}: lattice {np.mean(lattice):.4f}, spins {np.mean(spins):.4f}")
+def exchange(who: str, seed: int) -> np.ndarray:
+    """Time, kT of the lattice, kT of the spins and total energy per site, (4, frames), without any bath."""
+    file = Path(f"heat_{who}_{SITES}_{seed}_{TIME:g}.npy")
+    if file.exists():
+        return np.load(file)
+    atoms, rng, rows = settled(who, seed), np.random.default_rng(seed), []
+    dynamics = SpinLatticeDynamics(atoms, TIMESTEP, integrator="sib")
+    for _ in range(round(TIME / LOOK) + 1):
+        lattice = 2.0 * atoms.get_kinetic_energy() / (3.0 * SITES)
+        spins = configurational_spin_temperature(atoms.calc.field_function(atoms), atoms.moments, rng, 6, 0.1)
+        rows.append([dynamics.get_time(), lattice, spins, energy(atoms)])
+        dynamics.run(round(LOOK / TIMESTEP))
+    np.save(file, np.array(rows).T)
+    return np.array(rows).T
+
+
+def decay(time: np.ndarray, end: float, change: float, constant: float) -> np.ndarray:
+    return end - change * np.exp(-time / constant)
+
+
+def fitted(time: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """End, change and time constant of the mean over magnets, values (magnets, frames)."""
+    mean = values.mean(axis=0)
+    bounds = ([0.0, -1.0, 1.0], [1.0, 1.0, 10.0 * TIME])
+    return curve_fit(decay, time, mean, (mean[-5:].mean(), mean[-5:].mean() - mean[0], 15.0), bounds=bounds)[0]
+
+
+def with_error(time: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The fit and its standard errors, by leaving out one magnet after the other (jackknife)."""
+    count = len(values)
+    others = np.array([fitted(time, np.delete(values, k, axis=0)) for k in range(count)])
+    return fitted(time, values), np.sqrt((count - 1) * others.var(axis=0))
+
+
+keep_energy(WHO[0])
+fig, axes = plt.subplots(1, len(WHO), figsize=(5.2 * len(WHO), 3.8), layout="constrained", sharey=True, squeeze=False)
+for who, axis in zip(WHO, axes[0], strict=True):
+    time, lattice, spins, total = np.swapaxes([exchange(who, seed) for seed in range(1, MAGNETS + 1)], 0, 1)
+    drift = np.ptp(total, axis=1).max()
+    print(f"{who}: {MAGNETS} magnets of {SITES} sites without baths, the total energy per site moves by {drift:.1e} at most")
+    for label, values, color in zip(("lattice", "spins"), (lattice, spins), COLORS, strict=False):
+        (end, change, constant), error = with_error(time[0], values)
+        parts = [part.mean() for part in np.array_split(values.mean(axis=0), 4)]
+        print(f"  kT of the {label}: {values[:, 0].mean():.4f} at first, then " + ", ".join(f"{part:.4f}" for part in parts))
+        print(f"    time constant {constant:.1f} +- {error[2]:.1f}, end {end:.4f} +- {error[0]:.4f}")
+        mean, spread = values.mean(axis=0), values.std(axis=0, ddof=1) / np.sqrt(MAGNETS)
+        axis.fill_between(time[0], mean - spread, mean + spread, color=color, alpha=0.25, lw=0)
+        axis.plot(time[0], mean, ".", ms=3, color=color)
+        axis.plot(
+            time[0],
+            decay(time[0], end, change, constant),
+            color=color,
+            label=f"{label}: {constant:.1f} $\\pm$ {error[2]:.1f}",
+        )
+    axis.set(xlabel=r"time [$\hbar/t$]", title=f"{who}, {MAGNETS} magnets of {SITES} sites", ylim=(0, None))
+    axis.legend(frameon=False, title="time constant")
+axes[0, 0].set(ylabel="kT [t]")
+fig.savefig("heat.png", dpi=150)
