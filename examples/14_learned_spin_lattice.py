@@ -85,7 +85,7 @@ def exchange(who: str, seed: int) -> np.ndarray:
     if file.exists():
         return np.load(file)
     atoms, rng, rows = settled(who, seed), np.random.default_rng(seed), []
-    dynamics = SpinLatticeDynamics(atoms, TIMESTEP, integrator="sib")
+    dynamics = SpinLatticeDynamics(atoms, TIMESTEP)  # implicit midpoint: exact fields, large along spins, let others drift
     for _ in range(round(TIME / LOOK) + 1):
         lattice = 2.0 * atoms.get_kinetic_energy() / (3.0 * SITES)
         spins = configurational_spin_temperature(atoms.calc.field_function(atoms), atoms.moments, rng, 6, 0.1)
@@ -95,22 +95,37 @@ def exchange(who: str, seed: int) -> np.ndarray:
     return np.array(rows).T
 
 
-def decay(time: np.ndarray, end: float, change: float, constant: float) -> np.ndarray:
-    return end - change * np.exp(-time / constant)
+def decay(time: np.ndarray, end: float, constant: float, change: float, *slow: float) -> np.ndarray:
+    """A fall to `end` by one time constant and, where `slow` has its constant and change, by another."""
+    return (
+        end
+        + change * np.exp(-time / constant)
+        + sum(c * np.exp(-time / k) for k, c in zip(slow[::2], slow[1::2], strict=True))
+    )
 
 
-def fitted(time: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """End, change and time constant of the mean over magnets, values (magnets, frames)."""
-    mean = values.mean(axis=0)
-    bounds = ([0.0, -1.0, 1.0], [1.0, 1.0, 10.0 * TIME])
-    return curve_fit(decay, time, mean, (mean[-5:].mean(), mean[-5:].mean() - mean[0], 15.0), bounds=bounds)[0]
+def fitted(time: np.ndarray, lattice: np.ndarray, spins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Parameters of `decay` for the means of (magnets, frames): the spins fall fast at first, then with the lattice."""
+    longest = 10.0 * TIME
+    ends = [values[:, -5:].mean() for values in (lattice, spins)]
+    bounds = ([0.0, 1.0, -1.0], [1.0, longest, 1.0])
+    rise = curve_fit(decay, time, lattice.mean(axis=0), (ends[0], 15.0, lattice[:, 0].mean() - ends[0]), bounds=bounds)[0]
+
+    def fall(time: np.ndarray, end: float, constant: float, change: float, rest: float) -> np.ndarray:
+        return decay(time, end, constant, change, rise[1], rest)
+
+    begin = (ends[1], 0.2 * rise[1], spins[:, 0].mean() - ends[1], 0.0)
+    bounds = ([0.0, 0.2, 0.0, -1.0], [1.0, max(rise[1], 1.0), 1.0, 1.0])
+    end, constant, change, rest = curve_fit(fall, time, spins.mean(axis=0), begin, bounds=bounds)[0]
+    return rise, np.array([end, constant, change, rise[1], rest])
 
 
-def with_error(time: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The fit and its standard errors, by leaving out one magnet after the other (jackknife)."""
-    count = len(values)
-    others = np.array([fitted(time, np.delete(values, k, axis=0)) for k in range(count)])
-    return fitted(time, values), np.sqrt((count - 1) * others.var(axis=0))
+def with_errors(time: np.ndarray, lattice: np.ndarray, spins: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The fits and their standard errors, by leaving out one magnet after the other (jackknife)."""
+    count = len(lattice)
+    others = [fitted(time, np.delete(lattice, k, axis=0), np.delete(spins, k, axis=0)) for k in range(count)]
+    errors = [np.sqrt((count - 1) * np.var(values, axis=0)) for values in zip(*others, strict=True)]
+    return list(zip(fitted(time, lattice, spins), errors, strict=True))
 
 
 keep_energy(WHO[0])
@@ -119,20 +134,15 @@ for who, axis in zip(WHO, axes[0], strict=True):
     time, lattice, spins, total = np.swapaxes([exchange(who, seed) for seed in range(1, MAGNETS + 1)], 0, 1)
     drift = np.ptp(total, axis=1).max()
     print(f"{who}: {MAGNETS} magnets of {SITES} sites without baths, the total energy per site moves by {drift:.1e} at most")
-    for label, values, color in zip(("lattice", "spins"), (lattice, spins), COLORS, strict=False):
-        (end, change, constant), error = with_error(time[0], values)
+    fits = with_errors(time[0], lattice, spins)
+    for label, values, (fit, error), color in zip(("lattice", "spins"), (lattice, spins), fits, COLORS, strict=False):
         parts = [part.mean() for part in np.array_split(values.mean(axis=0), 4)]
         print(f"  kT of the {label}: {values[:, 0].mean():.4f} at first, then " + ", ".join(f"{part:.4f}" for part in parts))
-        print(f"    time constant {constant:.1f} +- {error[2]:.1f}, end {end:.4f} +- {error[0]:.4f}")
+        print(f"    time constant {fit[1]:.1f} +- {error[1]:.1f}, end {fit[0]:.4f} +- {error[0]:.4f}")
         mean, spread = values.mean(axis=0), values.std(axis=0, ddof=1) / np.sqrt(MAGNETS)
         axis.fill_between(time[0], mean - spread, mean + spread, color=color, alpha=0.25, lw=0)
         axis.plot(time[0], mean, ".", ms=3, color=color)
-        axis.plot(
-            time[0],
-            decay(time[0], end, change, constant),
-            color=color,
-            label=f"{label}: {constant:.1f} $\\pm$ {error[2]:.1f}",
-        )
+        axis.plot(time[0], decay(time[0], *fit), color=color, label=f"{label}: {fit[1]:.1f} $\\pm$ {error[1]:.1f}")
     axis.set(xlabel=r"time [$\hbar/t$]", title=f"{who}, {MAGNETS} magnets of {SITES} sites", ylim=(0, None))
     axis.legend(frameon=False, title="time constant")
 axes[0, 0].set(ylabel="kT [t]")
