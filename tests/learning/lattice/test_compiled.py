@@ -27,12 +27,14 @@ from spinase.learning.grand_potential import GrandPotentialReadout
 from spinase.learning.lattice.network import LatticeConfig, LatticeNetwork
 from spinase.learning.readout import EnergyReadout
 from spinase.learning.torch_evaluator import TorchEvaluator
+from spinase.learning.two_potentials import TwoPotentialsReadout
 from spinase.spin_algebra import random_spins
-from tests.systems.trunks import TwoPotentials
 
 SIZE = {"cutoff": 1.5, "pair_length": 1.5, "pair_range": 1.5, "triangle_length": 1.5, "triangle_range": 1.1, "channels": 3}
 SIDES = {"square": (6, 7), "triangular": (6, 5), "kagome": (3, 4), "honeycomb": (3, 4)}
 FIELDS = {"energy": EnergyReadout(), "grand potential": GrandPotentialReadout((-1.0, 1.0), chemical_potential=0.3)}
+
+SEVERAL = [(TwoPotentialsReadout(), 2), (GrandPotentialReadout((-1.0, 1.0), filling=0.45), 3)]
 
 
 def magnet(lattice: str = "square", size: tuple[int, int] | None = None) -> SpinAtoms:
@@ -82,7 +84,7 @@ def test_the_loops_are_the_network(lattice: str) -> None:
     atoms.moments = np.where(np.arange(len(atoms))[:, None] == 3, 0.0, atoms.spins)  # a non-magnetic site
     network = network_of(atoms)
     assert len(network.kinds) == (2 if lattice == "two kinds" else 1)
-    geometry, question = frozen(network, atoms), Question(atoms.spins, EnergyReadout())
+    geometry, question = frozen(network, atoms), Question(atoms.spins, EnergyReadout(), atoms.positions)
     expected = answer(TorchEvaluator, network, geometry, question)
     assert_agree(answer(LatticeEvaluator, network, geometry, question), expected, 1e-10)
     assert_agree(answer(LatticeEvaluator, network, geometry, question, "float32"), expected, 1e-5)
@@ -94,12 +96,14 @@ def test_the_loops_are_the_network(lattice: str) -> None:
 def test_networks_of_other_sizes(size: dict[str, Any]) -> None:
     atoms = magnet()
     network = network_of(atoms, **size)
-    geometry, question = frozen(network, atoms), Question(atoms.spins, EnergyReadout())
+    geometry, question = frozen(network, atoms), Question(atoms.spins, EnergyReadout(), atoms.positions)
     expected = answer(TorchEvaluator, network, geometry, question)
     assert_agree(answer(LatticeEvaluator, network, geometry, question), expected, 1e-10)
 
 
-@pytest.mark.parametrize(("readout", "parts"), [(TwoPotentials(), 2), (GrandPotentialReadout((-1.0, 1.0), filling=0.45), 3)])
+@pytest.mark.parametrize(
+    ("readout", "parts"), [(TwoPotentialsReadout(), 2), (GrandPotentialReadout((-1.0, 1.0), filling=0.45), 3)]
+)
 def test_several_parts_and_potentials(readout: Any, parts: int) -> None:
     """Weights that are known before, and weights that follow from the parts of each of three replicas."""
     atoms = magnet("kagome")
@@ -107,7 +111,8 @@ def test_several_parts_and_potentials(readout: Any, parts: int) -> None:
     for part, value in ((1, -0.9), (2, -0.2))[: parts - 1]:
         network.begin_part(part, value)
     geometry = frozen(network, atoms).repeated(3)
-    question = Question(random_spins(3 * len(atoms), np.random.default_rng(8)), readout, magnets=3)
+    places = np.tile(atoms.positions, (3, 1))
+    question = Question(random_spins(3 * len(atoms), np.random.default_rng(8)), readout, places, magnets=3)
     expected, found = (answer(kind, network, geometry, question) for kind in (TorchEvaluator, LatticeEvaluator))
     assert found.potentials.shape == (len(expected.fields), 3)
     np.testing.assert_allclose(found.weighed.weights, expected.weighed.weights, rtol=1e-10)
@@ -122,11 +127,13 @@ def test_fields_are_slopes_of_the_potential(meaning: str) -> None:
     atoms, readout, step, rng = magnet("triangular"), FIELDS[meaning], 1e-5, np.random.default_rng(5)
     network = network_of(atoms, 1 if meaning == "energy" else 3)
     geometry = frozen(network, atoms)
-    fields = answer(LatticeEvaluator, network, geometry, Question(atoms.spins, readout)).fields[0]
+    fields = answer(LatticeEvaluator, network, geometry, Question(atoms.spins, readout, atoms.positions)).fields[0]
     for _ in range(3):
         way = rng.normal(size=atoms.spins.shape)
         up, down = (
-            answer(LatticeEvaluator, network, geometry, Question(atoms.spins + sign * step * way, readout)).potentials[0, 0]
+            answer(
+                LatticeEvaluator, network, geometry, Question(atoms.spins + sign * step * way, readout, atoms.positions)
+            ).potentials[0, 0]
             for sign in (1, -1)
         )
         assert np.sum(fields * way) == pytest.approx((down - up) / (2.0 * step), rel=1e-7)
@@ -136,8 +143,10 @@ def test_copies_of_a_cell_have_its_energy_many_times() -> None:
     """Also in a magnet that has several strips of sites, and with any number of threads to the last bit."""
     atoms = magnet(size=(5, 5))
     network, large = network_of(atoms), atoms.repeat((5, 7, 1))
-    small = answer(LatticeEvaluator, network, frozen(network, atoms), Question(atoms.spins, EnergyReadout()), "float32")
-    question, geometry = Question(large.spins, EnergyReadout()), frozen(network, large)
+    small = answer(
+        LatticeEvaluator, network, frozen(network, atoms), Question(atoms.spins, EnergyReadout(), atoms.positions), "float32"
+    )
+    question, geometry = Question(large.spins, EnergyReadout(), large.positions), frozen(network, large)
     found = answer(LatticeEvaluator, network, geometry, question, "float32")
     assert found.potentials[0, 0] == pytest.approx(35 * small.potentials[0, 0], rel=1e-6)
     np.testing.assert_allclose(found.fields[0].reshape(35, 25, 3), np.tile(small.fields[0], (35, 1, 1)), atol=1e-5)
