@@ -227,10 +227,7 @@ def declare_motion(calc: Any, moving: bool) -> None:
 
 
 def field_resolution(calc: Any) -> float:
-    """Relative round-off of the magnetic forces of `calc`, or of the coarsest member of a sum; zero: double precision.
-
-    A calculator in single precision says so with an attribute ``field_resolution``.
-    """
+    """Relative round-off of the magnetic forces of `calc` or of its coarsest member (``field_resolution``); zero: double."""
     members = (field_resolution(member) for member in getattr(calc, "calculators", ()))
     return max([float(getattr(calc, "field_resolution", 0.0)), *members])
 
