@@ -28,6 +28,9 @@ _MARGIN = 3.0  # between the estimated error of a solution and what is allowed
 _IN_NOISE = 4.0  # changes up to this many times the round-off of the fields are noise
 _TINY = 1e-300
 _TRUST = 50  # steps for which a contraction of the iteration is believed before it is measured again
+_ROUNDED = 1e-14  # a change that is round-off tells no contraction
+_LEAST = 0.01  # smaller contractions are those of one direction, the next error may have another
+_FADES = 0.9  # a step, of contractions seen before
 
 
 class Integrator(ABC):
@@ -143,11 +146,14 @@ class ImplicitMidpoint(Integrator):
     def _ends(self, changes: list[float], noise: float) -> bool:
         """Whether the iteration is over, after these changes; what they tell about contraction is kept."""
         last, allowed, in_noise = changes[-1], max(self.tolerance, noise), max(self.tolerance, _IN_NOISE * noise)
-        contraction = self._contraction if len(changes) == 1 else last / max(changes[-2], _TINY)
-        if len(changes) == 2:
+        contraction = self._contraction
+        if len(changes) > 1:
+            contraction = max(last / max(changes[-2], _TINY), _LEAST)
+        if len(changes) == 2 and last > _ROUNDED:
             self._age = 0
             if last > in_noise or self._contraction >= 1.0:  # else it hides in the noise, as was foreseen
-                self._contraction = contraction
+                before = 0.0 if self._contraction >= 1.0 else _FADES * self._contraction
+                self._contraction = max(contraction, before)
         if last < in_noise:
             return True
         if (len(changes) > 1 or self._age < _TRUST) and _MARGIN * contraction * last < allowed:

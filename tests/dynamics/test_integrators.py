@@ -143,6 +143,15 @@ def test_midpoint_does_not_drift_with_fields_in_single_precision() -> None:
     np.testing.assert_allclose(np.linalg.norm(spins, axis=1), 1.0, atol=1e-11)
 
 
+def test_midpoint_believes_no_contraction_of_one_lucky_step() -> None:
+    """From fields along the sum of two spins the first iteration is exact, later ones are not; the sum is kept."""
+    couplings = 0.5 * np.array([[0.0, 1.0], [1.0, 0.0]])
+    integrator, spins = ImplicitMidpoint(), np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0]])
+    for _ in range(30):
+        spins = integrator.step(spins, lambda s, _: precession_vector(s, couplings @ s, 1.0, 0.0), 0.05)
+    np.testing.assert_allclose(spins.sum(axis=0), [0.0, 1.0, 1.0], atol=1e-13)
+
+
 def test_midpoint_goes_on_to_the_last_bit() -> None:
     one, other = ImplicitMidpoint(), ImplicitMidpoint()
     half = midpoint_run(repeat(one), rate, 60, 0.01)

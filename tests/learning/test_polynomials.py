@@ -50,11 +50,11 @@ def test_a_number_turned_round_falls_everywhere_and_has_no_place() -> None:
 
 def test_an_energy_is_one_part_with_weight_one() -> None:
     readout = EnergyReadout()
-    np.testing.assert_array_equal(readout.weigh(np.zeros((6, 1)), 2, 3.0).weights, np.ones((1, 6, 1)))
+    np.testing.assert_array_equal(readout.weigh(np.zeros((6, 1)), 2, 3.0, np.zeros((6, 3))).weights, np.ones((1, 6, 1)))
     torch.testing.assert_close(readout.batch_weights(None, 4, 1, X), torch.ones(4, 1, 1, dtype=X.dtype))
     assert not readout.batch_slopes(X, 1).any()
     gradients = np.arange(6.0).reshape(1, 2, 3)
-    np.testing.assert_array_equal(readout.fields(np.zeros((2, 3)), gradients), gradients[0])
+    np.testing.assert_array_equal(readout.fields(np.zeros((2, 3)), gradients, np.zeros((2, 3))), gradients[0])
     assert readout.at() is readout
     assert readout.table() == {}
     with pytest.raises(ModelError, match="2 parts of a site are no energy: an energy is one"):
