@@ -74,7 +74,9 @@ def make_sampler(model: LocalModel) -> Sampler:
         np.zeros((0, 3, 3)) if isotropic else tensors,
         biquadratic if biquadratic.any() else np.zeros(0),
         np.zeros((n, 3)) if model.linear is None else np.ascontiguousarray(model.linear),
-        np.zeros((0, 3, 3)) if model.quadratic is None or not np.any(model.quadratic) else np.array(model.quadratic),
+        np.zeros((0, 3, 3))
+        if model.quadratic is None or not np.any(model.quadratic)
+        else np.array(model.quadratic, order="C"),
         np.array([strengths for strengths, _ in model.cubic]).reshape(len(model.cubic), n, 2),
         np.array([axes for _, axes in model.cubic]).reshape(len(model.cubic), 3, 3),
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import permutations
 
 import numpy as np
 
@@ -172,7 +173,7 @@ class BondTableTerm(Term):
         return basis.astype(np.int64), cells[rows, basis].astype(np.int64)
 
     def _repetition(self, geometry: Geometry) -> IntArray:
-        """Cell of the geometry in whole vectors of the table's, (3, 3); unit rows along open directions."""
+        """Cell of the geometry in whole vectors of the table's, (3, 3); unit vectors for open directions."""
         ratio = geometry.cell @ np.linalg.inv(self.table.cell)
         repeat = np.round(ratio)
         wrong = [a for a in range(3) if geometry.pbc[a] and np.abs(ratio[a] - repeat[a]).max() > 1e-3]
@@ -181,11 +182,11 @@ class BondTableTerm(Term):
                 f"cell vector {wrong[0]} of the atoms, {geometry.cell[wrong[0]]}, is no combination of whole vectors of the "
                 f"bond table's cell {self.table.cell.tolist()}"
             )
-        frame = np.where(geometry.pbc[:, None], repeat, np.eye(3))
-        if abs(np.linalg.det(frame)) < 0.5:
-            raise InvalidGeometryError(
-                f"the periodic cell vectors {geometry.cell[geometry.pbc].tolist()} leave no open direction"
-            )
+        frame = repeat.copy()
+        for axes in permutations(range(3), int(np.sum(~geometry.pbc))):  # nothing repeats along open vectors: take any
+            frame[~geometry.pbc] = np.eye(3)[list(axes)]
+            if abs(np.linalg.det(frame)) > 0.5:
+                break
         return frame.astype(np.int64)
 
 
