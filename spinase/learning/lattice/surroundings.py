@@ -62,9 +62,18 @@ def maps(one: Surrounding, other: Surrounding) -> Iterator[IntArray]:
         images = coordinates @ other.vectors[chosen]
         gaps = np.linalg.norm(images[:, None] - other.vectors[None], axis=2)
         places = gaps.argmin(axis=1)
-        fits = gaps[np.arange(len(places)), places].max() < tolerance and np.array_equal(other.kinds[places], one.kinds)
-        if fits and len(set(places.tolist())) == len(places):
+        fits = len(set(places.tolist())) == len(places) and np.array_equal(other.kinds[places], one.kinds)
+        if fits and _misfit(one.vectors, other.vectors[places]) < tolerance:
             yield places.astype(np.int64)
+
+
+def _misfit(vectors: FloatArray, images: FloatArray) -> float:
+    """Largest |R v - w| of vectors v and images w, both (n, 3), for the orthogonal R that fits best (Kabsch), length.
+
+    A linear map through a few vectors would fit a strained lattice as well.
+    """
+    left, _, right = np.linalg.svd(vectors.T @ images)
+    return float(np.linalg.norm(vectors @ (left @ right) - images, axis=1).max())
 
 
 def _independent(vectors: FloatArray) -> list[int]:
@@ -215,7 +224,7 @@ def _unknown(known: Sequence[Surrounding], pattern: Surrounding, site: int, name
     here, there = (np.sort(np.linalg.norm(one.vectors, axis=1)) for one in (pattern, best))
     k = int(np.abs(here - there).argmax())
     if abs(here[k] - there[k]) > best.tolerance:
-        return where + f"a neighbour is {here[k]:.6g} away, not {there[k]:.6g}; it must not be strained"
+        return where + f"a neighbour is {here[k]:.6g} away, not {there[k]:.6g}; this is another lattice, or a strained one"
     return where + "its neighbours are as far away as they should be, but in other directions, or of other species"
 
 

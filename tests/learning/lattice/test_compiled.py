@@ -16,6 +16,7 @@ import torch
 from spinase import SpinAtoms
 from spinase.atoms import geometry_of
 from spinase.calculators.learned import LearnedCalculator
+from spinase.errors import ModelError
 from spinase.geometry import find_bonds
 from spinase.learning.card import ModelCard
 from spinase.learning.engine.lattice.evaluator import LatticeEngine, LatticeEvaluator
@@ -161,7 +162,7 @@ def test_copies_of_a_cell_have_its_energy_many_times() -> None:
 
 
 def test_the_calculator_takes_the_loops_and_stays_itself() -> None:
-    """Replicas are the magnets one by one; the lattice may be turned and its sites in another order."""
+    """Replicas are the magnets one by one; the lattice may be turned, in another cell, its sites in another order."""
     atoms, rng = magnet("honeycomb"), np.random.default_rng(2)
     networks = [network_of(atoms), network_of(atoms)]
     calc = LearnedCalculator((networks, ModelCard("honeycomb", networks[0].config, "reduced")))
@@ -175,8 +176,30 @@ def test_the_calculator_takes_the_loops_and_stays_itself() -> None:
     order = rng.permutation(len(atoms))
     other = atoms[order]
     other.rotate(31.0, (1, 2, 3), rotate_cell=True)
+    other.set_cell([[1, 1, 0], [0, 1, 0], [0, 0, 1]] @ other.cell)
     other.spins = atoms.spins[order]
     np.testing.assert_allclose(calc.get_property("magnetic_forces", other), fields[1][order], atol=1e-6)
+
+
+def test_the_loops_refuse_what_the_network_does_not_know() -> None:
+    atoms = magnet("triangular")
+    calc = LearnedCalculator((networks := [network_of(atoms)], ModelCard("mine", networks[0].config, "reduced")))
+    strained, moved, alloy = atoms.copy(), atoms.copy(), atoms.copy()
+    strained.set_cell(atoms.cell * [1.01, 1.0, 1.0], scale_atoms=True)
+    moved.positions[4, 2] += 0.05
+    alloy.numbers[3] = 27
+    for other, message in (
+        (
+            magnet("square"),
+            "it has 8 neighbours within the cutoff, not 6; other sites are there, or this is another lattice",
+        ),
+        (atoms[1:], "sites are missing, a surface is near, or this is another lattice"),
+        (strained, "a neighbour is 1.01 away, not 1; this is another lattice, or a strained one"),
+        (moved, "a neighbour is 1.00125 away, not 1; this is another lattice, or a strained one"),
+        (alloy, "the model 'mine' does not know Co; it knows Fe"),
+    ):
+        with pytest.raises(ModelError, match=message):
+            calc.get_property("magnetic_forces", other)
 
 
 def test_what_the_loops_compute() -> None:
