@@ -370,13 +370,15 @@ def ase_outputs(results: Mapping[str, Any]) -> Properties:
 
 def energy_of(atoms: Atoms) -> float | None:
     """The energy whose gradients are the forces and fields (free energy if there is one); None for a driven system."""
-    calc = calculator_of(atoms)
+    name = energy_name(calculator_of(atoms))
+    return None if name is None else float(calculator_of(atoms).get_property(name, atoms))
+
+
+def energy_name(calc: Any) -> str | None:
+    """Which result is the energy whose gradients a calculator gives; None for driven systems."""
     if not is_conservative(calc):
         return None
-    for name in ("free_energy", "energy"):
-        if gives(calc, name):
-            return float(calc.get_property(name, atoms))
-    return None
+    return next((name for name in ("free_energy", "energy") if gives(calc, name)), None)
 
 
 def internal_energy_of(atoms: Atoms) -> float | None:

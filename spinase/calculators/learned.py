@@ -13,6 +13,7 @@ from pydantic import Field
 
 from spinase.atoms import geometry_of, get_moments, get_reference_lengths
 from spinase.calculators.base import SpinCalculator, per_moment, split_moments
+from spinase.calculators.learned_images import ImageSet, states_of_images
 from spinase.calculators.negf_options import Bias, BiasRampConfig, bias_number
 from spinase.calculators.options import OptionTable
 from spinase.contract import FieldFunction, LocalEnergy
@@ -132,7 +133,7 @@ class LearnedCalculator(SpinCalculator[Bound, EnsembleState]):
         self.units = self.card.units
         self.conservative = readout.conservative
         self.symmetries = networks[0].symmetries - readout.breaks
-        self._neighbours = NeighbourCache()
+        self._neighbours, self._images = NeighbourCache(), ImageSet()
         self._say_what_it_gives()
 
     @classmethod
@@ -256,8 +257,8 @@ class LearnedCalculator(SpinCalculator[Bound, EnsembleState]):
             f"this magnet is periodic along {along}: there is no place for leads. Open it (atoms.pbc)"
         )
 
-    def freeze(self, geometry: Geometry) -> Bound:
-        """Neighbours within the cutoff, and places of the species.
+    def freeze(self, geometry: Geometry, neighbours: NeighbourCache | None = None) -> Bound:
+        """Neighbours within the cutoff (from a list of its own, if given), and places of the species.
 
         Raises
         ------
@@ -267,7 +268,7 @@ class LearnedCalculator(SpinCalculator[Bound, EnsembleState]):
         self._require_device(geometry)
         trunk = self.card.trunk
         species = trunk.indices(geometry.numbers, f"the model {self.card.name!r}")
-        bonds = self._neighbours.bonds(geometry, trunk.cutoff)
+        bonds = (neighbours or self._neighbours).bonds(geometry, trunk.cutoff)
         self.watch.geometry(geometry, bonds)
         place = FrozenGeometry(bonds, geometry.positions.copy(), species, trunk.cutoff, geometry.volume)
         return Bound(self.ensemble, place)
@@ -307,15 +308,16 @@ class LearnedCalculator(SpinCalculator[Bound, EnsembleState]):
         """Compute properties, as every spin calculator; ASE calls this."""
         target = self.atoms if atoms is None else atoms
         if target is not None:
-            self._look_at_moments(target)
+            self.look_at_moments(target)
         super().calculate(atoms, *words, **named)
 
     def field_function(self, atoms: Atoms, lengths: FloatArray | None = None) -> FieldFunction:
         """B(spins) at the present positions, without ASE's copies (see ``contract.FastFields``)."""
-        self._look_at_moments(atoms)
+        self.look_at_moments(atoms)
         return super().field_function(atoms, lengths)
 
-    def _look_at_moments(self, atoms: Atoms) -> None:
+    def look_at_moments(self, atoms: Atoms) -> None:
+        """Hold the lengths of the moments against the training."""
         if not self.watch.sleeps:
             self.watch.moments(split_moments(get_moments(atoms))[1], get_reference_lengths(atoms))
 
@@ -342,6 +344,23 @@ class LearnedCalculator(SpinCalculator[Bound, EnsembleState]):
         answer = state.of_spins
         self.watch.results(answer.results)
         return answer
+
+    def results_of_images(self, images: Sequence[Atoms], names: Sequence[str]) -> list[dict[str, Any]]:
+        """Results of many magnets, in one pass where compiled loops do it (see :mod:`spinase.images`).
+
+        Parameters
+        ----------
+        images, names
+            Magnets of equal numbers of sites (places, cells and species may differ), and results of :meth:`get_property`.
+
+        Raises
+        ------
+        ModelError
+            If the magnets differ in their numbers of sites.
+        """
+        with self._lock:
+            found = states_of_images(self, self._images, images, names)
+            return [{name: self._result(name, *one) for name in names} for one in found]
 
     def replicas(self, atoms: Atoms, moments: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Energies and fields of many spin configurations on the same atoms, in one pass where compiled loops do it.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -33,6 +33,7 @@ from spinase.contract import (
 )
 from spinase.errors import ModelError, UnitMismatchError
 from spinase.geometry import Geometry
+from spinase.images import results_of_images
 from spinase.learning.trust.domain import DomainProblem
 from spinase.typing import FloatArray
 
@@ -151,19 +152,21 @@ class SpinSumCalculator(MomentsOfAtoms, Calculator):
         """Ask the members and add; ASE calls this."""
         target = self.atoms if atoms is None else atoms
         assert target is not None
+        members = self.calculators
         try:
             check_units(target, self)
             if self.atoms is not None and self.check_state(target):  # called directly, as atoms.get_properties does
                 self.reset()
             for name in properties or ["energy"]:
-                self.results[name] = self._total(name, target)
+                self.results[name] = self._total(name, target, lambda m, wanted: members[m].get_property(wanted, target))
         except BaseException:
             self.reset()
             raise
         if self.atoms is None:
             self.atoms = target.copy()
 
-    def _total(self, name: str, atoms: Atoms) -> Any:
+    def _total(self, name: str, atoms: Atoms, member: Callable[[int, str], Any]) -> Any:
+        """Sum of what `member` says: a result of one of the members, by its place."""
         require_offered(self.refused_properties, name)
         if name not in self.implemented_properties:
             raise PropertyNotImplementedError(f"no member of the sum gives {name!r}")
@@ -171,14 +174,27 @@ class SpinSumCalculator(MomentsOfAtoms, Calculator):
             driven = next(type(calc).__name__ for calc in self.calculators if not is_conservative(calc))
             raise NotConservativeError(f"the sum contains the driven {driven}: it has no energy")
         if name == "torques":
-            return np.cross(get_moments(atoms), self._total("magnetic_forces", atoms))
+            return np.cross(get_moments(atoms), self._total("magnetic_forces", atoms, member))
         parts = [
-            weight * np.asarray(calc.get_property(_member_name(calc, name), atoms))
-            for calc, weight in zip(self.calculators, self.weights, strict=True)
+            weight * np.asarray(member(m, _member_name(calc, name)))
+            for m, (calc, weight) in enumerate(zip(self.calculators, self.weights, strict=True))
             if _member_name(calc, name) in calc.implemented_properties
         ]
         total = np.sum(parts, axis=0)
         return float(total) if total.ndim == 0 else total
+
+    def results_of_images(self, images: Sequence[Atoms], names: Sequence[str]) -> list[dict[str, Any]]:
+        """Results of many magnets (see :mod:`spinase.images`): every member is asked for all at once."""
+        asked = {"magnetic_forces" if name == "torques" else name for name in names}
+        found = []
+        for calc in self.calculators:
+            own = {_member_name(calc, name) for name in asked} & set(calc.implemented_properties)
+            found.append(results_of_images(calc, images, sorted(own)))
+
+        def total(name: str, k: int) -> Any:
+            return self._total(name, images[k], lambda m, wanted: found[m][k][wanted])
+
+        return [{name: total(name, k) for name in names} for k in range(len(images))]
 
     def export_properties(self) -> Properties:
         """Results under ASE's own names (``atoms.get_properties`` fails on any other)."""

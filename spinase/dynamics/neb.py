@@ -20,6 +20,7 @@ from spinase.dynamics.relax import SpinOptimizable
 from spinase.dynamics.settings import as_generator
 from spinase.dynamics.stability import Curvatures
 from spinase.errors import InvalidMomentsError, ModelError, UnstableStateWarning
+from spinase.images import energies_and_fields
 from spinase.spin_algebra import rotate_about, tangent
 from spinase.typing import FloatArray
 
@@ -138,7 +139,20 @@ class SpinBand(Optimizable):
             raise ModelError(f"the spring constant must be positive, got {spring}")
         self.images, self.spring, self.climb = list(images), float(spring), climb
         self._turned = np.zeros((len(images) - 2, len(images[0]), 3))
-        self.energies = np.array([_energy(image) for image in self.images])
+        self._torques = np.zeros_like(self._turned)
+        self.energies = np.zeros(len(images))
+        for end in (0, -1):
+            energy = energy_of(self.images[end])
+            if energy is None:
+                raise ModelError(f"{type(self.images[end].calc).__name__} gives no energy: there is no path to find")
+            self.energies[end] = energy
+        self._ask()
+
+    def _ask(self) -> None:
+        """Energies and torques of the images between the ends, as they are."""
+        between = self.images[1:-1]
+        self.energies[1:-1], fields = energies_and_fields(between)
+        self._torques = np.cross([get_moments(image) for image in between], fields)
 
     def ndofs(self) -> int:
         """3 per spin of every image between the ends."""
@@ -154,7 +168,7 @@ class SpinBand(Optimizable):
         for image, step in zip(self.images[1:-1], rows - self._turned, strict=True):
             set_moments(image, rotate_about(get_moments(image), -step))
         self._turned = rows.copy()
-        self.energies[1:-1] = [_energy(image) for image in self.images[1:-1]]
+        self._ask()
 
     def resume(self, x: FloatArray) -> None:
         """Take the images, as they are, for those at the coordinates `x`."""
@@ -169,7 +183,7 @@ class SpinBand(Optimizable):
         out = np.empty_like(self._turned)
         for k in range(1, len(self.images) - 1):
             along = self._tangent(k, steps[k - 1], steps[k])
-            torque = _torque(self.images[k])
+            torque = self._torques[k - 1]
             component = float(np.sum(torque * along))
             if k == highest:
                 out[k - 1] = torque - 2.0 * component * along
@@ -220,7 +234,7 @@ class SpinBand(Optimizable):
             weight = _SIDEWAYS * (k / self.climbing if k <= self.climbing else (last - k) / (last - self.climbing))
             step = tangent(weight * direction, get_spins(image))
             set_moments(image, rotate_about(get_moments(image), -step))
-        self.energies[1:-1] = [_energy(image) for image in self.images[1:-1]]
+        self._ask()
 
     def result(self, converged: bool, index: int | None = None) -> PathResult:
         """The path as it is."""
@@ -305,17 +319,6 @@ def minimum_energy_path(
             stacklevel=2,
         )
     return band.result(found.negative < 2, found.negative)
-
-
-def _energy(image: Atoms) -> float:
-    energy = energy_of(image)
-    if energy is None:
-        raise ModelError(f"{type(image.calc).__name__} gives no energy: there is no path to find")
-    return energy
-
-
-def _torque(image: Atoms) -> FloatArray:
-    return np.cross(get_moments(image), np.asarray(calculator_of(image).get_property("magnetic_forces", image)))
 
 
 def _lengths(atoms: Atoms) -> FloatArray:

@@ -16,7 +16,7 @@ from spinase.learning.engine.compiled import CompiledEvaluator
 from spinase.learning.engine.lattice.evaluator import LatticeEvaluator
 from spinase.learning.engine.moving_compiled import MovingEvaluator
 from spinase.learning.evaluator import Evaluation, Evaluator, Question, Request, choose
-from spinase.learning.frozen_geometry import FrozenGeometry
+from spinase.learning.frozen_geometry import FrozenGeometry, joined
 from spinase.learning.readout import Readout
 from spinase.learning.torch_evaluator import TorchEvaluator
 from spinase.learning.trunk import Trunk
@@ -44,6 +44,13 @@ class SpinAnswer:
     gradients: FloatArray
     results: Mapping[str, FloatArray] = field(default_factory=dict)
 
+    def of_magnet(self, k: int) -> SpinAnswer:
+        """What they say of one of the magnets."""
+        sites, count = self.gradients.shape[1], self.energies.shape[1]
+        rows = slice(k * sites // count, (k + 1) * sites // count)
+        results = {name: values[:, k : k + 1] for name, values in self.results.items()}
+        return SpinAnswer(self.energies[:, k : k + 1], self.gradients[:, rows], results)
+
 
 @dataclass(eq=False)
 class EnsembleState:
@@ -66,7 +73,8 @@ class EnsembleState:
             self.__dict__.setdefault(
                 "of_spins", self.ensemble.answer(found, self.ensemble.question(self.frozen, self.spins))
             )
-        return self.ensemble.motion(found, self.frozen)
+        forces, virials = self.ensemble.motion(found, self.frozen)
+        return forces, virials[0]
 
 
 class Ensemble:
@@ -140,27 +148,50 @@ class Ensemble:
         results = {name: np.array([one.weighed.results[name] for one in found]) for name in found[0].weighed.results}
         return SpinAnswer(energies, fields, results)
 
-    def evaluations(self, frozen: FrozenGeometry, spins: FloatArray) -> list[Evaluation]:
+    def states(self, parts: Sequence[FrozenGeometry], spins: FloatArray, moving: bool) -> list[EnsembleState]:
+        """What the networks say of R magnets of equal size with spins (R, N, 3); with `moving`, forces and virials as well.
+
+        It is found in one pass where compiled loops do it.
+        """
+        states = [EnsembleState(self, part, one) for part, one in zip(parts, spins, strict=True)]
+        if len(states) < 2 or not (self.one_pass if moving else self.by_spins.joins_replicas):
+            return states
+        same = all(part is parts[0] for part in parts)
+        whole, flat = parts[0].repeated(len(parts)) if same else joined(parts), spins.reshape(-1, 3)
+        if moving:
+            found = self.evaluations(whole, flat, len(parts))
+            answer = self.answer(found, self.question(whole, flat, len(parts)))
+            forces, virials = self.motion(found, whole)
+            for state, force, virial in zip(states, forces.reshape(spins.shape), virials, strict=True):
+                state.__dict__["motion"] = (force, virial)
+        else:
+            answer = self.solve(whole, flat, len(parts))
+        for k, state in enumerate(states):
+            state.__dict__["of_spins"] = answer.of_magnet(k)
+        return states
+
+    def evaluations(self, frozen: FrozenGeometry, spins: FloatArray, magnets: int = 1) -> list[Evaluation]:
         """Of all networks, with derivatives by positions; those by spins where they come along."""
         assert self.by_positions is not None
-        question = replace(self.question(frozen, spins), fields=self.one_pass, pulls=True)
+        question = replace(self.question(frozen, spins, magnets), fields=self.one_pass, pulls=True)
         prepared = self.by_positions.prepared(frozen)
         return [self.by_positions.evaluate(prepared, member, question) for member in range(len(self.networks))]
 
     def motion(self, found: Sequence[Evaluation], frozen: FrozenGeometry) -> tuple[FloatArray, FloatArray]:
-        """Forces (N, 3) and virial (3, 3) of the mean energy."""
+        """Forces (R N, 3) and virials (R, 3, 3) of the mean energy; R = 1 where evaluators give slopes by pairs."""
         assert self.by_positions is not None
         request, scale = self.by_positions.request, self.card.energy_scale / len(found)
-        forces, virial = np.zeros_like(frozen.positions), np.zeros((3, 3))
         pulls = [one.pulls for one in found if one.pulls is not None]
         if pulls:
-            return frozen.forces(scale * np.sum(pulls, axis=0), request.torch_dtype, request.device)
+            pulled, turned = frozen.forces(scale * np.sum(pulls, axis=0), request.torch_dtype, request.device)
+            return pulled, turned[None]
+        forces, virials = np.zeros_like(frozen.positions), np.zeros((found[0].potentials.shape[1], 3, 3))
         for one in found:
             assert one.forces is not None
             assert one.virial is not None
             forces += scale * one.forces
-            virial += scale * one.virial
-        return forces, virial
+            virials += scale * one.virial
+        return forces, virials
 
     def replicas(self, frozen: FrozenGeometry, spins: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Mean energies (R,) and H (R, N, 3) of spins (R, N, 3) of the same sites."""

@@ -98,8 +98,8 @@ class Evaluation:
         dP/dr of the first potential by the vectors of the geometry's directed pairs, in place of the next two.
     forces : (R N, 3) ndarray or None
         -dP/dr of the first potential by positions.
-    virial : (3, 3) ndarray or None
-        sum over pairs of (dP/dr)_a r_b.
+    virial : (R, 3, 3) ndarray or None
+        sum over the pairs of every magnet of (dP/dr)_a r_b.
     """
 
     potentials: FloatArray

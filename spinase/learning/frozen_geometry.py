@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,19 +51,7 @@ class FrozenGeometry:
     def repeated(self, count: int) -> FrozenGeometry:
         """Copies that do not feel each other; the last such request is remembered."""
         if self._copies is None or self._copies[0] != count:
-            sites, bonds = len(self.species), self.bonds
-            shift = np.repeat(np.arange(count) * sites, len(bonds))
-            copies = Bonds(
-                np.tile(bonds.first, count) + shift,
-                np.tile(bonds.second, count) + shift,
-                np.tile(bonds.shifts, (count, 1)),
-                np.tile(bonds.vectors, (count, 1)),
-                np.tile(bonds.distances, count),
-            )
-            apart = (np.ptp(self.positions, axis=0).max(initial=0.0) + self.cutoff) * np.eye(3)[0]
-            places = np.concatenate([self.positions + k * apart for k in range(count)])
-            other = dataclasses.replace(self, bonds=copies, positions=places, species=np.tile(self.species, count))
-            self._copies = (count, other)
+            self._copies = (count, joined([self] * count))
         return self._copies[1]
 
     def forces(self, pulls: FloatArray, dtype: torch.dtype, device: str = "cpu") -> tuple[FloatArray, FloatArray]:
@@ -77,4 +65,24 @@ class FrozenGeometry:
         return forces.cpu().numpy(), pulls.T @ pairs.vectors.cpu().numpy().astype(np.float64)
 
 
-__all__ = ["FrozenGeometry"]
+def joined(parts: Sequence[FrozenGeometry]) -> FrozenGeometry:
+    """Geometries of one model side by side, which do not feel each other; the volume is that of the first.
+
+    Parameters
+    ----------
+    parts : sequence of FrozenGeometry
+        At least one, with equal cutoffs.
+    """
+    starts = np.cumsum([0, *(len(one.species) for one in parts)])
+    bonds = Bonds(
+        np.concatenate([one.bonds.first + start for one, start in zip(parts, starts, strict=False)]),
+        np.concatenate([one.bonds.second + start for one, start in zip(parts, starts, strict=False)]),
+        *(np.concatenate([getattr(one.bonds, name) for one in parts]) for name in ("shifts", "vectors", "distances")),
+    )
+    # apart in space, because memory follows places
+    apart = max(np.ptp(one.positions, axis=0).max(initial=0.0) for one in parts) + parts[0].cutoff
+    places = np.concatenate([one.positions + k * apart * np.eye(3)[0] for k, one in enumerate(parts)])
+    return FrozenGeometry(bonds, places, np.concatenate([one.species for one in parts]), parts[0].cutoff, parts[0].volume)
+
+
+__all__ = ["FrozenGeometry", "joined"]

@@ -1,14 +1,14 @@
 """Learned magnets against the solvers that taught them: speed, cost against size, quenches, locality of the teacher.
 
 ``OMP_NUM_THREADS=1 python tests/benchmarks/learning.py [part ...]``; parts: dense, lattice, kpm, size, million, quench,
-local, training, moving, drift (default: all but dense, million and drift).  The model is the shipped ``disordered-sd``
+local, training (default: all but dense and million).  The model is the shipped ``disordered-sd``
 (in lattice: the two lattice models, and lattice networks of the recipes' sizes against them; in training: all three),
 the teacher is built from its card; a field of the model is energies and fields of frozen atoms in
 single precision.  Ratios are medians of interleaved runs in one process on one thread
 (``size``: also on two; start ``million`` with ``OMP_NUM_THREADS=2``), of wall time and of process CPU time, as machines
-are shared.  Baselines: the bare ``scipy.linalg.eigh`` of the teacher's matrix, our rational solver,
-our KPM at the model's torque error; in ``training``, torch's own double differentiation; in ``moving``, the shipped
-``disordered-sd-moving`` in torch, and exact diagonalization.
+are shared.  Baselines: the fastest bare ``eigh`` at hand of the teacher's matrix, our rational solver,
+our KPM at the model's torque error; in ``training``, torch's own double differentiation.
+Atoms that move have a script of their own, ``moving.py``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from scipy.linalg import eigh
+from lapack import fastest_eigh, use_best_kernels
 from threadpoolctl import threadpool_limits
 from timing import header
 
@@ -36,14 +36,11 @@ from spinase.calculators import (
     EDCalculator,
     HIPNNCalculator,
     KPMCalculator,
-    PairPotentialCalculator,
     RationalCalculator,
-    SpinSumCalculator,
 )
 from spinase.compiled.threads import default_threads
 from spinase.contract import energy_of
-from spinase.dynamics import LatticeLangevin, LLGDynamics, SpinLatticeDynamics, set_maxwell_boltzmann
-from spinase.dynamics.freedoms import lattice_temperature
+from spinase.dynamics import LLGDynamics
 from spinase.electrons import SDModel
 from spinase.electrons.sparse.selected_inversion import site_blocks
 from spinase.errors import AccuracyWarning
@@ -56,7 +53,6 @@ from spinase.learning.grand_potential import GrandPotentialReadout
 from spinase.learning.lattice.network import LatticeConfig, LatticeNetwork
 from spinase.learning.mhipnn.network import MagneticHIPNN
 from spinase.learning.readout import Weighed
-from spinase.radial import Exponential
 
 LEARNED = HIPNNCalculator.shipped("disordered-sd")
 TEACHER = SDModel.from_config(LEARNED.card.notes["teacher"])
@@ -123,15 +119,17 @@ def rms(values: np.ndarray) -> float:
 
 
 def dense() -> None:
-    print("against the bare scipy.linalg.eigh of the teacher's matrix, complex128, disordered magnet, one thread")
+    print("against the fastest bare eigh of the teacher's matrix, complex128, disordered magnet, one thread")
     seconds = []
     for sites, repeats in ((512, 3), (1024, 2), (2048, 1)):
         atoms = disordered(sites)
         matrix, task = matrix_of(atoms), engine_task(atoms)
         task()
-        found = medians({"eigh": lambda m=matrix: eigh(m), "model": task}, {"eigh": repeats, "model": 20 * repeats})
+        bare = fastest_eigh(matrix)
+        tasks = {"eigh": partial(bare.solve, matrix), "model": task}
+        found = medians(tasks, {"eigh": repeats, "model": 20 * repeats})
         print(f" {sites} sites, n = {2 * sites}")
-        show("eigh", found["eigh"], found["eigh"])
+        show(bare.name, found["eigh"], found["eigh"])
         show("model: energies and fields", found["model"], found["eigh"])
         seconds.append(found["eigh"][1])
     print(f"  eigh grows as N^{np.polyfit(np.log([512, 1024, 2048]), np.log(seconds), 1)[0]:.2f} (CPU)")
@@ -148,7 +146,9 @@ def lattice() -> None:
             solver = RationalCalculator(teacher, tolerance=tolerance, dtype=dtype).field_function(atoms)
             tasks[f"rational, tolerance {tolerance:g}, {dtype}"] = lambda f=solver, s=spins: f(s)
         matrix = matrix_of(atoms, teacher)
-        tasks |= {"model: energies and fields": lambda f=fields, s=spins: f(s), "bare eigh": lambda m=matrix: eigh(m)}
+        bare = fastest_eigh(matrix)
+        tasks["model: energies and fields"] = lambda f=fields, s=spins: f(s)
+        tasks["bare eigh"] = partial(bare.solve, matrix)
         for task in list(tasks)[:-1]:
             tasks[task]()  # warm: the rational solver starts at the last chemical potential
         error = rms(torques(spins, fields(spins) - tasks[next(iter(tasks))]()))
@@ -396,107 +396,16 @@ def training_step(network: MagneticHIPNN, magnets: list[SpinAtoms], compiled: bo
     return step
 
 
-def moving() -> None:
-    print(
-        "atoms that move: energy, forces, fields and stress of the calculator after a move, neighbours and checks included; "
-        "one thread, single precision"
-    )
-    for sites, repeats in ((64, 60), (1000, 15), (10_000, 3)):
-        fast, plain = (
-            HIPNNCalculator.shipped("disordered-sd-moving"),
-            HIPNNCalculator.shipped("disordered-sd-moving", engine=False),
-        )
-        atoms = disordered(sites)
-        network, config, geometry = fast.networks[0], fast.card.trunk, geometry_of(atoms)
-        graph = EngineGraph(find_bonds(geometry, config.cutoff), geometry.positions, config)
-        frozen, species, spins = FrozenEngine(network, threads=1), np.zeros(sites, dtype=np.int64), get_spins(atoms)
-        tasks: dict[str, Task] = {
-            "torch": everything(plain, atoms),
-            "compiled": everything(fast, atoms),
-            "fields": lambda frozen=frozen, graph=graph, species=species, spins=spins: frozen(graph, species, spins),
-        }
-        expected, found = tasks["torch"](), tasks["compiled"]()
-        errors = [np.sqrt(np.mean((a - b) ** 2) / np.mean(b**2)) for a, b in zip(found, expected, strict=True)]
-        base, compiled, fields = medians(tasks, {"torch": repeats, "compiled": repeats, "fields": repeats}).values()
-        print(
-            f" {sites} atoms; energy, forces, fields, stress differ by {', '.join(f'{error:.0e}' for error in errors)} (rms)"
-        )
-        show(f"torch, {1e6 * base[1] / sites:.1f} us of CPU an atom", base, base)
-        show(f"compiled, {1e6 * compiled[1] / sites:.1f} us of CPU an atom", compiled, base)
-        show(f"spins only, atoms at rest, {1e6 * fields[1] / sites:.1f} us of CPU an atom", fields, compiled)
-    steps(64, 20)
-    steps(512, 1)
-
-
-def everything(calc: HIPNNCalculator, atoms: SpinAtoms) -> Callable[[], list[np.ndarray]]:
-    """Four results after a small move of all atoms."""
-    atoms, rng = atoms.copy(), np.random.default_rng(0)
-
-    def task() -> list[np.ndarray]:
-        atoms.positions += 1e-5 * rng.normal(size=atoms.positions.shape)
-        return [
-            np.asarray(calc.get_property(name, atoms)) for name in ("free_energy", "forces", "magnetic_forces", "stress")
-        ]
-
-    return task
-
-
-def steps(sites: int, repeats: int) -> None:
-    """A spin-lattice step of the learned magnet against that of exact diagonalization."""
-    calc = HIPNNCalculator.shipped("disordered-sd-moving")
-    teacher = EDCalculator(SDModel.from_config(calc.card.notes["teacher"]))
-    drivers = {}
-    for name, who in (("ED", teacher), ("model", calc)):
-        atoms = disordered(sites)
-        atoms.set_masses(np.full(sites, 1e6))  # the model alone does not keep atoms apart
-        atoms.calc = who
-        drivers[name] = SpinLatticeDynamics(atoms, 0.02)
-        drivers[name].run(1)
-    found = medians(
-        {name: partial(driver.run, 1) for name, driver in drivers.items()}, {"ED": repeats, "model": 5 * repeats}
-    )
-    print(f" a spin-lattice step (implicit midpoint), {sites} atoms")
-    for name in found:
-        show(name, found[name], found["ED"])
-
-
-def drift(steps: int = 10_000) -> None:
-    """Energy, momentum and temperatures of a conservative run of atoms and spins on the learned magnet."""
-    print(
-        f"conservative runs of {steps} steps, 64 atoms that repel each other under disordered-sd-moving, implicit midpoint"
-    )
-    for dtype, timestep in (("float32", 0.1), ("float32", 0.05)):
-        atoms, rng = disordered(64), np.random.default_rng(2)
-        atoms.set_masses(np.full(64, 200.0))
-        repulsion = PairPotentialCalculator(Exponential(0.3, 8.0, 1.0, 2.0, 0.5))
-        atoms.calc = SpinSumCalculator([HIPNNCalculator.shipped("disordered-sd-moving", dtype=dtype), repulsion])
-        set_maxwell_boltzmann(atoms, 0.03, rng)
-        SpinLatticeDynamics(atoms, 0.1, thermostat=LatticeLangevin(0.03, 0.2), damping=0.5, integrator="sib", rng=rng).run(
-            300
-        )
-        atoms.set_momenta(atoms.get_momenta() - atoms.get_momenta().mean(axis=0))
-        driver, seen = SpinLatticeDynamics(atoms, timestep), []
-        for _ in range(100):
-            driver.run(steps // 100)
-            seen.append((driver.get_time(), driver.conserved_energy() / 64, lattice_temperature(atoms)))
-        times, energies, kT = np.array(seen).T
-        slope = np.polyfit(times, energies, 1)[0]
-        print(
-            f"  {dtype}, time step {timestep}: energy per site varies by {np.std(energies - slope * times):.1e}, drifts by "
-            f"{slope * times[-1]:+.1e} in a time of {times[-1]:.0f}; kT of the lattice {kT[50:].mean():.4f}; total momentum "
-            f"{np.abs(atoms.get_momenta().sum(axis=0)).max():.1e}"
-        )
-
-
 def main() -> None:
+    use_best_kernels()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore", AccuracyWarning)  # of KPM, whose error is set against the model's here
-    parts = {part.__name__: part for part in (dense, lattice, kpm, size, million, quench, local, training, moving, drift)}
+    parts = {part.__name__: part for part in (dense, lattice, kpm, size, million, quench, local, training)}
     unknown = [name for name in sys.argv[1:] if name not in parts]
     if unknown:
         raise SystemExit(f"no part {unknown[0]!r}: choose from {', '.join(parts)}")
     print(header(1), f"torch {torch.__version__}")
-    for name in sys.argv[1:] or [part for part in parts if part not in ("dense", "million", "drift")]:
+    for name in sys.argv[1:] or [part for part in parts if part not in ("dense", "million")]:
         with threadpool_limits(1, user_api="blas"):
             parts[name]()
 

@@ -41,8 +41,8 @@ class MovingAnswer:
         H = -dE/ds.
     forces : (N, 3) ndarray or None
         -dE/dr, where they were asked for.
-    virial : (3, 3) ndarray or None
-        sum over pairs of (dE/dr)_a r_b: the volume times the stress.
+    virial : (R, 3, 3) ndarray or None
+        sum over the pairs of every magnet of (dE/dr)_a r_b: the volume times the stress.
     """
 
     energies: FloatArray
@@ -86,7 +86,13 @@ class MovingEngine(FrozenEngine):
             return MovingGraph(bonds, positions, self.config.cutoff, self.knots, self.dtype, self._pool, each)
 
     def solve(
-        self, graph: MovingGraph, species: IntArray, spins: FloatArray, mix: Mix | None = None, moving: bool = True
+        self,
+        graph: MovingGraph,
+        species: IntArray,
+        spins: FloatArray,
+        mix: Mix | None = None,
+        moving: bool = True,
+        magnets: int = 1,
     ) -> MovingAnswer:
         """Energies and fields; with `moving` forces and virial.
 
@@ -100,6 +106,10 @@ class MovingEngine(FrozenEngine):
             Free spin vectors; zero rows are non-magnetic sites.
         mix : callable, optional
             For a network with electrons, as :func:`spinase.learning.mhipnn.network.mixed` says.
+        moving : bool
+            Whether forces and virial are wanted.
+        magnets : int
+            Magnets of equal size that lie side by side, one after the other in the order of the sites.
         """
         if mix is None and len(self._constant) > 1:
             raise ModelError("this network needs electrons: a filling or a chemical potential")
@@ -114,7 +124,8 @@ class MovingEngine(FrozenEngine):
         if pushed is None:
             return MovingAnswer(energies[graph.back], fields)
         forces = (field[:, 3:6] + pushed)[graph.back].astype(np.float64)
-        virial = field[:, 6:].astype(np.float64).sum(axis=0).reshape(3, 3)
+        virials, magnet = field[:, 6:].astype(np.float64), graph.order // max(len(spins) // magnets, 1)
+        virial = np.array([virials[magnet == k].sum(axis=0).reshape(3, 3) for k in range(magnets)])
         return MovingAnswer(energies[graph.back], fields, forces, virial)
 
 

@@ -43,7 +43,7 @@ class MovingEvaluator(Evaluator):
         (graph, species), engine = prepared, self._engines[member]
 
         def run(mix: Mix | None, first: bool) -> MovingAnswer:
-            return engine.solve(graph, species, question.spins, mix, question.pulls and first)
+            return engine.solve(graph, species, question.spins, mix, question.pulls and first, question.magnets)
 
         found, weighed = in_passes(question, self.trunks[member].config.parts, run)
         values, fields = np.array([one.energies for one in found]), np.array([one.fields for one in found])
