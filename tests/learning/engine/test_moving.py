@@ -55,7 +55,7 @@ def torch_answer(net: MagneticHIPNN, geometry: Geometry, species: np.ndarray, sp
     by_vectors, by_spins = torch.autograd.grad(energies.sum(), (vectors, variable))
     forces = torch.zeros(len(spins), 3, dtype=torch.float64)
     forces = forces.index_add(0, pairs.rows.first, by_vectors).index_add(0, pairs.rows.second, -by_vectors)
-    virial = by_vectors.T @ pairs.vectors
+    virial = (by_vectors.T @ pairs.vectors)[None]
     return MovingAnswer(energies.detach().numpy(), -by_spins.numpy(), forces.numpy(), virial.numpy())
 
 
@@ -126,7 +126,7 @@ def test_forces_and_virial_are_slopes_of_the_reported_energy() -> None:
         slope = (energy(positions @ more.T, geometry.cell @ more.T) - energy(positions @ less.T, geometry.cell @ less.T)) / (
             2 * step
         )
-        np.testing.assert_allclose(slope, found.virial[a, b], rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(slope, found.virial[0, a, b], rtol=1e-6, atol=1e-6)
 
 
 def test_single_precision_has_slopes_of_its_own_energy_too() -> None:
