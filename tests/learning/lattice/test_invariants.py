@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import combinations_with_replacement
+
 import numpy as np
 import pytest
 
@@ -15,7 +17,7 @@ from spinase.learning.lattice.descriptors import (
     products,
 )
 from spinase.learning.lattice.forms import Reach, site_forms
-from spinase.learning.lattice.irreps import Group, Irrep, irreps_of
+from spinase.learning.lattice.irreps import Group, Irrep, couplings, irreps_of
 from spinase.learning.lattice.surroundings import Surrounding, point_group
 from spinase.spin_algebra import random_rotation, random_spins
 
@@ -141,3 +143,22 @@ def test_a_ferromagnet_has_only_trivial_forms() -> None:
     values = table(np.tile([0.0, 0.0, 1.0], (1, 5, 1)))[0]
     np.testing.assert_allclose(values[len(table.direct) :], 0.0, atol=1e-12)
     np.testing.assert_allclose(np.abs(values[: len(table.direct)]), 2.0, atol=1e-12)  # four times 1/2
+
+
+def test_products_are_contractions_with_the_couplings() -> None:
+    """Any numbers as forms: terms, equal ones merged, give sum T_abc f_a g_b h_c for every coupling T of three blocks."""
+    blocks = blocks_of(irreps_of(Group.of(point_group(SQUARE))), [1, 1, 1, 1, 2], [0] * 5)
+    h, merged = np.random.default_rng(4).normal(size=9), 0
+    for chosen in combinations_with_replacement(blocks, 3):
+        for copies in ([0, 0, 0], [0, 0, chosen[2].copies - 1]):
+            parts = [
+                h[[block.form(copy, m) for m in range(block.irrep.dimension)]]
+                for block, copy in zip(chosen, copies, strict=True)
+            ]
+            tensors = couplings(*(block.irrep for block in chosen))
+            values = [float(np.einsum("abc,a,b,c->", tensor, *parts)) for tensor in tensors]
+            terms = products(chosen, copies)
+            found = [sum(weight * np.prod(h[list(forms)]) for forms, weight in term) for term in terms]
+            np.testing.assert_allclose(found, [value for value in values if abs(value) > 1e-10], atol=1e-12)
+            merged += sum(abs(weight) > 1.0 + 1e-9 for term in terms for _, weight in term)
+    assert merged, "x y and y x of one copy are one product of twice the weight"
