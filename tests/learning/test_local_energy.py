@@ -11,11 +11,13 @@ import torch
 
 from spinase import SpinAtoms
 from spinase.atoms import geometry_of
-from spinase.calculators import HeisenbergCalculator, HIPNNCalculator, SpinSumCalculator
+from spinase.calculators import HeisenbergCalculator, HIPNNCalculator, LatticeCalculator, SpinSumCalculator
 from spinase.contract import local_energy
 from spinase.errors import InvalidGeometryError, ModelError, OutOfDomainError
 from spinase.learning.card import ModelCard
+from spinase.learning.lattice.network import LatticeConfig, LatticeNetwork
 from spinase.learning.mhipnn.network import MagneticHIPNN, NetworkConfig
+from spinase.learning.symmetry_functions.network import SymmetryFunctionsConfig, SymmetryFunctionsNetwork
 from spinase.learning.two_potentials import TwoPotentialsReadout
 from spinase.radial import Exponential
 from spinase.regions import LocalEnergy, Region, cut
@@ -66,6 +68,26 @@ def model(members: int = 1, dtype: Any = "float64", **changes: Any) -> HIPNNCalc
     return HIPNNCalculator((networks, ModelCard("random", config, "metal", 1.0, 2.0, 0.3)), dtype=dtype)
 
 
+def lieb() -> SpinAtoms:
+    """A square lattice with every fourth site missing: corners, and centres of edges."""
+    atoms = SpinAtoms.lattice("square", (4, 4), rng=8)
+    return atoms[~(np.round(atoms.positions[:, :2]) % 2 == 1).all(axis=1)]
+
+
+def of_lattice(atoms: SpinAtoms) -> LatticeCalculator:
+    """A network with random weights on the lattice of a magnet."""
+    torch.manual_seed(1)
+    size = {"cutoff": 1.5, "pair_length": 1.5, "pair_range": 1.5, "triangle_length": 1.5, "triangle_range": 1.5}
+    config = LatticeConfig.from_training({**size, "hidden": (5,), "channels": 2}, (26,), 1, geometry_of(atoms))
+    return LatticeCalculator(([LatticeNetwork(config)], ModelCard("lieb", config, "metal", 1.0, 2.0, 0.3)), dtype="float64")
+
+
+def symmetry_functions() -> HIPNNCalculator:
+    torch.manual_seed(1)
+    config = SymmetryFunctionsConfig(species=(27, 26), cutoff=1.5, inner=0.6, radial=3, angular_radial=2, hidden=(5,))
+    return HIPNNCalculator(([SymmetryFunctionsNetwork(config)], ModelCard("functions", config, "metal")), dtype="float64")
+
+
 def passed(report: Report) -> set[str]:
     return {result.name for result in report if result.status == "passed"}
 
@@ -78,6 +100,8 @@ CASES: dict[str, tuple[Any, Any]] = {
     "no boundaries": (model, droplet),
     "triclinic": (model, slanted),
     "two species": (lambda: model(pairs=4), alloy),
+    "lattice of two kinds of sites": (lambda: of_lattice(lieb()), lambda: with_lengths(lieb())),
+    "spin symmetry functions": (symmetry_functions, alloy),
     "with exchange of longer range": (
         lambda: SpinSumCalculator([model(), HeisenbergCalculator(law=LONG)], [0.5, 2.0]),
         cluster,
@@ -89,7 +113,7 @@ CASES: dict[str, tuple[Any, Any]] = {
 def test_regions_add_up_to_the_whole_magnet(name):
     calc, atoms = CASES[name]
     report = check_local_energy(calc(), atoms(), tolerances=EXACT)
-    assert {"regions", "locality", "thin_ghosts", "derivatives", "order", "empty"} <= passed(report)
+    assert {"regions", "locality", "thin_ghosts", "derivatives", "order", "empty"} <= passed(report), report
 
 
 def test_single_precision_adds_up_within_its_precision():
@@ -109,6 +133,8 @@ SHIPPED: dict[str, tuple[dict[str, Any], Any, set[str]]] = {
     "disordered-sd": ({}, trained_disorder, {"refused"}),
     "disordered-sd-moving": ({}, trained_disorder, {"derivatives"}),
     "square-double-exchange": ({"chemical_potential": -4.5}, lambda: lattice("square", (5, 4)), {"refused"}),
+    "square-double-exchange-lattice": ({"chemical_potential": -4.5}, lambda: lattice("square", (5, 4)), {"refused"}),
+    "triangular-120": ({}, lambda: lattice("triangular", (5, 4)), {"refused"}),
     "triangular-tetrahedral": ({}, lambda: lattice("triangular", (6, 6)), {"refused"}),
 }
 
