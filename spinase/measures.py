@@ -12,14 +12,21 @@ The field of a driver belongs to no calculator.  Whoever observes a driver passe
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from ase import Atoms
 from numpy.typing import ArrayLike
 
 from spinase.atoms import get_moments, get_reference_lengths, has_moments, magnetic_sites
-from spinase.contract import calculator_of, energy_of, field_function, internal_energy_of, is_linear_in_each_spin
+from spinase.contract import (
+    calculator_of,
+    energy_of,
+    field_function,
+    internal_energy_of,
+    is_conservative,
+    is_linear_in_each_spin,
+)
 from spinase.errors import InvalidMomentsError
 from spinase.spin_algebra import directions
 from spinase.typing import BoolArray, FloatArray
@@ -38,6 +45,15 @@ class TorqueNorms(NamedTuple):
     maximum: float
 
 
+@runtime_checkable
+class EnergyOfSpins(Protocol):
+    """A calculator that knows which part of its energy changes when spins turn at fixed atoms."""
+
+    def energy_of_spins(self, atoms: Atoms) -> float:
+        """That part, energy."""
+        ...
+
+
 def site_mask(atoms: Atoms) -> BoolArray:
     """Mask (N,) of the sites an analysis uses: the magnetic ones, or all if no site has a moment."""
     return magnetic_sites(atoms) if has_moments(atoms) else np.ones(len(atoms), dtype=bool)
@@ -52,6 +68,17 @@ def free_energy(atoms: Atoms, applied: Applied = 0.0) -> float | None:
     """Free energy, whose gradients are forces and fields, with that in the applied field; None for a driven system."""
     energy = energy_of(atoms)
     return None if energy is None else energy + applied_energy(atoms, applied)
+
+
+def energy_of_spins(atoms: Atoms) -> float | None:
+    """Free energy but for what only depends on the atoms; None for a driven system.
+
+    Differences of it are the heat of spins that turn at fixed atoms, and no potential of the lattice is asked for them.
+    """
+    calc = calculator_of(atoms)
+    if is_conservative(calc) and isinstance(calc, EnergyOfSpins):
+        return calc.energy_of_spins(atoms)
+    return energy_of(atoms)
 
 
 def internal_energy(atoms: Atoms, applied: Applied = 0.0) -> float | None:

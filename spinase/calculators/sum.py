@@ -9,6 +9,7 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
 from ase.outputs import Properties
+from ase.stress import full_3x3_to_voigt_6_stress
 from pydantic import BaseModel, ConfigDict, Field
 
 from spinase.atoms import get_moments
@@ -55,7 +56,8 @@ class SpinSumCalculator(MomentsOfAtoms, Calculator):
 
     Every additive result (energy, free energy, forces, stress, magnetic forces) is the sum over the members that have
     it; a member without it counts as zero (an EMT lattice has no magnetic forces, a spin term on a frozen lattice no
-    forces), and a member without a free energy counts with its energy; what a member cannot give although it should
+    forces), and a member without a free energy counts with its energy; a stress may
+    be six numbers or a tensor; what a member cannot give although it should
     (forces of a network trained on fields alone), the sum cannot either.  ``torques`` are m x B of the sum.  Members keep
     their own caches, so nothing is computed twice for one state and spin changes rebuild no geometry.  (ASE's own
     ``SumCalculator`` offers only the properties ALL members have: with EMT in it the magnetic forces disappear.)
@@ -176,7 +178,7 @@ class SpinSumCalculator(MomentsOfAtoms, Calculator):
         if name == "torques":
             return np.cross(get_moments(atoms), self._total("magnetic_forces", atoms, member))
         parts = [
-            weight * np.asarray(member(m, _member_name(calc, name)))
+            weight * _six_stresses(name, member(m, _member_name(calc, name)))
             for m, (calc, weight) in enumerate(zip(self.calculators, self.weights, strict=True))
             if _member_name(calc, name) in calc.implemented_properties
         ]
@@ -216,6 +218,18 @@ class SpinSumCalculator(MomentsOfAtoms, Calculator):
             return total
 
         return fields
+
+    def energy_of_spins(self, atoms: Atoms) -> float:
+        """Free energy of the members with magnetic forces, energy; the others have nothing that turns spins."""
+        total = 0.0
+        for calc, weight in zip(self.calculators, self.weights, strict=True):
+            if "magnetic_forces" not in calc.implemented_properties:
+                continue
+            if isinstance(calc, SpinSumCalculator):
+                total += weight * calc.energy_of_spins(atoms)
+            else:
+                total += weight * float(calc.get_property(_member_name(calc, "free_energy"), atoms))
+        return total
 
     def error_bars(self, atoms: Atoms, coverage: float = 0.9) -> FloatArray:
         """Sum of the bars (N,) of those members that have error bars, energy/moment; the others count as exact.
@@ -306,6 +320,12 @@ def _state_of(calc: Any) -> dict[str, Any]:
 def _member_name(calc: Any, name: str) -> str:
     """A member without a free energy (no electronic entropy) has it equal to its energy."""
     return "energy" if name == "free_energy" and "free_energy" not in calc.implemented_properties else name
+
+
+def _six_stresses(name: str, result: Any) -> FloatArray:
+    """A member's result; a stress in ASE's six components, where some calculators give all nine."""
+    value = np.asarray(result, dtype=np.float64)
+    return full_3x3_to_voigt_6_stress(value) if name == "stress" and value.shape == (3, 3) else value
 
 
 def _common_units(calculators: Sequence[Any]) -> str | None:

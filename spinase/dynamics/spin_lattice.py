@@ -30,6 +30,7 @@ from spinase.errors import (
     ModelError,
     UnstableDynamicsError,
 )
+from spinase.measures import energy_of_spins
 from spinase.typing import FloatArray
 
 _STABLE_MOVE = 0.3  # of the smallest distance of two atoms, in one step
@@ -266,10 +267,10 @@ class SpinLatticeDynamics(SpinDynamics):
             self.electrons.give(self._spin_energy() - before, len(self.atoms))
 
     def _spin_energy(self) -> float:
-        """Energy at these positions, where somebody keeps the books."""
+        """Energy of the spins at these positions, where somebody keeps the books."""
         if self.electrons is None:
             return 0.0
-        energy = energy_of(self.atoms)
+        energy = energy_of_spins(self.atoms)
         if energy is None:
             raise ModelError("an electron bath counts heat, and a driven calculator has no energy to count it by")
         moving = self.motion.kinetic_energy() if isinstance(self.motion, InertialSpins) else 0.0

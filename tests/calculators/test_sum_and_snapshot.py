@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from ase.build import bulk
-from ase.calculators.calculator import PropertyNotImplementedError
+from ase.calculators.calculator import Calculator, PropertyNotImplementedError
 from ase.calculators.emt import EMT
 from ase.calculators.mixing import SumCalculator
 from ase.io import read, write
@@ -27,6 +28,7 @@ from spinase.calculators import (
 from spinase.dynamics import LLGDynamics
 from spinase.electrons import SDModel, ShellHopping
 from spinase.errors import ModelError, UnitMismatchError
+from spinase.measures import energy_of_spins
 from spinase.radial import Exponential
 
 FIELD = (0.0, 0.0, 0.01)
@@ -46,6 +48,44 @@ class Driven(HeisenbergCalculator):
     """An exchange that claims to be driven."""
 
     conservative = False
+
+
+def test_the_heat_of_spins_asks_no_potential_of_the_lattice() -> None:
+    """The energy of the magnetic members changes as that of the whole sum, also where sums are members of sums."""
+    atoms, lattice = copper(), EMT()
+    inner = SpinSumCalculator([lattice, exchange()], weights=[1.0, 0.5])
+    atoms.calc = SpinSumCalculator([inner, ZeemanCalculator(FIELD)], weights=[3.0, 2.0])
+    part, whole = energy_of_spins(atoms), atoms.get_potential_energy()
+    atoms.moments = atoms.moments[::-1].copy()
+    calls = counted(lattice)
+    change = energy_of_spins(atoms) - part
+    assert calls == []
+    assert change == pytest.approx(atoms.get_potential_energy() - whole, abs=1e-12)
+    assert abs(change) > 1e-3
+    assert len(calls) == 1
+
+
+def test_a_member_may_give_its_stress_as_a_tensor() -> None:
+    """Some calculators of the ecosystem (CHGNet) do; ASE's convention is six numbers, xx yy zz yz xz xy."""
+    atoms, tensor = copper(), np.array([[1.0, 6.0, 5.0], [6.0, 2.0, 4.0], [5.0, 4.0, 3.0]])
+    member = Calculator()
+    member.implemented_properties = ["stress"]
+    member.calculate = lambda *_: member.results.update(stress=tensor.astype(np.float32))
+    total = SpinSumCalculator([member, exchange()], weights=[2.0, 1.0]).get_property("stress", atoms)
+    np.testing.assert_allclose(total - exchange().get_property("stress", atoms), [2.0, 4.0, 6.0, 8.0, 10.0, 12.0])
+
+
+def counted(calc: Calculator) -> list[str]:
+    """A list that grows with every calculation of `calc`."""
+    calls: list[str] = []
+    inner = calc.calculate
+
+    def calculate(*arguments: Any, **named: Any) -> None:
+        calls.append("calculate")
+        inner(*arguments, **named)
+
+    calc.calculate = calculate
+    return calls
 
 
 def test_sum_with_emt_adds_what_each_has() -> None:
