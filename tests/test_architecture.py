@@ -198,7 +198,8 @@ def test_everything_public_has_a_docstring():
 
 
 OF_CALCULATORS = {"calc", "calculator", "driver", "dynamics", "member"}
-# The contract, of many magnets at once, too; a sum, which passes the hooks of its members on; results at hand; and the kit, which takes calculators apart.
+# The contract, of many magnets at once, too; a sum, which passes the hooks of its members on; results at hand; and the
+# kit, which takes calculators apart.
 MAY_ASK = ("contract.py", "driver.py", "images.py", "calculators/sum.py", "io/database.py")
 
 
