@@ -17,6 +17,7 @@ from spinase.electrons import (
     SDHamiltonian,
     ShellHopping,
 )
+from spinase.electrons.hamiltonian import FrozenHamiltonian
 from spinase.electrons.operator import ElectronState, SparsityPattern, SpinOperator
 from spinase.electrons.solvers.dense import DenseSolver
 from spinase.electrons.transport.currents import bond_currents, inflow, site_current_vectors
@@ -136,18 +137,21 @@ def test_traces_of_the_density_are_the_numbers_of_the_state() -> None:
     np.testing.assert_allclose(state.density.charge, (np.abs(vectors) ** 2 @ filled).reshape(16, 2).sum(axis=1), atol=1e-11)
 
 
-def test_fields_and_forces_are_slopes_of_the_free_energy_at_either_ensemble() -> None:
-    """A mobile cluster: by one spin off the sphere, and by the positions."""
+@pytest.mark.parametrize("flux", [0.0, 0.7])
+def test_fields_and_forces_are_slopes_of_the_free_energy_at_either_ensemble(flux: float) -> None:
+    """A mobile cluster, also in a magnetic field: by spins off the sphere, and by the positions."""
     rng = np.random.default_rng(7)
     places, spins = rng.uniform(0.0, 2.5, size=(7, 3)), random_spins(7, rng)
-    hamiltonian = SDHamiltonian(ExponentialHopping(1.0, 1.2, 1.0, 2.4), -0.9)
+    hamiltonian = SDHamiltonian(ExponentialHopping(1.0, 1.2, 1.0, 2.4), -0.9, flux=flux)
+
+    def frozen_at(at: np.ndarray) -> FrozenHamiltonian:
+        return hamiltonian.freeze(Geometry(at, 3.0 * np.eye(3), np.zeros(3, dtype=bool), np.full(7, 26)))
 
     def free_energy(at: np.ndarray, s: np.ndarray, how: FixedFilling | FixedChemicalPotential) -> float:
-        geometry = Geometry(at, np.zeros((3, 3)), np.zeros(3, dtype=bool), np.full(7, 26))
-        return solve(hamiltonian.freeze(geometry).operator(s), how).free_energy
+        return solve(frozen_at(at).operator(s), how).free_energy
 
-    frozen = hamiltonian.freeze(Geometry(places, np.zeros((3, 3)), np.zeros(3, dtype=bool), np.full(7, 26)))
-    push, turn, step = rng.normal(size=(7, 3)), rng.normal(size=(7, 3)), 1e-5
+    frozen, step = frozen_at(places), 1e-5
+    push, turn = rng.normal(size=(2, 7, 3))
     for how in (WARM, FixedChemicalPotential(0.1, -0.3)):
         found = frozen.contract(solve(frozen.operator(spins), how).density)
         ends = [free_energy(places + sign * step * push, spins, how) for sign in (-1, 1)]
