@@ -28,6 +28,7 @@ from spinase.learning.model_file import load_model
 from spinase.learning.readout import Readout
 from spinase.learning.shipped import find_model, shipped_model
 from spinase.learning.trunk import Trunk
+from spinase.learning.trust.device import lead_problem, require_open
 from spinase.learning.trust.domain import Domain, DomainProblem
 from spinase.learning.trust.error_bars import Calibration
 from spinase.learning.trust.watch import DomainWatch, OutsideDomain
@@ -243,19 +244,11 @@ class LearnedCalculator(SpinCalculator[Bound, EnsembleState]):
             self._frozen = replace(self._frozen, ensemble=self.ensemble)
         self._state, self.results = None, {}
 
-    def _require_device(self, geometry: Geometry) -> None:
-        """A current needs a device that is open where its leads are."""
-        readout = self.ensemble.readout
-        axis = readout.axis if isinstance(readout, TwoPotentialsReadout) else None
-        if axis is None or not (np.abs(geometry.cell[geometry.pbc, axis]) > 0.0).any():
-            return
-        leads = (self.card.notes.get("teacher") or {}).get("leads", [])
-        named = " and ".join(str(lead.get("name") or lead.get("side") or lead.get("style")) for lead in leads)
-        along = "xyz"[axis]
-        raise ModelError(
-            f"the model {self.card.name!r} is of a device between leads{f' ({named})' if named else ''} along {along}, and "
-            f"this magnet is periodic along {along}: there is no place for leads. Open it (atoms.pbc)"
-        )
+    @property
+    def _leads(self) -> list[dict[str, Any]]:
+        """Of the teacher."""
+        leads: list[dict[str, Any]] = (self.card.notes.get("teacher") or {}).get("leads", [])
+        return leads
 
     def freeze(self, geometry: Geometry, neighbours: NeighbourCache | None = None) -> Bound:
         """Neighbours within the cutoff (from a list of its own, if given), and places of the species.
@@ -265,8 +258,9 @@ class LearnedCalculator(SpinCalculator[Bound, EnsembleState]):
         ModelError
             If the model does not know a species, or the magnet has no place for the leads of a driven model.
         """
-        self._require_device(geometry)
-        trunk = self.card.trunk
+        readout, trunk = self.ensemble.readout, self.card.trunk
+        if isinstance(readout, TwoPotentialsReadout) and readout.axis is not None:
+            require_open(geometry, readout.axis, self.card.name, self._leads)
         species = trunk.indices(geometry.numbers, f"the model {self.card.name!r}")
         bonds = (neighbours or self._neighbours).bonds(geometry, trunk.cutoff)
         self.watch.geometry(geometry, bonds)
@@ -317,9 +311,13 @@ class LearnedCalculator(SpinCalculator[Bound, EnsembleState]):
         return super().field_function(atoms, lengths)
 
     def look_at_moments(self, atoms: Atoms) -> None:
-        """Hold the lengths of the moments against the training."""
-        if not self.watch.sleeps:
-            self.watch.moments(split_moments(get_moments(atoms))[1], get_reference_lengths(atoms))
+        """Hold the lengths of the moments, and the ends of a device, against the training."""
+        if self.watch.sleeps:
+            return
+        spins, lengths = split_moments(get_moments(atoms))
+        self.watch.moments(lengths, get_reference_lengths(atoms))
+        if self.domain.current is not None:
+            self.watch.device(lead_problem(self._leads, atoms.positions, spins, self.domain.current))
 
     def _result(self, name: str, frozen: Bound, state: EnsembleState, *words: FloatArray) -> Any:
         if frozen.ensemble.one_pass and "forces" in self.implemented_properties:

@@ -144,7 +144,10 @@ class Ensemble:
         scale, spins, magnets, places = self.card.energy_scale, question.spins, question.magnets, question.places
         energies = scale * np.array([one.potentials[0] for one in found]) + self.card.energy_shift * (len(spins) // magnets)
         energies += np.array([one.weighed.work + np.zeros(magnets) for one in found])
-        fields = scale * np.array([self.readout.fields(spins, one.fields, places) for one in found])
+        seen = [None if one.seen_from_sites else places for one in found]
+        fields = scale * np.array(
+            [self.readout.fields(spins, one.fields, where) for one, where in zip(found, seen, strict=True)]
+        )
         results = {name: np.array([one.weighed.results[name] for one in found]) for name in found[0].weighed.results}
         return SpinAnswer(energies, fields, results)
 

@@ -18,7 +18,7 @@ The last is B_i = -dE/dm_i + s_i x dG/dm_i of :mod:`spinase.learning.two_potenti
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
@@ -43,11 +43,18 @@ class Weighed:
         Added to the first potential it is the energy that fields and forces are gradients of, energy.
     results : mapping
         What else was found, (R,) arrays by name.
+    along : (R N,) ndarray or None
+        Places x_i by which some parts count in some potentials, length.
+    moved : sequence of (int, int)
+        Such a potential, in which they count x_i times, and the one in which they count once: together they are seen from
+        every site, h[sum x_i f_i] - x_j h[sum f_i].
     """
 
     weights: FloatArray
     work: FloatArray | float = 0.0
     results: Mapping[str, FloatArray] = field(default_factory=dict)
+    along: FloatArray | None = None
+    moved: Sequence[tuple[int, int]] = ()
 
 
 class ReadoutConfig(BaseModel):
@@ -123,7 +130,10 @@ class Readout(ABC):
         return Weighed(np.repeat(constant[:, None], len(parts), axis=1))
 
     def fields(self, spins: Any, gradients: Any, places: Any) -> Any:
-        """H (N, 3) from spins (N, 3), h_j = -dP_j/ds (J, N, 3), and the places of the weights; arrays or tensors alike."""
+        """H (N, 3) from spins (N, 3), h_j = -dP_j/ds (J, N, 3), and the places of the weights; arrays or tensors alike.
+
+        `places` None: the gradients that count by places are seen from every site already (:class:`Evaluation`).
+        """
         return gradients[0]
 
     def batch_weights(self, condition: Tensor | None, configurations: int, parts: int, like: Tensor) -> Tensor:

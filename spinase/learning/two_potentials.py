@@ -136,7 +136,9 @@ class TwoPotentialsReadout(Readout):
         if self.window is not None and self.bias is None:
             raise ModelError("two potentials need the bias between the leads")
         weights = self._weights(np.full(len(parts), self._scaled(self.bias or 0.0)), along, np)
-        return Weighed(weights[:1] if self.bias == 0.0 else weights)
+        if self.bias == 0.0:
+            return Weighed(weights[:1])
+        return Weighed(weights, along=along, moved=() if self.axis is None else ((0, 1), (2, 3)))
 
     def fields(self, spins: Any, gradients: Any, places: Any) -> Any:
         """(1), with (2) for the currents."""
@@ -144,6 +146,8 @@ class TwoPotentialsReadout(Readout):
             return gradients[0]
         if self.axis is None:
             straight, turned = gradients[0], gradients[1]
+        elif places is None:
+            straight, turned = gradients[0], gradients[2]
         else:
             along = places[:, self.axis, None]
             straight, turned = (whole - along * moved for whole, moved in (gradients[:2], gradients[2:]))

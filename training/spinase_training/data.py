@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from spinase.errors import InputError
 from spinase.geometry import Geometry
-from spinase.io.labels import Labels
+from spinase.io.labels import Labels, read_labels
 from spinase.learning.trunk import TrunkConfig
 from spinase.spin_algebra import directions, tangent
 from spinase.typing import Array, FloatArray, IntArray
@@ -55,6 +56,31 @@ class TrainingData:
     species: tuple[int, ...]
     window: tuple[float, float] | None = None
     biases: tuple[float, float] | None = None
+
+
+def read_files(recipe: Recipe, home: Path) -> tuple[list[Labels], dict[str, str]]:
+    """Realizations of all label files of a recipe, and what the files say of them; `home`: paths are relative to it.
+
+    Attributes are those of the first; inputs and hashes are put one behind the other.
+
+    Raises
+    ------
+    InputError
+        If files are of different teachers.
+    CheckpointError
+        On files that are missing or damaged.
+    """
+    parts, told = list[Labels](), list[dict[str, str]]()
+    for name in recipe.files:
+        found, attributes = read_labels(home / name)
+        if told and attributes.get("teacher") != told[0].get("teacher"):
+            raise InputError(f"{name} was labelled by another teacher than {recipe.files[0]}: train on labels of one")
+        parts += found
+        told.append(attributes)
+    if len(told) == 1:
+        return parts, told[0]
+    whole = {name: "\n".join(one.get(name, "") for one in told) for name in ("input", "hash")}
+    return parts, {**told[0], **whole}
 
 
 def prepare(parts: list[Labels], floor: float, electrons: bool = False) -> TrainingData:

@@ -50,7 +50,7 @@ def domain_of_labels(parts: Sequence[Labels], cutoff: float, readout: Readout) -
     lengths = np.concatenate([np.linalg.norm(part.moments, axis=2).ravel() for part in parts])
     domain = Domain.from_geometries(geometries_of(parts), cutoff).with_moments(lengths)
     if isinstance(readout, TwoPotentialsReadout):
-        return replace(domain, biases=readout.window)
+        return domain.with_devices(readout.window, readout.axis, geometries_of(parts))
     potentials = trained_potentials(readout)
     if potentials is None:
         return domain
@@ -110,6 +110,8 @@ def domain_of_input(text: str, rows: Sequence[int], card: ModelCard, folder: Pat
         if given.fillings is not None:
             fillings += [float(x) for x in teacher.uniform(*given.fillings, size=_configurations(given))]
     domain = Domain.from_geometries(geometries, card.trunk.cutoff).with_moments(np.concatenate(lengths))
+    if isinstance(card.readout, TwoPotentialsReadout):
+        return domain.with_devices(card.readout.window, card.readout.axis, geometries)
     potentials = trained_potentials(card.readout)
     electrons = (min(fillings), max(fillings)) if fillings and potentials is not None else None
     return domain.with_electrons(electrons, potentials)
@@ -119,7 +121,8 @@ def _configurations(given: LabelInput) -> int:
     """In one realization."""
     quenched = 0 if given.quench is None else len(given.quench.times)
     thermal = 0 if given.thermal is None else len(given.thermal.kT) * given.thermal.count
-    return given.random + len(given.texture) + quenched + thermal
+    textures = sum(one.count * (1 if one.then is None else len(one.then.times)) for one in given.texture)
+    return given.random + textures + quenched + thermal
 
 
 def what_was_trained(recipe: Recipe, readout: Readout) -> list[str]:

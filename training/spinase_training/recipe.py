@@ -32,7 +32,9 @@ class Recipe(BaseModel):
 
     name: str = Field(description="name of the model")
     made_by: str = Field("", description="commands that make it again, for its card")
-    labels: str = Field(description="label file (HDF5), relative to the recipe")
+    labels: str | list[str] = Field(
+        min_length=1, description="label file (HDF5), or files of one teacher, relative to the recipe"
+    )
     seed: int = Field(0, ge=0, description="seed of weights, splits and batches")
     network: dict[str, Any] = Field(
         description="size of the networks, their style (default: mhipnn), and orders: the degree of energies as polynomials "
@@ -61,6 +63,11 @@ class Recipe(BaseModel):
         """Class of the networks."""
         style = self.network.get("style")
         return MagneticHIPNN if style is None else load_style("models", style)
+
+    @property
+    def files(self) -> list[str]:
+        """Label files."""
+        return [self.labels] if isinstance(self.labels, str) else self.labels
 
     @property
     def size(self) -> dict[str, Any]:

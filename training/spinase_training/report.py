@@ -1,9 +1,10 @@
-"""``spinase validate``: errors by property, symmetry defects, dynamics against the teacher; table, JSON and figure."""
+"""``spinase validate``: errors by property, symmetry defects, curl of driven models, dynamics against the teacher."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from spinase.testing.symmetry import (
     check_translation,
 )
 from spinase.viz.figures import require_figure
+from spinase_training.driven import curls, largest_bias
 from spinase_training.figures import validation_figure
 from spinase_training.trajectories import Course, compare, teacher_of
 from spinase_training.validation import errors, predict
@@ -77,23 +79,27 @@ def validate_model(model: Path, data: Path, folder: Path, course: Course | None,
     loaded = load_model(model)
     parts = _fitting(parts, loaded[1], limit)
     notes = {**attributes, "teacher": json.loads(attributes["teacher"])} if "teacher" in attributes else dict(attributes)
-    teacher = None if course is None else teacher_of(loaded[1], notes)
+    bias = largest_bias(loaded[1], parts)
+    teacher = None if course is None else teacher_of(loaded[1], notes, bias)
     found = [predict(loaded, part) for part in parts]
-    dynamics = None
+    dynamics, driven = None, None
     if course is not None:
-        dynamics = compare(LearnedCalculator(loaded), teacher, parts, course)
+        dynamics = compare(LearnedCalculator(loaded, bias=bias), teacher, parts, course)
+    if not loaded[1].readout.conservative:
+        driven = curls(loaded, parts, None if course is None else partial(teacher_of, loaded[1], notes))
     told = {
         "model": str(model),
         "name": loaded[1].name,
         "networks": len(loaded[0]),
         "data": str(data),
         "data_hash": attributes.get("hash", ""),
-        "data_is_the_training_file": attributes.get("hash") == loaded[1].notes.get("data_hash"),
+        "data_is_the_training_file": attributes.get("hash") in str(loaded[1].notes.get("data_hash")).split("\n"),
         "realizations": len(parts),
         "units": loaded[1].units,
         "errors": errors(found),
-        "symmetry_defects": symmetry_defects(loaded, parts[0]),
+        "symmetry_defects": symmetry_defects(loaded, parts[0], bias),
         "dynamics": dynamics,
+        "curl": driven,
     }
     folder.mkdir(parents=True, exist_ok=True)
     validation_figure(found, dynamics, folder / FIGURE)
@@ -127,11 +133,11 @@ def _fitting(parts: Sequence[Labels], card: ModelCard, limit: int | None) -> lis
     return [parts[k] for k in np.unique(np.linspace(0, len(parts) - 1, limit).round().astype(int))]
 
 
-def symmetry_defects(model: Any, labels: Labels) -> dict[str, dict[str, float | None]]:
+def symmetry_defects(model: Any, labels: Labels, bias: float | None = None) -> dict[str, dict[str, float | None]]:
     """Largest relative change of energy and fields under operations that must change nothing, in both precisions.
 
-    Measured on the first configuration of a realization, as in the conformance kit (:mod:`spinase.testing.symmetry`); None
-    where an operation does not apply.
+    Driven models are asked under a bias, energy.  Measured on the first configuration of a realization, as in the
+    conformance kit (:mod:`spinase.testing.symmetry`); None where an operation does not apply.
     """
     atoms = labels.atoms(0)
     atoms.calc = None
@@ -139,7 +145,7 @@ def symmetry_defects(model: Any, labels: Labels) -> dict[str, dict[str, float | 
     for name, check in SYMMETRIES.items():
         found[name] = {}
         for dtype in ("float64", "float32"):
-            calc = LearnedCalculator(model, dtype=dtype, outside_domain="ignore")
+            calc = LearnedCalculator(model, dtype=dtype, bias=bias, outside_domain="ignore")
             case = Case(calc, atoms, seed=1, tolerances=Tolerances())
             try:
                 found[name][dtype] = check(case).value
@@ -172,11 +178,22 @@ def table(told: Mapping[str, Any]) -> str:
     lines.append(f"{'symmetry defects (relative)':32}{'float64':>12}{'float32':>12}")
     for name, values in told["symmetry_defects"].items():
         lines.append(f"  {name:30}" + "".join(f"{'-' if v is None else f'{v:.1e}':>12}" for v in values.values()))
-    return "\n".join([*lines, *_dynamics_lines(told["dynamics"])])
+    return "\n".join([*lines, *_curl_lines(told["curl"]), *_dynamics_lines(told["dynamics"])])
 
 
 def _row(label: str, values: Mapping[str, float]) -> str:
     return f"{label:32}{values['r2']:>10.4f}{values['rms_error']:>12.3g}{values['rms']:>12.3g}"
+
+
+def _curl_lines(curl: Sequence[Mapping[str, Any]] | None) -> list[str]:
+    if curl is None:
+        return []
+    lines = [f"{'part of the torque without a potential':42}{'model':>10}{'teacher':>10}"]
+    for row in curl:
+        where = "  as it is driven" if row["bias"] is None else f"  at a bias of {row['bias']:g}"
+        teacher = "-" if row["teacher"] is None else f"{row['teacher']:.3g}"
+        lines.append(f"{where:42}{row['model']:>10.3g}{teacher:>10}")
+    return lines
 
 
 def _dynamics_lines(dynamics: Mapping[str, Any] | None) -> list[str]:

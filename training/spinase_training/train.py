@@ -19,7 +19,7 @@ from hippynn.graphs import loss
 
 from spinase.errors import AccuracyWarning, InputError
 from spinase.files import file_digest, refuse_foreign_folder, write_mark, write_text
-from spinase.io.labels import Labels, read_labels
+from spinase.io.labels import Labels
 from spinase.learning.card import ModelCard
 from spinase.learning.engine.training.batch import keep_memory
 from spinase.learning.hippynn.adapter import magnet_graph
@@ -28,7 +28,7 @@ from spinase.learning.readout import Readout
 from spinase.learning.trunk import Trunk, TrunkConfig
 from spinase.stopping import RunStopped, StopRequest, stop_signals
 from spinase_training.checkpoint import load_training, save_training
-from spinase_training.data import TrainingData, learned_realizations, prepare, split, trunk_config
+from spinase_training.data import TrainingData, learned_realizations, prepare, read_files, split, trunk_config
 from spinase_training.domain import domain_of_labels, refuse_empty_surroundings, what_was_trained
 from spinase_training.figures import curves, parity
 from spinase_training.pair_fit import fit_pairs
@@ -90,7 +90,7 @@ def train_recipe(
 def _train(
     recipe: Recipe, text: str, home: Path, folder: Path, restart: bool, start: Path | None, stop: StopRequest
 ) -> Path:
-    labels, attributes = read_labels(home / recipe.labels)
+    labels, attributes = read_files(recipe, home)
     data = prepare(labels, recipe.floor, recipe.orders > 0)
     readout, numbers = recipe.meaning(data.window, data.biases)
     config = trunk_config(recipe, labels, data.species, numbers)
@@ -236,7 +236,7 @@ def _losses(task: Task, network: Trunk) -> tuple[Any, dict[str, Any]]:
             continue
         if name not in arrays or not np.isfinite(np.asarray(arrays[name], dtype=float)).all():
             raise InputError(
-                f"the recipe weighs {name} by {weight}, but {recipe.labels} has none: label them, or leave it out"
+                f"the recipe weighs {name} by {weight}, but {', '.join(recipe.files)} has none: label them, or leave it out"
             )
         parts[name] = loss.MSELoss.of_node(getattr(magnet, name)) * float(
             1.0 / np.var(np.asarray(arrays[name], dtype=float))
@@ -336,9 +336,10 @@ def _card(task: Task, labels: list[Labels], attributes: dict[str, str], networks
         readout=task.readout,
         notes={**filling},
     )
-    seen = sorted({int(number) for number in data.realization[task.parts["train"]]})[:_SHIFT_REALIZATIONS]
-    offset = energy_offset([predict((networks, card), labels[number]) for number in seen])
-    card = replace(card, energy_shift=data.shift + offset)  # fields leave a constant open
+    if task.readout.conservative:  # fields leave a constant of the energy open
+        seen = sorted({int(number) for number in data.realization[task.parts["train"]]})[:_SHIFT_REALIZATIONS]
+        offset = energy_offset([predict((networks, card), labels[number]) for number in seen])
+        card = replace(card, energy_shift=data.shift + offset)
     unseen = sorted({int(number) for number in data.realization[task.parts["test"]]})
     found = [predict((networks, card), labels[number]) for number in unseen]
     parity(found, task.folder / FIGURES[1])

@@ -48,10 +48,11 @@ class Course:
     samples: int = 10
 
 
-def teacher_of(card: ModelCard, attributes: Mapping[str, Any] | None = None) -> Any:
+def teacher_of(card: ModelCard, attributes: Mapping[str, Any] | None = None, bias: float | None = None) -> Any:
     """The calculator that made the labels, from the table ``teacher`` of a card, else of a label file's attributes.
 
-    A table with a ``style`` is one of a ``[calculator]``; without, it is that of an s-d model, solved exactly.
+    `bias` is the one between its leads, energy, where it has some.  A table with a ``style`` is one of a ``[calculator]``;
+    without, it is that of an s-d model, solved exactly.
 
     Raises
     ------
@@ -64,6 +65,8 @@ def teacher_of(card: ModelCard, attributes: Mapping[str, Any] | None = None) -> 
             f"neither the card of the model {card.name!r} nor the label file names a teacher: dynamics cannot be compared; "
             "leave them out (--no-dynamics), or say the teacher when labels are converted (--set teacher.style=...)"
         )
+    if bias is not None:
+        table = {**table, "bias": bias}
     if "style" in table:
         return build_foreign_calculator(table, "the teacher of the card (or of the label file)")
     return EDCalculator(SDModel.from_config(table))

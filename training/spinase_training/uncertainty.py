@@ -118,7 +118,7 @@ def calibrate_file(model: Path, labels: Sequence[Labels], data_hash: str, output
             f"{model} is a single network, which has the same error bar everywhere, right or wrong: error bars need an "
             "ensemble (ensemble = 4 in the recipe)"
         )
-    if data_hash and data_hash == card.notes.get("data_hash"):
+    if data_hash and data_hash in str(card.notes.get("data_hash")).split("\n"):
         raise InputError(
             f"{model} was trained on these labels: error bars need others (spinase label with another seed); the training "
             "has already used its test part for this"

@@ -65,9 +65,9 @@ class SiteForms:
     triangles: Forms
 
 
-def site_forms(surrounding: Surrounding, reach: Reach) -> SiteForms:
-    """All forms of a surrounding within a reach."""
-    group = Group.of(point_group(surrounding))
+def site_forms(surrounding: Surrounding, reach: Reach, axis: int | None = None) -> SiteForms:
+    """All forms of a surrounding within a reach; `axis` is one that differs from others (see ``maps``)."""
+    group = Group.of(point_group(surrounding, axis))
     irreps = irreps_of(group)
     points = np.concatenate([np.zeros((1, 3)), surrounding.vectors])
     bonds = _adapted(bonds_of(points, reach), group, irreps)

@@ -7,7 +7,8 @@ representation by representation, products of the mixtures that no symmetry chan
 which has a product for every pair of copies, the few products that matter.
 
 The network knows the surroundings of one lattice.  Which site of a magnet is which, and which neighbour is which, it finds
-from the vectors of the pairs, so orientation, cell vectors and order of the sites do not matter.  Whatever is none of these
+from the vectors of the pairs, so orientation, cell vectors and order of the sites do not matter (with an `axis` that differs
+from others, such as that of a current, the orientation does).  Whatever is none of these
 surroundings is refused: another lattice, missing sites, surfaces, strain.
 """
 
@@ -45,6 +46,9 @@ class LatticeSize(TrunkSize):
     triangle_range: float = Field(0.0, ge=0, description="how far from the site their corners may be; 0: none [length]")
     channels: int = Field(12, ge=1, le=1000, description="mixtures of the bonds, for every representation")
     odd_channels: int = Field(6, ge=1, le=1000, description="mixtures of the chiralities")
+    axis: int | None = Field(
+        None, ge=0, le=2, description="Cartesian axis unlike the others, as of a current: fewer symmetries"
+    )
     bispectrum: int = Field(4, ge=0, le=1000, description="products of three mixtures, for every coupling; 0: none")
     hidden: tuple[int, ...] = Field((48, 48), min_length=1, max_length=10, description="widths of the layers")
 
@@ -86,7 +90,7 @@ class LatticeConfig(LatticeSize, TrunkConfig):
         """
         place = {number: k for k, number in enumerate(species)}
         kinds = np.array([place[number] for number in geometry.numbers.tolist()], dtype=np.int64)
-        found = surroundings_of(geometry, kinds, float(size["cutoff"]))
+        found = surroundings_of(geometry, kinds, float(size["cutoff"]), size.get("axis"))
         tables = [{"kind": one.kind, "vectors": one.vectors.tolist(), "kinds": one.kinds.tolist()} for one in found]
         return cls.model_validate({**size, "species": tuple(species), "parts": parts, "surroundings": tables})
 
@@ -130,7 +134,7 @@ class SiteNetwork(nn.Module):
 
     def __init__(self, config: LatticeConfig, surrounding: Surrounding) -> None:
         super().__init__()
-        self.forms = site_forms(surrounding, config.reach)
+        self.forms = site_forms(surrounding, config.reach, config.axis)
         self.bases, blocks = _mixed_blocks(self.forms, config)
         copies = [one.copies for one in blocks]
         self.mixtures = nn.ParameterList(
@@ -281,6 +285,8 @@ class LatticeNetwork(Trunk):
         self.config = config
         self.known = [one.surrounding() for one in config.surroundings]
         self.kinds = nn.ModuleList(SiteNetwork(config, one) for one in self.known)
+        if config.axis is not None:
+            self.symmetries = self.symmetries - {"lattice_rotation", "joint_rotation"}
 
     def prepare(self, pairs: Pairs, species: Tensor) -> list[SitesOf]:
         """Sites and ordered neighbours of every kind of surroundings.
@@ -316,7 +322,8 @@ class LatticeNetwork(Trunk):
         ModelError
             If a site has other surroundings than the lattice of the network.
         """
-        return placed(self.known, pairs, species, [chemical_symbols[number] for number in self.config.species])
+        names = [chemical_symbols[number] for number in self.config.species]
+        return placed(self.known, pairs, species, names, self.config.axis)
 
     def forward(self, prepared: list[SitesOf], spins: Tensor) -> Tensor:
         """Parts (N, K) for free spin vectors (N, 3); zero rows are non-magnetic sites."""

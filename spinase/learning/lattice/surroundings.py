@@ -45,10 +45,11 @@ class Surrounding:
         return SAME * float(np.linalg.norm(self.vectors, axis=1).min(initial=np.inf))
 
 
-def maps(one: Surrounding, other: Surrounding) -> Iterator[IntArray]:
+def maps(one: Surrounding, other: Surrounding, axis: int | None = None) -> Iterator[IntArray]:
     """Ways to lay `one` on `other`: places p (n,) with ``other.vectors[p[k]]`` the image of ``one.vectors[k]``.
 
-    Every orthogonal map that takes one set of neighbours to the other, species included, gives one.
+    Every orthogonal map that takes one set of neighbours to the other, species included, gives one; with a Cartesian `axis`,
+    along which something flows, those that leave it or turn it round.
     """
     if one.kind != other.kind or not np.array_equal(np.sort(one.kinds), np.sort(other.kinds)):
         return
@@ -63,6 +64,9 @@ def maps(one: Surrounding, other: Surrounding) -> Iterator[IntArray]:
         gaps = np.linalg.norm(images[:, None] - other.vectors[None], axis=2)
         places = gaps.argmin(axis=1)
         fits = len(set(places.tolist())) == len(places) and np.array_equal(other.kinds[places], one.kinds)
+        if axis is not None:
+            along, there = np.abs(one.vectors[:, axis]), np.abs(other.vectors[places, axis])
+            fits = fits and bool(np.abs(along - there).max() < tolerance)
         if fits and _misfit(one.vectors, other.vectors[places]) < tolerance:
             yield places.astype(np.int64)
 
@@ -102,20 +106,20 @@ def _corners(one: Surrounding, other: Surrounding, corner: list[int], found: tup
             yield from _corners(one, other, corner, (*found, candidate))
 
 
-def point_group(surrounding: Surrounding) -> IntArray:
+def point_group(surrounding: Surrounding, axis: int | None = None) -> IntArray:
     """Permutations (G, n + 1) of the site (place 0) and its neighbours (from 1 on) by the maps onto itself."""
-    found = sorted({tuple(int(k) for k in places) for places in maps(surrounding, surrounding)})
+    found = sorted({tuple(int(k) for k in places) for places in maps(surrounding, surrounding, axis)})
     rows = np.array(found, dtype=np.int64).reshape(len(found), -1) + 1
     return np.concatenate([np.zeros((len(found), 1), dtype=np.int64), rows], axis=1)
 
 
-def surroundings_of(geometry: Geometry, kinds: IntArray, cutoff: float) -> list[Surrounding]:
+def surroundings_of(geometry: Geometry, kinds: IntArray, cutoff: float, axis: int | None = None) -> list[Surrounding]:
     """The different surroundings of the sites of a geometry within `cutoff` (length), in the order in which they come.
 
     Parameters
     ----------
-    geometry, kinds, cutoff
-        Sites, their species (N,), and how far a site looks, length.
+    geometry, kinds, cutoff, axis
+        Sites, their species (N,), how far a site looks, length, and the axis that differs from others (:func:`maps`).
 
     Raises
     ------
@@ -134,7 +138,7 @@ def surroundings_of(geometry: Geometry, kinds: IntArray, cutoff: float) -> list[
     vectors = np.concatenate([bonds.vectors, -bonds.vectors])
     known: list[Surrounding] = []
     for pattern, _, _ in patterns(first, second, vectors, kinds):
-        if not any(next(maps(one, pattern), None) is not None for one in known):
+        if not any(next(maps(one, pattern, axis), None) is not None for one in known):
             known.append(pattern)
     lonely = np.setdiff1d(np.arange(len(kinds)), first)
     if len(lonely):
@@ -180,7 +184,11 @@ def patterns(
 
 
 def placed(
-    known: Sequence[Surrounding], pairs: tuple[IntArray, IntArray, FloatArray], kinds: IntArray, names: Sequence[Any]
+    known: Sequence[Surrounding],
+    pairs: tuple[IntArray, IntArray, FloatArray],
+    kinds: IntArray,
+    names: Sequence[Any],
+    axis: int | None = None,
 ) -> list[tuple[IntArray, IntArray]]:
     """Sites of every known surrounding, and their neighbours in its order: (S,) and (S, n + 1), the site itself first.
 
@@ -195,7 +203,7 @@ def placed(
     if len(kinds) and not len(pairs[0]):
         raise ModelError("no site has a neighbour within the cutoff: the lattice this model knows has some at every site")
     for pattern, sites, neighbours in patterns(*pairs, kinds):
-        laid = ((k, next(maps(one, pattern), None)) for k, one in enumerate(known))
+        laid = ((k, next(maps(one, pattern, axis), None)) for k, one in enumerate(known))
         fit = next(((k, places) for k, places in laid if places is not None), None)
         if fit is None:
             raise ModelError(_unknown(known, pattern, int(sites[0]), names))

@@ -23,6 +23,7 @@ from ase.data import atomic_numbers, chemical_symbols
 
 from spinase.errors import ModelFileError
 from spinase.geometry import Bonds, Geometry, find_bonds
+from spinase.learning.trust.device import Widths, cross_section, width_problem
 from spinase.learning.trust.quick_look import PairTables, all_as_trained, pair_tables
 from spinase.learning.trust.shells import (
     Shell,
@@ -54,7 +55,7 @@ class DomainProblem:
     text : str
         What, where, and what was trained.
     fatal : bool
-        Whether no use can be made of an answer: sites are closer than any of the training.
+        Whether no use can be made of an answer: sites are closer than any of the training, a device is of another width.
     """
 
     text: str
@@ -88,6 +89,9 @@ class Domain:
         Of the electrons, where the network knows them: electrons per spin-orbital; energy.
     biases : (float, float) or None
         Between the leads of a device, where the network knows them, energy.
+    current, widths : int or None, tuple of (float, float)
+        Cartesian axis along which a current flows, and widths of the devices across it
+        (:func:`~spinase.learning.trust.device.cross_section`), length.
     """
 
     cutoff: float
@@ -100,6 +104,8 @@ class Domain:
     fillings: Range | None = None
     chemical_potentials: Range | None = None
     biases: Range | None = None
+    current: int | None = None
+    widths: tuple[Widths, ...] = ()
 
     @classmethod
     def from_geometries(cls, geometries: Sequence[Geometry], cutoff: float) -> Domain:
@@ -130,6 +136,11 @@ class Domain:
         """The same with the ranges of fillings and chemical potentials of the training."""
         return replace(self, fillings=fillings, chemical_potentials=chemical_potentials)
 
+    def with_devices(self, biases: Range | None, axis: int | None, geometries: Sequence[Geometry]) -> Domain:
+        """The same with the biases, and the cross-sections of devices with a current along an axis."""
+        widths = set() if axis is None else {cross_section(geometry, axis) for geometry in geometries}
+        return replace(self, biases=biases, current=axis, widths=tuple(sorted(widths)))
+
     # -- questions ----------------------------------------------------------------------------------------------------
 
     def problem(
@@ -153,6 +164,9 @@ class Domain:
             All pairs within the cutoff, if they are at hand.
         """
         bonds = find_bonds(geometry, self.cutoff) if bonds is None else bonds
+        narrow = None if self.current is None else width_problem(geometry, self.current, self.widths)
+        if narrow is not None:
+            return DomainProblem(narrow, fatal=True)
         found = None
         if not all_as_trained(self._pair_tables, geometry.numbers, bonds, margin):
             found = self._too_close(geometry, bonds, margin) or self._strange_surroundings(geometry, bonds)
@@ -208,6 +222,8 @@ class Domain:
             parts.append(f"chemical potentials {span(*self.chemical_potentials)}")
         if self.biases is not None:
             parts.append(f"biases {span(*self.biases)}")
+        if self.widths:
+            parts.append("across the current " + " or ".join(f"{one:g} x {two:g}" for one, two in self.widths))
         missing = self.unknown()
         return ", ".join([*parts, f"not told: {', '.join(missing)}"] if missing else parts)
 
@@ -318,6 +334,7 @@ class Domain:
             "fillings": _listed(self.fillings),
             "chemical_potentials": _listed(self.chemical_potentials),
             **({} if self.biases is None else {"biases": _listed(self.biases)}),
+            **({} if self.current is None else {"current": self.current, "widths": [list(one) for one in self.widths]}),
         }
 
     @classmethod
@@ -341,6 +358,8 @@ class Domain:
                 _range(table["fillings"]),
                 _range(table["chemical_potentials"]),
                 _range(table.get("biases")),
+                None if table.get("current") is None else int(table["current"]),
+                tuple((float(one), float(two)) for one, two in table.get("widths", ())),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ModelFileError(f"the card's table of the trained domain is incomplete or wrong ({error!r})") from None

@@ -109,6 +109,15 @@ class DomainWatch:
         if not self.sleeps:
             self._heed(self.domain.moment_problem(lengths), "moments")
 
+    def device(self, problem: str | None) -> None:
+        """Refuse a device with other leads than those of the training.
+
+        Raises
+        ------
+        OutOfDomainError
+        """
+        self._heed(None if problem is None else DomainProblem(problem, fatal=True), "device")
+
     def results(self, results: Mapping[str, FloatArray]) -> None:
         """Look at the electrons that every network found, where there are some."""
         if self.sleeps or "filling" not in results:

@@ -122,6 +122,30 @@ def test_several_parts_and_potentials(readout: Any, parts: int) -> None:
         np.testing.assert_allclose(found.weighed.results[name], values, rtol=1e-10)
 
 
+def test_currents_of_a_long_device_lose_no_digits() -> None:
+    """Places count from the middle of every strip of sites: single precision is what it is on a short device."""
+    readout = TwoPotentialsReadout(window=(-0.5, 0.5), axis=0, orders=1)
+    short = strip(8)
+    network = network_of(short, readout.parts, triangle_range=0.0)
+    card = ModelCard("device", network.config, "reduced", readout=readout)
+
+    def field(atoms: SpinAtoms, dtype: Any, **options: Any) -> np.ndarray:
+        calc = LearnedCalculator(([network], card), dtype=dtype, bias=0.4, outside_domain="ignore", **options)
+        return np.asarray(calc.get_property("magnetic_forces", atoms))
+
+    exact = field(short, "float64", evaluators=(TorchEvaluator,))
+    np.testing.assert_allclose(field(short, "float64"), exact, atol=1e-12 * np.abs(exact).max())
+    long = strip(4000)
+    exact = field(long, "float64")
+    assert np.abs(field(long, "float32") - exact).max() < 6e-5 * np.abs(exact).max()  # 3e-4 from the middle of the device
+
+
+def strip(length: int) -> SpinAtoms:
+    atoms = SpinAtoms.lattice("square", (length, 3), units="reduced", rng=2)
+    atoms.pbc = (False, True, False)
+    return atoms
+
+
 @pytest.mark.parametrize("meaning", FIELDS)
 def test_fields_are_slopes_of_the_potential(meaning: str) -> None:
     """Central differences along directions that do not keep the lengths of the spins."""

@@ -103,3 +103,25 @@ def test_a_model_file_of_it_runs_in_a_magnet(tmp_path):
     assert "forces" not in calc.implemented_properties
     with pytest.raises(ModelError, match="another lattice"):
         calc.get_property("energy", SpinAtoms.lattice("square", (6, 6), units="reduced"))
+
+
+def test_an_axis_of_its_own_leaves_mirrors_and_no_quarter_turn():
+    """Of the eight operations of a site of the square lattice four keep the axis up to its sign."""
+    atoms = SpinAtoms.lattice("square", (5, 5), units="reduced", rng=2)
+    plain, axial = (network_of(atoms, axis=axis).double() for axis in (None, 0))
+    assert [len(one.kinds[0].forms.group) for one in (plain, axial)] == [8, 4]
+    assert plain.symmetries - axial.symmetries == {"lattice_rotation", "joint_rotation"}
+    geometry, places = geometry_of(atoms), np.round(atoms.positions[:, :2]).astype(int)
+    number = {tuple(place): k for k, place in enumerate(places.tolist())}
+
+    def energy(network, images):
+        """Of the magnet whose site at `images[k]` has the spin of site k."""
+        spins = np.empty_like(atoms.spins)
+        spins[[number[tuple(image)] for image in images.tolist()]] = atoms.spins
+        return float(network(prepare(network, geometry), torch.tensor(spins)).detach().sum())
+
+    x, y = places.T
+    mirrored, turned = np.stack([4 - x, y], axis=1), np.stack([y, 4 - x], axis=1)
+    assert energy(plain, turned) == pytest.approx(energy(plain, places), abs=1e-10)
+    assert energy(axial, mirrored) == pytest.approx(energy(axial, places), abs=1e-10)
+    assert abs(energy(axial, turned) - energy(axial, places)) > 1e-4

@@ -11,7 +11,7 @@ from spinase_training.labels.selection import SelectTable
 
 
 class QuenchTable(BaseModel):
-    """Configurations along damped (or thermal) spin dynamics from random spins, at the asked times."""
+    """Configurations along damped (or thermal) spin dynamics from random spins (or a texture), at the asked times."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -67,6 +67,9 @@ class TextureTable(BaseModel):
         {}, description="options that are drawn anew for every configuration, each from its range [low, high]"
     )
     count: int = Field(1, ge=1, description="configurations in each realization")
+    then: QuenchTable | None = Field(
+        None, description="spin dynamics that begin with the texture: configurations along it, in place of the texture"
+    )
 
     @model_validator(mode="after")
     def _ranges(self) -> TextureTable:

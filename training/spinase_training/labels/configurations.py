@@ -54,7 +54,10 @@ def _configurations(config: LabelInput, atoms: SpinAtoms, rng: np.random.Generat
         for _ in range(texture.count):
             noisy = _texture(texture, atoms, rng)
             set_moments(atoms, lengths * noisy / np.linalg.norm(noisy, axis=1)[:, None])
-            yield texture.style
+            if texture.then is None:
+                yield texture.style
+            else:
+                yield from (f"{texture.style} in motion" for _ in _quench(texture.then, atoms, rng))
     if config.quench is not None:
         set_moments(atoms, lengths * random_spins(len(atoms), rng))
         yield from _quench(config.quench, atoms, rng)

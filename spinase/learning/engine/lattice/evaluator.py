@@ -84,7 +84,7 @@ class LatticeEngine:
         -------
         values : (J, N) ndarray
         fields : (J, N, 3) ndarray
-            Of the potentials, -dP/ds.
+            Of the potentials, -dP/ds; of those that count by places (``Weighed.moved``) as seen from every site.
         weighed : Weighed
         """
         with self._over(graph) as each:
@@ -93,14 +93,14 @@ class LatticeEngine:
             if constant is None:
                 caches = each(lambda one: self._forward(run, one), graph.strips)
                 weighed = weigh(run.parts.astype(np.float64))
-                seeds = np.ascontiguousarray(weighed.weights, self.dtype)
+                seeds = np.ascontiguousarray(_from_strips(graph, weighed), self.dtype)
                 jobs = list(zip(graph.strips, caches, strict=True))
                 found = each(lambda job: self._backward(run, job[0], job[1], seeds), jobs)
             else:
                 seeds = np.repeat(constant.astype(self.dtype)[:, None], len(spins), axis=1)
                 found = each(lambda one: self._backward(run, one, self._forward(run, one), seeds), graph.strips)
                 weighed = weigh(run.parts.astype(np.float64))
-            fields = self._fields(run, found, len(seeds))
+            fields = self._fields(run, found, len(seeds), weighed)
         return np.einsum("jik,ik->ji", weighed.weights, run.parts), fields, weighed
 
     @contextmanager
@@ -133,10 +133,14 @@ class LatticeEngine:
         run.graph.give_back(cache)
         return found
 
-    def _fields(self, run: _Run, found: Sequence[list[Array]], count: int) -> FloatArray:
-        """Minus the sums of the gradients that strips left, in their order, (J, N, 3)."""
+    def _fields(self, run: _Run, found: Sequence[list[Array]], count: int, weighed: Weighed) -> FloatArray:
+        """Minus the sums of the gradients that strips left, in their order, (J, N, 3); of places as seen from the sites."""
         fields = np.zeros((count, len(run.parts), 3), self.dtype)
         for one, gradients in zip(run.graph.strips, found, strict=True):
+            for whole, moved in weighed.moved:
+                assert weighed.along is not None
+                arms = weighed.along[one.strip.neighbours] - _middle(one, weighed.along)
+                gradients[whole] -= np.repeat(arms, 3).astype(self.dtype) * gradients[moved]
             for out, gradient in zip(fields, gradients, strict=True):
                 add_strip(one.strip.neighbours, gradient.reshape(-1, 3), 0, 3, out)
             run.graph.give_back(*gradients)
@@ -165,6 +169,24 @@ def _weights(network: SiteNetwork) -> SiteWeights:
 def _array(tensor: Tensor) -> FloatArray:
     found: FloatArray = tensor.detach().cpu().double().numpy()
     return found
+
+
+def _middle(one: StripOf, along: FloatArray) -> float:
+    """Place of a strip, length."""
+    return float(along[one.strip.sites].mean())
+
+
+def _from_strips(graph: LatticeGraph, weighed: Weighed) -> FloatArray:
+    """Weights (J, N, K) with places that count from the middle of every strip, so that they stay as small as a strip is."""
+    if not weighed.moved:
+        return weighed.weights
+    weights = weighed.weights.copy()
+    assert weighed.along is not None
+    for one in graph.strips:
+        sites, middle = one.strip.sites, _middle(one, weighed.along)
+        for whole, moved in weighed.moved:
+            weights[whole, sites] -= middle * weights[moved, sites]
+    return weights
 
 
 def _unweighed(parts: FloatArray) -> Weighed:
@@ -197,7 +219,7 @@ class LatticeEvaluator(Evaluator):
         single = constant is not None and np.array_equal(constant, np.ones((1, 1)))
         weigh = _unweighed if single else question.weigh
         values, fields, weighed = self._engines[member](prepared, question.spins, weigh, constant)
-        return Evaluation(potentials(values, question.magnets), values, weighed, fields)
+        return Evaluation(potentials(values, question.magnets), values, weighed, fields, seen_from_sites=True)
 
 
 __all__ = ["LatticeEngine", "LatticeEvaluator"]
