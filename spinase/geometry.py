@@ -255,7 +255,8 @@ def _near_bonds(
         distances[near] = np.sqrt(square)
         if distances[near] <= cutoff:
             one[near], two[near] = i, j
-            cells[near] = shifts[b]
+            for a in range(3):  # numbers one by one: an assignment of rows takes seconds to compile
+                cells[near, a] = shifts[b, a]
             near += 1
     return one[:near], two[:near], cells[:near], vectors[:near], distances[:near]
 

@@ -49,12 +49,12 @@ def njit(function: Callable[..., Any] | None = None, **options: Any) -> Any:
     function : callable, optional
         The function, where the decorator is written without options.
     options
-        Those of :func:`numba.njit`, but for ``cache``.
+        Those of :func:`numba.njit`, but for ``cache`` and ``no_cfunc_wrapper``: nothing here is called from C.
     """
 
     def compiled(loop: Callable[..., Any]) -> Any:
         """The function, compiled when it is called first."""
-        dispatcher = numba.njit(pipeline_class=SealingCompiler, **options)(loop)
+        dispatcher = numba.njit(pipeline_class=SealingCompiler, no_cfunc_wrapper=True, **options)(loop)
         if not config.DISABLE_JIT:
             dispatcher._cache = KernelCache(dispatcher.py_func)
         return dispatcher

@@ -41,6 +41,46 @@ def multiply(left: Array, right: Array, out: Array, add: bool) -> None:
             _one(left, i, right, c, depth, width, flat, add)
 
 
+@register_jitable
+def set_rows(out: Array, row: Array) -> None:
+    """out[i, q] = row[q], for `out` (n, k) and `row` (k,): numba takes seconds to compile ``out[:] = row``."""
+    for i in range(out.shape[0]):
+        for q in range(out.shape[1]):
+            out[i, q] = row[q]
+
+
+@register_jitable
+def add_rows(out: Array, row: Array) -> None:
+    """out[i, q] += row[q], for `out` (n, k) and `row` (k,)."""
+    for i in range(out.shape[0]):
+        for q in range(out.shape[1]):
+            out[i, q] += row[q]
+
+
+@register_jitable
+def copy_matrix(out: Array, other: Array) -> None:
+    """out[i, q] = other[i, q], both (n, k)."""
+    for i in range(out.shape[0]):
+        for q in range(out.shape[1]):
+            out[i, q] = other[i, q]
+
+
+@register_jitable
+def add_matrix(out: Array, other: Array) -> None:
+    """out[i, q] += other[i, q], both (n, k)."""
+    for i in range(out.shape[0]):
+        for q in range(out.shape[1]):
+            out[i, q] += other[i, q]
+
+
+@register_jitable
+def multiply_elements(left: Array, right: Array, out: Array) -> None:
+    """out[i, q] = left[i, q] right[i, q], all (n, k); `out` may be one of the others."""
+    for i in range(out.shape[0]):
+        for q in range(out.shape[1]):
+            out[i, q] = left[i, q] * right[i, q]
+
+
 @njit(nogil=True)
 def padded_empty(rows: int, columns: int, like: Array) -> Array:
     """An array (rows, columns) with anything in it, behind whose end a vector may be read, and written back."""

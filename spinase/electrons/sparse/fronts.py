@@ -127,7 +127,8 @@ def invert_small(matrices: Array, inverses: Array, logs: Array) -> None:
                 for j in range(n):
                     re[i, j] -= x * row_re[j] - y * row_im[j]
                     im[i, j] -= x * row_im[j] + y * row_re[j]
-            re[pivot], im[pivot] = row_re, row_im
+            for j in range(n):
+                re[pivot, j], im[pivot, j] = row_re[j], row_im[j]
         for i in range(n):
             for j in range(n):
                 inverses[k, i, j] = complex(re[i, j], im[i, j])

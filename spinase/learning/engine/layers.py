@@ -17,7 +17,16 @@ from __future__ import annotations
 import numpy as np
 
 from spinase.compiled import njit
-from spinase.compiled.dense import multiply, padded_empty, product
+from spinase.compiled.dense import (
+    add_matrix,
+    add_rows,
+    copy_matrix,
+    multiply,
+    multiply_elements,
+    padded_empty,
+    product,
+    set_rows,
+)
 from spinase.compiled.rows import LANES, exp, filled, fma, kernel, load, load_partial, scale, store, store_partial, total
 from spinase.learning.engine.invariants import SiteSums, site_invariants
 from spinase.learning.engine.invariants_backward import site_invariants_backward
@@ -110,15 +119,15 @@ def _onsite(
     weights, n, (sites, width) = context.weights, end - begin, features.shape
     values, flat = features_out[begin:end], activation_slopes.reshape(-1)
     inputs, added = np.empty_like(values), np.empty_like(values)
-    inputs[:] = weights.bias
+    set_rows(inputs, weights.bias)
     multiply(workspace.invariants[:n], weights.collect, inputs, True)
     multiply(features[begin:end], weights.own, inputs, True)
     silu(inputs, values.reshape(-1), 0, flat, begin * width)
     for a in range(len(weights.atoms)):
-        inputs[:] = weights.atom_biases[a]
+        set_rows(inputs, weights.atom_biases[a])
         multiply(values, weights.atoms[a], inputs, True)
         silu(inputs, added.reshape(-1), 0, flat, ((a + 1) * sites + begin) * width)
-        values += added
+        add_matrix(values, added)
 
 
 @njit(nogil=True, error_model="numpy", fastmath=_FAST)
@@ -148,9 +157,11 @@ def _onsite_backward(
         By the features before the layer, added to, if anybody asks.
     """
     grad = grad_features_out[begin:end].copy()
+    inner = np.empty_like(grad)
     for a in range(len(weights.atoms) - 1, -1, -1):
-        multiply(grad * activation_slopes[a + 1, begin:end], weights.atoms_t[a], grad, True)
-    grad *= activation_slopes[0, begin:end]
+        multiply_elements(grad, activation_slopes[a + 1, begin:end], inner)
+        multiply(inner, weights.atoms_t[a], grad, True)
+    multiply_elements(grad, activation_slopes[0, begin:end], grad)
     if len(grad_features):
         multiply(grad, weights.own_t, grad_features[begin:end], True)
     multiply(grad, weights.collect_t, grad_invariants[: end - begin], False)
@@ -302,9 +313,9 @@ def send(begin: int, end: int, weights: SendWeights, channels: int, spins: Array
     _send_spins(begin, channels, product(features, weights.send), product(features, weights.send_spin), spins, cache.sent)
     if len(vectors):
         gates = product(features, weights.gate)
-        gates += weights.gate_bias
+        add_rows(gates, weights.gate_bias)
         _tanh(gates)
-        cache.gates[begin:end] = gates
+        copy_matrix(cache.gates[begin:end], gates)
         mixed = product(vectors[begin:end].reshape(-1, channels), weights.pass_on)
         _send_vectors(begin, channels, gates, mixed, cache.sent)
 
