@@ -166,7 +166,7 @@ def test_current_and_voltage() -> None:
     currents = calc.current_voltage(atoms, biases)
     assert currents.shape == (3, 2)
     expected = NEGFCalculator(model(), ENDS, bias=0.3, tolerance=1e-5).get_property("lead_currents", atoms)
-    np.testing.assert_array_equal(currents[2], expected)
+    np.testing.assert_allclose(currents[2], expected, rtol=1e-9)
     assert currents[0, 0] < 0.0 == currents[1, 0] < currents[2, 0]
     assert calc.bias == 0.0
     np.testing.assert_array_equal(calc.get_property("magnetic_forces", atoms), before)
