@@ -61,7 +61,7 @@ def train(
 
 
 def validate(
-    model: Annotated[Path, typer.Argument(help="model file", show_default=False)],
+    model: Annotated[Path, typer.Argument(help="model file, or name of one that comes with spinase", show_default=False)],
     labels: Annotated[Path, typer.Argument(help="label file (HDF5)", show_default=False)],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="directory (default: <model>_validation)")] = None,
     dynamics: Annotated[bool, typer.Option("--dynamics/--no-dynamics", help="short dynamics next to the teacher")] = True,

@@ -17,6 +17,7 @@ from spinase.files import refuse_foreign, write_text
 from spinase.io.labels import Labels, read_labels
 from spinase.learning.card import ModelCard
 from spinase.learning.model_file import load_model
+from spinase.learning.shipped import find_model
 from spinase.testing.case import Case, SkipCheck
 from spinase.testing.report import Tolerances
 from spinase.testing.symmetry import (
@@ -52,7 +53,7 @@ def validate_model(model: Path, data: Path, folder: Path, course: Course | None,
     Parameters
     ----------
     model, data : path
-        Model file and label file.
+        Model file (or name of a model that comes with spinase), and label file.
     folder : path
         Where the report goes.
     course : Course or None
@@ -76,7 +77,7 @@ def validate_model(model: Path, data: Path, folder: Path, course: Course | None,
     require_figure(folder / FIGURE)
     refuse_foreign(folder / REPORT, _is_report, "validation")
     parts, attributes = read_labels(data)
-    loaded = load_model(model)
+    loaded = load_model(find_model(model))
     parts = _fitting(parts, loaded[1], limit)
     notes = {**attributes, "teacher": json.loads(attributes["teacher"])} if "teacher" in attributes else dict(attributes)
     bias = largest_bias(loaded[1], parts)

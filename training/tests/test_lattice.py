@@ -12,12 +12,14 @@ from hippynn.experiment.metric_tracker import MetricTracker
 from spinase_training import train as module
 from spinase_training.labels import LabelOptions, label_file
 from spinase_training.recipe import read_recipe
+from spinase_training.report import validate_model
 from spinase_training.train import train_recipe
 from spinase_training.uncertainty import calibrate_file
 from spinase_training.validation import errors, predict
 
 from spinase import SpinAtoms
 from spinase.calculators import HeisenbergCalculator, LatticeCalculator
+from spinase.errors import ModelFileError
 from spinase.io import read_labels
 from spinase.learning.model_file import load_model
 
@@ -112,3 +114,8 @@ def test_it_is_validated_and_has_error_bars(folder: Path, tmp_path: Path) -> Non
     torques = [calc.get_property("torques", atoms) for calc in calcs]
     covered = np.mean(np.linalg.norm(torques[0] - torques[1], axis=1) < calcs[0].error_bars(atoms, coverage=0.8))
     assert 0.5 < covered <= 1.0
+
+
+def test_names_of_models_that_come_with_spinase_are_asked_for_like_files(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelFileError, match="did you mean 'triangular-120'"):
+        validate_model(Path("triangular-12"), folder / "labels.h5", tmp_path, None)

@@ -332,6 +332,14 @@ class LatticeNetwork(Trunk):
             parts = parts.index_add(0, sites.sites, network(sites, spins))
         return parts
 
+    def features(self, prepared: list[SitesOf], spins: Tensor) -> Tensor:
+        """Invariants (N, F) of the sites; every kind of site has columns of its own, which are zero for the others."""
+        found = list[Tensor]()
+        for network, sites in zip(self.kinds, prepared, strict=True):
+            values = cast(SiteNetwork, network).invariants(sites, spins).T
+            found.append(values.new_zeros((len(spins), values.shape[1])).index_add(0, sites.sites, values))
+        return torch.cat(found, dim=1)
+
     def begin_part(self, part: int, value: float) -> None:
         """Set the constant of a part."""
         with torch.no_grad():

@@ -161,6 +161,10 @@ class SymmetryFunctionsNetwork(Trunk):
             parts = parts.index_add(0, sites, network(values[sites]))
         return parts
 
+    def features(self, prepared: Functions, spins: Tensor) -> Tensor:
+        """Symmetry functions (N, F)."""
+        return self.functions(prepared, spins)
+
     def begin_part(self, part: int, value: float) -> None:
         """Set the constant of a part."""
         with torch.no_grad():

@@ -151,3 +151,10 @@ def test_kinds_of_sites_have_networks_of_their_own() -> None:
     assert len(network.kinds) == 2
     assert torch.equal(changed, prepared[1].sites)
     assert {len(one.sites) for one in prepared} == {4, 8}
+    found, start = network.features(prepared, spins).detach().numpy(), 0
+    for kind, sites in zip(network.kinds, prepared, strict=True):  # features are the invariants, in columns of their own
+        expected = np.zeros((len(atoms), kind.pattern.count))
+        expected[sites.sites] = kind.table()(spins.numpy()[sites.neighbours])
+        np.testing.assert_allclose(found[:, start : start + expected.shape[1]], expected, atol=1e-12)
+        start += expected.shape[1]
+    assert start == found.shape[1]
