@@ -227,8 +227,24 @@ class SpinBand(Optimizable):
         """Lowest curvatures of the energy at the climbing image."""
         return SpinOptimizable(self.images[self.climbing]).curvatures()
 
-    def leave(self, direction: FloatArray) -> None:
-        """Bend the path to the side: images turn along `direction` (N, 3), most at the climbing image, not at the ends."""
+    def go_round(self, found: Curvatures, detours: int) -> bool:
+        """Bend the path to the side, if a lower one goes round its climbing image; whether it was bent.
+
+        Parameters
+        ----------
+        found : Curvatures
+            At the climbing image: with two or more negative ones it is a mountain, left along the next lowest direction.
+        detours : int
+            How often the path was bent before; after DETOURS times it stays.
+        """
+        if found.negative < 2 or detours >= DETOURS:
+            return False
+        sign = np.random.default_rng(detours).choice([-1.0, 1.0])
+        self._leave(sign * found.directions[1].reshape(-1, 3))
+        return True
+
+    def _leave(self, direction: FloatArray) -> None:
+        """Turn the images along `direction` (N, 3), most at the climbing image, not at the ends."""
         last = len(self.images) - 1
         for k, image in enumerate(self.images[1:-1], start=1):
             weight = _SIDEWAYS * (k / self.climbing if k <= self.climbing else (last - k) / (last - self.climbing))
@@ -305,10 +321,8 @@ def minimum_energy_path(
         if not converged:
             return band.result(False)
         found = band.curvatures()
-        if found.negative < 2 or attempt == DETOURS or left <= 0:
+        if left <= 0 or not band.go_round(found, attempt):
             break
-        sign = np.random.default_rng(attempt).choice([-1.0, 1.0])
-        band.leave(sign * found.directions[1].reshape(-1, 3))
     if found.negative >= 2:
         told = ", ".join(f"{value:.4g}" for value in found.values[: found.negative])
         warnings.warn(

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from spinase.atoms import SpinAtoms, geometry_of, get_moments, get_spins, get_units, set_moments
 from spinase.contract import Driver, calculator_of, check_units, recall_step, remember_step
 from spinase.dynamics.minimizers import Minimizer, make_minimizer
-from spinase.dynamics.neb import DETOURS, PathResult, SpinBand, geodesic_path, rotation_vectors
+from spinase.dynamics.neb import PathResult, SpinBand, geodesic_path, rotation_vectors
 from spinase.dynamics.relaxation import Relaxation
 from spinase.dynamics.settings import checked
 from spinase.errors import AccuracyWarning, ConvergenceError, InputError, SpinaseError
@@ -183,9 +183,7 @@ class PathSearch(Driver):
         if self.climbing:
             found = band.curvatures()
             self.index = found.negative
-            if found.negative >= 2 and self.detours < DETOURS:
-                sign = np.random.default_rng(self.detours).choice([-1.0, 1.0])
-                band.leave(sign * found.directions[1].reshape(-1, 3))
+            if band.go_round(found, self.detours):
                 self.minimizer.begin(band)
                 self.detours += 1
                 return

@@ -55,6 +55,16 @@ def test_lattice_leads_against_landauer_and_the_dense_contour() -> None:
     np.testing.assert_allclose(still.density.charge, np.diag(exact).real.reshape(6, 2).sum(axis=1), atol=2e-6)
 
 
+@pytest.mark.parametrize(("mu", "channels"), [(-0.3, 3), (-1.5, 2), (-2.8, 1), (-3.8, 0)])
+def test_clean_strips_carry_whole_quanta(mu: float, channels: int) -> None:
+    """Landauer: channels with |E + 2 cos(pi k/4)| < 2 throughout the window, 1/2pi of the bias each, for two spins."""
+    _, geometry, operator = strip((2, 3), coupling=0.0)
+    leads = attach(geometry, LatticeLead("left"), LatticeLead("right"))
+    state = NEGFSolver(leads, Drive(mu, 0.0, 0.2, 1e-5)).solve(operator)
+    quantum = 2.0 * 0.2 / (2.0 * np.pi)
+    assert state.lead_currents == pytest.approx([channels * quantum, -channels * quantum], abs=1e-5)
+
+
 @pytest.mark.parametrize("bias", [0.0, 0.3])
 def test_it_is_the_limit_of_small_temperatures(bias: float) -> None:
     """Sommerfeld: differences fall as kT squared."""
