@@ -16,9 +16,29 @@ def smooth_cutoff(distances: FloatArray, cutoff: float, width: float) -> tuple[F
     """Switching function c(r) and dc/dr: 1 below cutoff - width, 0 above cutoff, twice differentiable between.
 
     c = 1 - x^3 (10 - 15 x + 6 x^2) with x = (r - cutoff + width)/width.
+
+    Parameters
+    ----------
+    distances : (n,) ndarray
+        Length.
+    cutoff, width : float
+        Where c is zero, and over what length it falls.
     """
     x = np.clip((distances - cutoff + width) / width, 0.0, 1.0)
     return 1.0 - x**3 * (10.0 - 15.0 * x + 6.0 * x**2), -30.0 * x**2 * (1.0 - x) ** 2 / width
+
+
+def step_width(cutoff: float, width: float | None) -> float:
+    """Width of the smooth step before a cutoff (length): a tenth of it, unless another one is given.
+
+    Parameters
+    ----------
+    cutoff : float
+        Length.
+    width : float or None
+        The one that was given, length.
+    """
+    return 0.1 * cutoff if width is None else width
 
 
 class RadialLaw(ABC):

@@ -15,10 +15,10 @@ from spinase.atoms import get_units
 from spinase.calculators.base import SpinCalculator
 from spinase.calculators.classical import TermCalculator, ZeemanCalculator
 from spinase.calculators.interactions import DipoleCalculator
-from spinase.calculators.options import OptionTable
 from spinase.calculators.sum import SpinSumCalculator
 from spinase.classical import BondTable, BondTableTerm
 from spinase.io.exchange import read_tb2j, read_uppasd, read_uppasd_model, read_vampire
+from spinase.law_tables import OptionTable
 
 _ALL = SpinCalculator.symmetries
 

@@ -15,7 +15,7 @@ from pydantic import Field
 from spinase.atoms import geometry_of, get_moments, get_reference_lengths
 from spinase.brief import call
 from spinase.calculators.base import SpinCalculator, per_moment
-from spinase.calculators.options import OptionTable, PairConfig, PairTable, finite, number_of, pair_law, unit_vector
+from spinase.calculators.options import PairConfig, PairTable, finite, number_of, pair_law, unit_vector
 from spinase.classical import (
     Biquadratic,
     CubicAnisotropy,
@@ -30,6 +30,7 @@ from spinase.classical.terms import FrozenTerm, OfSpecies, PairTerm, Term
 from spinase.contract import FieldFunction, LocalEnergy
 from spinase.errors import ModelError
 from spinase.geometry import Bonds, Geometry, stress_of
+from spinase.law_tables import OptionTable
 from spinase.pair_laws import ShellLaw
 from spinase.radial import RadialLaw
 from spinase.typing import BoolArray, FloatArray

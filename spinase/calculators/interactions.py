@@ -13,7 +13,6 @@ from spinase.calculators.classical import TermCalculator
 from spinase.calculators.options import (
     Coupling,
     OnePairConfig,
-    OptionTable,
     PairTable,
     finite,
     law_of,
@@ -21,6 +20,7 @@ from spinase.calculators.options import (
 )
 from spinase.classical import Dipole, Landau, Neel, PairPotential
 from spinase.errors import ModelError
+from spinase.law_tables import OptionTable
 from spinase.radial import RadialLaw
 from spinase.units import METAL
 

@@ -15,10 +15,10 @@ from spinase.atoms import geometry_of, get_moments, get_reference_lengths
 from spinase.calculators.base import SpinCalculator, per_moment, split_moments
 from spinase.calculators.learned_images import ImageSet, states_of_images
 from spinase.calculators.negf_options import Bias, BiasRampConfig, bias_number
-from spinase.calculators.options import OptionTable
 from spinase.contract import FieldFunction, LocalEnergy
 from spinase.errors import ModelError, ModelFileError
 from spinase.geometry import Geometry, NeighbourCache, stress_of
+from spinase.law_tables import OptionTable
 from spinase.learning.card import ModelCard
 from spinase.learning.ensemble import EVALUATORS, Ensemble, EnsembleState, SpinAnswer
 from spinase.learning.evaluator import Evaluator, Precision, Request, choose

@@ -8,10 +8,10 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from spinase.calculators.options import OptionTable
 from spinase.electrons.config import SDModelConfig
 from spinase.electrons.transport.leads import Bath, LatticeLead, Lead, WideBandLead
 from spinase.errors import ModelError
+from spinase.law_tables import OptionTable
 
 Bias = float | Callable[[float], float]
 """Bias V as an energy, or a function of time that gives it."""

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from ase.data import atomic_numbers
 from numpy.typing import ArrayLike
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from spinase.errors import ModelError
+from spinase.law_tables import CutOffTable, ExponentialTable, OptionTable, PowerTable
 from spinase.pair_laws import AmongSpecies, DistanceLaw, PairLaw, ShellLaw, SpeciesLaw
-from spinase.radial import BetheSlater, Exponential, Morse, PowerLaw, RadialLaw
+from spinase.radial import BetheSlater, Morse, RadialLaw
 from spinase.shells import ShellDistances, ShellWidth
 from spinase.spin_algebra import normalized
 from spinase.typing import FloatArray
@@ -23,40 +24,24 @@ PairTable = Mapping[str, Coupling]
 """Couplings by pair of species: ``{"Fe-Co": [J_1, ...] or a law of distance}``; shells are those of such pairs."""
 
 
-class OptionTable(BaseModel):
-    """A table of an input file; unknown keys are refused."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-class ExponentialLawConfig(OptionTable):
+class ExponentialLawConfig(ExponentialTable):
     """v(r) = amplitude exp(-decay (r - reference)), smoothly cut off."""
 
     amplitude: float = Field(description="coupling at the reference distance [energy]")
-    decay: float = Field(description="inverse decay length [1/length]")
-    reference: float = Field(description="reference distance [length]")
-    cutoff: float = Field(gt=0, description="distance beyond which the coupling is zero [length]")
-    switch_width: float | None = Field(None, gt=0, description="width of the smooth step before the cutoff [length]")
 
     def build(self) -> RadialLaw:
         """The law of distance."""
-        width = 0.1 * self.cutoff if self.switch_width is None else self.switch_width
-        return Exponential(self.amplitude, self.decay, self.reference, self.cutoff, width)
+        return self.law(self.amplitude)
 
 
-class PowerLawConfig(OptionTable):
+class PowerLawConfig(PowerTable):
     """v(r) = amplitude (reference/r)^exponent, smoothly cut off."""
 
     amplitude: float = Field(description="coupling at the reference distance [energy]")
-    exponent: float = Field(description="exponent")
-    reference: float = Field(gt=0, description="reference distance [length]")
-    cutoff: float = Field(gt=0, description="distance beyond which the coupling is zero [length]")
-    switch_width: float | None = Field(None, gt=0, description="width of the smooth step before the cutoff [length]")
 
     def build(self) -> RadialLaw:
         """The law of distance."""
-        width = 0.1 * self.cutoff if self.switch_width is None else self.switch_width
-        return PowerLaw(self.amplitude, self.exponent, self.reference, self.cutoff, width)
+        return self.law(self.amplitude)
 
 
 class BetheSlaterConfig(OptionTable):
@@ -73,19 +58,16 @@ class BetheSlaterConfig(OptionTable):
         return BetheSlater(self.amplitude, self.shape, self.range, self.cutoff, self.switch_width)
 
 
-class MorseConfig(OptionTable):
+class MorseConfig(CutOffTable):
     """v(r) = depth [exp(-2 decay (r - reference)) - 2 exp(-decay (r - reference))], smoothly cut off."""
 
     depth: float = Field(description="depth of the well [energy]")
     decay: float = Field(description="a [1/length]")
     reference: float = Field(description="bottom of the well [length]")
-    cutoff: float = Field(gt=0, description="distance beyond which the potential is zero [length]")
-    switch_width: float | None = Field(None, gt=0, description="width of the smooth step before the cutoff [length]")
 
     def build(self) -> RadialLaw:
         """The law of distance."""
-        width = 0.1 * self.cutoff if self.switch_width is None else self.switch_width
-        return Morse(self.depth, self.decay, self.reference, self.cutoff, width)
+        return Morse(self.depth, self.decay, self.reference, self.cutoff, self.width)
 
 
 class OnePairConfig(OptionTable):

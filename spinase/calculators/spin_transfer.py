@@ -13,10 +13,11 @@ from pydantic import Field
 
 from spinase.atoms import gyromagnetic_ratios
 from spinase.calculators.classical import TermCalculator
-from spinase.calculators.options import OptionTable, finite, number_of, unit_vector
+from spinase.calculators.options import finite, number_of, unit_vector
 from spinase.classical import Slonczewski, Term, ZhangLi
 from spinase.contract import FieldFunction, check_units
 from spinase.errors import ModelError
+from spinase.law_tables import OptionTable
 from spinase.typing import FloatArray
 from spinase.units import unit_system
 

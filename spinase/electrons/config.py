@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from spinase.electrons.hopping import ExponentialHopping, HoppingLaw, PowerLawHopping, ShellHopping
+from spinase.law_tables import ExponentialTable, OptionTable, PowerTable
 from spinase.shells import ShellDistances, ShellWidth
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class ShellHoppingConfig(_Table):
+class ShellHoppingConfig(OptionTable):
     """Hopping by neighbour shell of a lattice."""
 
     style: Literal["shell"]
@@ -27,30 +24,22 @@ class ShellHoppingConfig(_Table):
         return ShellHopping(self.amplitudes, self.distances, self.width)
 
 
-class ExponentialHoppingConfig(_Table):
+class ExponentialHoppingConfig(ExponentialTable):
     """t(r) = t0 exp(-decay (r - reference)), smoothly cut off."""
 
     style: Literal["exponential"]
     t0: float = Field(description="amplitude at the reference distance [energy]")
-    decay: float = Field(description="inverse decay length [1/length]")
-    reference: float = Field(description="reference distance [length]")
-    cutoff: float = Field(gt=0, description="distance beyond which the hopping is zero [length]")
-    switch_width: float | None = Field(None, gt=0, description="width of the smooth step before the cutoff [length]")
 
     def build(self) -> HoppingLaw:
         """The hopping law."""
         return ExponentialHopping(self.t0, self.decay, self.reference, self.cutoff, self.switch_width)
 
 
-class PowerLawHoppingConfig(_Table):
+class PowerLawHoppingConfig(PowerTable):
     """t(r) = t0 (reference/r)^exponent, smoothly cut off."""
 
     style: Literal["power-law"]
     t0: float = Field(description="amplitude at the reference distance [energy]")
-    exponent: float = Field(description="exponent [1]")
-    reference: float = Field(description="reference distance [length]")
-    cutoff: float = Field(gt=0, description="distance beyond which the hopping is zero [length]")
-    switch_width: float | None = Field(None, gt=0, description="width of the smooth step before the cutoff [length]")
 
     def build(self) -> HoppingLaw:
         """The hopping law."""
@@ -62,7 +51,7 @@ HoppingConfig = Annotated[
 ]
 
 
-class SDModelConfig(_Table):
+class SDModelConfig(OptionTable):
     """s-d model: hopping, coupling, filling and temperature."""
 
     hopping: HoppingConfig = Field(description="hopping law: a table with style = shell, exponential or power-law")

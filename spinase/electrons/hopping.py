@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from spinase.pair_laws import DistanceLaw, PairLaw, ShellLaw
-from spinase.radial import Exponential, PowerLaw, UserLaw
+from spinase.radial import Exponential, PowerLaw, UserLaw, step_width
 from spinase.typing import FloatArray
 
 HoppingLaw = PairLaw
@@ -37,7 +37,7 @@ class ExponentialHopping(DistanceLaw):
     """
 
     def __init__(self, t0: float, decay: float, reference: float, cutoff: float, switch_width: float | None = None) -> None:
-        super().__init__(Exponential(t0, decay, reference, cutoff, 0.1 * cutoff if switch_width is None else switch_width))
+        super().__init__(Exponential(t0, decay, reference, cutoff, step_width(cutoff, switch_width)))
 
 
 class PowerLawHopping(DistanceLaw):
@@ -46,7 +46,7 @@ class PowerLawHopping(DistanceLaw):
     def __init__(
         self, t0: float, exponent: float, reference: float, cutoff: float, switch_width: float | None = None
     ) -> None:
-        super().__init__(PowerLaw(t0, exponent, reference, cutoff, 0.1 * cutoff if switch_width is None else switch_width))
+        super().__init__(PowerLaw(t0, exponent, reference, cutoff, step_width(cutoff, switch_width)))
 
 
 class UserHopping(DistanceLaw):
