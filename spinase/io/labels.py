@@ -31,7 +31,8 @@ FORMAT = "spinase-labels-2"
 _ATTRIBUTES = "attributes_digest"
 _HEAD = ("numbers", "pbc", "kinds", "units")
 _NEEDED = ("positions", "cells", "moments", "energies", "magnetic_forces")
-_OPTIONAL = ("forces", "electrons", "potentials", "biases")
+_OPTIONAL = ("forces", "electrons", "chemical_potentials", "biases")
+_FORMERLY = {"potentials": "chemical_potentials"}  # names in older files
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +55,7 @@ class Labels:
         Energy/length.
     kinds : list of str
         How each configuration was made: random, quench, ...
-    electrons, potentials : (T,) or None
+    electrons, chemical_potentials : (T,) or None
         Number of electrons, and their chemical potential, energy; for calculators that know them.
     biases : (T,) or None
         Bias between the leads, energy; of devices.
@@ -73,7 +74,7 @@ class Labels:
     kinds: list[str]
     units: str
     electrons: FloatArray | None = None
-    potentials: FloatArray | None = None
+    chemical_potentials: FloatArray | None = None
     biases: FloatArray | None = None
 
     def __len__(self) -> int:
@@ -120,6 +121,15 @@ def write_labels(path: str | Path, parts: Sequence[Labels], attributes: Mapping[
     """Write all realizations to one HDF5 file with provenance; returns the hash of the data.
 
     A kill leaves the old file or the new one.
+
+    Parameters
+    ----------
+    path : path
+        The file, replaced if it is a label file.
+    parts : sequence of Labels
+        Realizations.
+    attributes : mapping of str to str
+        Provenance.
 
     Raises
     ------
@@ -191,7 +201,8 @@ def _read(file: h5py.File) -> tuple[list[Labels], dict[str, str]]:
     total, parts = hashlib.sha256(), []
     for number, key in enumerate(sorted(file)):
         arrays = {name: read_array(get_item(file[key], name), "biufS") for name in file[key]}
-        for name in (*_HEAD, *_NEEDED, *_OPTIONAL):  # the order in which they are written
+        # the order in which they are written, and were
+        for name in (*_HEAD, *_NEEDED, *_OPTIONAL[:2], *_FORMERLY, *_OPTIONAL[2:]):
             if name in arrays:
                 _count(total, number, name, arrays[name])
         parts.append(_labels(arrays))
@@ -206,7 +217,15 @@ def _count(total: Any, number: int, name: str, data: Array) -> None:
 
 
 def write_label_frames(parts: Sequence[Labels], path: str | Path) -> None:
-    """Write all configurations to any format ASE knows (extxyz: moments, fields, forces and energies in it)."""
+    """Write all configurations to any format ASE knows (extxyz: moments, fields, forces and energies in it).
+
+    Parameters
+    ----------
+    parts : sequence of Labels
+        Realizations.
+    path : path
+        Its suffix tells the format.
+    """
     write_atoms(path, [labels.atoms(k) for labels in parts for k in range(len(labels))])
 
 
@@ -229,6 +248,7 @@ def _labels(arrays: Mapping[str, Any]) -> Labels:
     DamageError
         If one is missing, or their shapes do not fit.
     """
+    arrays = {_FORMERLY.get(name, name): array for name, array in arrays.items()}
     missing = [name for name in (*_HEAD, *_NEEDED) if name not in arrays]
     if missing:
         raise DamageError(f"{missing[0]} of a realization are missing")

@@ -1,6 +1,7 @@
 """Cards as JSON text: format 2 names the trunk and the readout.
 
-Format 1 knew one trunk, ``network``, and readouts by its entries ``orders`` and ``potentials``; it is still read.
+Format 1 knew one trunk, ``network``, and readouts by its entries ``orders`` and ``potentials`` (chemical ones); it is still
+read.
 """
 
 from __future__ import annotations
@@ -107,7 +108,7 @@ def _of_format_1(table: dict[str, Any]) -> dict[str, Any]:
     if "network" in table:
         orders, window = network.pop("orders", 0), network.pop("potentials", None)
         network = {"style": _TRUNK_1, **network, "parts": orders + 1 if isinstance(orders, int) else orders}
-    readout = {"style": _READOUTS_1[0]} if window is None else {"style": _READOUTS_1[1], "window": window}
+    readout = {"style": _READOUTS_1[0]} if window is None else {"style": _READOUTS_1[1], "chemical_potentials": window}
     rest = {name: value for name, value in table.items() if name not in ("network", "conservative")}
     return {**rest, "trunk": network, "readout": readout}
 

@@ -17,7 +17,7 @@ from typing import Self
 
 import numpy as np
 from numpy.polynomial import chebyshev
-from pydantic import Field, field_validator
+from pydantic import AliasChoices, Field, field_validator
 from torch import Tensor
 
 from spinase.errors import ModelError
@@ -29,13 +29,16 @@ from spinase.typing import FloatArray
 class GrandPotentialConfig(ReadoutConfig):
     """What a model file says of a grand potential."""
 
-    window: tuple[float, float] = Field(description="chemical potentials that were trained [energy]")
+    chemical_potentials: tuple[float, float] = Field(
+        description="window of the chemical potentials that were trained [energy]",
+        validation_alias=AliasChoices("chemical_potentials", "window"),  # the latter in older files
+    )
 
-    @field_validator("window")
+    @field_validator("chemical_potentials")
     @classmethod
     def _rising(cls, window: tuple[float, float]) -> tuple[float, float]:
         if not window[0] < window[1]:
-            raise ValueError(f"window must be a range (low, high), got {window}")
+            raise ValueError(f"chemical_potentials must be a range (low, high), got {window}")
         return window
 
 
@@ -45,15 +48,15 @@ class GrandPotentialReadout(Readout):
 
     Attributes
     ----------
-    window : (float, float)
-        Chemical potentials the network knows, energy.
+    chemical_potentials : (float, float)
+        Window of those the network knows, energy.
     filling : float or None
         Electrons per spin-orbital (two on a site), for a fixed number of them.
     chemical_potential : float or None
         The chemical potential, if it is fixed instead, energy.
     """
 
-    window: tuple[float, float]
+    chemical_potentials: tuple[float, float]
     filling: float | None = None
     chemical_potential: float | None = None
 
@@ -69,7 +72,7 @@ class GrandPotentialReadout(Readout):
     @property
     def condition(self) -> str:
         """Chemical potentials, from -1 to 1 in the window."""
-        return "potentials"
+        return "chemical_potentials"
 
     def at(self, filling: float | None = None, chemical_potential: float | None = None) -> Self:
         """The same with another filling, or with another chemical potential.
@@ -83,12 +86,17 @@ class GrandPotentialReadout(Readout):
             raise ModelError("give a filling or a chemical potential of the learned magnet, not both")
         if filling is not None and not 0.0 <= filling <= 1.0:
             raise ModelError(f"a filling is between 0 and 1 electrons per spin-orbital, got {filling}")
-        low, high = self.window
+        low, high = self.chemical_potentials
         if chemical_potential is not None and not low <= chemical_potential <= high:
             raise ModelError(
                 f"the model knows chemical potentials from {low:.6g} to {high:.6g}, got {chemical_potential:.6g}"
             )
         return replace(self, filling=filling, chemical_potential=chemical_potential)
+
+    def _middle_and_half(self) -> tuple[float, float]:
+        """Middle of the window, and half its width, energy."""
+        low, high = self.chemical_potentials
+        return (low + high) / 2.0, (high - low) / 2.0
 
     def constant_weights(self, parts: int) -> FloatArray | None:
         """None: they follow from the chemical potential."""
@@ -117,7 +125,7 @@ class GrandPotentialReadout(Readout):
         ModelError
             If no chemical potential in the window gives the number of electrons.
         """
-        middle, half = sum(self.window) / 2.0, (self.window[1] - self.window[0]) / 2.0
+        middle, half = self._middle_and_half()
         if self.chemical_potential is not None:
             x, work = (self.chemical_potential - middle) / half, 0.0
         else:
@@ -127,7 +135,7 @@ class GrandPotentialReadout(Readout):
             if np.isnan(x):
                 ends = -scale / half * chebyshev.chebval([-1.0, 1.0], chebyshev.chebder(parts)) / (2.0 * sites)
                 raise ModelError(
-                    f"no chemical potential from {self.window[0]:.6g} to {self.window[1]:.6g}, which the model knows, gives "
+                    f"no chemical potential from {middle - half:.6g} to {middle + half:.6g}, which the model knows, gives "
                     f"a filling of {self.filling:.6g} (the ends of this window give {ends[0]:.6g} and {ends[1]:.6g}): use a "
                     "filling the model was trained for, or train one for this"
                 )
@@ -136,7 +144,7 @@ class GrandPotentialReadout(Readout):
 
     def filling_at(self, chemical_potential: float, parts: FloatArray, sites: int, scale: float) -> float:
         """Electrons per spin-orbital, -dOmega/dmu over the orbitals, for sums of e_ik over the sites."""
-        middle, half = sum(self.window) / 2.0, (self.window[1] - self.window[0]) / 2.0
+        middle, half = self._middle_and_half()
         slope = chebyshev.chebval((chemical_potential - middle) / half, chebyshev.chebder(parts))
         return float(-scale / half * slope / (2.0 * sites))
 

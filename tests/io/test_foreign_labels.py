@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+import spinase.io.labels as labels_module
 from spinase.errors import InputError
 from spinase.io import Labels, read_labels, write_labels
 from spinase.run.convert import export_labels, import_labels
@@ -156,3 +159,19 @@ def test_types_of_deepspin_that_are_none(tmp_path: Path, word: str) -> None:
     (tmp_path / "out" / "000000" / "type.raw").write_text(f"0 0 {word}\n")
     with pytest.raises(InputError, match=r"type\.raw: .* is no type of an atom"):
         import_labels([tmp_path / "out"], tmp_path / "b.h5", "deepspin")
+
+
+def test_files_that_call_chemical_potentials_potentials_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    part = replace(labels(2, "metal"), electrons=np.array([1.0, 2.0]), chemical_potentials=np.array([-0.5, 0.25]))
+    write_labels(tmp_path / "new.h5", [part], {"units": "metal"})
+    written = labels_module._arrays
+
+    def formerly(one: Labels) -> dict[str, Any]:
+        return {"potentials" if name == "chemical_potentials" else name: array for name, array in written(one).items()}
+
+    with monkeypatch.context() as context:
+        context.setattr(labels_module, "_arrays", formerly)
+        write_labels(tmp_path / "old.h5", [part], {"units": "metal"})
+    for name in ("new", "old"):
+        (found,), _ = read_labels(tmp_path / f"{name}.h5")
+        np.testing.assert_array_equal(found.chemical_potentials, part.chemical_potentials)

@@ -92,7 +92,10 @@ def test_a_class_that_nobody_finds_again_is_not_written() -> None:
         (text(trunk={"style": "mhipnn", "cutoff": 2.0}), "incomplete or wrong: trunk.species: Field required; trunk.inner"),
         (text(readout={"style": "mhipnn"}), "a readout that is not installed"),
         (text(readout={"style": "energy", "gain": 2}), "incomplete or wrong: readout.gain"),
-        (text(readout={"style": "grand-potential", "window": [1.0, -1.0]}), r"window must be a range \(low, high\)"),
+        (
+            text(readout={"style": "grand-potential", "window": [1.0, -1.0]}),
+            r"chemical_potentials must be a range \(low, high\)",
+        ),
         (text(readout={"style": "grand-potential", "window": [-1.0, 1.0]}), "makes no sense: one part of a site is no poly"),
         (text(readout={"style": "two-potentials"}), "makes no sense: these two potentials need 2 parts of a site, not 1"),
     ],

@@ -105,7 +105,7 @@ def forged(path: Path, network: dict[str, object], **changes: object) -> Path:
         ({}, {"readout": {}}, "names no readout"),
         ({}, {"readout": {"style": "magic"}}, "has a readout that is not installed: unknown readout 'magic'"),
         ({}, {"readout": {"style": "spinase.learning.readout:EnergyReadout", "a": 1}}, "readout.a: "),
-        ({}, {"readout": {"style": GRAND, "window": [1.0, 0.0]}}, "readout.window: window must be a range"),
+        ({}, {"readout": {"style": GRAND, "window": [1.0, 0.0]}}, "readout.window: chemical_potentials must be a range"),
         ({}, {"readout": {"style": GRAND, "window": [0.0, 1.0]}}, "makes no sense: one part of a site is no polynomial"),
         ({"style": 5}, {}, "names no trunk"),
         (
@@ -152,6 +152,8 @@ def test_files_of_format_1_are_read(tmp_path: Path) -> None:
     grand = replace(CARD, trunk=config, readout=GrandPotentialReadout((-2.0, -1.0)))
     save_model(tmp_path / "b.model", [MagneticHIPNN(config)], grand)
     assert load_model(tmp_path / "b.model")[1] == grand
+    named = {"style": GRAND, "window": [-2.0, -1.0]}  # as the first cards of format 2 had it
+    assert load_model(forged(tmp_path / "b.model", {}, readout=named))[1] == grand
     assert load_model(of_format_1(tmp_path / "b.model", {"orders": 2, "potentials": [-2.0, -1.0]}))[1] == grand
     with pytest.raises(ModelFileError, match="3 parts of a site are no energy"):
         load_model(of_format_1(tmp_path / "b.model", {"orders": 2}))

@@ -76,7 +76,7 @@ def test_every_magnet_has_its_own_chemical_potential() -> None:
 
 def test_fillings_beyond_the_window_name_what_its_ends_give() -> None:
     parts = rising(6)
-    low, high = (GRAND.filling_at(edge, parts.sum(axis=0), 6, 2.0) for edge in GRAND.window)
+    low, high = (GRAND.filling_at(edge, parts.sum(axis=0), 6, 2.0) for edge in GRAND.chemical_potentials)
     with pytest.raises(ModelError, match=r"gives a filling of 0 \(the ends of this window give ") as caught:
         replace(GRAND, filling=0.0).occupied(parts.sum(axis=0), 6, 2.0)
     assert f"{low:.6g} and {high:.6g}" in str(caught.value)
@@ -184,7 +184,7 @@ def test_currents_do_not_know_the_origin_of_the_places() -> None:
 
 def test_what_readouts_say_of_themselves() -> None:
     assert (EnergyReadout().parts, GRAND.parts, TwoPotentialsReadout().parts) == (1, 2, 2)
-    assert (EnergyReadout().condition, GRAND.condition, DEVICE.condition) == (None, "potentials", "bias")
+    assert (EnergyReadout().condition, GRAND.condition, DEVICE.condition) == (None, "chemical_potentials", "bias")
     assert TwoPotentialsReadout().condition is None
     assert EnergyReadout().breaks == GRAND.breaks == frozenset()
     assert replace(DEVICE, axis=None).breaks == {"time_reversal"}

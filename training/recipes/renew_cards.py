@@ -1,7 +1,7 @@
-"""Write the trained domain into model files whose cards do not tell it: python training/recipes/renew_cards.py MODEL.npz ...
+"""Write model files again in the present format of cards: python training/recipes/renew_cards.py MODEL.npz ...
 
-Positions and fillings are drawn again from the seeds of the label input that the card keeps; no teacher is asked, and the
-weights stay as they are.  Models trained now have it from their training.
+The weights stay as they are.  Cards that do not tell the trained domain get it: positions and fillings are drawn again from
+the seeds of the label input that the card keeps, no teacher is asked.  Models trained now have it from their training.
 """
 
 import sys

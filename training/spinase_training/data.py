@@ -110,7 +110,7 @@ def prepare(parts: list[Labels], floor: float, electrons: bool = False) -> Train
         row += len(part)
     found = _electrons(parts) if electrons else None
     if found is not None:
-        energies -= found.potentials * found.numbers  # grand potentials
+        energies -= found.chemical_potentials * found.numbers  # grand potentials
     square = np.sum(fields**2, axis=(1, 2)) / sites
     mean = float(square.mean())
     if mean == 0.0:
@@ -130,7 +130,7 @@ def prepare(parts: list[Labels], floor: float, electrons: bool = False) -> Train
     if all(part.forces is not None for part in parts):
         arrays["forces"] = (forces / scale).astype(np.float32)
     if found is not None:
-        arrays["potentials"] = ((found.potentials - found.middle) / found.half)[:, None].astype(np.float32)
+        arrays["chemical_potentials"] = ((found.chemical_potentials - found.middle) / found.half)[:, None].astype(np.float32)
         arrays["electrons"] = (found.numbers / sites * found.half / scale)[:, None].astype(np.float32)
     biases = _biases(parts)
     if biases is not None:
@@ -151,7 +151,7 @@ def _biases(parts: list[Labels]) -> FloatArray | None:
 class _Electrons:
     """Chemical potentials (T,) and numbers of electrons (T,), and the window that holds the former."""
 
-    potentials: FloatArray
+    chemical_potentials: FloatArray
     numbers: FloatArray
     middle: float
     half: float
@@ -165,7 +165,7 @@ def _electrons(parts: list[Labels]) -> _Electrons:
     InputError
         If some have none, or all have the same.
     """
-    pairs = [(part.potentials, part.electrons, len(part.numbers)) for part in parts]
+    pairs = [(part.chemical_potentials, part.electrons, len(part.numbers)) for part in parts]
     if any(mu is None or number is None for mu, number, _ in pairs):
         raise InputError(
             "the network knows electrons (orders > 0), but the labels do not tell chemical potentials and numbers of "

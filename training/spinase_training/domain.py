@@ -63,7 +63,7 @@ def trained_potentials(readout: Readout) -> Range | None:
     """Chemical potentials of the labels of a grand potential: its window less the margin that was put around them."""
     if not isinstance(readout, GrandPotentialReadout):
         return None
-    low, high = readout.window
+    low, high = readout.chemical_potentials
     margin = MARGIN * (high - low) / (1.0 + 2.0 * MARGIN)
     return low + margin, high - margin
 
@@ -190,6 +190,10 @@ def renewed_card(card: ModelCard, members: int, folder: Path) -> ModelCard:
 
 
 def renew_file(path: Path, folder: Path) -> None:
-    """Give a model file its :func:`renewed_card`; the weights stay as they are, bit for bit."""
+    """Write a model file again in the present format, with its domain; the weights stay as they are, bit for bit.
+
+    Cards that tell no domain or not what was trained get their :func:`renewed_card`.
+    """
     networks, card = load_model(path)
-    save_model(path, networks, renewed_card(card, len(networks), folder))
+    complete = {"domain", "trained_on"} <= card.notes.keys()
+    save_model(path, networks, card if complete else renewed_card(card, len(networks), folder))

@@ -301,8 +301,8 @@ def test_a_network_learns_electrons(tmp_path: Path) -> None:
     (tmp_path / "recipe.toml").write_text(text.replace("cutoff = 1.8", "cutoff = 1.5"))
     found = train_recipe(*read_recipe(tmp_path / "recipe.toml"), tmp_path, tmp_path / "run")
     networks, card = load_model(found)
-    potentials = np.concatenate([part.potentials for part in parts])
-    assert card.readout.window[0] < potentials.min() < potentials.max() < card.readout.window[1]
+    potentials = np.concatenate([part.chemical_potentials for part in parts])
+    assert card.readout.chemical_potentials[0] < potentials.min() < potentials.max() < card.readout.chemical_potentials[1]
     assert HIPNNCalculator(found).ensemble.readout.filling == 0.35
     rows = np.array_split(potentials, len(parts))
     errors = []

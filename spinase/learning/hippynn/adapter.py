@@ -265,8 +265,8 @@ def magnet_graph(
     """Nodes of a network with inputs ``species``, ``positions``, ``cells``, ``spins`` and ``weights``.
 
     Outputs: ``energy``, ``field`` (tangent), ``scaled_field``, and with `forces` also ``forces`` in the database; for a
-    readout with a condition that is also an input, and its response an output (of grand potentials ``potentials`` and
-    ``electrons``).  `compiled` and `readout` are those of :class:`PaddedMagnet`.
+    readout with a condition that is also an input, and its response an output (of grand potentials
+    ``chemical_potentials`` and ``electrons``).  `compiled` and `readout` are those of :class:`PaddedMagnet`.
     """
     inputs: tuple[Any, ...] = (
         SpeciesNode(db_name="species"),

@@ -63,7 +63,7 @@ class Collection:
         if self.forces:
             row["forces"] = np.array(calc.get_property("forces", atoms))
         if gives(calc, "chemical_potential") and gives(calc, "electron_density"):
-            row["potentials"] = calc.get_property("chemical_potential", atoms)
+            row["chemical_potentials"] = calc.get_property("chemical_potential", atoms)
             row["electrons"] = np.sum(calc.get_property("electron_density", atoms))
         if isinstance(calc, NEGFCalculator):
             row["biases"] = calc.bias
