@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from spinase.calculators.hipnn import HIPNNCalculator
     from spinase.calculators.kpm import KPMCalculator
     from spinase.calculators.lattice import LatticeCalculator
+    from spinase.calculators.model import ModelCalculator
     from spinase.calculators.negf import NEGFCalculator
     from spinase.calculators.rational import RationalCalculator
     from spinase.calculators.teachers import teacher_of
@@ -45,6 +46,7 @@ _LAZY = {
     "HIPNNCalculator": "spinase.calculators.hipnn",
     "KPMCalculator": "spinase.calculators.kpm",
     "LatticeCalculator": "spinase.calculators.lattice",
+    "ModelCalculator": "spinase.calculators.model",
     "NEGFCalculator": "spinase.calculators.negf",
     "RationalCalculator": "spinase.calculators.rational",
     "SolverCalculator": "spinase.calculators.electrons",
@@ -63,6 +65,7 @@ __all__ = [
     "KPMCalculator",
     "LandauCalculator",
     "LatticeCalculator",
+    "ModelCalculator",
     "NEGFCalculator",
     "NeelCalculator",
     "PairPotentialCalculator",

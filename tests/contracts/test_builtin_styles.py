@@ -27,6 +27,7 @@ from spinase.calculators import (
     KPMCalculator,
     LandauCalculator,
     LatticeCalculator,
+    ModelCalculator,
     NeelCalculator,
     NEGFCalculator,
     PairPotentialCalculator,
@@ -42,6 +43,7 @@ from spinase.electrons import Bath, ExponentialHopping, LatticeLead, SDModel, Sh
 from spinase.learning.card import ModelCard
 from spinase.learning.lattice.network import LatticeConfig, LatticeNetwork
 from spinase.learning.mhipnn.network import MagneticHIPNN, NetworkConfig
+from spinase.learning.symmetry_functions.network import SymmetryFunctionsConfig, SymmetryFunctionsNetwork
 from spinase.radial import Exponential
 from spinase.testing import CHECKS, Report, Tolerances, check_calculator
 
@@ -146,6 +148,13 @@ def lattice_model(name: str, size: tuple[int, ...]) -> tuple[list[LatticeNetwork
     torch.manual_seed(3)
     config = LatticeConfig.from_training({**reach, "channels": 3, "hidden": (6, 5)}, (26,), 1, geometry)
     return [LatticeNetwork(config)], ModelCard("random", config, "metal", energy_scale=2.0, energy_shift=0.3)
+
+
+def symmetry_model() -> tuple[list[SymmetryFunctionsNetwork], ModelCard]:
+    """A network on symmetry functions with random weights."""
+    torch.manual_seed(3)
+    config = SymmetryFunctionsConfig(species=(26,), cutoff=1.8, inner=0.6, radial=4, hidden=(6, 5))
+    return [SymmetryFunctionsNetwork(config)], ModelCard("random", config, "metal", energy_scale=2.0, energy_shift=0.3)
 
 
 # style -> {name of the case: (calculator, atoms, checks that must not be skipped)}
@@ -279,6 +288,13 @@ CASES: dict[str, dict[str, Case]] = {
             lambda: LatticeCalculator(lattice_model("kagome", (2, 2)), dtype="float64"),
             lambda: lattice("kagome", (2, 2)),
             SPINS | ROTATING,
+        ),
+    },
+    "learned": {
+        "symmetry functions": (
+            lambda: ModelCalculator(symmetry_model(), dtype="float64"),
+            lambda: cluster(8),
+            {"forces", "stress"} | ROTATING,
         ),
     },
     "zeeman": {

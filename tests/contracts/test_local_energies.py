@@ -248,7 +248,7 @@ def test_global_and_driven_calculators_are_refused_with_the_reason(name):
 
 def test_every_style_is_local_or_refused():
     styles = {point.name for point in entry_points(group="spinase.calculators") if point.value.startswith("spinase.")}
-    known = {name.split(",")[0] for name in [*CASES, *REFUSED]} | {"hipnn", "lattice"}
+    known = {name.split(",")[0] for name in [*CASES, *REFUSED]} | {"hipnn", "lattice", "learned"}
     assert styles <= known, f"say whether {styles - known} can be divided among regions"
 
 
