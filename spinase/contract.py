@@ -30,9 +30,27 @@ from ase.outputs import Properties, all_outputs
 
 from spinase.atoms import geometry_of, get_moments, get_reference_lengths, get_units, set_moments
 from spinase.classical.local_model import LocalModel
-from spinase.driver import Driver as Driver  # part of the contract, told on a page of its own
+from spinase.driver import Driver as Driver  # part of the contract, as the next ones: told on pages of their own
+from spinase.driver import SeesAppliedField as SeesAppliedField
+from spinase.driver import applied_field_of as applied_field_of
+from spinase.driver import atoms_of as atoms_of
+from spinase.driver import time_of as time_of
 from spinase.errors import MissingMagneticForcesError, ModelError, MomentsIgnoredError, UnitMismatchError
-from spinase.geometry import Bonds, Geometry
+from spinase.geometry import Geometry
+from spinase.hooks import begin_step as begin_step
+from spinase.hooks import bias_of as bias_of
+from spinase.hooks import declare_motion as declare_motion
+from spinase.hooks import field_resolution as field_resolution
+from spinase.hooks import gives as gives
+from spinase.hooks import joined_pairs as joined_pairs
+from spinase.hooks import members_of as members_of
+from spinase.hooks import recall_step as recall_step
+from spinase.hooks import refused_properties as refused_properties
+from spinase.hooks import remember_step as remember_step
+from spinase.hooks import require_forces as require_forces
+from spinase.hooks import require_magnetic_forces as require_magnetic_forces
+from spinase.hooks import restart_state as restart_state
+from spinase.hooks import tell_time as tell_time
 from spinase.learning.trust.domain import DomainProblem
 from spinase.regions import LocalEnergy as LocalEnergy  # part of the contract, told with the regions it is for
 from spinase.spin_algebra import rotate_about
@@ -49,7 +67,15 @@ class FastFields(Protocol):
     """Optional fast path of a calculator: fields as a function of the spins, without ASE's copies and cache."""
 
     def field_function(self, atoms: Atoms, lengths: FloatArray | None = None) -> FieldFunction:
-        """Return B(spins) at the positions `atoms` has now, for moment lengths (N,) (default: those of `atoms`)."""
+        """Return B(spins) at the positions `atoms` has now, for moment lengths (N,) (default: those of `atoms`).
+
+        Parameters
+        ----------
+        atoms : Atoms
+            Sites that stay; their spins do not matter.
+        lengths : (N,) ndarray, optional
+            Of the moments, mu_B or |m|; default: those of `atoms`.
+        """
         ...
 
 
@@ -66,11 +92,26 @@ class ErrorBars(Protocol):
         """Error bars of the tangent fields, (N,), energy/moment, that cover a part `coverage` of the true errors.
 
         Raises ModelError where there are none.
+
+        Parameters
+        ----------
+        atoms : Atoms
+            With moments.
+        coverage : float
+            Between 0 and 1.
         """
         ...
 
     def domain_problem(self, atoms: Atoms, margin: float = 0.02) -> DomainProblem | None:
-        """What of the atoms is unlike those of the training; None: nothing."""
+        """What of the atoms is unlike those of the training; None: nothing.
+
+        Parameters
+        ----------
+        atoms : Atoms
+            With moments.
+        margin : float
+            Part by which distances may be below the shortest one.
+        """
         ...
 
 
@@ -98,7 +139,15 @@ def local_energy(calc: Any, atoms: Atoms | None = None) -> LocalEnergy:
 
 
 def local_energy_on(calc: Any, geometry: Geometry | None) -> LocalEnergy:
-    """The same for the geometry of a magnet that tells its magnetic sites."""
+    """The same for the geometry of a magnet that tells its magnetic sites.
+
+    Parameters
+    ----------
+    calc : calculator
+        As in :func:`local_energy`.
+    geometry : Geometry or None
+        With ``magnetic``.
+    """
     hook = getattr(calc, "local_energy", None)
     if hook is None:
         raise ModelError(
@@ -135,6 +184,13 @@ def check_units(atoms: Atoms, calc: Any) -> None:
 
     A calculator says so with an attribute ``units`` (None: works in any); ASE's own calculators are in metal units.
 
+    Parameters
+    ----------
+    atoms : Atoms
+        Whose units count.
+    calc : calculator
+        Any.
+
     Raises
     ------
     UnitMismatchError
@@ -159,6 +215,15 @@ def field_function(atoms: Atoms, calc: Any, lengths: FloatArray | None = None) -
     Calculators with a fast path (:class:`FastFields`) are called without ASE's copies; any other is asked for
     ``magnetic_forces`` with the moments written into `atoms`.
 
+    Parameters
+    ----------
+    atoms : Atoms
+        Sites that stay.
+    calc : calculator
+        With ``magnetic_forces``.
+    lengths : (N,) ndarray, optional
+        Of the moments, mu_B or |m|; default: those of `atoms`.
+
     Raises
     ------
     MissingMagneticForcesError
@@ -181,101 +246,15 @@ def field_function(atoms: Atoms, calc: Any, lengths: FloatArray | None = None) -
     return fields
 
 
-def begin_step(calc: Any) -> None:
-    """Tell a calculator that a step of a driver begins; one with a method ``begin_step`` may take new random vectors."""
-    hook = getattr(calc, "begin_step", None)
-    if hook is not None:
-        hook()
-
-
-def remember_step(calc: Any) -> Any:
-    """What `calc` remembers between calls and a step may change (random phases, where a search starts); cheap.
-
-    A calculator with a method ``step_state`` says so itself, another one is asked for its restart state.
-    """
-    hook = getattr(calc, "step_state", None) or getattr(calc, "checkpoint_state", None)
-    return None if hook is None else hook()
-
-
-def recall_step(calc: Any, state: Any) -> None:
-    """Give `calc` back what :func:`remember_step` found, after a step that was not completed."""
-    if not state:
-        return
-    hook = getattr(calc, "restore_step", None) or calc.restore_state
-    hook(state)
-
-
-def restart_state(calc: Any) -> Any:
-    """What `calc` needs to go on exactly as if it had not been stopped; None for one without a memory.
-
-    It is given back to ``calc.restore_state``.
-    """
-    hook = getattr(calc, "checkpoint_state", None)
-    return None if hook is None else hook()
-
-
-def declare_motion(calc: Any, moving: bool) -> None:
-    """Tell a calculator whether positions change from step to step; one with a method ``declare_motion`` computes for that.
-
-    Drivers do so when they bind it, so that what computes never depends on what was asked before.
-    """
-    for member in getattr(calc, "calculators", ()):
-        declare_motion(member, moving)
-    hook = getattr(calc, "declare_motion", None)
-    if hook is not None:
-        hook(moving)
-
-
-def field_resolution(calc: Any) -> float:
-    """Relative round-off of the magnetic forces of `calc` or of its coarsest member (``field_resolution``); zero: double."""
-    members = (field_resolution(member) for member in getattr(calc, "calculators", ()))
-    return max([float(getattr(calc, "field_resolution", 0.0)), *members])
-
-
-def tell_time(calc: Any, time: float) -> None:
-    """Tell a calculator what time it is; one with a method ``set_time`` may be driven by a function of time."""
-    hook = getattr(calc, "set_time", None)
-    if hook is not None:
-        hook(time)
-
-
-def bias_of(calc: Any) -> float | None:
-    """The bias now, energy, of a driven device: a calculator with a ``bias``, or a member of a sum; None without one."""
-    own = getattr(calc, "bias", None)
-    if own is not None:
-        return float(own)
-    found = (bias_of(member) for member in getattr(calc, "calculators", ()))
-    return next((bias for bias in found if bias is not None), None)
-
-
-def members_of(calc: Any) -> tuple[Any, ...]:
-    """Calculators that `calc` adds up; none if it is no sum."""
-    return tuple(getattr(calc, "calculators", None) or ())
-
-
-def gives(calc: Any, name: str) -> bool:
-    """Whether `calc` declares a result of that name."""
-    return name in getattr(calc, "implemented_properties", ())
-
-
-def joined_pairs(calc: Any, atoms: Atoms) -> list[tuple[str, Bonds]]:
-    """Pairs of sites that couplings of `calc` join, with the calculator's name; a calculator without couplings has none."""
-    hook = getattr(calc, "joined_pairs", None)
-    own = [] if hook is None else [(type(calc).__name__, bonds) for bonds in hook(atoms)]
-    return own + [found for member in getattr(calc, "calculators", ()) for found in joined_pairs(member, atoms)]
-
-
-def require_magnetic_forces(calc: Any) -> None:
-    """Raise :class:`MissingMagneticForcesError` unless `calc` declares ``magnetic_forces``."""
-    if not gives(calc, "magnetic_forces"):
-        raise MissingMagneticForcesError(
-            f"{type(calc).__name__} gives no magnetic_forces, so spins cannot be moved with it: use a spin calculator, "
-            "or add one to it with SpinSumCalculator"
-        )
-
-
 def error_bars_of(atoms: Atoms, coverage: float = 0.9) -> FloatArray:
     """Error bars (N,) of the calculator's tangent fields, energy/moment (see :class:`ErrorBars`).
+
+    Parameters
+    ----------
+    atoms : Atoms
+        With a learned calculator.
+    coverage : float
+        Part of the true errors below the bars, between 0 and 1.
 
     Raises
     ------
@@ -289,7 +268,15 @@ def error_bars_of(atoms: Atoms, coverage: float = 0.9) -> FloatArray:
 
 
 def trained_domain_problem(atoms: Atoms, margin: float = 0.02) -> DomainProblem | None:
-    """What of the atoms is outside the training of their learned calculator; None if nothing is (or it is not learned)."""
+    """What of the atoms is outside the training of their learned calculator; None if nothing is (or it is not learned).
+
+    Parameters
+    ----------
+    atoms : Atoms
+        With any calculator.
+    margin : float
+        Part by which distances may be below the shortest one that was trained.
+    """
     calc = calculator_of(atoms)
     return calc.domain_problem(atoms, margin) if isinstance(calc, ErrorBars) else None
 
@@ -303,29 +290,17 @@ def trained_domains(calc: Any) -> list[str]:
     return [] if hook is None else [str(hook())]
 
 
-def refused_properties(calc: Any) -> dict[str, str]:
-    """Results that `calc` should have by its nature and cannot give, each with the reason.
-
-    A sum of calculators must not take them for zero, as it does with results that a member has nothing to do with.
-    """
-    return dict(getattr(calc, "refused_properties", {}))
-
-
-def require_forces(calc: Any, otherwise: str) -> None:
-    """Raise :class:`ModelError` unless `calc` has forces on atoms.
-
-    `otherwise` says what to do, if the calculator does not say why it has none.
-    """
-    if gives(calc, "forces"):
-        return
-    why = refused_properties(calc).get("forces", "")
-    raise ModelError(f"{type(calc).__name__} has no forces on atoms: {why or otherwise}")
-
-
 def local_model_of(atoms: Atoms, lengths: FloatArray | None = None) -> LocalModel:
     """The calculator of `atoms` as sums over sites and pairs, which is what sampling one spin at a time needs.
 
     For unit spins and moment lengths (N,) (default: those of `atoms`).
+
+    Parameters
+    ----------
+    atoms : Atoms
+        With a calculator.
+    lengths : (N,) ndarray, optional
+        Of the moments, mu_B or |m|; default: those of `atoms`.
 
     Raises
     ------
@@ -351,6 +326,13 @@ def local_model_of(atoms: Atoms, lengths: FloatArray | None = None) -> LocalMode
 
 def refuse_reference_lengths(atoms: Atoms, what: str) -> None:
     """Refuse atoms whose moments are measured against reference lengths, for things that know unit spins only.
+
+    Parameters
+    ----------
+    atoms : Atoms
+        With moments.
+    what : str
+        Is refused: the subject of the message.
 
     Raises
     ------
@@ -389,38 +371,16 @@ def internal_energy_of(atoms: Atoms) -> float | None:
     return float(calc.get_property("energy", atoms))
 
 
-def applied_field_of(driver: Any) -> FloatArray | float:
-    """The field (N, 3) that a driver applies to the moments now, energy/moment; 0.0 if it applies none.
-
-    It belongs to no calculator: observers and logs of a driven magnet add it (see :mod:`spinase.measures`).
-    """
-    hook = getattr(driver, "applied_field", None)
-    return 0.0 if hook is None else hook()
-
-
-def atoms_of(driver: Any) -> Atoms:
-    """The atoms that a driver moves; of an optimizer's view of them (``SpinOptimizable``), the atoms behind it."""
-    moved = driver.atoms
-    return moved if isinstance(moved, Atoms) else moved.atoms
-
-
-def time_of(driver: Any) -> float:
-    """What a driver's clock says now, time; of a driver without one (an optimizer), the number of its steps."""
-    clock = getattr(driver, "get_time", None)
-    return float(driver.nsteps) if clock is None else float(clock())
-
-
-@runtime_checkable
-class SeesAppliedField(Protocol):
-    """An observer whose numbers contain the field that the driver applies."""
-
-    def set_applied_field(self, field: FloatArray | float) -> None:
-        """Take the field (N, 3), energy/moment, or 0.0 for none, for the observations that follow."""
-        ...
-
-
 def is_linear_in_each_spin(atoms: Atoms, calc: Any) -> bool:
-    """Whether the energy is known to be linear in each spin (exchange, DMI, Zeeman)."""
+    """Whether the energy is known to be linear in each spin (exchange, DMI, Zeeman).
+
+    Parameters
+    ----------
+    atoms : Atoms
+        With moments.
+    calc : calculator
+        Any.
+    """
     hook = getattr(calc, "local_model", None)
     if hook is None or get_reference_lengths(atoms) is not None:
         return False
@@ -430,6 +390,13 @@ def is_linear_in_each_spin(atoms: Atoms, calc: Any) -> bool:
 
 def probe_moments(atoms: Atoms, calc: Any) -> None:
     """Check once that the answers of `calc` depend on the moments, by turning every spin a little.
+
+    Parameters
+    ----------
+    atoms : Atoms
+        With moments that are not all zero.
+    calc : calculator
+        With ``magnetic_forces``.
 
     Raises
     ------

@@ -42,7 +42,17 @@ class Driver(Protocol):
 
     @classmethod
     def from_config(cls, config: Any, atoms: Atoms, rng: np.random.Generator) -> Driver:
-        """The driver of the checked table `config`; `rng` belongs to this stage alone."""
+        """The driver of the checked table `config`; `rng` belongs to this stage alone.
+
+        Parameters
+        ----------
+        config : BaseModel
+            An instance of the driver's ``Config``.
+        atoms : Atoms
+            The magnet, with its calculator.
+        rng : numpy Generator
+            Of this stage alone.
+        """
         ...
 
     def run(self, steps: int) -> bool:
@@ -110,4 +120,34 @@ def missing_members(kind: type) -> list[str]:
     return [*(name for name in REQUIRED if name not in own), *(name for name in WITH_DEFAULTS if not hasattr(kind, name))]
 
 
-__all__ = ["Driver", "missing_members"]
+def applied_field_of(driver: Any) -> FloatArray | float:
+    """The field (N, 3) that a driver applies to the moments now, energy/moment; 0.0 if it applies none.
+
+    It belongs to no calculator: observers and logs of a driven magnet add it (see :mod:`spinase.measures`).
+    """
+    hook = getattr(driver, "applied_field", None)
+    return 0.0 if hook is None else hook()
+
+
+def atoms_of(driver: Any) -> Atoms:
+    """The atoms that a driver moves; of an optimizer's view of them (``SpinOptimizable``), the atoms behind it."""
+    moved = driver.atoms
+    return moved if isinstance(moved, Atoms) else moved.atoms
+
+
+def time_of(driver: Any) -> float:
+    """What a driver's clock says now, time; of a driver without one (an optimizer), the number of its steps."""
+    clock = getattr(driver, "get_time", None)
+    return float(driver.nsteps) if clock is None else float(clock())
+
+
+@runtime_checkable
+class SeesAppliedField(Protocol):
+    """An observer whose numbers contain the field that the driver applies."""
+
+    def set_applied_field(self, field: FloatArray | float) -> None:
+        """Take the field (N, 3), energy/moment, or 0.0 for none, for the observations that follow."""
+        ...
+
+
+__all__ = ["Driver", "SeesAppliedField", "applied_field_of", "atoms_of", "missing_members", "time_of"]

@@ -32,7 +32,15 @@ class GivenPairLaw(ABC):
 
     @abstractmethod
     def on(self, pairs: Bonds, sites: Region) -> Couplings:
-        """Those of the pairs that couple, v and dv/dr on each, for pairs of the sites of a region."""
+        """Those of the pairs that couple, v and dv/dr on each, for pairs of the sites of a region.
+
+        Parameters
+        ----------
+        pairs : Bonds
+            Of sites of the region, by their places in it.
+        sites : Region
+            Species, moments and positions.
+        """
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,7 +23,15 @@ class EvaluatesImages(Protocol):
     """Optional method of a calculator: many magnets at once."""
 
     def results_of_images(self, images: Sequence[Atoms], names: Sequence[str]) -> list[Results]:
-        """The results called `names` of every magnet, those of one magnet to round-off."""
+        """The results called `names` of every magnet, those of one magnet to round-off.
+
+        Parameters
+        ----------
+        images : sequence of Atoms
+            Magnets with their moments.
+        names : sequence of str
+            Of results.
+        """
         ...
 
 

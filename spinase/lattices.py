@@ -33,6 +33,17 @@ def build(name: str, size: tuple[int, ...], a: float = 1.0, periodic: bool | tup
     Sites are ordered cell by cell, the last direction fastest.  Directions the lattice does not have get a cell
     vector of length `a` and open boundaries.
 
+    Parameters
+    ----------
+    name : str
+        One of ``LATTICES``.
+    size : tuple of int
+        Cells along the directions of the lattice.
+    a : float
+        Distance of nearest neighbours, length.
+    periodic : bool or tuple of bool
+        Of all directions of the lattice, or of each.
+
     Raises
     ------
     InvalidGeometryError
@@ -71,6 +82,8 @@ def disordered(sites: int, density: float, min_distance: float, dimension: int, 
         Smallest allowed distance, periodic images included, length.
     dimension : int
         1, 2 or 3; unused directions are open with a unit cell vector.
+    rng : numpy Generator
+        Source of randomness.
 
     Raises
     ------

@@ -60,12 +60,28 @@ def site_mask(atoms: Atoms) -> BoolArray:
 
 
 def applied_energy(atoms: Atoms, applied: Applied = 0.0) -> float:
-    """Energy -sum_i m_i.B_i of the moments in an applied field."""
+    """Energy -sum_i m_i.B_i of the moments in an applied field.
+
+    Parameters
+    ----------
+    atoms : Atoms
+        With moments.
+    applied : float or (N, 3) ndarray
+        Field, energy/moment; 0.0: none.
+    """
     return -float(np.sum(get_moments(atoms) * applied))
 
 
 def free_energy(atoms: Atoms, applied: Applied = 0.0) -> float | None:
-    """Free energy, whose gradients are forces and fields, with that in the applied field; None for a driven system."""
+    """Free energy, whose gradients are forces and fields, with that in the applied field; None for a driven system.
+
+    Parameters
+    ----------
+    atoms : Atoms
+        With a calculator.
+    applied : float or (N, 3) ndarray
+        Field, energy/moment; 0.0: none.
+    """
     energy = energy_of(atoms)
     return None if energy is None else energy + applied_energy(atoms, applied)
 
@@ -82,18 +98,42 @@ def energy_of_spins(atoms: Atoms) -> float | None:
 
 
 def internal_energy(atoms: Atoms, applied: Applied = 0.0) -> float | None:
-    """Internal energy with that in the applied field; None for a driven system."""
+    """Internal energy with that in the applied field; None for a driven system.
+
+    Parameters
+    ----------
+    atoms : Atoms
+        With a calculator.
+    applied : float or (N, 3) ndarray
+        Field, energy/moment; 0.0: none.
+    """
     energy = internal_energy_of(atoms)
     return None if energy is None else energy + applied_energy(atoms, applied)
 
 
 def total_fields(atoms: Atoms, applied: Applied = 0.0) -> FloatArray:
-    """Magnetic forces of the calculator and the applied field (N, 3), energy/moment."""
+    """Magnetic forces of the calculator and the applied field (N, 3), energy/moment.
+
+    Parameters
+    ----------
+    atoms : Atoms
+        With a calculator.
+    applied : float or (N, 3) ndarray
+        Field, energy/moment; 0.0: none.
+    """
     return np.asarray(calculator_of(atoms).get_property("magnetic_forces", atoms), dtype=np.float64) + applied
 
 
 def torques_of_sites(atoms: Atoms, applied: Applied = 0.0) -> TorqueNorms:
-    """Rms and largest torque over the magnetic sites, energy."""
+    """Rms and largest torque over the magnetic sites, energy.
+
+    Parameters
+    ----------
+    atoms : Atoms
+        With a calculator.
+    applied : float or (N, 3) ndarray
+        Field, energy/moment; 0.0: none.
+    """
     return torque_norms(np.cross(get_moments(atoms), total_fields(atoms, applied))[site_mask(atoms)])
 
 
@@ -102,6 +142,13 @@ def spin_temperature_of(atoms: Atoms, applied: Applied = 0.0) -> float:
 
     :func:`spin_temperature` where the calculator is known to be linear in each spin, else
     :func:`configurational_spin_temperature` with fixed directions (four more evaluations of the fields).
+
+    Parameters
+    ----------
+    atoms : Atoms
+        With a calculator.
+    applied : float or (N, 3) ndarray
+        Field, energy/moment; 0.0: none.
     """
     moments, calc = get_moments(atoms), calculator_of(atoms)
     try:
@@ -132,7 +179,15 @@ class Summary(NamedTuple):
 
 
 def summary(atoms: Atoms, applied: Applied = 0.0) -> Summary:
-    """What logs say of a magnet in an applied field: energy/site, mu_B or |m|, energy; averages over magnetic sites."""
+    """What logs say of a magnet in an applied field: energy/site, mu_B or |m|, energy; averages over magnetic sites.
+
+    Parameters
+    ----------
+    atoms : Atoms
+        With a calculator.
+    applied : float or (N, 3) ndarray
+        Field, energy/moment; 0.0: none.
+    """
     energy = free_energy(atoms, applied)
     return Summary(
         None if energy is None else energy / len(atoms),
@@ -156,6 +211,13 @@ def spin_temperature(moments: ArrayLike, magnetic_forces: ArrayLike) -> float:
     Exact in equilibrium for energies that are linear in each spin (pair models: exchange, DMI, Zeeman), where
     <|m x B|^2> = 2 kT <m.B> (Nurdin, Schotte, Phys. Rev. E 61, 3579 (2000), doi:10.1103/PhysRevE.61.3579).
     It may be negative away from equilibrium.
+
+    Parameters
+    ----------
+    moments : (N, 3) array_like
+        mu_B or |m|.
+    magnetic_forces : (N, 3) array_like
+        B = -dE/dm, energy/moment.
 
     Raises
     ------

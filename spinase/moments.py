@@ -71,7 +71,15 @@ def get_units(atoms: Atoms) -> UnitSystem:
 
 
 def set_units(atoms: Atoms, units: str | UnitSystem) -> None:
-    """Declare the unit system of the atoms; no number is converted."""
+    """Declare the unit system of the atoms; no number is converted.
+
+    Parameters
+    ----------
+    atoms : Atoms
+        Changed in place.
+    units : str or UnitSystem
+        ``"metal"`` or ``"reduced"``.
+    """
     name = unit_system(units).name
     atoms.info[UNITS] = name
     atoms.arrays.pop(REDUCED_MARK, None)
@@ -113,6 +121,13 @@ def get_moments(atoms: Atoms) -> FloatArray:
 def set_moments(atoms: Atoms, moments: ArrayLike) -> None:
     """Set vector moments, shape (N, 3) or (3,) for all sites, mu_B or |m|; a zero row is a non-magnetic site.
 
+    Parameters
+    ----------
+    atoms : Atoms
+        Changed in place.
+    moments : (N, 3) or (3,) array_like
+        mu_B or |m|.
+
     Raises
     ------
     InvalidMomentsError
@@ -125,6 +140,13 @@ def write_moments(atoms: Atoms, moments: FloatArray) -> None:
     """Write moments known to be (N, 3), float64 and finite, in place where the atoms have such an array.
 
     Files may bring integers (extended XYZ ``I:3``) or single precision: writing into those would cut every digit off.
+
+    Parameters
+    ----------
+    atoms : Atoms
+        Changed in place.
+    moments : (N, 3) ndarray
+        mu_B or |m|.
     """
     stored = atoms.arrays.get(MOMENTS)
     if stored is not None and stored.shape == moments.shape and stored.dtype == np.float64 and stored.flags.writeable:
@@ -152,6 +174,13 @@ def set_spins(atoms: Atoms, spins: ArrayLike) -> None:
 
     Atoms without any moment get length 1 (mu_B or |m|) everywhere.  On atoms with moments, rows of non-magnetic
     sites must be zero.
+
+    Parameters
+    ----------
+    atoms : Atoms
+        Changed in place.
+    spins : (N, 3) or (3,) array_like
+        Directions.
 
     Raises
     ------
@@ -286,6 +315,13 @@ def set_reference_lengths(atoms: Atoms, lengths: ArrayLike | None) -> None:
 
     Calculators then see spins m/|m_ref| that are not unit vectors, and their energies depend on the lengths.
 
+    Parameters
+    ----------
+    atoms : Atoms
+        Changed in place.
+    lengths : (N,) array_like or None
+        mu_B or |m|.
+
     Raises
     ------
     InvalidMomentsError
@@ -336,6 +372,13 @@ def set_g_factors(atoms: Atoms, g: float | Mapping[str, float] | ArrayLike | Non
     They enter equations of motion, thermal fields and spin waves as gamma_i = g_i mu_B/hbar, not the energies: those are
     functions of the moments.  A free electron has 2.00232, which UppASD, Vampire and Spirit use (28.025 GHz/T; g = 2:
     27.992).
+
+    Parameters
+    ----------
+    atoms : Atoms
+        Changed in place.
+    g : float, mapping of str to float, (N,) array_like or None
+        Dimensionless, positive.
 
     Raises
     ------

@@ -46,7 +46,15 @@ class PairLaw(ABC):
         """Bonds, v (energy) and dv/dr (energy/length) on each."""
 
     def between(self, geometry: Geometry, pair: Species) -> Couplings:
-        """The law on pairs of sites of two species (atomic numbers) alone."""
+        """The law on pairs of sites of two species (atomic numbers) alone.
+
+        Parameters
+        ----------
+        geometry : Geometry
+            Sites.
+        pair : (int, int)
+            Atomic numbers.
+        """
         bonds, values, slopes = self.amplitudes(geometry)
         keep = joins(bonds, geometry.numbers, pair)
         return bonds.select(keep), values[keep], slopes[keep]
@@ -395,7 +403,15 @@ def _couplings(bonds: Bonds, values: FloatArray) -> Couplings:
 
 
 def renumbered(bonds: Bonds, sites: IntArray) -> Bonds:
-    """Bonds of a selection of sites, with the numbers the sites have in the whole."""
+    """Bonds of a selection of sites, with the numbers the sites have in the whole.
+
+    Parameters
+    ----------
+    bonds : Bonds
+        Of a selection, by places in it.
+    sites : (n,) int
+        Numbers of the selected sites in the whole.
+    """
     return replace(bonds, first=sites[bonds.first], second=sites[bonds.second])
 
 

@@ -202,6 +202,13 @@ def blocks(geometry: Geometry, shape: Sequence[int]) -> IntArray:
     """Owners (N,) of the sites if the cell (along open directions: the sites' extent) is divided in `shape` equal blocks.
 
     A block may own no site.
+
+    Parameters
+    ----------
+    geometry : Geometry
+        The whole magnet.
+    shape : sequence of int
+        Blocks along the three cell vectors.
     """
     scaled = geometry.positions @ np.linalg.inv(solid_cell(geometry, 1.0))
     low, extent = scaled.min(axis=0, initial=np.inf), np.ptp(scaled, axis=0) if len(scaled) else np.ones(3)
@@ -239,7 +246,17 @@ def cut(geometry: Geometry, owners: IntArray, cutoff: float, depth: float, regio
 
 
 def add_up(regions: Sequence[Region], results: Sequence[LocalResult], sites: int) -> LocalResult:
-    """The whole magnet of `sites` sites: what regions say of owned sites and ghosts, added at their tags."""
+    """The whole magnet of `sites` sites: what regions say of owned sites and ghosts, added at their tags.
+
+    Parameters
+    ----------
+    regions : sequence of Region
+        All regions of the magnet.
+    results : sequence of LocalResult
+        Of each.
+    sites : int
+        Of the whole magnet.
+    """
     energies, fields, forces, virial = np.zeros(sites), np.zeros((sites, 3)), np.zeros((sites, 3)), np.zeros((3, 3))
     lattice = True
     for region, result in zip(regions, results, strict=True):

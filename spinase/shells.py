@@ -128,12 +128,32 @@ def find_shells(geometry: Geometry, count: int, width: float = WIDTH, pair: Spec
 
 
 def pairs_of(bonds: Bonds, geometry: Geometry, pair: Species | None) -> Bonds:
-    """The bonds between sites of two species (all for None)."""
+    """The bonds between sites of two species (all for None).
+
+    Parameters
+    ----------
+    bonds : Bonds
+        Of the geometry.
+    geometry : Geometry
+        With atomic numbers.
+    pair : (int, int) or None
+        Atomic numbers.
+    """
     return bonds if pair is None else bonds.select(joins(bonds, geometry.numbers, pair))
 
 
 def joins(bonds: Bonds, numbers: IntArray, pair: Species) -> BoolArray:
-    """Which bonds join a site of one species to one of the other, for atomic numbers (N,) of the sites."""
+    """Which bonds join a site of one species to one of the other, for atomic numbers (N,) of the sites.
+
+    Parameters
+    ----------
+    bonds : Bonds
+        Of the sites.
+    numbers : (N,) int
+        Atomic numbers of the sites.
+    pair : (int, int)
+        Atomic numbers.
+    """
     one, two = numbers[bonds.first], numbers[bonds.second]
     return np.asarray(((one == pair[0]) & (two == pair[1])) | ((one == pair[1]) & (two == pair[0])))
 
@@ -208,7 +228,15 @@ def _refuse_lonely(geometry: Geometry, first: Bonds, pair: Species | None) -> No
 
 
 def windows(distances: FloatArray, width: float = WINDOW) -> Shells:
-    """Shells about given ascending distances: within `width` times the distance, and 0.4 of the way to the next one."""
+    """Shells about given ascending distances: within `width` times the distance, and 0.4 of the way to the next one.
+
+    Parameters
+    ----------
+    distances : (n,) ndarray
+        Of the shells, ascending, length.
+    width : float
+        Half a window, as part of its distance.
+    """
     half = width * distances
     between = np.diff(distances)
     half[1:] = np.minimum(half[1:], _SHARE * between)
@@ -224,6 +252,15 @@ def rim_of(shells: Shells) -> float:
 def in_windows(bonds: Bonds, shells: Shells, several: bool) -> tuple[Bonds, IntArray]:
     """The bonds within the windows, and the shell of each; `bonds` reach to :func:`rim_of`.
 
+    Parameters
+    ----------
+    bonds : Bonds
+        All that are as long as the last window or shorter.
+    shells : Shells
+        With windows.
+    several : bool
+        Whether a window may hold several shells.
+
     Raises
     ------
     InvalidGeometryError
@@ -237,6 +274,13 @@ def in_windows(bonds: Bonds, shells: Shells, several: bool) -> tuple[Bonds, IntA
 
 def sort_into(bonds: Bonds, shells: Shells) -> tuple[Bonds, IntArray]:
     """As :func:`in_windows`, of some of a magnet's bonds: a window may be empty here.
+
+    Parameters
+    ----------
+    bonds : Bonds
+        Some bonds of a magnet.
+    shells : Shells
+        With windows.
 
     Raises
     ------

@@ -24,6 +24,15 @@ def as_vectors(values: ArrayLike, sites: int, what: str) -> FloatArray:
 
     A single vector (3,) is repeated for every site.
 
+    Parameters
+    ----------
+    values : (N, 3) or (3,) array_like
+        Numbers.
+    sites : int
+        N.
+    what : str
+        Name of the values, for messages.
+
     Raises
     ------
     InvalidMomentsError
@@ -67,6 +76,13 @@ def own_arrays(instance: object) -> None:
 def normalized(vectors: FloatArray, what: str = "spins") -> FloatArray:
     """Return `vectors` scaled to unit length.
 
+    Parameters
+    ----------
+    vectors : (N, 3) ndarray
+        None of them zero.
+    what : str
+        Their name, for messages.
+
     Raises
     ------
     InvalidMomentsError
@@ -89,17 +105,37 @@ def directions(vectors: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def parallel(vectors: FloatArray, spins: FloatArray) -> FloatArray:
-    """Part of `vectors` (..., 3) along the unit vectors `spins`: s (s.v)."""
+    """Part of `vectors` (..., 3) along the unit vectors `spins`: s (s.v).
+
+    Parameters
+    ----------
+    vectors, spins : (..., 3) ndarray
+        Any vectors, and unit vectors; leading axes broadcast.
+    """
     return spins * np.einsum("...a,...a->...", vectors, spins)[..., None]
 
 
 def tangent(vectors: FloatArray, spins: FloatArray) -> FloatArray:
-    """Part of `vectors` (..., 3) across the unit vectors `spins`: v - s (s.v)."""
+    """Part of `vectors` (..., 3) across the unit vectors `spins`: v - s (s.v).
+
+    Parameters
+    ----------
+    vectors, spins : (..., 3) ndarray
+        Any vectors, and unit vectors; leading axes broadcast.
+    """
     return vectors - parallel(vectors, spins)
 
 
 def per_moment(gradient: FloatArray, lengths: FloatArray) -> FloatArray:
-    """B_i = H_i / mu_i from H_i = -dE/ds_i (N, 3); zero where there is no moment."""
+    """B_i = H_i / mu_i from H_i = -dE/ds_i (N, 3); zero where there is no moment.
+
+    Parameters
+    ----------
+    gradient : (N, 3) ndarray
+        H, energy.
+    lengths : (N,) ndarray
+        mu, mu_B or |m|.
+    """
     return gradient / np.where(lengths > 0.0, lengths, np.inf)[:, None]
 
 
@@ -112,19 +148,41 @@ def transverse_axes(spins: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def random_spins(sites: int, rng: np.random.Generator) -> FloatArray:
-    """Independent unit vectors, uniform on the sphere, shape (sites, 3)."""
+    """Independent unit vectors, uniform on the sphere, shape (sites, 3).
+
+    Parameters
+    ----------
+    sites : int
+        How many.
+    rng : numpy Generator
+        Source of randomness.
+    """
     return normalized(rng.normal(size=(sites, 3)))
 
 
 def rotation_matrix(axis: ArrayLike, angle: float) -> FloatArray:
-    """Proper rotation by `angle` (radian, right-handed) about `axis`: R v rotates v, shape (3, 3)."""
+    """Proper rotation by `angle` (radian, right-handed) about `axis`: R v rotates v, shape (3, 3).
+
+    Parameters
+    ----------
+    axis : (3,) array_like
+        Of any length but zero.
+    angle : float
+        Radian.
+    """
     x, y, z = normalized(np.asarray(axis, dtype=np.float64)[None, :], "rotation axis")[0]
     generator = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
     return np.eye(3) + np.sin(angle) * generator + (1.0 - np.cos(angle)) * generator @ generator
 
 
 def rotation_between(source: ArrayLike, target: ArrayLike) -> FloatArray:
-    """Rotation that turns the direction `source` into the direction `target` by the shortest way, shape (3, 3)."""
+    """Rotation that turns the direction `source` into the direction `target` by the shortest way, shape (3, 3).
+
+    Parameters
+    ----------
+    source, target : (3,) array_like
+        Of any length but zero.
+    """
     start = normalized(np.asarray(source, dtype=np.float64)[None, :], "source")[0]
     end = normalized(np.asarray(target, dtype=np.float64)[None, :], "target")[0]
     axis, cosine = np.cross(start, end), float(start @ end)
@@ -144,7 +202,13 @@ def random_rotation(rng: np.random.Generator) -> FloatArray:
 
 @njit
 def cross(left: FloatArray, right: FloatArray) -> FloatArray:
-    """Row-wise cross product left x right, shape (N, 3)."""
+    """Row-wise cross product left x right, shape (N, 3).
+
+    Parameters
+    ----------
+    left, right : (N, 3) ndarray
+        Vectors.
+    """
     out = np.empty_like(left)
     for i in range(left.shape[0]):
         out[i, 0] = left[i, 1] * right[i, 2] - left[i, 2] * right[i, 1]
@@ -158,6 +222,15 @@ def precession_vector(spins: FloatArray, field: FloatArray, prefactor: float, da
     """Vector A of the Landau-Lifshitz-Gilbert equation written as ds/dt = s x A.
 
     A = -prefactor (B + damping s x B), so that s x A = -prefactor [s x B + damping s x (s x B)].
+
+    Parameters
+    ----------
+    spins : (N, 3) ndarray
+        Unit vectors.
+    field : (N, 3) ndarray
+        B, energy/moment.
+    prefactor, damping : float
+        gamma/(1 + alpha^2) or gamma (1/time per field), and alpha.
     """
     out = np.empty_like(spins)
     for i in range(spins.shape[0]):
@@ -171,7 +244,13 @@ def precession_vector(spins: FloatArray, field: FloatArray, prefactor: float, da
 
 @njit
 def cayley(spins: FloatArray, omega: FloatArray) -> FloatArray:
-    """Solve s' = s + (s + s') x omega for s', row by row: a rotation of s, exact in |s| (Cayley transform)."""
+    """Solve s' = s + (s + s') x omega for s', row by row: a rotation of s, exact in |s| (Cayley transform).
+
+    Parameters
+    ----------
+    spins, omega : (N, 3) ndarray
+        s, and minus half the rotation vector (to first order), radian.
+    """
     out = np.empty_like(spins)
     for i in range(spins.shape[0]):
         sx, sy, sz = spins[i, 0], spins[i, 1], spins[i, 2]
@@ -187,7 +266,13 @@ def cayley(spins: FloatArray, omega: FloatArray) -> FloatArray:
 
 @njit
 def rotate_about(spins: FloatArray, omega: FloatArray) -> FloatArray:
-    """Exact solution after unit time of ds/dt = s x omega at constant omega (Rodrigues), row by row."""
+    """Exact solution after unit time of ds/dt = s x omega at constant omega (Rodrigues), row by row.
+
+    Parameters
+    ----------
+    spins, omega : (N, 3) ndarray
+        s, and minus the rotation vector, radian.
+    """
     out = np.empty_like(spins)
     for i in range(spins.shape[0]):
         sx, sy, sz = spins[i, 0], spins[i, 1], spins[i, 2]
@@ -206,7 +291,15 @@ def rotate_about(spins: FloatArray, omega: FloatArray) -> FloatArray:
 
 @njit
 def renormalize(vectors: FloatArray, lengths: FloatArray) -> FloatArray:
-    """Scale each row of `vectors` to the length in `lengths` (N,); zero rows stay zero."""
+    """Scale each row of `vectors` to the length in `lengths` (N,); zero rows stay zero.
+
+    Parameters
+    ----------
+    vectors : (N, 3) ndarray
+        Any vectors.
+    lengths : (N,) ndarray
+        Their new lengths.
+    """
     out = np.empty_like(vectors)
     for i in range(vectors.shape[0]):
         norm = np.sqrt(vectors[i, 0] ** 2 + vectors[i, 1] ** 2 + vectors[i, 2] ** 2)

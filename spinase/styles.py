@@ -127,6 +127,13 @@ def list_styles(kind: str | None = None) -> list[Style]:
 def find_style(kind: str, name: str) -> Style:
     """The style called `name`, or the one a dotted path ``module:Class`` points to.
 
+    Parameters
+    ----------
+    kind : str
+        Such as ``calculators``.
+    name : str
+        Name, or dotted path.
+
     Raises
     ------
     StyleError
@@ -147,12 +154,22 @@ def find_style(kind: str, name: str) -> Style:
 
 
 def load_style(kind: str, name: str) -> Any:
-    """The class or function of a style (see :func:`find_style`)."""
+    """The class or function of a style (see :func:`find_style`).
+
+    Parameters
+    ----------
+    kind, name : str
+    """
     return find_style(kind, name).load()
 
 
 def style_name(kind: str, target: type) -> str:
     """What a file calls a class: the name of its style, or else its dotted path.
+
+    Parameters
+    ----------
+    kind : str
+    target : type
 
     Raises
     ------
@@ -177,7 +194,15 @@ def make_importable(folder: Path) -> None:
 
 
 def nearest(word: str, words: Iterable[str]) -> str:
-    """`` (did you mean 'x'?)`` or nothing."""
+    """`` (did you mean 'x'?)`` or nothing.
+
+    Parameters
+    ----------
+    word : str
+        What was written.
+    words : iterable of str
+        What there is.
+    """
     close = difflib.get_close_matches(word, list(words), n=1, cutoff=0.6)
     return f" (did you mean {close[0]!r}?)" if close else ""
 
@@ -247,6 +272,17 @@ def options_of(target: Any, table: Mapping[str, Any], where: str, also: Iterable
 
     `also` are keys of the same table that were taken out of it before; they are offered as corrections.
 
+    Parameters
+    ----------
+    target : class or function
+        Of a style.
+    table : mapping
+        Options as they were read.
+    where : str
+        Place in the input, for messages.
+    also : iterable of str
+        Further keys that are offered as corrections.
+
     Raises
     ------
     InputError
@@ -257,6 +293,15 @@ def options_of(target: Any, table: Mapping[str, Any], where: str, also: Iterable
 
 def built_style(kind: str, given: str | Mapping[str, Any], where: str) -> Any:
     """The object of a style named alone, or in a table ``{ style = name, ... }`` with its options.
+
+    Parameters
+    ----------
+    kind : str
+        Such as ``calculators``.
+    given : str or mapping
+        Name, or table with ``style``.
+    where : str
+        Place in the input, for messages.
 
     Raises
     ------
@@ -274,7 +319,19 @@ def built_style(kind: str, given: str | Mapping[str, Any], where: str) -> Any:
 
 
 def validated(model: type[BaseModel], table: Mapping[str, Any], where: str, also: Iterable[str] = ()) -> Any:
-    """`table` as an instance of `model`, or an :class:`InputError` that says what, the value, where, and what to do."""
+    """`table` as an instance of `model`, or an :class:`InputError` that says what, the value, where, and what to do.
+
+    Parameters
+    ----------
+    model : type of BaseModel
+        What the table should be.
+    table : mapping
+        As it was read.
+    where : str
+        Place in the input, for messages.
+    also : iterable of str
+        Further keys that are offered as corrections.
+    """
     try:
         taken = model.model_validate(dict(table))
         _require_as_given(table, taken, where)
@@ -331,6 +388,15 @@ def options_table(model: type[BaseModel], prefix: str = "", above: tuple[type[Ba
 
     `<name>` stands for a key of the user's own, `<n>` for a place in a list; where a key takes one of several tables, their
     names are in brackets.
+
+    Parameters
+    ----------
+    model : type of BaseModel
+        Of the table.
+    prefix : str
+        Put before every key.
+    above : tuple of types
+        Tables this one is in, which are not told again.
     """
     rows: dict[str, Any] = {}
     for name, field in model.model_fields.items():

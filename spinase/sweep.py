@@ -165,7 +165,17 @@ def sweep(
 
 
 def measure(path: Path, function: Measured, point: Point) -> None:
-    """What a worker does: `function` at a point into the file `path`, arrays by name or, if it raises, its traceback."""
+    """What a worker does: `function` at a point into the file `path`, arrays by name or, if it raises, its traceback.
+
+    Parameters
+    ----------
+    path : Path
+        File of the point.
+    function : callable
+        Point -> arrays by name.
+    point : mapping
+        Values of the parameters by name.
+    """
     try:
         value = function(**point)
         named = dict(value) if isinstance(value, Mapping) else {"value": value}

@@ -30,12 +30,32 @@ _TIE = 1e-3  # radian: a row exactly between two others counts as turned counter
 
 
 def random(geometry: Geometry, rng: np.random.Generator) -> FloatArray:
-    """Independent spins, uniform on the sphere."""
+    """Independent spins, uniform on the sphere.
+
+    Parameters
+    ----------
+    geometry : Geometry
+        Sites.
+    rng : numpy Generator
+        Source of randomness.
+    """
     return random_spins(len(geometry), rng)
 
 
 def ferro(geometry: Geometry, rng: np.random.Generator, direction: ArrayLike = (0, 0, 1), noise: float = 0.0) -> FloatArray:
-    """All spins along `direction`, with Gaussian `noise` (radian) about it."""
+    """All spins along `direction`, with Gaussian `noise` (radian) about it.
+
+    Parameters
+    ----------
+    geometry : Geometry
+        Sites.
+    rng : numpy Generator
+        Source of the noise.
+    direction : (3,) array_like
+        Of any length but zero.
+    noise : float
+        Width of the angles about the direction, radian.
+    """
     axis = normalized(np.asarray(direction, dtype=float)[None, :], "direction")
     spins = np.repeat(axis, len(geometry), axis=0)
     return normalized(spins + noise * rng.normal(size=spins.shape)) if noise else spins
@@ -52,6 +72,17 @@ def spiral(
     `wavevector` is in fractions of the reciprocal vectors of the whole cell's edge lengths, i.e. q = 2 pi w . b with
     b the reciprocal cell of ``geometry.cell``: integers along periodic directions fit the boundary.  r counts from site 0,
     which points along u; the pattern turns with the cell, the plane of the spins does not.
+
+    Parameters
+    ----------
+    geometry : Geometry
+        Sites.
+    rng : numpy Generator
+        Not used.
+    wavevector : (3,) array_like
+        w, turns along each whole cell vector.
+    axis : (3,) array_like
+        Normal of the plane of the spins.
     """
     waves = np.asarray(wavevector, dtype=float)
     missing = [k for k in range(3) if waves[k] != 0.0 and not geometry.cell[k].any()]
@@ -186,6 +217,13 @@ def order_120(geometry: Geometry, rng: np.random.Generator) -> FloatArray:
 
     Site 0 points along x, and each step along the row nearest to the first cell vector turns by 240 degrees about z
     (wavevector K = 4 pi/3a along that row, a the distance of neighbours).
+
+    Parameters
+    ----------
+    geometry : Geometry
+        A triangular lattice.
+    rng : numpy Generator
+        Not used.
     """
     frame = _triangular(geometry, "120-degree")
     phase = _phases(geometry, frame, np.array([[4.0 * np.pi / (3.0 * frame.edge), 0.0, 0.0]]), "120-degree")[:, 0]
@@ -198,6 +236,15 @@ def tetrahedral(geometry: Geometry, rng: np.random.Generator, chirality: int = 1
     s = (cos M1.r, cos M2.r, cos M3.r)/sqrt(3): (1,1,1), (1,-1,-1), (-1,1,-1), (-1,-1,1) over sqrt(3), with r from site 0,
     which is (1,1,1), and scalar chirality s_i.(s_j x s_k) = +0.7698 on every triangle (i, j, k) counter-clockwise, seen
     from +z; `chirality` = -1 gives -0.7698.
+
+    Parameters
+    ----------
+    geometry : Geometry
+        A triangular lattice.
+    rng : numpy Generator
+        Not used.
+    chirality : int
+        Sign of the scalar chirality, 1 or -1.
     """
     frame = _triangular(geometry, "tetrahedral")
     waves = 2.0 * np.pi / (frame.edge * _ROOT3) * np.array([[0.0, 1.0, 0], [_ROOT3 / 2, -0.5, 0], [_ROOT3 / 2, 0.5, 0]])
@@ -217,6 +264,15 @@ def skyrmion_crystal(geometry: Geometry, rng: np.random.Generator, period: float
     With `period` = 6 nearest-neighbour distances this is the n_sk = 2 crystal of the triangular Kondo lattice
     (two units of topological charge per magnetic cell; Ozawa, Hayami, Motome, arXiv:1703.03227).  r counts from site 0,
     Q1 is along the row of the lattice nearest to the first cell vector.
+
+    Parameters
+    ----------
+    geometry : Geometry
+        A triangular lattice.
+    rng : numpy Generator
+        Not used.
+    period : float
+        2 pi/|Q|, distances of nearest neighbours.
     """
     if not np.isfinite(period) or period <= 0.0:
         raise InvalidGeometryError(f"skyrmion period must be positive, got {period}")
@@ -242,6 +298,17 @@ TEXTURES: dict[str, Texture] = {
 
 def build(name: str, geometry: Geometry, rng: np.random.Generator, **options: object) -> FloatArray:
     """Spins of the texture called `name`, shape (N, 3), unit vectors.
+
+    Parameters
+    ----------
+    name : str
+        Style of the kind ``initializers``, built in.
+    geometry : Geometry
+        Sites.
+    rng : numpy Generator
+        Source of randomness.
+    options
+        Of the texture.
 
     Raises
     ------

@@ -16,12 +16,30 @@ from spinase.typing import FloatArray
 
 
 def rotate_spins(atoms: Atoms, axis: ArrayLike, angle: float) -> None:
-    """Rotate every moment by `angle` (radian, right-handed) about `axis`; positions stay."""
+    """Rotate every moment by `angle` (radian, right-handed) about `axis`; positions stay.
+
+    Parameters
+    ----------
+    atoms : Atoms
+        Changed in place.
+    axis : (3,) array_like
+        Of any length but zero.
+    angle : float
+        Radian.
+    """
     set_moments(atoms, get_moments(atoms) @ rotation_matrix(axis, angle).T)
 
 
 def rotate_with_moments(atoms: Atoms, a: Any, v: Any = None, center: Any = (0, 0, 0), rotate_cell: bool = False) -> None:
-    """ASE's ``atoms.rotate(a, v, center, rotate_cell)`` that turns the moments too (ASE itself leaves them behind)."""
+    """ASE's ``atoms.rotate(a, v, center, rotate_cell)`` that turns the moments too (ASE itself leaves them behind).
+
+    Parameters
+    ----------
+    atoms : Atoms
+        Changed in place.
+    a, v, center, rotate_cell
+        As in ASE: angle (degrees) and axis, or two directions; what stays; whether the cell turns, too.
+    """
     frame = Atoms("H3", positions=np.eye(3))
     frame.rotate(a, v)
     moments = get_moments(atoms)
@@ -33,7 +51,15 @@ def rotate_with_moments(atoms: Atoms, a: Any, v: Any = None, center: Any = (0, 0
 def euler_rotate_with_moments(
     atoms: Atoms, phi: float = 0.0, theta: float = 0.0, psi: float = 0.0, center: Any = (0, 0, 0)
 ) -> None:
-    """ASE's ``atoms.euler_rotate`` (degrees, of the frame) that turns the moments too (ASE itself leaves them behind)."""
+    """ASE's ``atoms.euler_rotate`` (degrees, of the frame) that turns the moments too (ASE itself leaves them behind).
+
+    Parameters
+    ----------
+    atoms : Atoms
+        Changed in place.
+    phi, theta, psi, center
+        As in ASE, degrees.
+    """
     frame = Atoms("H3", positions=np.eye(3))
     frame.euler_rotate(phi, theta, psi)
     moments = get_moments(atoms)
@@ -44,6 +70,19 @@ def euler_rotate_with_moments(
 
 def surface(bulk: Atoms, indices: tuple[int, int, int], layers: int, vacuum: float | None = None, **options: Any) -> Atoms:
     """``ase.build.surface`` that turns the moments with the crystal (ASE rotates the cell and leaves them behind).
+
+    Parameters
+    ----------
+    bulk : Atoms
+        With moments.
+    indices : (int, int, int)
+        Miller indices.
+    layers : int
+        How many.
+    vacuum : float, optional
+        On either side, length.
+    options
+        Of ``ase.build.surface``.
 
     Raises
     ------

@@ -85,6 +85,15 @@ def walls_between(
 
     Other parameters as for :func:`domain_wall`.  A site whose two spins are exactly opposite turns through the azimuth
     `angle` about its own spin.
+
+    Parameters
+    ----------
+    geometry : Geometry
+        Sites.
+    phases : sequence of (N, 3) ndarray
+        Unit vectors.
+    width, position, angle, axis
+        As for :func:`domain_wall`.
     """
     if not np.isfinite(width) or width <= 0.0:
         raise InvalidGeometryError(f"wall width must be positive, got {width}")
@@ -111,6 +120,13 @@ def walls_between(
 
 def plane_period(geometry: Geometry, axis: int) -> float:
     """Period of planes across the Cartesian axis, length; 0 if it is open.
+
+    Parameters
+    ----------
+    geometry : Geometry
+        With cell and boundaries.
+    axis : int
+        0, 1, 2: x, y, z.
 
     Raises
     ------

@@ -197,10 +197,62 @@ def test_everything_public_has_a_docstring():
     assert not missing
 
 
+# Modules of the package's top floor that nobody's script or plugin imports; commands tell their options by `help`.
+OF_THE_HOUSE = {"brief.py", "cli.py", "files.py", "geometry.py", "stopping.py"}
+
+
+def doors() -> set[tuple[str, str]]:
+    """(module, name) of all that rooms offer in their ``__init__``, lazily or not."""
+    found: set[tuple[str, str]] = set()
+    for path in [path for path in SOURCES if path.name == "__init__.py"]:
+        for node in tree(path).body:
+            if isinstance(node, ast.ImportFrom) and node.module:
+                found |= {(node.module, alias.name) for alias in node.names}
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "_LAZY":
+                found |= {(module, name) for name, module in ast.literal_eval(node.value).items()}
+    return found
+
+
+def what_others_call() -> Iterator[tuple[str, ast.FunctionDef, int]]:
+    """Public functions, and methods of seams (protocols, abstract classes), with the number of parameters to leave out."""
+    offered = doors()
+    for path in SOURCES:
+        module = ".".join(["spinase", *path.relative_to(PACKAGE).with_suffix("").parts])
+        alone = path.parent == PACKAGE and path.name not in OF_THE_HOUSE
+        for node in tree(path).body:
+            if not isinstance(node, ast.FunctionDef | ast.ClassDef) or node.name.startswith("_"):
+                continue
+            if not alone and (module, node.name) not in offered:
+                continue
+            if isinstance(node, ast.FunctionDef):
+                yield f"{name_of(path)}:{node.name}", node, 0
+            elif any("ABC" in ast.unparse(base) or "Protocol" in ast.unparse(base) for base in node.bases):
+                for name, member in public_definitions(ast.Module([node], [])):
+                    if isinstance(member, ast.FunctionDef):
+                        yield f"{name_of(path)}:{name}", member, 1
+
+
+def test_what_others_call_tells_its_parameters():
+    """Two parameters or more: a section of the docstring has every one of them, with shape, unit or meaning."""
+    missing, seen = [], 0
+    for where, function, without in what_others_call():
+        given = function.args
+        names = [one.arg for one in (*given.posonlyargs, *given.args, *given.kwonlyargs)][without:]
+        if len(names) < 2:
+            continue
+        seen += 1
+        section = (ast.get_docstring(function) or "").partition("Parameters\n----------\n")[2]
+        heads = [line.split(" : ")[0] for line in section.splitlines() if line[:1].strip()]
+        told = {word for head in heads for word in re.findall(r"\w+", head)}
+        missing += [f"{where}({name})" for name in names if name not in told]
+    assert seen > 100  # it looked
+    assert not missing, f"write them into the Parameters of the docstrings: {missing}"
+
+
 OF_CALCULATORS = {"calc", "calculator", "driver", "dynamics", "member"}
 # The contract, of many magnets at once, too; a sum, which passes the hooks of its members on; results at hand; and the
 # kit, which takes calculators apart.
-MAY_ASK = ("contract.py", "driver.py", "images.py", "calculators/sum.py", "io/database.py")
+MAY_ASK = ("contract.py", "driver.py", "hooks.py", "images.py", "calculators/sum.py", "io/database.py")
 
 
 def test_what_a_calculator_or_driver_may_have_is_asked_in_the_contract():

@@ -81,6 +81,13 @@ def neighbour_shells(atoms: Atoms, count: int = 1) -> NeighbourShells:
 
     Magnetic sites so dilute that one of them has no nearest neighbour take the shells of all sites.
 
+    Parameters
+    ----------
+    atoms : Atoms
+        A lattice at rest.
+    count : int
+        Number of shells, from the nearest on.
+
     Raises
     ------
     InvalidGeometryError
@@ -119,7 +126,15 @@ def _grouped(atoms: Atoms, distances: FloatArray, limits: FloatArray) -> Neighbo
 
 
 def shell_correlation(spins: FloatArray, shells: NeighbourShells) -> FloatArray:
-    """<s_i.s_j> over the pairs of each shell, (n,): C10, C11, ... on the square lattice; nan for a shell without pairs."""
+    """<s_i.s_j> over the pairs of each shell, (n,): C10, C11, ... on the square lattice; nan for a shell without pairs.
+
+    Parameters
+    ----------
+    spins : (N, 3) ndarray
+        Unit vectors.
+    shells : NeighbourShells
+        n shells of the same sites.
+    """
     products = np.einsum("pa,pa->p", spins[shells.bonds.first], spins[shells.bonds.second])
     counts = np.bincount(shells.shell, minlength=len(shells.distances))
     sums = np.bincount(shells.shell, weights=products, minlength=len(shells.distances))
@@ -127,7 +142,15 @@ def shell_correlation(spins: FloatArray, shells: NeighbourShells) -> FloatArray:
 
 
 def neighbour_correlation(spins: FloatArray, shells: NeighbourShells) -> FloatArray:
-    """Mean of s_i.s_j over the neighbours j of each site in all `shells`, (N,); 0 for sites without magnetic neighbours."""
+    """Mean of s_i.s_j over the neighbours j of each site in all `shells`, (N,); 0 for sites without magnetic neighbours.
+
+    Parameters
+    ----------
+    spins : (N, 3) ndarray
+        Unit vectors.
+    shells : NeighbourShells
+        Of the same sites; all of them count alike.
+    """
     first, second, sites = shells.bonds.first, shells.bonds.second, len(spins)
     products = np.einsum("pa,pa->p", spins[first], spins[second])
     sums = np.bincount(first, products, sites) + np.bincount(second, products, sites)

@@ -23,6 +23,13 @@ def staggered_magnetization(atoms: Atoms, wavevector: ArrayLike) -> ComplexArray
     """M_Q = sum_i m_i exp(-i Q.r_i) / N over the magnetic sites, complex, shape (3,), mu_B or |m|.
 
     `wavevector` Q (3,) is Cartesian, 1/length.  For unit moments |M_Q|^2 = S(Q)/N.
+
+    Parameters
+    ----------
+    atoms : Atoms
+        With moments.
+    wavevector : (3,) array_like
+        Q, Cartesian, 1/length.
     """
     wave = np.asarray(wavevector, dtype=np.float64)
     if wave.shape != (3,) or not np.isfinite(wave).all():

@@ -167,6 +167,13 @@ def brillouin_zone(lattice: PrimitiveLattice, closed: bool = False) -> WaveMesh:
 def commensurate_mesh(lattice: PrimitiveLattice, cutoff: float) -> WaveMesh:
     """All wavevectors commensurate with the whole cell with |q| <= `cutoff` (1/length), in lexicographic order.
 
+    Parameters
+    ----------
+    lattice : PrimitiveLattice
+        With the periodic directions of the whole cell.
+    cutoff : float
+        Largest |q|, 1/length.
+
     Raises
     ------
     InvalidGeometryError
@@ -205,6 +212,13 @@ def commensurate_wavevectors(atoms: Atoms, cutoff: float | None = None) -> Float
     """Cartesian wavevectors that fit the cell, shape (n, 3), 1/length.
 
     All with |q| <= `cutoff`, for plots over a chosen range.  Default: those of :func:`default_mesh`.
+
+    Parameters
+    ----------
+    atoms : Atoms
+        Their cell and positions.
+    cutoff : float, optional
+        Largest |q|, 1/length; default: the mesh of :func:`default_mesh`.
 
     Raises
     ------

@@ -181,6 +181,13 @@ def _strongest(row: FloatArray, first: int) -> float:
 def autocorrelation(values: ArrayLike, subtract_mean: bool = True) -> FloatArray:
     """C(t) = <x(t0) x(t0 + t)>/<x^2> over a stationary series, (T,); vectors (T, ...) by their scalar product.
 
+    Parameters
+    ----------
+    values : (T, ...) array_like
+        The series at evenly spaced times.
+    subtract_mean : bool
+        Correlate x - <x> in place of x.
+
     Raises
     ------
     InvalidMomentsError
@@ -201,7 +208,15 @@ def autocorrelation(values: ArrayLike, subtract_mean: bool = True) -> FloatArray
 
 
 def two_time_correlation(spins: ArrayLike, waiting: int) -> FloatArray:
-    """C(t_w + t, t_w) = (1/N) sum_i s_i(t_w + t).s_i(t_w) for spins (T, N, 3) and frame `waiting`; (T - waiting,)."""
+    """C(t_w + t, t_w) = (1/N) sum_i s_i(t_w + t).s_i(t_w) for spins (T, N, 3) and frame `waiting`; (T - waiting,).
+
+    Parameters
+    ----------
+    spins : (T, N, 3) array_like
+        Unit vectors at evenly spaced times.
+    waiting : int
+        Frame t_w that later ones are compared with.
+    """
     series = np.asarray(spins, dtype=np.float64)
     if series.ndim != 3 or not 0 <= waiting < len(series):
         raise InvalidMomentsError(f"spins must have shape (T, N, 3) with 0 <= waiting < T, got {series.shape}, {waiting}")

@@ -65,6 +65,15 @@ def chirality_structure_factor(
     """S_chi(q) = |sum_t chi_t exp(-i q.R_t)|^2 / N_t over the triangles t with centres R_t and scalar chirality chi_t.
 
     `wavevectors` as in :func:`structure_factor`; `triangulation` as in :func:`spinase.analysis.triangles`.
+
+    Parameters
+    ----------
+    atoms : Atoms
+        A planar magnet.
+    triangulation : {"nearest", "delaunay"} or Triangles
+        As in :func:`spinase.analysis.triangles`.
+    wavevectors : WaveMesh or (n, 3) array_like, optional
+        As in :func:`structure_factor`, 1/length.
     """
     mesh = default_mesh(primitive_lattice(atoms)) if wavevectors is None else wavevectors
     corners = resolve(atoms, triangulation)
@@ -132,7 +141,15 @@ def peak_length(lattice: PrimitiveLattice, mesh: WaveMesh, values: FloatArray) -
 
 
 def chirality_correlation_length(atoms: Atoms, triangulation: Triangulation = "nearest") -> float:
-    """Size of chiral domains, 1/L = sum_q |q| S_chi(q) / sum_q S_chi(q) over one Brillouin zone (arXiv:2403.11705)."""
+    """Size of chiral domains, 1/L = sum_q |q| S_chi(q) / sum_q S_chi(q) over one Brillouin zone (arXiv:2403.11705).
+
+    Parameters
+    ----------
+    atoms : Atoms
+        A planar magnet.
+    triangulation : {"nearest", "delaunay"} or Triangles
+        As in :func:`spinase.analysis.triangles`.
+    """
     result = chirality_structure_factor(atoms, triangulation, zone_mesh(primitive_lattice(atoms)))
     return zone_centre_length(result.wavevectors, result.values)
 

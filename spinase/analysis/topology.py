@@ -38,6 +38,13 @@ def topological_charge(atoms: Atoms, triangulation: Triangulation = "delaunay") 
 
     A skyrmion whose core points down in an up background and whose in-plane spins turn once in the sense of the
     azimuth has N = -1, an antiskyrmion (its mirror image at fixed core) N = +1.
+
+    Parameters
+    ----------
+    atoms : Atoms
+        A planar magnet.
+    triangulation : {"nearest", "delaunay"} or Triangles
+        As in :func:`spinase.analysis.triangles`.
     """
     return float(topological_density(atoms, triangulation).sum())
 
@@ -48,6 +55,13 @@ def topological_density(atoms: Atoms, triangulation: Triangulation = "delaunay")
     n_t = (1/4 pi) 2 atan2(s1.(s2 x s3), 1 + s1.s2 + s2.s3 + s3.s1), in (-1/2, 1/2) (Berg, Luescher, Nucl. Phys. B 190,
     412 (1981), doi:10.1016/0550-3213(81)90568-X).  Coplanar triangles that span more than half a great circle have
     no sign (the 120-degree order, for instance): they count 0.
+
+    Parameters
+    ----------
+    atoms : Atoms
+        A planar magnet.
+    triangulation : {"nearest", "delaunay"} or Triangles
+        As in :func:`spinase.analysis.triangles`.
     """
     return triangle_charge(_spins(atoms), resolve(atoms, triangulation))
 

@@ -96,11 +96,31 @@ class SpinCalculator(MomentsOfAtoms, Calculator, ABC, Generic[Frozen, State]):
 
     @abstractmethod
     def solve(self, frozen: Frozen, spins: FloatArray, lengths: FloatArray) -> State:
-        """Solve for the spins (N, 3) (zero rows: non-magnetic) with moment lengths (N,)."""
+        """Solve for the spins (N, 3) (zero rows: non-magnetic) with moment lengths (N,).
+
+        Parameters
+        ----------
+        frozen : Frozen
+            What :meth:`freeze` made of the geometry.
+        spins : (N, 3) ndarray
+            Unit vectors, or shorter ones within a step; zero rows: non-magnetic sites.
+        lengths : (N,) ndarray
+            Of the moments, mu_B or |m|.
+        """
 
     @abstractmethod
     def derive(self, name: str, frozen: Frozen, state: State, spins: FloatArray, lengths: FloatArray) -> Any:
-        """The result called `name`; never asked for ``torques``."""
+        """The result called `name`; never asked for ``torques``.
+
+        Parameters
+        ----------
+        name : str
+            One of ``implemented_properties``.
+        frozen, state
+            What :meth:`freeze` and :meth:`solve` made.
+        spins, lengths : (N, 3), (N,) ndarray
+            Those of :meth:`solve`.
+        """
 
     def for_supercell(self, repeat: tuple[int, int, int]) -> SpinCalculator[Any, Any] | None:
         """The calculator that gives `prod(repeat)` times the energy on a repeated cell; None if there is none."""
@@ -136,6 +156,15 @@ class SpinCalculator(MomentsOfAtoms, Calculator, ABC, Generic[Frozen, State]):
     def get_property(self, name: str, atoms: Atoms | None = None, allow_calculation: bool = True) -> Any:
         """One result, as in ASE; what is refused says why; threads that share the calculator wait for each other.
 
+        Parameters
+        ----------
+        name : str
+            Of the result.
+        atoms : Atoms, optional
+            Default: those of the last calculation.
+        allow_calculation : bool
+            False: None instead of a new calculation.
+
         Raises
         ------
         PropertyNotImplementedError
@@ -146,13 +175,31 @@ class SpinCalculator(MomentsOfAtoms, Calculator, ABC, Generic[Frozen, State]):
             return super().get_property(name, atoms, allow_calculation)
 
     def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
-        """What changed since the last calculation, as in ASE; other reference lengths count as other moments."""
+        """What changed since the last calculation, as in ASE; other reference lengths count as other moments.
+
+        Parameters
+        ----------
+        atoms : Atoms
+            As they are now.
+        tol : float
+            Differences up to this are none, in the unit of each array.
+        """
         return changes_between(self.atoms, atoms)
 
     def calculate(
         self, atoms: Atoms | None = None, properties: list[str] | None = None, system_changes: list[str] = all_changes
     ) -> None:
-        """Compute `properties` (and cache them with the moments); ASE calls this."""
+        """Compute `properties` (and cache them with the moments); ASE calls this.
+
+        Parameters
+        ----------
+        atoms : Atoms, optional
+            Default: those of the last calculation.
+        properties : list of str, optional
+            Names of results; default: the energy.
+        system_changes : list of str
+            What changed, as ASE names it.
+        """
         if atoms is None:
             atoms = self.atoms
         try:
@@ -199,7 +246,15 @@ class SpinCalculator(MomentsOfAtoms, Calculator, ABC, Generic[Frozen, State]):
             )
 
     def field_function(self, atoms: Atoms, lengths: FloatArray | None = None) -> FieldFunction:
-        """B(spins) at the present positions, without ASE's copies (see ``contract.FastFields``)."""
+        """B(spins) at the present positions, without ASE's copies (see ``contract.FastFields``).
+
+        Parameters
+        ----------
+        atoms : Atoms
+            Sites that stay; their spins do not matter.
+        lengths : (N,) ndarray, optional
+            Of the moments, mu_B or |m|; default: those of `atoms`.
+        """
         check_units(atoms, self)
         if self._frozen is None or not self._geometry_is_current(atoms):
             self.reset()

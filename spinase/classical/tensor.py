@@ -93,7 +93,17 @@ class BondTable:
 
 
 def tensor_of(exchange: FloatArray, dmi: FloatArray | None = None, symmetric: FloatArray | None = None) -> FloatArray:
-    """Tensors (b, 3, 3) from J (b,), D (b, 3) and symmetric parts (b, 3, 3), in the signs of :class:`BondTable`."""
+    """Tensors (b, 3, 3) from J (b,), D (b, 3) and symmetric parts (b, 3, 3), in the signs of :class:`BondTable`.
+
+    Parameters
+    ----------
+    exchange : (b,) ndarray
+        J, energy.
+    dmi : (b, 3) ndarray, optional
+        Vectors D, energy.
+    symmetric : (b, 3, 3) ndarray, optional
+        Symmetric traceless parts, energy.
+    """
     out = exchange[:, None, None] * np.eye(3)
     if dmi is not None:
         out = out + np.cross(dmi[:, None, :], np.eye(3))

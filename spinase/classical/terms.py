@@ -25,14 +25,32 @@ class FrozenTerm(ABC):
 
     @abstractmethod
     def energy(self, spins: FloatArray, lengths: FloatArray) -> float:
-        """Energy E."""
+        """Energy E.
+
+        Parameters
+        ----------
+        spins, lengths : (N, 3), (N,) ndarray
+            Unit vectors (zero rows: non-magnetic), and lengths of the moments, mu_B or |m|.
+        """
 
     @abstractmethod
     def gradient(self, spins: FloatArray, lengths: FloatArray) -> FloatArray:
-        """H_i = -dE/ds_i, energy, (N, 3)."""
+        """H_i = -dE/ds_i, energy, (N, 3).
+
+        Parameters
+        ----------
+        spins, lengths : (N, 3), (N,) ndarray
+            As in :meth:`energy`.
+        """
 
     def lattice(self, spins: FloatArray, lengths: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Forces -dE/dr_i (N, 3), energy/length, and virial dE/d(strain) (3, 3), energy; zero unless overridden."""
+        """Forces -dE/dr_i (N, 3), energy/length, and virial dE/d(strain) (3, 3), energy; zero unless overridden.
+
+        Parameters
+        ----------
+        spins, lengths : (N, 3), (N,) ndarray
+            As in :meth:`energy`.
+        """
         return np.zeros((len(spins), 3)), np.zeros((3, 3))
 
     def local_model(self, lengths: FloatArray) -> LocalModel | None:

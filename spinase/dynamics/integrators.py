@@ -47,7 +47,17 @@ class Integrator(ABC):
 
     @abstractmethod
     def step(self, spins: FloatArray, rate: Rate, timestep: float) -> FloatArray:
-        """Spins (N, 3) after one step of length `timestep`; |s_i| is kept."""
+        """Spins (N, 3) after one step of length `timestep`; |s_i| is kept.
+
+        Parameters
+        ----------
+        spins : (N, 3) ndarray
+            Unit vectors.
+        rate : callable
+            Equation of motion: spins and the part of the step that is done -> A (N, 3) of ds/dt = s x A, 1/time.
+        timestep : float
+            Time.
+        """
 
     def state(self) -> dict[str, Any]:
         """What an integrator with a memory must keep for a bit-exact restart; empty for those without."""

@@ -17,7 +17,17 @@ _OVERLAP_OF_RADII = 0.15  # of the sum of covalent radii
 
 
 def set_maxwell_boltzmann(atoms: Atoms, kT: float, rng: np.random.Generator | int) -> None:  # noqa: N803
-    """Momenta of a thermal lattice at kT (energy): Gaussian, constraints hold, no flight or turn as a whole."""
+    """Momenta of a thermal lattice at kT (energy): Gaussian, constraints hold, no flight or turn as a whole.
+
+    Parameters
+    ----------
+    atoms : Atoms
+        Changed in place.
+    kT : float
+        Energy.
+    rng : numpy Generator or seed
+        Source of the momenta.
+    """
     rng = as_generator(rng, "a thermal lattice")
     masses = atoms.get_masses()[:, None]
     momenta = np.sqrt(masses * kT) * rng.standard_normal((len(atoms), 3))

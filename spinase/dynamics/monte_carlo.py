@@ -199,6 +199,19 @@ def simulated_annealing(
     Options are those of :class:`MonteCarlo`; the energy contains that in an applied field among them.  The atoms are
     changed; relax them afterwards for the nearest minimum.
 
+    Parameters
+    ----------
+    atoms : Atoms
+        With the calculator of a classical model; changed in place.
+    start, stop : float
+        First and last kT, energy.
+    sweeps : int
+        Sweeps over all spins.
+    rng : numpy Generator or seed
+        Source of randomness.
+    options
+        Of :class:`MonteCarlo`.
+
     Raises
     ------
     ModelError

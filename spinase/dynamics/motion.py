@@ -34,6 +34,17 @@ class SpinMotion(ABC):
     def begin(self, spins: FloatArray, lengths: FloatArray, mobile: BoolArray, damping: float, gamma: FloatArray) -> None:
         """Take over the spins at the start of a run or after others changed them; gamma (N,) is g_i mu_B/hbar.
 
+        Parameters
+        ----------
+        spins, lengths : (N, 3), (N,) ndarray
+            Unit vectors, and lengths of the moments, mu_B or |m|.
+        mobile : (N,) bool
+            Sites that may turn.
+        damping : float
+            Of the driver, alpha.
+        gamma : (N,) ndarray
+            g_i mu_B/hbar, rad/time per field.
+
         Raises
         ------
         ModelError
@@ -50,7 +61,19 @@ class SpinMotion(ABC):
         temperature: float,
         rng: np.random.Generator | None,
     ) -> FloatArray:
-        """Spins after `timestep`."""
+        """Spins after `timestep`.
+
+        Parameters
+        ----------
+        spins : (N, 3) ndarray
+            Now.
+        field : callable
+            Spins and the part of the step that is done -> fields (N, 3), energy/moment.
+        timestep, temperature : float
+            Time, and kT of the spins, energy.
+        rng : numpy Generator, optional
+            Source of noise; none is needed at kT = 0.
+        """
 
     def state(self) -> dict[str, Any]:
         """What a bit-exact restart needs."""

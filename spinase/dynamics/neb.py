@@ -33,6 +33,15 @@ def geodesic_path(start: Atoms, end: Atoms, images: int, rng: np.random.Generato
 
     Spins that must turn by half a turn choose an axis at random (`rng`; default: a fixed one), all others the shorter way.
 
+    Parameters
+    ----------
+    start, end : Atoms
+        Ends of the path: the same sites and moments' lengths.
+    images : int
+        Number of magnets, ends included.
+    rng : numpy Generator or seed, optional
+        Chooses the axes of half turns; default: a fixed one.
+
     Raises
     ------
     InvalidMomentsError

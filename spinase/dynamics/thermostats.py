@@ -36,7 +36,17 @@ class LatticeThermostat(ABC):
 
     @abstractmethod
     def heat(self, atoms: Atoms, time: float, rng: np.random.Generator) -> None:
-        """Change the momenta of `atoms` as the bath does within `time`; constraints hold."""
+        """Change the momenta of `atoms` as the bath does within `time`; constraints hold.
+
+        Parameters
+        ----------
+        atoms : Atoms
+            Changed in place.
+        time : float
+            How long the bath acts.
+        rng : numpy Generator
+            Source of noise.
+        """
 
 
 class LangevinConfig(BaseModel):

@@ -48,6 +48,15 @@ class Occupation(ABC):
 
         At kT = 0 levels closer to the Fermi level than `resolution` times the largest |level| count as degenerate with it
         and are filled evenly: symmetry makes them equal, and what splits them is round-off.
+
+        Parameters
+        ----------
+        levels, weights : (n,) ndarray
+            Energies, and how many states each stands for.
+        orbitals : float
+            Number of states altogether.
+        resolution : float
+            Relative distance below which levels are degenerate at kT = 0.
         """
 
 

@@ -205,6 +205,13 @@ def write_frames(run: Run, path: str | Path) -> None:
     Each frame has its step and time in ``info``, extended XYZ reference lengths and g factors as columns.  These are the
     formats of ASE that keep a series of vector moments with its unit system.
 
+    Parameters
+    ----------
+    run : Run
+        What :func:`read_run` gave.
+    path : path
+        Its suffix tells the format.
+
     Raises
     ------
     InputError

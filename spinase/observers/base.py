@@ -26,6 +26,15 @@ def observe(observer: Observer, atoms: Atoms, driver: Any = None) -> Observed:
 
     Energies, torques and spin temperatures contain the driver's field only if they are told of it: the calculator does not
     know it.  ``observer.observe(atoms)`` alone goes on with the field it was told last.
+
+    Parameters
+    ----------
+    observer : Observer
+        Prepared for these atoms.
+    atoms : Atoms
+        With a calculator.
+    driver : driver, optional
+        Whose applied field counts.
     """
     if isinstance(observer, SeesAppliedField):
         observer.set_applied_field(applied_field_of(driver))

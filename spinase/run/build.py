@@ -76,6 +76,13 @@ def build_setup(config: RunInput, folder: Path) -> Setup:
     """Build what `config` describes; relative files are looked for in `folder`.
 
     Randomness: independent streams for sites, spins and each stage, all from ``config.seed``.
+
+    Parameters
+    ----------
+    config : RunInput
+        A checked input file.
+    folder : Path
+        Of the input file.
     """
     if names_a_script(config.model_dump()):
         make_importable(folder)

@@ -97,6 +97,17 @@ def import_labels(
 def export_labels(source: str | Path, target: str | Path, name: str, options: Mapping[str, Any] | None = None) -> Path:
     """Write a label file in the format of another program; returns `target`.
 
+    Parameters
+    ----------
+    source : path
+        A label file.
+    target : path
+        A file or folder of the other program, which is not there yet.
+    name : str
+        Style of the kind ``formats``.
+    options : mapping, optional
+        Of that style.
+
     Raises
     ------
     InputError, CheckpointError

@@ -72,6 +72,15 @@ class RunOutput(ABC):
     def record(self, atoms: SpinAtoms, now: Moment, driver: Driver) -> None:
         """Write what is due now.
 
+        Parameters
+        ----------
+        atoms : SpinAtoms
+            The magnet now.
+        now : Moment
+            Step and time.
+        driver : Driver
+            Whose observer and field count.
+
         Raises
         ------
         OutOfDomainError
@@ -98,7 +107,15 @@ class RunOutput(ABC):
 
     @abstractmethod
     def progress(self, done: int, total: int, stage: str) -> None:
-        """Tell how far the run is."""
+        """Tell how far the run is.
+
+        Parameters
+        ----------
+        done, total : int
+            Steps.
+        stage : str
+            Name of the stage.
+        """
 
     @abstractmethod
     def _append(self, stream: str, now: Moment, values: Mapping[str, Any]) -> None:

@@ -87,7 +87,17 @@ class Case:
 
 
 def run_check(name: str, check: Callable[[Subject], CheckResult], subject: Subject) -> CheckResult:
-    """What one check of the kit says, under its name; whatever the checked code raises is a failure."""
+    """What one check of the kit says, under its name; whatever the checked code raises is a failure.
+
+    Parameters
+    ----------
+    name : str
+        Of the check.
+    check : callable
+        Subject -> result.
+    subject
+        What is checked.
+    """
     try:
         result = check(subject)
     except SkipCheck as reason:
