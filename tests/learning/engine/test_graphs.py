@@ -12,8 +12,8 @@ from spinase.geometry import find_bonds
 from spinase.learning.engine import graph as module
 from spinase.learning.engine.graph import EngineGraph, Pool, filter_table, spatial_order
 from spinase.learning.engine.lattice.graph import _strip
-from spinase.learning.engine.lattice.tiles import TILE, WIDTH, Map, packed
-from spinase.learning.engine.lattice.workspace import SiteWeights, _products, site_kind
+from spinase.learning.engine.lattice.tiles import TILE, WIDTH, Map, Tiles, packed
+from spinase.learning.engine.lattice.workspace import SiteKind, SiteWeights, _products, site_kind
 from spinase.learning.engine.potentials import in_passes, potentials
 from spinase.learning.evaluator import Question
 from spinase.learning.lattice.descriptors import InvariantTable
@@ -127,9 +127,9 @@ def test_a_strip_of_sites_is_filled_up_with_its_first() -> None:
     assert len(_strip(np.arange(WIDTH + 1), np.zeros((WIDTH + 1, 2), dtype=np.int64)).places) == 2
 
 
-def applied(maps: list[Map], number: int, values: np.ndarray, rows: int) -> np.ndarray:
+def applied(tiles: Tiles, number: int, values: np.ndarray, rows: int) -> np.ndarray:
     """What the loops do with tiles, one number at a time."""
-    tiles, out = packed(maps, np.float64), np.full(rows, np.nan)
+    out = np.full(rows, np.nan)
     for first, last, weight, row, count in tiles.tiles[tiles.starts[number] : tiles.starts[number + 1]]:
         sums = tiles.weights[weight : weight + TILE].copy()
         for k, column in enumerate(tiles.columns[first:last]):
@@ -144,8 +144,10 @@ def test_tiles_multiply_as_their_matrix_and_its_transpose() -> None:
     matrix, offsets = np.zeros((12, 9)), rng.normal(size=12)
     matrix[:7, :4], matrix[8:, 5:] = rng.normal(size=(7, 4)), rng.normal(size=(4, 4))
     one, values = Map(matrix, offsets, 3, 2), rng.normal(size=20)
-    np.testing.assert_allclose(applied([one], 0, values, 14)[2:], matrix @ values[3:12] + offsets, atol=1e-13)
-    back = applied([one, one.reversed()], 1, values, 12)
+    np.testing.assert_allclose(
+        applied(packed([one], np.float64), 0, values, 14)[2:], matrix @ values[3:12] + offsets, atol=1e-13
+    )
+    back = applied(packed([one, one.reversed()], np.float64), 1, values, 12)
     np.testing.assert_allclose(back[3:], matrix.T @ values[2:14], atol=1e-13)
 
 
@@ -167,17 +169,50 @@ def test_terms_are_grouped_by_their_invariant() -> None:
     np.testing.assert_allclose(found, expected, atol=1e-14)
 
 
-def test_rows_of_a_kind_of_site_do_not_overlap() -> None:
-    """Spins, variables, adapted forms, invariants, and backwards the same, then layers and parts."""
+def kind_of_site(dtype: type = np.float64) -> tuple[SiteKind, SiteWeights]:
     rng = np.random.default_rng(5)
     layers = [(rng.normal(size=(6, 4)), rng.normal(size=6)), (rng.normal(size=(2, 6)), rng.normal(size=2))]
-    kind = site_kind(SiteWeights(rng.normal(size=(5, 4)), rng.normal(size=(4, 5)), layers, table()), 3, np.float32)
+    weights = SiteWeights(rng.normal(size=(5, 4)), rng.normal(size=(4, 5)), layers, table())
+    return site_kind(weights, 3, dtype), weights
+
+
+def test_rows_of_a_kind_of_site_do_not_overlap() -> None:
+    """Spins, variables, adapted forms, invariants, and backwards the same, then layers and parts."""
+    kind, _ = kind_of_site(np.float32)
     rows = kind.rows
     assert (rows.variables, rows.adapted, rows.invariants, rows.forms, rows.gradients) == (9, 13, 18, 22, 26)
     assert kind.layers.tolist() == [35, 41]
     assert (rows.parts, rows.total, kind.forms) == (41, 43, 4)
     assert kind.forward.weights.dtype == np.float32
     assert len(kind.forward.starts) == len(kind.backward.starts) == 5
+
+
+def test_maps_of_a_kind_of_site_go_there_and_back() -> None:
+    """Variables to adapted forms to mixtures, and invariants through the layers; backwards transposes."""
+    kind, weights = kind_of_site()
+    rows, values = kind.rows, np.random.default_rng(6).normal(size=kind.rows.total)
+    (first, bias), (last, offset) = weights.layers
+    invariants, hidden, parts = slice(18, 22), slice(35, 41), slice(41, 43)
+    adapted, variables = slice(rows.adapted, rows.adapted + 5), slice(rows.variables, rows.variables + 4)
+    forms, mixed = slice(0, 4), slice(rows.forms, rows.forms + 4)
+    there = [
+        (adapted, weights.adapted @ values[variables]),
+        (forms, weights.mixtures @ values[adapted]),
+        (hidden, first @ values[invariants] + bias),
+        (parts, last @ values[hidden] + offset),
+    ]
+    back = [
+        (variables, weights.adapted.T @ values[adapted]),
+        (adapted, weights.mixtures.T @ values[mixed]),
+        (invariants, first.T @ values[hidden]),
+        (hidden, last.T @ values[parts]),
+    ]
+    for tiles, steps in ((kind.forward, there), (kind.backward, back)):
+        for number, (place, expected) in enumerate(steps):
+            found = applied(tiles, number, values, rows.total)
+            np.testing.assert_allclose(found[place], expected, atol=1e-13)
+            found[place] = np.nan
+            assert np.isnan(found).all(), "nothing else is written"
 
 
 def test_one_pass_is_made_for_every_potential() -> None:
