@@ -173,7 +173,7 @@ class ShellLaw(PairLaw):
         return renumbered(bonds, sites), shell
 
     def _shells(self, geometry: Geometry, pair: Species | None) -> tuple[Bonds, IntArray]:
-        if len(geometry) <= 1 and not geometry.pbc.any():
+        if not len(geometry) or (len(geometry) == 1 and not geometry.pbc.any()):
             return _NO_BONDS, _NO_BONDS.first  # an isolated site has no bonds at any distance
         return self.shells(geometry, pair)
 

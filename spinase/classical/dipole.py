@@ -95,7 +95,9 @@ class Dipole(Term):
 
 
 def _refuse_coinciding(geometry: Geometry) -> None:
-    extent = float(np.ptp(geometry.positions, axis=0).max(initial=0.0))
+    if not len(geometry):
+        return
+    extent = float(np.ptp(geometry.positions, axis=0).max())
     pairs = cKDTree(geometry.positions).query_pairs(1e-9 * max(extent, 1.0))
     if pairs:
         i, j = min(pairs)

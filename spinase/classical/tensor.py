@@ -252,7 +252,7 @@ class _Places:
     """Finds sites by their site of the table and their cell."""
 
     def __init__(self, basis: IntArray, cells: IntArray) -> None:
-        self.low, high = cells.min(axis=0), cells.max(axis=0)
+        self.low, high = cells.min(axis=0, initial=0), cells.max(axis=0, initial=0)
         self.extent = high - self.low + 1
         keys = self._keys(basis, cells)
         self.order = np.argsort(keys)

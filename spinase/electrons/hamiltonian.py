@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from spinase.electrons.flux import peierls_phases
 from spinase.electrons.hopping import HoppingLaw
 from spinase.electrons.operator import Density, SparsityPattern, SpinOperator
-from spinase.errors import ModelError
+from spinase.errors import InvalidGeometryError, ModelError
 from spinase.geometry import Bonds, Geometry, stress_of
 from spinase.spin_algebra import read_only
 from spinase.typing import ComplexArray, FloatArray
@@ -75,8 +75,12 @@ class SDHamiltonian:
         Raises
         ------
         InvalidGeometryError, ModelError
-            If the hopping law or a per-site parameter does not fit the geometry.
+            If the hopping law or a per-site parameter does not fit the geometry, or there are no sites.
         """
+        if not len(geometry):
+            raise InvalidGeometryError(
+                "a magnet without sites has no electrons and no levels to fill: add at least one site"
+            )
         bonds, values, slopes = self.hopping.amplitudes(geometry)
         phase_factor: FloatArray | ComplexArray = np.ones(len(bonds))
         gradients = None

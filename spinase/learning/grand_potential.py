@@ -130,6 +130,8 @@ class GrandPotentialReadout(Readout):
             x, work = (self.chemical_potential - middle) / half, 0.0
         else:
             assert self.filling is not None
+            if not sites:
+                raise ModelError("no chemical potential belongs to a filling of no sites: add sites, or fix the potential")
             electrons = 2.0 * self.filling * sites
             x = position(parts * scale / half, electrons)
             if np.isnan(x):
