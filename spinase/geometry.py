@@ -105,6 +105,13 @@ def moved_slightly(before: Geometry, after: Geometry, distance: float) -> bool:
     """Whether `after` is `before` with no site moved by more than `distance` (length): same species and boundaries.
 
     A homogeneous strain moves no site, up to a tenth in any direction; nor does a jump by a period.
+
+    Parameters
+    ----------
+    before, after : Geometry
+        Sites then and now.
+    distance : float
+        Length.
     """
     if not (np.array_equal(before.numbers, after.numbers) and np.array_equal(before.pbc, after.pbc)):
         return False
@@ -120,7 +127,15 @@ def moved_slightly(before: Geometry, after: Geometry, distance: float) -> bool:
 
 
 def solid_cell(geometry: Geometry, cutoff: float) -> FloatArray:
-    """Cell with a full-rank frame: open directions get a vector that spans the sites (matscipy bins by the cell)."""
+    """Cell with a full-rank frame: open directions get a vector that spans the sites (matscipy bins by the cell).
+
+    Parameters
+    ----------
+    geometry : Geometry
+        Sites.
+    cutoff : float
+        Of the pairs that are looked for, length.
+    """
     cell = geometry.cell.copy()
     keep = [axis for axis in range(3) if geometry.pbc[axis]]
     _, _, basis = np.linalg.svd(cell[keep], full_matrices=True) if keep else (None, None, np.eye(3))
@@ -134,6 +149,13 @@ def solid_cell(geometry: Geometry, cutoff: float) -> FloatArray:
 
 def find_bonds(geometry: Geometry, cutoff: float) -> Bonds:
     """All pairs of sites closer than `cutoff` (length), images included, each pair once, in a fixed order.
+
+    Parameters
+    ----------
+    geometry : Geometry
+        Sites.
+    cutoff : float
+        Length.
 
     Raises
     ------

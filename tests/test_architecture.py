@@ -198,7 +198,7 @@ def test_everything_public_has_a_docstring():
 
 
 # Modules of the package's top floor that nobody's script or plugin imports; commands tell their options by `help`.
-OF_THE_HOUSE = {"brief.py", "cli.py", "files.py", "geometry.py", "stopping.py"}
+OF_THE_HOUSE = {"brief.py", "cli.py", "files.py", "stopping.py"}
 
 
 def doors() -> set[tuple[str, str]]:

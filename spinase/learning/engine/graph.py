@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from spinase.compiled.rows import LANES, aligned
 from spinase.geometry import Bonds
+from spinase.learning.engine.splines import SplineTable, spline_table
 from spinase.learning.engine.workspace import Neighbours, Workspace
-from spinase.learning.mhipnn.graph import quadrupoles, shells
+from spinase.learning.mhipnn.graph import RadialBasis, quadrupoles, shells
 from spinase.learning.mhipnn.network import NetworkConfig
 from spinase.typing import Array, FloatArray, IntArray
 
@@ -131,15 +132,20 @@ def filter_table(filters: list[Tensor], config: NetworkConfig, distances: Tensor
         Degrees one after the other, those of each padded with zeros to a multiple of LANES.
     """
     if distances is None:
-        distances = torch.linspace(_shortest(config), config.cutoff, _KNOTS + 1, dtype=torch.float64)
+        distances = torch.linspace(config.basis().start, config.cutoff, _KNOTS + 1, dtype=torch.float64)
     radial = config.basis()(distances)
     values = [radial @ weights for weights in filters]
     return torch.cat([nn.functional.pad(part, (0, -part.shape[1] % LANES)) for part in values], dim=1)
 
 
-def _shortest(config: NetworkConfig) -> float:
-    """Where the tables of filters begin, length; they go on as straight lines below."""
-    return 0.8 * config.inner
+def radial_splines(radial: RadialBasis, dtype: Any) -> SplineTable:
+    """Splines of radial functions from their start to their cutoff; filters are combinations of the columns."""
+
+    def functions(distances: FloatArray) -> tuple[FloatArray, FloatArray]:
+        at = torch.from_numpy(distances)
+        return radial(at).numpy(), radial.slopes(at).numpy()
+
+    return spline_table(functions, radial.start, radial.cutoff, dtype)
 
 
 def _filter_rows(distances: FloatArray, config: NetworkConfig, dtype: Any) -> tuple[Array | None, Array, Array]:
@@ -149,7 +155,8 @@ def _filter_rows(distances: FloatArray, config: NetworkConfig, dtype: Any) -> tu
         few, rows = shells(distances, config.cutoff, dtype)
         if len(few) <= _SHELLS:
             return distances[few], rows, np.zeros(len(rows), dtype)
-    across = (distances - _shortest(config)) / (config.cutoff - _shortest(config)) * _KNOTS
+    start = config.basis().start
+    across = (distances - start) / (config.cutoff - start) * _KNOTS
     knots = np.clip(across.astype(np.int64), 0, _KNOTS - 1)
     return None, knots.astype(np.int32), (across - knots).astype(dtype)
 
@@ -183,4 +190,4 @@ def _strips(starts: IntArray, second: NDArray[np.int32]) -> tuple[NDArray[np.int
     return local, strips
 
 
-__all__ = ["STRIP", "EngineGraph", "Pool", "Strip", "filter_table", "spatial_order"]
+__all__ = ["STRIP", "EngineGraph", "Pool", "Strip", "filter_table", "radial_splines", "spatial_order"]

@@ -18,15 +18,12 @@ from spinase.compiled.threads import thread_map
 from spinase.errors import ModelError
 from spinase.geometry import Bonds
 from spinase.learning.engine.evaluator import Evaluation, FrozenEngine
-from spinase.learning.engine.graph import Pool
+from spinase.learning.engine.graph import Pool, radial_splines
 from spinase.learning.engine.moving_graph import STRIP, Knots, MovingGraph
 from spinase.learning.engine.pair_splines import pair_law
-from spinase.learning.engine.splines import radial_splines
 from spinase.learning.engine.workspace import LayerContext
 from spinase.learning.mhipnn.network import Interaction, MagneticHIPNN, Mix
 from spinase.typing import FloatArray, IntArray
-
-_SHORTEST = 0.8  # where splines begin, in the shortest distance that radial functions resolve
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +68,7 @@ class MovingEngine(FrozenEngine):
 
     def __init__(self, network: MagneticHIPNN, dtype: Any = np.float32, threads: int | None = None) -> None:
         super().__init__(network, dtype, threads)
-        table = radial_splines(self.config.basis(), _SHORTEST * self.config.inner, self.dtype)
+        table = radial_splines(self.config.basis(), self.dtype)
         self.knots = Knots(table.start, table.density, len(table.coefficients) - 4)
         for k, (layer, part) in enumerate(zip(self._layers, network.interactions, strict=True)):
             weights = [w.detach().cpu().double().numpy() for w in cast(Interaction, part).filters]

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 
 from spinase.compiled import njit
-from spinase.learning.engine.splines import SplineTable, basis, basis_slopes, radial_splines
+from spinase.learning.engine.graph import radial_splines
+from spinase.learning.engine.splines import SplineTable, basis, basis_slopes
 from spinase.learning.mhipnn.pair_law import PairLaw
 from spinase.typing import Array, FloatArray, IntArray
-
-_SHORTEST = 0.8  # where splines begin, in the shortest distance that the law resolves
 
 
 class PairSplines:
@@ -52,7 +51,7 @@ class PairSplines:
 def pair_law(law: PairLaw, dtype: Any) -> PairSplines:
     """Splines of a law as fine as numbers of type `dtype` can tell."""
     both = (0.5 * (law.laws + law.laws.transpose(0, 1))).detach().cpu().double()
-    table = radial_splines(law.basis, _SHORTEST * law.basis.inner, dtype)
+    table = radial_splines(law.basis, dtype)
     coefficients = table.coefficients @ both.reshape(-1, both.shape[3]).T.numpy()
     return PairSplines(table._replace(coefficients=coefficients), len(both), dtype)
 

@@ -15,13 +15,11 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from scipy.linalg import solve_banded
 
 from spinase.compiled import register_jitable
 from spinase.compiled.rows import fma, load, scale
 from spinase.errors import ModelError
-from spinase.learning.mhipnn.graph import RadialBasis
 from spinase.typing import Array, FloatArray
 
 _FEWEST, _MOST = 64, 1 << 15  # intervals
@@ -99,16 +97,6 @@ def spline_table(
         f"filters between the distances {start:.4g} and {end:.4g} are too steep for splines of {_MOST} intervals: "
         "use fewer radial functions, or evaluate the network in torch (engine=False)"
     )
-
-
-def radial_splines(radial: RadialBasis, start: float, dtype: Any) -> SplineTable:
-    """Splines of radial functions from `start` (length) to their cutoff; filters are combinations of the columns."""
-
-    def functions(distances: FloatArray) -> tuple[FloatArray, FloatArray]:
-        at = torch.from_numpy(distances)
-        return radial(at).numpy(), radial.slopes(at).numpy()
-
-    return spline_table(functions, start, radial.cutoff, dtype)
 
 
 def _interpolated(

@@ -39,6 +39,11 @@ class RadialBasis:
     cutoff: float
     even: bool = False
 
+    @property
+    def start(self) -> float:
+        """Where tables of the functions begin, length; below they go on as straight lines."""
+        return 0.8 * self.inner
+
     def __call__(self, distances: Tensor) -> Tensor:
         """s_v at `distances` (P,), (P, count)."""
         switch = torch.cos(0.5 * np.pi * distances.clamp(max=self.cutoff) / self.cutoff) ** 2

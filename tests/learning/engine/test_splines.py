@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from spinase.learning.engine.graph import radial_splines
 from spinase.learning.engine.pair_splines import pair_law
-from spinase.learning.engine.splines import SplineTable, basis, basis_slopes, radial_splines, spline_table, spline_values
+from spinase.learning.engine.splines import SplineTable, basis, basis_slopes, spline_table, spline_values
 from spinase.learning.mhipnn.graph import RadialBasis
 from spinase.learning.mhipnn.pair_law import PairLaw
 
@@ -65,12 +66,12 @@ def test_cubic_polynomials_are_exact_at_the_coarsest() -> None:
 def test_splines_are_as_fine_as_the_numbers(dtype: type, allowed: float) -> None:
     """Between the knots, off their middles; double precision needs more intervals."""
     radial = RadialBasis(6, 0.7, 2.0, True)
-    table = radial_splines(radial, 0.6, dtype)
-    r = np.linspace(0.6, 2.0, 1777)
+    table = radial_splines(radial, dtype)
+    r = np.linspace(radial.start, 2.0, 1777)
     exact = radial(torch.from_numpy(r)).numpy()
     assert np.abs(spline_values(table, r) - exact).max() < 3 * allowed
     if dtype == np.float64:
-        assert len(table.coefficients) > 8 * len(radial_splines(radial, 0.6, np.float32).coefficients)
+        assert len(table.coefficients) > 8 * len(radial_splines(radial, np.float32).coefficients)
 
 
 def test_the_interpolation_goes_through_the_knots_with_the_slopes_at_both_ends() -> None:
