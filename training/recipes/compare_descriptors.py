@@ -157,16 +157,15 @@ def cost(calc: Any, side: int = 32, repeats: int = 9) -> float:
 
 
 def show(results: dict[str, Any], boxes: Sequence[int]) -> None:
-    """A table in Markdown."""
-    print(
-        "| learned from | weights | "
-        + " | ".join(f"R^2, {n} boxes" for n in boxes)
-        + " | rms error of rms torque | quench | CPU us a spin |"
-    )
+    """A table in Markdown; the last columns are of the most boxes that were learned from."""
+    curve = " | ".join(f"R^2, {n} boxes" for n in boxes)
+    print(f"| learned by | weights | {curve} | rms error of rms torque | R^2 along the quench | CPU us a spin |")
     print("|" + "---|" * (5 + len(boxes)))
     for name in (*NETWORKS, EXCHANGE):
-        rows = [results[f"{name} {n}"] for n in boxes]
-        last, curve = rows[-1], " | ".join(f"{one['r2']:.4f}" for one in rows)
+        rows = {n: results[f"{name} {n}"] for n in boxes if f"{name} {n}" in results}
+        if not rows:
+            continue
+        last, curve = rows[max(rows)], " | ".join(f"{rows[n]['r2']:.4f}" if n in rows else "" for n in boxes)
         error = f"{last['rms_error']:.4f} of {last['rms_torque']:.4f}"
         along = f"{last['quench'][0]:.4f} to {last['quench'][-1]:.3f}"
         print(f"| {name} | {last['weights']:,} | {curve} | {error} | {along} | {last['us_per_spin']:.2g} |")
