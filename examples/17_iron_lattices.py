@@ -237,7 +237,8 @@ def draw_moments(axis: Axes, moments: np.ndarray) -> None:
     mean, spread = moments.mean(), moments.std()
     print(f"moments of {NAME}: {mean:.3f} mu_B, standard deviation {spread:.3f} over atoms and time; spins have 2.2")
     axis.set(xlabel=r"moment [$\mu_B$]", ylabel=r"density [1/$\mu_B$]", title=f"moments that {NAME} sees")
-    axis.legend(frameon=False)
+    axis.margins(y=0.2)
+    axis.legend(frameon=False, loc="upper right")
 
 
 def main() -> None:

@@ -214,7 +214,8 @@ class NeighbourCache:
 
     def __init__(self, skin: float = 0.1) -> None:
         self.skin = skin
-        self._kept: tuple[Geometry, float, float, Bonds] | None = None  # where, cutoff, margin beyond it, bonds
+        # where, cutoff, margin beyond it, bonds, and the vectors of the cells that they cross
+        self._kept: tuple[Geometry, float, float, Bonds, FloatArray] | None = None
         self._last = 0  # number of sites of the last geometry
 
     def bonds(self, geometry: Geometry, cutoff: float) -> Bonds:
@@ -223,17 +224,18 @@ class NeighbourCache:
         margin = (self.skin if self._last == len(geometry) else _TIE) * cutoff
         self._last = len(geometry)
         if not self._covers(geometry, cutoff):
-            self._kept = (geometry, cutoff, margin, find_bonds(geometry, cutoff + margin))
+            found = find_bonds(geometry, cutoff + margin)
+            self._kept = (geometry, cutoff, margin, found, _crossed(found.shifts, geometry.cell))
         assert self._kept is not None
-        found = self._kept[3]
-        bonds = Bonds(*_near_bonds(found.first, found.second, found.shifts, geometry.positions, geometry.cell, cutoff))
+        found, crossed = self._kept[3:]
+        bonds = Bonds(*_near_bonds(found.first, found.second, found.shifts, crossed, geometry.positions, cutoff))
         _refuse_coinciding(geometry, bonds, cutoff)
         return bonds
 
     def _covers(self, geometry: Geometry, cutoff: float) -> bool:
         if self._kept is None:
             return False
-        origin, reach, margin, _ = self._kept
+        origin, reach, margin = self._kept[:3]
         same = (
             reach == cutoff
             and len(origin) == len(geometry)
@@ -260,25 +262,33 @@ def _largest_displacement(before: FloatArray, now: FloatArray) -> float:
 
 
 @njit
+def _crossed(shifts: IntArray, cell: FloatArray) -> FloatArray:
+    """shifts @ cell, (n, 3), each row by itself: a product of matrices rounds rows by their place."""
+    out = np.empty((len(shifts), 3))
+    for b in range(len(shifts)):
+        for a in range(3):
+            out[b, a] = shifts[b, 0] * cell[0, a] + shifts[b, 1] * cell[1, a] + shifts[b, 2] * cell[2, a]
+    return out
+
+
+@njit
 def _near_bonds(
-    first: IntArray, second: IntArray, shifts: IntArray, positions: FloatArray, cell: FloatArray, cutoff: float
+    first: IntArray, second: IntArray, shifts: IntArray, crossed: FloatArray, positions: FloatArray, cutoff: float
 ) -> tuple[IntArray, IntArray, IntArray, FloatArray, FloatArray]:
-    """Those of the bonds that are within the cutoff now, with their vectors and distances."""
+    """Those of the bonds that are within the cutoff now, with their vectors r_j - r_i + crossed (n, 3) and distances."""
     one, two, cells = np.empty_like(first), np.empty_like(second), np.empty_like(shifts)
     vectors, distances, near = np.empty((len(first), 3)), np.empty(len(first)), 0
     for b in range(len(first)):
         i, j = first[b], second[b]
-        square = 0.0
-        for a in range(3):
-            shift = shifts[b, 0] * cell[0, a] + shifts[b, 1] * cell[1, a] + shifts[b, 2] * cell[2, a]
-            d = positions[j, a] - positions[i, a] + shift
-            vectors[near, a] = d
-            square += d * d
-        distances[near] = np.sqrt(square)
-        if distances[near] <= cutoff:
+        x = positions[j, 0] - positions[i, 0] + crossed[b, 0]
+        y = positions[j, 1] - positions[i, 1] + crossed[b, 1]
+        z = positions[j, 2] - positions[i, 2] + crossed[b, 2]
+        distance = np.sqrt(x * x + y * y + z * z)
+        if distance <= cutoff:
             one[near], two[near] = i, j
-            for a in range(3):  # numbers one by one: an assignment of rows takes seconds to compile
-                cells[near, a] = shifts[b, a]
+            # numbers one by one: an assignment of rows takes seconds to compile
+            cells[near, 0], cells[near, 1], cells[near, 2] = shifts[b, 0], shifts[b, 1], shifts[b, 2]
+            vectors[near, 0], vectors[near, 1], vectors[near, 2], distances[near] = x, y, z, distance
             near += 1
     return one[:near], two[:near], cells[:near], vectors[:near], distances[:near]
 

@@ -273,7 +273,8 @@ class DistanceLaw(PairLaw):
         if self._sharp:
             near = pairs_of(self._neighbours.bonds(geometry, cutoff * (1.0 + _SAME)), geometry, pair)
             _refuse_shell_at_cutoff(near.distances, self.law)
-            bonds = near.select(near.distances <= cutoff)
+            inside = near.distances <= cutoff
+            bonds = near if inside.all() else near.select(inside)
         else:  # what is at the cutoff counts nothing
             bonds = pairs_of(self._neighbours.bonds(geometry, cutoff), geometry, pair)
         values, slopes = self.law(bonds.distances)

@@ -85,6 +85,7 @@ class SpinCalculator(MomentsOfAtoms, Calculator, ABC, Generic[Frozen, State]):
         super().__init__()
         self._frozen: Frozen | None = None
         self._state: State | None = None
+        self._seen: Atoms | None = None  # the copy of the atoms of the last results, which the next one overwrites
         self._lock = threading.RLock()
 
     def __repr__(self) -> str:
@@ -223,7 +224,7 @@ class SpinCalculator(MomentsOfAtoms, Calculator, ABC, Generic[Frozen, State]):
         if self._state is None or system_changes:
             self._state = self.solve(self._frozen, spins, lengths)
         if self.atoms is None:
-            self.atoms = atoms.copy()
+            self.atoms = self._seen = copied(atoms, self._seen)
         for name in names:
             self.results[name] = self._result(name, self._frozen, self._state, moments, spins, lengths)
 
@@ -259,7 +260,7 @@ class SpinCalculator(MomentsOfAtoms, Calculator, ABC, Generic[Frozen, State]):
         if self._frozen is None or not self._geometry_is_current(atoms):
             self.reset()
             self._frozen, self._state = self.freeze(geometry_of(atoms)), None
-            self.atoms = atoms.copy()
+            self.atoms = self._seen = copied(atoms, self._seen)
         frozen = self._frozen
         scale = split_moments(get_moments(atoms), get_reference_lengths(atoms))[1] if lengths is None else lengths
 
@@ -285,6 +286,7 @@ class SpinCalculator(MomentsOfAtoms, Calculator, ABC, Generic[Frozen, State]):
         """Pickle parameters and results, not the frozen geometry or the state (they are rebuilt)."""
         state = self.__dict__.copy()
         state["_frozen"], state["_state"], state["results"], state["atoms"] = None, None, {}, None
+        state["_seen"] = None
         del state["_lock"]
         return state
 
@@ -313,15 +315,38 @@ def changes_between(before: Atoms | None, now: Atoms) -> list[str]:
     ]
     if "initial_magmoms" not in changes and not _same(get_reference_lengths(before), get_reference_lengths(now)):
         changes.append("initial_magmoms")
-    if not np.array_equal(before.cell.array, now.cell.array):
+    if not _same(before.cell.array, now.cell.array):
         changes.append("cell")
-    if not np.array_equal(before.pbc, now.pbc):
+    if not _same(before.pbc, now.pbc):
         changes.append("pbc")
     return changes
 
 
+def copied(atoms: Atoms, over: Atoms | None) -> Atoms:
+    """A copy of the atoms: in `over`, an earlier copy, where the same arrays are there, else a new one.
+
+    ASE makes a copy in ten times as long, which is what a step of a small magnet takes.
+    """
+    if over is None or over is atoms or type(over) is not type(atoms) or over.constraints or atoms.constraints:
+        return atoms.copy()
+    old, new = over.arrays, atoms.arrays
+    if old.keys() != new.keys() or any(old[k].shape != new[k].shape or old[k].dtype != new[k].dtype for k in new):
+        return atoms.copy()
+    if over.info.keys() != atoms.info.keys() or any(
+        not isinstance(value, str | float | int) or value != over.info[key] for key, value in atoms.info.items()
+    ):
+        return atoms.copy()
+    for name, array in new.items():
+        old[name][...] = array
+    over.cell.array[...] = atoms.cell.array
+    over.pbc[...] = atoms.pbc
+    return over
+
+
 def _same(one: Array | None, two: Array | None) -> bool:
-    return one is two or (one is not None and two is not None and np.array_equal(one, two))
+    if one is None or two is None or one is two:
+        return one is two
+    return one.shape == two.shape and bool((one == two).all())
 
 
 def split_moments(moments: FloatArray, reference: FloatArray | None = None) -> tuple[FloatArray, FloatArray]:

@@ -13,7 +13,7 @@ from ase.stress import full_3x3_to_voigt_6_stress
 from pydantic import BaseModel, ConfigDict, Field
 
 from spinase.atoms import get_moments
-from spinase.calculators.base import MomentsOfAtoms, SpinCalculator, changes_between, require_offered
+from spinase.calculators.base import MomentsOfAtoms, SpinCalculator, changes_between, copied, require_offered
 from spinase.calculators.local_sum import LocalSum
 from spinase.classical import LocalModel, add_models
 from spinase.contract import (
@@ -38,6 +38,7 @@ from spinase.images import results_of_images
 from spinase.learning.trust.domain import DomainProblem
 from spinase.typing import FloatArray
 
+_NO_DRAWING = SpinCalculator.begin_step
 _ADDITIVE = ("energy", "free_energy", "forces", "stress", "magnetic_forces")
 
 
@@ -87,6 +88,7 @@ class SpinSumCalculator(MomentsOfAtoms, Calculator):
         super().__init__()
         if not calculators:
             raise ModelError("a sum needs at least one calculator")
+        self._seen: Atoms | None = None
         self._calculators = tuple(calculators)
         self._weights = (1.0,) * len(self.calculators) if weights is None else tuple(float(w) for w in weights)
         if not np.isfinite(self._weights).all():
@@ -94,6 +96,7 @@ class SpinSumCalculator(MomentsOfAtoms, Calculator):
         if len(self.weights) != len(self.calculators):
             raise ModelError(f"{len(self.weights)} weights for {len(self.calculators)} calculators: give one for each")
         self.units = _common_units(self.calculators)
+        self._draws = any(getattr(type(calc), "begin_step", _NO_DRAWING) is not _NO_DRAWING for calc in self.calculators)
         self.conservative = all(is_conservative(calc) for calc in self.calculators)
         self.symmetries = frozenset.intersection(
             *(getattr(calc, "symmetries", SpinCalculator.symmetries) for calc in self.calculators)
@@ -165,7 +168,7 @@ class SpinSumCalculator(MomentsOfAtoms, Calculator):
             self.reset()
             raise
         if self.atoms is None:
-            self.atoms = target.copy()
+            self.atoms = self._seen = copied(target, self._seen)
 
     def _total(self, name: str, atoms: Atoms, member: Callable[[int, str], Any]) -> Any:
         """Sum of what `member` says: a result of one of the members, by its place."""
@@ -275,10 +278,11 @@ class SpinSumCalculator(MomentsOfAtoms, Calculator):
         return LocalSum(tuple(local_energy_on(calc, geometry) for calc in self.calculators), self.weights)
 
     def begin_step(self) -> None:
-        """Tell the members that a step begins; what they gave before is forgotten."""
+        """Tell the members that a step begins; where one draws anew, what the sum gave before is forgotten."""
         for calc in self.calculators:
             begin_step(calc)
-        self.results = {}
+        if self._draws:
+            self.results = {}
 
     def set_time(self, time: float) -> None:
         """Tell the members what time it is; what those that care gave before is forgotten."""

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
+from ase.constraints import FixAtoms
 
 from spinase import SpinAtoms
 from spinase.calculators.base import SpinCalculator, per_moment, split_moments
@@ -215,3 +216,27 @@ def test_defaults_of_the_base(magnet):
     assert "time_reversal" in calc.symmetries
     with pytest.raises(TypeError, match="abstract"):
         SpinCalculator()
+
+
+def test_the_copy_of_the_atoms_is_theirs_of_the_last_results() -> None:
+    """It is overwritten where it can be, and belongs to nobody: neither moves the atoms nor is moved by them."""
+    atoms, calc = SpinAtoms("Fe3", positions=np.eye(3), cell=[5.0, 6.0, 7.0], moments=[0, 0, 2.0]), Counting()
+    for change in (
+        lambda: None,
+        lambda: atoms.set_cell([6.0, 6.0, 8.0]),
+        lambda: atoms.set_pbc([True, False, True]),
+        lambda: atoms.info.update(note=np.arange(3)),
+        lambda: atoms.set_tags([1, 2, 3]),
+        lambda: atoms.set_constraint(FixAtoms([0])),
+    ):
+        change()
+        atoms.positions += 0.5
+        calc.get_property("energy", atoms)
+        assert calc.atoms == atoms
+        assert calc.atoms is not atoms
+        assert np.array_equal(calc.atoms.arrays["initial_magmoms"], atoms.arrays["initial_magmoms"])
+        for name in atoms.arrays:
+            assert not np.shares_memory(calc.atoms.arrays[name], atoms.arrays[name])
+        assert not calc.check_state(atoms)
+    atoms.positions[0, 0] += 1.0
+    assert calc.check_state(atoms) == ["positions"]

@@ -65,6 +65,31 @@ def test_the_heat_of_spins_asks_no_potential_of_the_lattice() -> None:
     assert len(calls) == 1
 
 
+class Drawing(HeisenbergCalculator):
+    """An exchange with another strength at every step of a driver."""
+
+    drawn = 0
+
+    def begin_step(self) -> None:
+        self.drawn += 1
+        self.reset()
+
+    def derive(self, *arguments: Any) -> Any:
+        return self.drawn * super().derive(*arguments)
+
+
+def test_a_sum_forgets_its_results_only_where_a_member_draws_anew() -> None:
+    atoms, still, drawing = copper(), exchange(), Drawing(law=Exponential(0.02, 1.0, 2.5, 3.5, 0.5))
+    calls, fields = counted(still), exchange().get_property("magnetic_forces", atoms)
+    noisy, quiet = SpinSumCalculator([still, drawing]), SpinSumCalculator([EMT(), still])
+    for draws in (1, 2):
+        noisy.begin_step()
+        quiet.begin_step()
+        np.testing.assert_allclose(noisy.get_property("magnetic_forces", atoms), (1 + draws) * fields, atol=1e-14)
+        np.testing.assert_allclose(quiet.get_property("magnetic_forces", atoms), fields, atol=1e-14)
+    assert len(calls) == 1, "who does not draw is asked once"
+
+
 def test_a_member_may_give_its_stress_as_a_tensor() -> None:
     """Some calculators of the ecosystem (CHGNet) do; ASE's convention is six numbers, xx yy zz yz xz xy."""
     atoms, tensor = copper(), np.array([[1.0, 6.0, 5.0], [6.0, 2.0, 4.0], [5.0, 4.0, 3.0]])
