@@ -210,7 +210,8 @@ def draw(axis: Axes, rows: np.ndarray, columns: dict[str, int], scale: float = 1
         axis.fill_between(time, mean - error, mean + error, color=color, alpha=0.3, lw=0)
         axis.plot(time, mean, color=color, label=label, lw=1.3)
     axis.set(xlabel="time [ps]", xlim=(0, time[-1]))
-    axis.legend(frameon=False, loc="center right")
+    axis.margins(y=0.2)  # room for the legend
+    axis.legend(frameon=False, loc="upper center", ncols=3)
 
 
 def draw_magnetization(axis: Axes, temperatures: list[float], found: Sweep) -> None:

@@ -25,8 +25,7 @@ def smooth_cutoff(distances: FloatArray, cutoff: float, width: float) -> tuple[F
         Where c is zero, and over what length it falls.
     """
     x = np.clip((distances - cutoff + width) / width, 0.0, 1.0)
-    bump = x * (1.0 - x)
-    return 1.0 - x * x * x * (10.0 - x * (15.0 - 6.0 * x)), (-30.0 / width) * (bump * bump)
+    return 1.0 - x**3 * (10.0 - 15.0 * x + 6.0 * x**2), -30.0 * x**2 * (1.0 - x) ** 2 / width
 
 
 def step_width(cutoff: float, width: float | None) -> float:
