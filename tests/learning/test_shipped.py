@@ -98,6 +98,11 @@ def test_a_driven_wall_turns_as_its_device_says() -> None:
     assert found[:, 2].sum() == pytest.approx(true[:, 2].sum(), rel=0.03)  # what moves the wall
     with pytest.raises(OutOfDomainError, match="is outside the training"):
         HIPNNCalculator.shipped("driven-wall", bias=0.9)
+    wide = SpinAtoms.lattice("square", (12, 8), units="reduced")
+    wide.pbc = (False, True, False)
+    wide.moments = 20.0 * domain_wall(geometry_of(wide), np.random.default_rng(0), width=1.5)
+    with pytest.raises(OutOfDomainError, match="a device 8 wide along y is outside the training, which had 10 wide along y"):
+        calcs[0].get_property("torques", wide)
 
 
 @pytest.mark.parametrize("name", NAMES)
