@@ -9,11 +9,12 @@ of the strip are those of ten chains at the chemical potentials mu + 2 t cos(k),
 less than the strip.  -0.5 t is between the trained voltages.  Then a strip that is much longer: electrons that are not
 scattered do not know how long it is, so the wall must be as fast.
 
-Writes driven_wall.png and driven_wall.csv, after every voltage.  `full`: 60 steps of 28 sites in place of 4 of 20, and 6000
-sites in place of 200.
+Writes driven_wall.png and driven_wall.csv, after every voltage.  `full`: four voltages, 60 steps of 28 sites and 6000
+sites in place of one, 2 of 16 and 160.
 """
 
 import sys
+from typing import Any
 
 import matplotlib
 
@@ -33,8 +34,8 @@ from spinase.viz.figures import COLORS
 
 FULL = sys.argv[1:] == ["full"]
 WIDTH, MOMENT, TIMESTEP = 10, 20.0, 40.0
-LENGTH, STEPS, EVERY, LONG = (28, 60, 5, 6000) if FULL else (20, 4, 2, 200)
-BIASES = (-0.6, -0.5, 0.4, 0.6)
+LENGTH, STEPS, EVERY, LONG = (28, 60, 5, 6000) if FULL else (16, 2, 1, 160)
+BIASES = (-0.6, -0.5, 0.4, 0.6) if FULL else (-0.5,)
 leads = [LatticeLead("left", exchange=(0, 0, 1)), LatticeLead("right", exchange=(0, 0, -1))]
 
 
@@ -57,7 +58,7 @@ def chains(bias: float) -> tuple[list[NEGFCalculator], list[float]]:
     return found, shares
 
 
-def follow(atoms: SpinAtoms, electrons: list, shares: list[float], steps: int) -> np.ndarray:
+def follow(atoms: SpinAtoms, electrons: list[Any], shares: list[float], steps: int) -> np.ndarray:
     """Time, position, width and angle of the wall, and the current (nan: the calculator knows none), (n, 5)."""
     others = [HeisenbergCalculator(shells=[0.2]), UniaxialAnisotropyCalculator(0.03)]
     atoms.calc = SpinSumCalculator([*electrons, *others], [*shares, 1.0, 1.0])
