@@ -179,7 +179,7 @@ class LammpsMagnet:
             f"plugin load {plugin_library()}",
             f"pair_style spinase/callback {reach:.17g} {yes[depth > reach * (1.0 + _FLAT)]} {yes[motion.lattice]}",
             "pair_coeff * *",
-            "fix motion all spinase/motion " + " ".join(one if isinstance(one, str) else f"{one:.17g}" for one in options),
+            "fix motion all spinase/motion " + " ".join(map(_written, options)),
             f"timestep {motion.timestep * self._time:.17g}",
             "thermo_style custom step pe ke etotal press",
             "thermo_modify norm no lost error",
@@ -310,6 +310,11 @@ class LammpsMagnet:
                 self._lammps.command(line)
         except Exception as error:
             raise LammpsError(str(error).strip()) from self.bridge.error
+
+
+def _written(option: str | float) -> str:
+    """An option of a fix; numbers to the last bit."""
+    return f"{option:.17g}" if isinstance(option, float) else str(option)
 
 
 def _rows(engine: Any, name: str, width: int, count: int) -> FloatArray:

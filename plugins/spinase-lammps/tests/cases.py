@@ -53,7 +53,7 @@ def learned() -> SpinAtoms:
     """A network of two layers on a disordered magnet; ghosts farther away than the box is wide."""
     atoms = SpinAtoms.disordered(60, density=1.0, min_distance=0.75, units="reduced", rng=1)
     atoms.set_masses(np.full(60, 1000.0))
-    atoms.calc = HIPNNCalculator.shipped("disordered-sd-moving", dtype="float64")
+    atoms.calc = HIPNNCalculator.shipped("disordered-sd-moving", dtype="float64", engine=False)
     return atoms
 
 
@@ -118,9 +118,33 @@ CASES: dict[str, Case] = {
 
 
 def conform() -> None:
-    """The conformance kit over both drivers, exact restart and division of runs among its checks."""
+    """The conformance kit over both drivers, exact restart and division of runs among its checks.
+
+    Where atoms leave the cell LAMMPS puts them back when it makes lists of neighbours, so there the division of a run
+    changes last digits; a restart does not.
+    """
+
+    def inside() -> SpinAtoms:
+        atoms = iron()
+        atoms.positions += 0.7
+        return atoms
+
+    def moving(seed: int = 8) -> LammpsSpinLattice:
+        return LammpsSpinLattice(iron(), fs, damping=0.1, kT=0.02, seed=seed)
+
     check_driver(lambda rng: LammpsLLG(plane(), 0.05, damping=0.1, kT=0.2, seed=int(rng.integers(2**40))))
-    check_driver(lambda rng: LammpsSpinLattice(iron(), fs, damping=0.1, kT=0.02, seed=int(rng.integers(2**40))))
+    check_driver(lambda rng: LammpsSpinLattice(inside(), fs, damping=0.1, kT=0.02, seed=int(rng.integers(2**40))))
+    one, other = moving(), moving(seed=9)
+    one.run(3)
+    other.atoms.set_positions(one.atoms.get_positions())
+    other.atoms.set_momenta(one.atoms.get_momenta())
+    other.atoms.moments = one.atoms.moments
+    other.restore_state(one.checkpoint_state())
+    for driver in (one, other):
+        driver.run(3)
+    assert one.get_number_of_steps() == other.get_number_of_steps() == 6
+    np.testing.assert_array_equal(other.atoms.moments, one.atoms.moments)
+    np.testing.assert_array_equal(other.atoms.get_positions(), one.atoms.get_positions())
 
 
 def main() -> None:
