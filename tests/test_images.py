@@ -46,10 +46,9 @@ def compare(calc: Any, images: Sequence[Atoms], names: Sequence[str], other: Any
             np.testing.assert_allclose(found[name], expected, atol=tolerance * scale, err_msg=name)
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-11), ("float32", 1e-5)])
-def test_moving_magnets_in_one_pass(dtype: Any, tolerance: float) -> None:
-    images = magnets()
-    calc, other = (HIPNNCalculator.shipped("disordered-sd-moving", dtype=dtype) for _ in range(2))
+def test_moving_magnets_in_one_pass() -> None:
+    images, tolerance = magnets(), 1e-5  # the precision whose loops other tests compile
+    calc, other = (HIPNNCalculator.shipped("disordered-sd-moving") for _ in range(2))
     compare(calc, images, MOVING, other, tolerance)
     images[1].positions += 0.01  # one image moved, the others kept
     images[2].spins = -images[2].spins
@@ -59,9 +58,9 @@ def test_moving_magnets_in_one_pass(dtype: Any, tolerance: float) -> None:
 
 def test_forces_are_slopes_of_the_energies_of_the_same_call() -> None:
     images = magnets(2)
-    calc = HIPNNCalculator.shipped("disordered-sd-moving", dtype="float64")
+    calc = HIPNNCalculator.shipped("disordered-sd-moving")
     forces = [found["forces"] for found in results_of_images(calc, images, ("forces",))]
-    step, energies = 1e-5, []
+    step, energies = 1e-2, []
     for sign in (1, -1):
         for image in images:
             image.positions[3, 1] += sign * step
@@ -69,34 +68,35 @@ def test_forces_are_slopes_of_the_energies_of_the_same_call() -> None:
         for image in images:
             image.positions[3, 1] -= sign * step
     slopes = (np.array(energies[1]) - np.array(energies[0])) / (2 * step)
-    np.testing.assert_allclose(slopes, [force[3, 1] for force in forces], rtol=1e-5)
+    np.testing.assert_allclose(slopes, [force[3, 1] for force in forces], atol=5e-3 * np.abs(forces).max())
 
 
-@pytest.mark.parametrize("evaluators", [None, (TorchEvaluator,)])
-def test_images_of_a_lattice_share_its_neighbours(evaluators: Any) -> None:
+@pytest.mark.parametrize(
+    ("options", "tolerance"), [({}, 1e-5), ({"dtype": "float64", "evaluators": (TorchEvaluator,)}, 1e-11)]
+)
+def test_images_of_a_lattice_share_its_neighbours(options: dict[str, Any], tolerance: float) -> None:
     base = SpinAtoms.lattice("square", (6, 6), units="reduced", rng=1)
     images = [base.copy() for _ in range(3)]
     for seed, image in enumerate(images):
         image.spins = np.random.default_rng(seed).normal(size=(36, 3))
-    options = {} if evaluators is None else {"evaluators": evaluators}
-    calc, other = (LatticeCalculator.shipped("square-double-exchange-lattice", dtype="float64", **options) for _ in range(2))
-    compare(calc, images, ("free_energy", "magnetic_forces"), other, 1e-11)
+    calc, other = (LatticeCalculator.shipped("square-double-exchange-lattice", **options) for _ in range(2))
+    compare(calc, images, ("free_energy", "magnetic_forces"), other, tolerance)
     assert len({id(bound) for bound in calc._images.bounds}) == 1
 
 
 def test_sums_ask_every_member_at_once() -> None:
     images, law = magnets(2), Exponential(0.3, 8.0, 1.0, 2.0, 0.5)
-    learned = HIPNNCalculator.shipped("disordered-sd-moving", dtype="float64")
+    learned = HIPNNCalculator.shipped("disordered-sd-moving")
     calc = SpinSumCalculator([learned, PairPotentialCalculator(law), ZeemanCalculator((0.0, 0.0, 0.3))], [1.0, 0.5, 2.0])
     other = SpinSumCalculator(
         [
-            HIPNNCalculator.shipped("disordered-sd-moving", dtype="float64"),
+            HIPNNCalculator.shipped("disordered-sd-moving"),
             PairPotentialCalculator(law),
             ZeemanCalculator((0, 0, 0.3)),
         ],
         [1.0, 0.5, 2.0],
     )
-    compare(calc, images, MOVING, other, 1e-11)
+    compare(calc, images, MOVING, other, 1e-5)
 
 
 def test_any_other_calculator_is_asked_for_one_after_the_other() -> None:
@@ -125,15 +125,16 @@ def test_a_band_has_the_torques_of_its_images() -> None:
     start, end = base.copy(), base.copy()
     end.spins = np.tile([0.0, 1.0, 0.0], (16, 1))
     path = geodesic_path(start, end, 5)
-    learned = LatticeCalculator.shipped("square-double-exchange-lattice", dtype="float64")
+    learned = LatticeCalculator.shipped("square-double-exchange-lattice")
     for image in path:
         image.calc = learned
     band = SpinBand(path)
     band.set_x(0.1 * np.random.default_rng(2).normal(size=band.ndofs()))
-    fresh = LatticeCalculator.shipped("square-double-exchange-lattice", dtype="float64")
-    np.testing.assert_allclose(band.energies[1:-1], [fresh.get_property("free_energy", one) for one in path[1:-1]])
+    fresh = LatticeCalculator.shipped("square-double-exchange-lattice")
+    energies = [fresh.get_property("free_energy", one) for one in path[1:-1]]
+    np.testing.assert_allclose(band.energies[1:-1], energies, rtol=1e-5)
     torques = [fresh.get_property("torques", one) for one in path[1:-1]]
-    np.testing.assert_allclose(band._torques, torques, atol=1e-12)
+    np.testing.assert_allclose(band._torques, torques, atol=1e-5 * np.abs(torques).max())
 
 
 def test_images_of_different_sizes_are_refused() -> None:
