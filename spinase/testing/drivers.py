@@ -15,6 +15,7 @@ from spinase.atoms import get_moments, get_reference_lengths, set_moments
 from spinase.contract import Driver
 from spinase.driver import missing_members
 from spinase.dynamics.checkpoint import load_checkpoint, save_checkpoint
+from spinase.images import evaluates_images
 from spinase.testing.case import SkipCheck, run_check
 from spinase.testing.report import CheckResult, ConformanceError, Report
 from spinase.typing import Array
@@ -227,6 +228,8 @@ class _Trap:
     def __init__(self, calc: Any) -> None:
         self.calls, self.at = 0, 0
         calc.get_property = self._watched(calc.get_property)
+        if evaluates_images(calc):
+            calc.results_of_images = self._watched(calc.results_of_images)
         make = getattr(calc, "field_function", None)
         if make is not None:
             calc.field_function = lambda *given, **named: self._watched(make(*given, **named))
