@@ -229,7 +229,7 @@ class _Trap:
         self.calls, self.at = 0, 0
         calc.get_property = self._watched(calc.get_property)
         if evaluates_images(calc):
-            calc.results_of_images = self._watched(calc.results_of_images)
+            calc.results_of_images = self._watched(calc.results_of_images)  # type: ignore[method-assign]
         make = getattr(calc, "field_function", None)
         if make is not None:
             calc.field_function = lambda *given, **named: self._watched(make(*given, **named))
