@@ -93,6 +93,7 @@ class LammpsLLG(Driver):
         self.atoms, self.nsteps = atoms, 0
         self._comm, self._log = comm, log
         self._engine: LammpsMagnet | None = None
+        self._made_of: tuple[Any, ...] = ()
         self._held: Held | None = None  # by LAMMPS after the last run
         self._given: tuple[FloatArray, ...] = ()  # what the atoms were given then
 
@@ -103,8 +104,12 @@ class LammpsLLG(Driver):
 
     @property
     def engine(self) -> LammpsMagnet:
-        """LAMMPS with the magnet; started when it is first needed."""
+        """LAMMPS with the magnet; started when it is first needed, and again for another cell, species or calculator."""
+        made_of = (self.atoms.cell.array.tolist(), self.atoms.pbc.tolist(), self.atoms.numbers.tolist(), id(self.atoms.calc))
+        if made_of != self._made_of or self.atoms.constraints:
+            self.close()  # another box, species or calculator
         if self._engine is None:
+            self._made_of = made_of
             self._engine = LammpsMagnet(self.atoms, self.motion, self._comm, self._log)
         return self._engine
 

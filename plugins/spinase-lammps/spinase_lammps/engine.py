@@ -13,7 +13,7 @@ from ase.calculators.lammps import Prism
 from mpi4py import MPI  # first: it brings the library that LAMMPS needs
 
 from spinase.atoms import geometry_of, get_moments, get_reference_lengths, set_moments
-from spinase.contract import calculator_of, local_energy
+from spinase.contract import calculator_of, check_units, local_energy
 from spinase.errors import ModelError, SpinaseError
 from spinase.geometry import solid_cell
 from spinase.moments import get_units, gyromagnetic_ratios
@@ -127,6 +127,10 @@ class LammpsMagnet:
 
     def __init__(self, atoms: Atoms, motion: Motion, comm: Any = None, log: str | None = None) -> None:
         self.atoms, self.motion, self.comm = atoms, motion, MPI.COMM_WORLD if comm is None else comm
+        check_units(atoms, calculator_of(atoms))
+        if atoms.constraints:
+            names = ", ".join(type(one).__name__ for one in atoms.constraints)
+            raise ModelError(f"LAMMPS knows nothing of ASE's constraints ({names}): remove them, or use the ASE driver")
         self.local = local_energy(calculator_of(atoms), atoms)
         if motion.lattice and "forces" in self.local.refused_properties:
             raise ModelError(self.local.refused_properties["forces"])

@@ -20,15 +20,17 @@ if shutil.which("g++") is None and shutil.which("c++") is None:
     pytest.skip("there is no C++ compiler to build the plugin with", allow_module_level=True)
 
 import spinase_lammps.build as build  # noqa: E402
+from ase.constraints import FixAtoms  # noqa: E402
 from ase.units import fs  # noqa: E402
 from cases import CASES as MAGNETS  # noqa: E402
 from cases import FIELD  # noqa: E402
 from spinase_lammps.engine import Motion  # noqa: E402
 
 from spinase import SpinAtoms  # noqa: E402
+from spinase.calculators import HIPNNCalculator  # noqa: E402
 from spinase.contract import energy_of  # noqa: E402
 from spinase.dynamics import LLGDynamics, SpinLatticeDynamics  # noqa: E402
-from spinase.errors import ModelError  # noqa: E402
+from spinase.errors import ModelError, UnitMismatchError  # noqa: E402
 
 PROCESSES = {  # cases share their processes, whose start takes longer than the runs
     1: ("plane", "triclinic", "thermal-iron", "kit"),
@@ -151,6 +153,18 @@ def test_electrons_are_refused_with_the_reason() -> None:
     magnet, driver, _ = MAGNETS["electrons"]
     with pytest.raises(ModelError, match="EDCalculator"):
         driver(magnet()).engine  # noqa: B018
+
+
+def test_constraints_and_other_units_are_refused() -> None:
+    magnet, driver, _ = MAGNETS["iron"]
+    atoms = magnet()
+    atoms.set_constraint(FixAtoms([0]))
+    with pytest.raises(ModelError, match="FixAtoms"):
+        driver(atoms).engine  # noqa: B018
+    atoms = magnet()
+    atoms.calc = HIPNNCalculator.shipped("disordered-sd-moving")  # in units of t
+    with pytest.raises(UnitMismatchError):
+        driver(atoms).engine  # noqa: B018
 
 
 def test_options_that_cannot_be_are_refused() -> None:
