@@ -7,31 +7,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from systems.examples import EXAMPLES, command
+from systems.examples import EXAMPLES, command, keep, run_input
 
 from spinase.errors import AccuracyWarning
 from spinase.io import read_run
 
 INPUTS = sorted(EXAMPLES.glob("*/*.toml"))
-SHORTER = {  # what takes long is started here and shown in the documentation
-    "quench.toml": ["atoms.size=[8, 8]", "stage.0.steps=300"],
-    "quench_disordered.toml": ["stage.0.steps=200"],
-    "quench_30x30.toml": ["stage.0.steps=30", "atoms.size=[12, 12]"],
-    "quench_100x100.toml": ["stage.0.steps=3", "atoms.size=[24, 24]"],
-    "annealing.toml": ["stage.0.steps=1500"],
-    "hysteresis.toml": ["stage.0.steps=1500", "stage.1.steps=1500"],
-    "wall.toml": ["stage.0.steps=60"],
-    "capacitor.toml": ["atoms.size=[8, 4]", "spins.wavevector=[4, 2, 0]", "stage.0.steps=50", "calculator.tolerance=2e-2"],
-}
 TOO_COLD = ("quench_disordered.toml", "capacitor.toml")  # their baths, by so much that a run says so
 
 
 @pytest.mark.parametrize("source", INPUTS, ids=lambda path: path.name)
 def test_input_files_run(source: Path, tmp_path: Path) -> None:
-    shorter = [word for entry in SHORTER.get(source.name, []) for word in ("--set", entry)]
     told = pytest.warns(AccuracyWarning, match="the bath makes spins too cold") if source.name in TOO_COLD else nullcontext()
     with told:
-        command("run", str(source), *shorter, folder=tmp_path)
+        keep(source, tmp_path, run_input(source, tmp_path))
     folder = tmp_path / f"{source.stem}_run"
     assert (folder / "summary.png").stat().st_size > 10_000
     run = read_run(folder / "run.h5")
