@@ -1,4 +1,4 @@
-"""Training goes through the seams: a trunk of a script beside the recipe is trained, validated and run by its path."""
+"""Training goes through the seams: a trunk and a readout beside the recipe are trained, validated and run by their paths."""
 
 from __future__ import annotations
 
@@ -12,17 +12,39 @@ from spinase_training.recipe import read_recipe
 from spinase_training.train import train_recipe
 from spinase_training.validation import predict
 
+from spinase.atoms import geometry_of
 from spinase.calculators import HIPNNCalculator
 from spinase.errors import InputError, ModelFileError
 from spinase.io import read_labels
 from spinase.learning.model_file import load_model
+from spinase.learning.pairs import pairs_of
 from spinase.testing import check_trunk
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 SCRIPT = '''
+from dataclasses import dataclass
+
+import numpy as np
 import torch
+from spinase.learning.readout import Readout, ReadoutConfig
 from spinase.learning.trunk import Trunk, TrunkConfig, TrunkSize
 from torch import nn
+
+
+class Share(ReadoutConfig):
+    share: float
+
+
+@dataclass(frozen=True)
+class Mixture(Readout):
+    """E = sum_i (1 - x) e_i0 + x e_i1: an alloy between two magnets, x the share of the second."""
+
+    Config = Share
+    share: float = 0.5
+    parts = 2
+
+    def constant_weights(self, parts):
+        return np.array([[1.0 - self.share, self.share]])
 
 
 class Size(TrunkSize):
@@ -76,6 +98,9 @@ test = 0.15
 style = "exchange_of_mine:Exchange"
 cutoff = 1.9
 functions = 3
+[readout]
+style = "exchange_of_mine:Mixture"
+share = 0.25
 """
 
 
@@ -89,12 +114,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-def test_a_trunk_of_a_script_is_trained_by_its_path(folder: Path) -> None:
-    """Heisenberg exchange is what it can say; nothing of spinase was changed for it."""
+def test_a_trunk_and_a_readout_of_a_script_are_trained_by_their_paths(folder: Path) -> None:
+    """Heisenberg exchange is what they can say; nothing of spinase was changed for them."""
     path = train_recipe(*read_recipe(folder / "recipe.toml"), folder, folder / "run")
     (network,), card = load_model(path)
     assert type(network).__name__ == "Exchange"
-    assert card.trunk.model_dump() == {"cutoff": 1.9, "species": (26,), "parts": 1, "functions": 3}
+    assert card.trunk.model_dump() == {"cutoff": 1.9, "species": (26,), "parts": 2, "functions": 3}
+    assert (type(card.readout).__name__, card.readout.table()) == ("Mixture", {"share": 0.25})
     assert card["errors"]["r2"] > 0.95
     (labels, *_), _ = read_labels(folder / "labels.h5")
     atoms = labels.atoms(0)
@@ -102,7 +128,11 @@ def test_a_trunk_of_a_script_is_trained_by_its_path(folder: Path) -> None:
     fields = predict(path, labels).predicted_fields[0]
     assert fields.shape == (10, 3)
     calc = HIPNNCalculator(path, outside_domain="ignore")  # as style = "hipnn" of an input file
-    assert torch.isfinite(torch.tensor(calc.get_property("torques", atoms))).all()
+    around = network.prepare(pairs_of(geometry_of(atoms), 1.9), torch.zeros(10, dtype=torch.long))
+    first, second = network(around, torch.tensor(atoms.spins, dtype=torch.float32)).detach().numpy().sum(0)
+    assert abs(second - first) > 0.1 * abs(first)  # another share is another energy
+    energy = card.energy_scale * (0.75 * first + 0.25 * second) + 10 * card.energy_shift
+    assert calc.get_property("energy", atoms) == pytest.approx(energy, rel=1e-4)
     del sys.modules["exchange_of_mine"]
     with pytest.raises(ModelFileError, match="module that is not imported, and model files import none: import exchange_of"):
         load_model(path)
