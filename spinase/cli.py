@@ -10,7 +10,6 @@ import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +17,7 @@ import typer
 
 from spinase import __version__
 from spinase.errors import SpinaseError, StyleError
+from spinase.styles import Style, find_style, list_styles, load_style, registry_problems
 
 app = typer.Typer(
     help="Spin and spin-lattice dynamics for magnets whose spins are coupled by electrons.",
@@ -133,12 +133,10 @@ def styles(
     ] = None,
     name: Annotated[str | None, typer.Argument(help="one style of that kind", show_default=False)] = None,
 ) -> None:
-    """List what can be chosen by name, or describe one style: options with units, citation, package.
+    """List what can be chosen by name with package, version and citation, or describe one style with its options and units.
 
     ``spinase styles input`` lists the keys of an input file.
     """
-    from spinase.styles import describe, find_style, list_styles
-
     if kind == "input" and name is None:
         from spinase.run.config import input_reference
 
@@ -146,15 +144,29 @@ def styles(
         _show_options(input_reference())
         return
     if kind is None or name is None:
-        for style in list_styles(kind):
-            typer.echo(f"{style.kind:14} {style.name:20} {style.package} {style.version}")
+        _list_styles(kind)
         return
+    from spinase.options import describe
+
     told = describe(find_style(kind, name))
     source = ", ".join(word for word in (told["kind"], told["package"], told["target"]) if word)
     typer.echo("\n".join(line for line in (f"{told['name']} ({source})", told["summary"], told["details"]) if line) + "\n")
     _show_options(told["options"])
     if told["citation"]:
         typer.echo(f"\ncite: {told['citation']}")
+
+
+def _list_styles(kind: str | None) -> None:
+    """A line for each style: kind, name, package, version, citation; nothing of them is imported.  Problems go to stderr."""
+    from spinase.citations import declared_citation
+
+    styles = list_styles(kind)
+    owners = [f"{style.package} {style.version}" for style in styles]
+    width = max(map(len, owners), default=0)
+    for style, owner in zip(styles, owners, strict=True):
+        typer.echo(f"{style.kind:14} {style.name:20} {owner:{width}}  {declared_citation(style.target)}".rstrip())
+    for problem in registry_problems():
+        _tell_warning(problem)
 
 
 def _show_options(options: dict[str, Any]) -> None:
@@ -214,6 +226,28 @@ def models() -> None:
 
 
 @app.command()
+def cite(
+    file: InputPath,
+    set_: Overrides = None,
+    as_bibtex: Annotated[bool, typer.Option("--bibtex", help="as BibTeX entries")] = False,
+) -> None:
+    """What to cite for a run: references of everything that its input file uses, without running it."""
+    from spinase.citations import bibtex
+    from spinase.run import build_setup, read_input
+    from spinase.run.cite import run_references
+
+    config, _ = read_input(file, set_ or ())
+    found = run_references(build_setup(config, file.resolve().parent))
+    if as_bibtex:
+        typer.echo(bibtex(found), nl=False)
+        return
+    for reference, users in found.items():
+        typer.echo(f"{', '.join(users)}:\n  {reference.text}")
+        if reference.link:
+            typer.echo(f"  {reference.link}")
+
+
+@app.command()
 def plot(
     file: Annotated[Path, typer.Argument(help="run file (run.h5), or its folder", show_default=False)],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="directory (default: the run's)")] = None,
@@ -232,7 +266,6 @@ def info() -> None:
 
     from spinase.compiled.threads import linear_algebra
     from spinase.run.provenance import is_editable, source_digest, versions
-    from spinase.styles import list_styles
 
     for package, version in versions().items():
         typer.echo(f"{package:10} {version}")
@@ -282,7 +315,7 @@ def _add_plugin_commands() -> None:
         If the one that is called cannot be imported, two packages bring it, or it is one of training without that package.
     """
     wanted = next((word for word in sys.argv[1:] if not word.startswith("-")), None)
-    owners = {point.name: point.dist.name if point.dist else "" for point in _plugin_commands()}
+    owners = {style.name: style.package for style in _plugin_commands()}
     if wanted in _OF_TRAINING and wanted not in owners:
         raise StyleError(
             f"`spinase {wanted}` belongs to the package spinase-training, which is not installed: "
@@ -290,8 +323,6 @@ def _add_plugin_commands() -> None:
         )
     for name, owner in owners.items():
         if name == wanted:
-            from spinase.styles import load_style
-
             command = load_style("commands", name)
             if isinstance(command, typer.Typer):
                 app.add_typer(command, name=name)
@@ -301,10 +332,10 @@ def _add_plugin_commands() -> None:
             app.command(name, help=f"(of the package {owner})")(_placeholder)
 
 
-def _plugin_commands() -> list[EntryPoint]:
-    """Entry points of commands, but for names that spinase has itself: a plugin cannot take those over."""
+def _plugin_commands() -> list[Style]:
+    """Commands of plugins, but for names that spinase has itself: a plugin cannot take those over."""
     own = {command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands}
-    return [point for point in entry_points(group="spinase.commands") if point.name not in own]
+    return [style for style in list_styles("commands") if style.name not in own]
 
 
 def _placeholder() -> None:

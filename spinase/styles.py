@@ -4,7 +4,8 @@ Built-ins and plugins register alike, in the groups ``spinase.calculators``, ``s
 ``spinase.integrators``, ``spinase.thermostats``, ``spinase.barostats``, ``spinase.minimizers``,
 ``spinase.initializers``, ``spinase.observers``, ``spinase.formats``, ``spinase.commands``,
 ``spinase.models`` (trunks of learned magnets) and ``spinase.readouts`` (what their parts mean).
-Listing imports nothing.  A name may carry a variant (``kpm/torch``).  Wherever a name is accepted, so is a dotted path
+Listing imports nothing, and a package that is broken or written for another version of spinase takes no other one down.
+A name may carry a variant (``kpm/torch``).  Wherever a name is accepted, so is a dotted path
 ``module:Class``, also of a class that knows nothing of spinase (``ase.calculators.emt:EMT``).
 """
 
@@ -12,29 +13,19 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import inspect
 import re
+import shlex
 import sys
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
 from operator import attrgetter
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast, get_args, get_origin, get_type_hints
+from typing import Any
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    PydanticSchemaGenerationError,
-    TypeAdapter,
-    ValidationError,
-    create_model,
-)
-
-from spinase.errors import InputError, StyleError, in_words
+from spinase.errors import StyleError
+from spinase.installed import Package, packages
 
 KINDS = (
     "calculators",
@@ -50,18 +41,36 @@ KINDS = (
     "models",
     "readouts",
 )
-_PREFIX = "spinase."
 
 
 @dataclass(frozen=True)
 class Style:
-    """A named choice: its kind, where it is defined (``module:attribute``) and the package that brings it."""
+    """A named choice.
+
+    Attributes
+    ----------
+    kind, name : str
+        Such as ``calculators`` and ``ed``.
+    target : str
+        Where it is defined, ``module:attribute``.
+    owner : Package or None
+        The package that brings it; None for a dotted path.
+    """
 
     kind: str
     name: str
     target: str
-    package: str
-    version: str
+    owner: Package | None = None
+
+    @property
+    def package(self) -> str:
+        """Name of the package that brings it; empty for a dotted path."""
+        return self.owner.name if self.owner else ""
+
+    @property
+    def version(self) -> str:
+        """Version of that package."""
+        return self.owner.version if self.owner else ""
 
     def load(self) -> Any:
         """Import the class or function.
@@ -69,8 +78,11 @@ class Style:
         Raises
         ------
         StyleError
-            If the import fails, naming the package, what is missing and how to install it.
+            If the package was written for another version of spinase, or if the import fails, naming the package, what
+            is missing and how to install it.
         """
+        if self.owner is not None and self.owner.problem:
+            raise StyleError(f"{self.kind[:-1]} {self.name!r} of {self.package} {self.version}: {self.owner.problem}")
         module, _, attribute = self.target.partition(":")
         try:
             place = importlib.import_module(module)
@@ -91,23 +103,32 @@ class Style:
         missing = error.name if isinstance(error, ModuleNotFoundError) else None
         if not missing:
             return f"{type(error).__name__}: {error}"
-        if not self.package and f"{module}.".startswith(f"{missing}."):
+        if self.owner is None and f"{module}.".startswith(f"{missing}."):
             return f"there is no module {missing!r}, neither beside the input file nor among the installed packages"
-        return f"{missing!r} is missing: pip install {missing.partition('.')[0]}"
+        needs = self.owner.missing() if self.owner else []  # a module may have another name than the package it comes in
+        packages = " ".join(shlex.quote(line) for line in needs) or missing.partition(".")[0]
+        return f"{missing!r} is missing: pip install {packages}"
 
 
 @cache
 def _installed() -> tuple[Style, ...]:
-    found = []
-    for group in sorted(entry_points().groups):
-        if group.startswith(_PREFIX):
-            found += [_style(group.removeprefix(_PREFIX), point) for point in entry_points(group=group)]
-    return tuple(dict.fromkeys(found))
+    return tuple(Style(kind, name, target, package) for package in packages() for kind, name, target in package.points)
 
 
-def _style(kind: str, point: EntryPoint) -> Style:
-    owner = point.dist
-    return Style(kind, point.name, point.value, owner.name if owner else "", owner.version if owner else "")
+def broken_packages() -> list[str]:
+    """What is wrong with installed packages of styles that cannot be used, a line for each."""
+    return [f"{owner.name} {owner.version}".strip() + f": {owner.problem}" for owner in packages() if owner.problem]
+
+
+def registry_problems() -> list[str]:
+    """Packages that cannot be used, and names that two packages bring: everything else works in spite of them."""
+    counts = Counter((style.kind, style.name) for style in _installed())
+    return broken_packages() + [_twins(kind, name) for (kind, name), count in counts.items() if count > 1]
+
+
+def _twins(kind: str, name: str) -> str:
+    owners = " and ".join(f"{s.package} ({s.target})" for s in _installed() if (s.kind, s.name) == (kind, name))
+    return f"two packages bring a {kind[:-1]} called {name!r}: {owners}; uninstall one, or use the path"
 
 
 def list_styles(kind: str | None = None) -> list[Style]:
@@ -142,14 +163,15 @@ def find_style(kind: str, name: str) -> Style:
     if ":" in name:
         if not re.fullmatch(r"[\w.]+:[\w.]+", name):
             raise StyleError(f"{name!r} is no path of a {kind[:-1]}: write module:Class, e.g. ase.calculators.emt:EMT")
-        return Style(kind, name, name, "", "")
+        return Style(kind, name, name)
     matches = [style for style in list_styles(kind) if style.name == name]
     if len(matches) > 1:
-        owners = " and ".join(f"{style.package} ({style.target})" for style in matches)
-        raise StyleError(f"two packages bring a {kind[:-1]} called {name!r}: {owners}; uninstall one, or use the path")
+        raise StyleError(_twins(kind, name))
     if not matches:
         names = [style.name for style in list_styles(kind)]
-        raise StyleError(f"unknown {kind[:-1]} {name!r}{nearest(name, names)}; installed: {', '.join(names) or 'none'}")
+        unread = "".join(f"; {line}" for line in broken_packages())
+        listing = f"{', '.join(names) or 'none'}{unread}"
+        raise StyleError(f"unknown {kind[:-1]} {name!r}{nearest(name, names)}; installed: {listing}")
     return matches[0]
 
 
@@ -205,246 +227,3 @@ def nearest(word: str, words: Iterable[str]) -> str:
     """
     close = difflib.get_close_matches(word, list(words), n=1, cutoff=0.6)
     return f" (did you mean {close[0]!r}?)" if close else ""
-
-
-def config_model(target: Any) -> type[BaseModel]:
-    """The pydantic model of a style's options: its ``Config``, else one made from its signature.
-
-    Functions (initializers) leave out their leading ``geometry, rng``.  Annotations that pydantic can check are checked;
-    descriptions are taken from the ``Parameters`` of the docstring.
-    """
-    declared = getattr(target, "Config", None)
-    if isinstance(declared, type) and issubclass(declared, BaseModel):
-        return declared
-    hints, told = _hints(target), _parameter_texts(target)
-    fields: dict[str, Any] = {}
-    for parameter in inspect.signature(target).parameters.values():
-        if parameter.name in ("geometry", "rng") or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            continue
-        default = ... if parameter.default is parameter.empty else parameter.default
-        kind = Any if default is None else _checkable(hints.get(parameter.name, Any))  # `x: float = None` is common
-        fields[parameter.name] = (kind, Field(default, description=told.get(parameter.name)))
-    return create_model(getattr(target, "__name__", "Options"), __config__=ConfigDict(extra="forbid"), **fields)
-
-
-def _hints(target: Any) -> dict[str, Any]:
-    try:
-        return get_type_hints(cast(Any, target).__init__ if isinstance(target, type) else target)
-    except (NameError, TypeError, AttributeError):  # names known to type checkers only; no annotations at all
-        return {}
-
-
-def _checkable(annotation: Any) -> Any:
-    """`annotation`, or Any if pydantic cannot check it; array-likes are numbers or (nested) lists of numbers."""
-    if "_SupportsArray" in str(annotation):  # numpy's ArrayLike
-        return Annotated[Any, AfterValidator(_numbers)]
-    try:
-        TypeAdapter(annotation)
-    except PydanticSchemaGenerationError:
-        return Any
-    return annotation
-
-
-def _numbers(value: Any) -> Any:
-    for entry in value if isinstance(value, list | tuple) else [value]:
-        if isinstance(entry, list | tuple):
-            _numbers(entry)
-        elif isinstance(entry, bool) or not isinstance(entry, int | float):
-            raise ValueError(f"a number or a list of numbers is needed, got {entry!r}")
-    return value
-
-
-def _parameter_texts(target: Any) -> dict[str, str]:
-    """Texts of the numpydoc section ``Parameters``, by name."""
-    _, _, section = (inspect.getdoc(target) or "").partition("Parameters\n----------\n")
-    texts: dict[str, str] = {}
-    names: list[str] = []
-    for line in re.split(r"\n\n\S", section)[0].splitlines():
-        if line and not line.startswith(" "):
-            names = [name.strip() for name in line.partition(":")[0].split(",")]
-        for name in names if line.startswith(" ") else ():
-            texts[name] = f"{texts.get(name, '')} {line.strip()}".strip()
-    return texts
-
-
-def options_of(target: Any, table: Mapping[str, Any], where: str, also: Iterable[str] = ()) -> BaseModel:
-    """`table` checked against the options of `target`; `where` (such as ``[calculator]``) goes into messages.
-
-    `also` are keys of the same table that were taken out of it before; they are offered as corrections.
-
-    Parameters
-    ----------
-    target : class or function
-        Of a style.
-    table : mapping
-        Options as they were read.
-    where : str
-        Place in the input, for messages.
-    also : iterable of str
-        Further keys that are offered as corrections.
-
-    Raises
-    ------
-    InputError
-        On an unknown key (with the nearest one), a missing one or a wrong value.
-    """
-    return validated(config_model(target), table, where, also)
-
-
-def built_style(kind: str, given: str | Mapping[str, Any], where: str) -> Any:
-    """The object of a style named alone, or in a table ``{ style = name, ... }`` with its options.
-
-    Parameters
-    ----------
-    kind : str
-        Such as ``calculators``.
-    given : str or mapping
-        Name, or table with ``style``.
-    where : str
-        Place in the input, for messages.
-
-    Raises
-    ------
-    InputError, StyleError
-        If there is no style of that name, or its options are wrong.
-    """
-    options = {"style": given} if isinstance(given, str) else dict(given)
-    name = options.pop("style", None)
-    if not isinstance(name, str):
-        raise InputError(f"{where}: a table with a style is needed, got {given!r} (see `spinase styles {kind}`)")
-    target = load_style(kind, name)
-    if not hasattr(target, "from_config"):
-        raise StyleError(f"{where}: {name!r} is no {kind[:-1]}, it has no from_config (see `spinase styles {kind}`)")
-    return target.from_config(options_of(target, options, where, also=("style",)))
-
-
-def validated(model: type[BaseModel], table: Mapping[str, Any], where: str, also: Iterable[str] = ()) -> Any:
-    """`table` as an instance of `model`, or an :class:`InputError` that says what, the value, where, and what to do.
-
-    Parameters
-    ----------
-    model : type of BaseModel
-        What the table should be.
-    table : mapping
-        As it was read.
-    where : str
-        Place in the input, for messages.
-    also : iterable of str
-        Further keys that are offered as corrections.
-    """
-    try:
-        taken = model.model_validate(dict(table))
-        _require_as_given(table, taken, where)
-        return taken
-    except ValidationError as error:
-        raise InputError("; ".join(_explain(model, problem, where, also) for problem in error.errors())) from None
-
-
-def _require_as_given(given: Any, taken: Any, where: str) -> None:
-    """Refuse texts and truth values that were taken for numbers: ``steps = true`` is no number of steps."""
-    if isinstance(given, Mapping) and isinstance(taken, BaseModel):
-        names = {field.alias or name: name for name, field in type(taken).model_fields.items()}
-        for key, value in given.items():
-            _require_as_given(value, getattr(taken, str(names.get(key, key)), None), f"{where} {key}")
-    elif isinstance(given, list | tuple) and isinstance(taken, list | tuple):
-        for one, other in zip(given, taken, strict=False):
-            _require_as_given(one, other, where)
-    elif isinstance(given, bool) != isinstance(taken, bool) and isinstance(taken, int | float):
-        raise InputError(f"{where}: {'true or false' if isinstance(taken, bool) else 'a number'} is needed (got {given!r})")
-    elif isinstance(given, str) and isinstance(taken, int | float):
-        raise InputError(f"{where}: a number is needed, without quotes (got {given!r})")
-
-
-def _explain(model: type[BaseModel], problem: Any, where: str, also: Iterable[str]) -> str:
-    path = [str(part) for part in problem["loc"]]
-    place = f"{where} {'.'.join(path[:-1])}".strip()
-    key = path[-1] if path else ""
-    if problem["type"] == "extra_forbidden":
-        known = [*also, *_keys_at(model, [])] if len(path) == 1 else _keys_at(model, path[:-1])
-        listing = f"; known keys: {', '.join(known)}" if known else ""
-        return f"unknown key {key!r} in {place}{nearest(key, known)}{listing}"
-    if problem["type"] == "missing":
-        return f"key {key!r} is missing in {place}"
-    message = in_words(problem)
-    if problem["type"] == "value_error":  # a rule about a whole table, which says its values itself
-        return f"{f'{place} {key}'.strip()}: {message}"
-    return f"{f'{place} {key}'.strip()}: {message} (got {problem['input']!r})"
-
-
-def _keys_at(model: type[BaseModel], path: list[str]) -> list[str]:
-    """Keys of the table at `path` below `model`; empty if it is no table of fixed keys."""
-    for part in path:
-        field = model.model_fields.get(part)
-        choices = [] if field is None else [field.annotation, *get_args(field.annotation)]
-        tables = [choice for choice in choices if isinstance(choice, type) and issubclass(choice, BaseModel)]
-        if not tables:
-            return []
-        model = tables[0]
-    return list(model.model_fields)
-
-
-def options_table(model: type[BaseModel], prefix: str = "", above: tuple[type[BaseModel], ...] = ()) -> dict[str, Any]:
-    """Every key of a table and of the tables in it (dotted): description, default (or "required"), choices.
-
-    `<name>` stands for a key of the user's own, `<n>` for a place in a list; where a key takes one of several tables, their
-    names are in brackets.
-
-    Parameters
-    ----------
-    model : type of BaseModel
-        Of the table.
-    prefix : str
-        Put before every key.
-    above : tuple of types
-        Tables this one is in, which are not told again.
-    """
-    rows: dict[str, Any] = {}
-    for name, field in model.model_fields.items():
-        key = f"{prefix}{field.alias or name}"
-        default = "required" if field.is_required() else field.get_default(call_default_factory=True)
-        choices = _choices(field.annotation)
-        rows[key] = {
-            "description": field.description or ("chooses this table" if len(choices) == 1 else ""),
-            "default": TypeAdapter(Any).dump_python(default, mode="json", by_alias=True, fallback=repr),
-            "choices": choices,
-        }
-        tables = [(place, table) for place, table in _tables(field.annotation) if table not in above]
-        for place, table in tables:
-            told = f"({table.__name__.removesuffix('Config')})" if len(tables) > 1 else ""
-            rows |= options_table(table, f"{key}{place}{told}.", (*above, table))
-    return rows
-
-
-def _choices(annotation: Any) -> list[Any]:
-    """Values of the literals in an annotation."""
-    if get_origin(annotation) is Literal:
-        return list(get_args(annotation))
-    return [value for part in get_args(annotation) for value in _choices(part)]
-
-
-def _tables(annotation: Any, place: str = "") -> list[tuple[str, type[BaseModel]]]:
-    """Tables in an annotation, and how they hang below its key."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [(place, annotation)]
-    origin = get_origin(annotation)
-    step = ".<name>" if origin in (dict, Mapping) else ".<n>" if origin in (list, tuple) else ""
-    return [found for part in get_args(annotation) for found in _tables(part, place + step)]
-
-
-def describe(style: Style) -> dict[str, Any]:
-    """What a user wants to know of a style: summary, options with units and defaults, citation, package."""
-    target = style.load()
-    summary, _, rest = (inspect.getdoc(target) or "").partition("\n\n")
-    # A function has no Config whose fields tell the units: its text does, up to the first section.
-    details = "" if isinstance(target, type) else re.split(r"\n*\w+\n-{3,}\n", rest)[0].strip()
-    options = {} if style.kind in ("integrators", "commands") else options_table(config_model(target))
-    return {
-        "kind": style.kind,
-        "name": style.name,
-        "summary": summary.replace("\n", " "),
-        "details": details,
-        "options": options,
-        "citation": getattr(target, "citation", ""),
-        "package": f"{style.package} {style.version}".strip(),
-        "target": style.target,
-    }

@@ -4,28 +4,20 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from importlib.metadata import EntryPoint
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Literal
 
 import pytest
 from numpy.typing import ArrayLike
 from pydantic import BaseModel, Field
 
-from spinase import styles
+from spinase import __version__, cli, options, styles
 from spinase.calculators import EDCalculator, HeisenbergCalculator
+from spinase.citations import declared_citation
 from spinase.errors import InputError, StyleError
-from spinase.styles import (
-    Style,
-    config_model,
-    describe,
-    find_style,
-    list_styles,
-    load_style,
-    make_importable,
-    options_of,
-)
+from spinase.installed import API, Package, packages
+from spinase.options import config_model, describe, options_of
+from spinase.styles import Style, find_style, list_styles, load_style, make_importable, registry_problems
 
 
 def test_built_ins_are_registered_like_plugins() -> None:
@@ -39,6 +31,8 @@ def test_built_ins_are_registered_like_plugins() -> None:
 def test_every_style_loads_and_describes_itself(style: Style) -> None:
     told = describe(style)
     assert told["summary"]
+    if style.package == "spinase":
+        assert told["citation"] == declared_citation(style.target), "a listing reads texts in quotes only: write it as one"
     for name, option in told["options"].items():
         if style.kind in ("calculators", "drivers") and style.name != "sum" and style.package == "spinase":
             assert option["description"], f"option {name} of {style.name} has no description"
@@ -64,7 +58,7 @@ def test_unknown_names_get_the_nearest_and_the_list() -> None:
 
 
 def test_a_plugin_with_a_missing_dependency_says_what_to_install() -> None:
-    broken = Style("calculators", "broken", "spinase_no_such_plugin.calc:Calc", "spinase-broken", "1.0")
+    broken = Style("calculators", "broken", "spinase_no_such_plugin.calc:Calc", Package("spinase-broken", "1.0"))
     with pytest.raises(
         StyleError, match="'broken' of spinase-broken cannot be imported, 'spinase_no_such_plugin' is missing"
     ):
@@ -72,18 +66,14 @@ def test_a_plugin_with_a_missing_dependency_says_what_to_install() -> None:
 
 
 def test_two_packages_with_one_name_are_refused_naming_both(monkeypatch: pytest.MonkeyPatch) -> None:
-    twins = tuple(Style("calculators", "twin", f"{name}:C", name, "1") for name in ("first-package", "second-package"))
+    twins = tuple(
+        Style("calculators", "twin", f"{name}:C", Package(name, "1")) for name in ("first-package", "second-package")
+    )
     monkeypatch.setattr(styles, "_installed", lambda: twins)
     with pytest.raises(
         StyleError, match="two packages bring a calculator called 'twin': first-package .* and second-package"
     ):
         find_style("calculators", "twin")
-
-
-def test_entry_points_keep_their_package() -> None:
-    point = EntryPoint("x", "m:C", "spinase.calculators")
-    vars(point)["dist"] = SimpleNamespace(name="pack", version="2.0")
-    assert styles._style("calculators", point) == Style("calculators", "x", "m:C", "pack", "2.0")
 
 
 def test_options_are_checked_with_the_nearest_key() -> None:
@@ -99,32 +89,36 @@ def test_options_are_checked_with_the_nearest_key() -> None:
 
 
 def test_variants_are_plain_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    variant = Style("calculators", "kpm/torch", "spinase.calculators.ed:EDCalculator", "p", "1")
+    variant = Style("calculators", "kpm/torch", "spinase.calculators.ed:EDCalculator", Package("p", "1"))
     monkeypatch.setattr(styles, "_installed", lambda: (variant,))
     assert find_style("calculators", "kpm/torch").load() is EDCalculator
     assert "torch" in sys.modules
 
 
-def install(folder: Path, package: str, group: str, entry: str) -> None:
-    """What pip leaves behind for a package with one entry point."""
+def install(folder: Path, package: str, entry_points: str, needs: tuple[str, ...] = ()) -> None:
+    """What pip leaves behind for a package with entry points, `[group]` and lines ``name = target``."""
     info = folder / f"{package.replace('-', '_')}-1.0.dist-info"
     info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[{group}]\n{entry}\n")
+    lines = ["Metadata-Version: 2.1", f"Name: {package}", "Version: 1.0", *(f"Requires-Dist: {line}" for line in needs)]
+    (info / "METADATA").write_text("\n".join(lines) + "\n")
+    (info / "entry_points.txt").write_text(entry_points)
 
 
 @pytest.fixture
 def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder of installed packages."""
     monkeypatch.syspath_prepend(tmp_path)
-    styles._installed.cache_clear()
+    for remembered in (packages, styles._installed):
+        remembered.cache_clear()
     yield tmp_path
-    styles._installed.cache_clear()
+    for remembered in (packages, styles._installed):
+        remembered.cache_clear()
 
 
 def test_installed_packages_are_found_without_importing_them(plugins: Path) -> None:
     (plugins / "loud_plugin.py").write_text("raise RuntimeError('no licence')\n")
-    install(plugins, "spinase-loud", "spinase.calculators", "loud = loud_plugin:Calc")
-    install(plugins, "spinase-kinds", "spinase.cameras", "bath = loud_plugin:Bath")
+    install(plugins, "spinase-loud", "[spinase.calculators]\nloud = loud_plugin:Calc\n")
+    install(plugins, "spinase-kinds", "[spinase.cameras]\nbath = loud_plugin:Bath\n")
     style = next(style for style in list_styles() if style.name == "loud")
     assert (style.package, style.version) == ("spinase-loud", "1.0")
     assert [style.name for style in list_styles("cameras")] == ["bath"], "groups that spinase does not know are kinds too"
@@ -134,8 +128,8 @@ def test_installed_packages_are_found_without_importing_them(plugins: Path) -> N
 
 
 def test_two_installed_packages_with_one_name(plugins: Path) -> None:
-    install(plugins, "spinase-one", "spinase.calculators", "twin = one:C")
-    install(plugins, "spinase-two", "spinase.calculators", "twin = two:C")
+    install(plugins, "spinase-one", "[spinase.calculators]\ntwin = one:C\n")
+    install(plugins, "spinase-two", "[spinase.calculators]\ntwin = two:C\n")
     with pytest.raises(StyleError, match=r"'twin': spinase-(one|two) .* and spinase-(one|two)") as caught:
         find_style("calculators", "twin")
     assert "spinase-one (one:C)" in str(caught.value)
@@ -144,11 +138,81 @@ def test_two_installed_packages_with_one_name(plugins: Path) -> None:
 
 def test_what_is_missing_is_what_pip_is_asked_for(plugins: Path) -> None:
     (plugins / "needy_plugin.py").write_text("import no_such_library.deep\n")
-    install(plugins, "spinase-needy", "spinase.calculators", "needy = needy_plugin:Calc")
+    install(plugins, "spinase-needy", "[spinase.calculators]\nneedy = needy_plugin:Calc\n")
     with pytest.raises(
         StyleError, match="'needy' of spinase-needy .* 'no_such_library' is missing: pip install no_such_library"
     ):
         load_style("calculators", "needy")
+
+
+def test_pip_is_asked_by_the_name_of_the_package_not_of_its_module(plugins: Path) -> None:
+    """`pip install mace` would bring another program than mace-torch."""
+    (plugins / "other_plugin.py").write_text("import no_such_module\n")
+    needs = ("numpy>=2", "no-such-package>=3.1", 'no-such-extra; extra == "gpu"', 'no-such-tool; extra == "test"')
+    install(plugins, "spinase-other", "[spinase.calculators]\nother = other_plugin:Calc\n", needs)
+    line = r"'no_such_module' is missing: pip install 'no-such-package>=3\.1' no-such-extra$"
+    with pytest.raises(StyleError, match=line):
+        load_style("calculators", "other")
+
+
+@pytest.mark.parametrize(
+    ("declared", "problem"),
+    [
+        (
+            "0 = old_plugin",
+            "written for version 0 of the interface, and this spinase needs 1 or later: pip install --upgrade",
+        ),
+        ("99 = old_plugin", "written for version 99 .* this spinase has 1: pip install --upgrade spinase$"),
+        ("one = old_plugin", "written for version 'one' of the interface, which is no whole number"),
+        ("1 = old_plugin\n2 = old_plugin", r"declares 2 versions of the interface \(1, 2\), one is possible"),
+    ],
+)
+def test_a_plugin_of_another_time_is_listed_and_refused(plugins: Path, declared: str, problem: str) -> None:
+    (plugins / "old_plugin.py").write_text("raise RuntimeError('must not be imported')\n")
+    install(plugins, "spinase-old", f"[spinase.api]\n{declared}\n[spinase.calculators]\nold = old_plugin:Calc\n")
+    assert "old" in {style.name for style in list_styles("calculators")}
+    with pytest.raises(StyleError, match=f"calculator 'old' of spinase-old 1.0: it was {problem}|it {problem}"):
+        load_style("calculators", "old")
+    (told,) = registry_problems()
+    assert told.startswith("spinase-old 1.0: it ")
+    assert load_style("calculators", "heisenberg") is HeisenbergCalculator
+
+
+def test_a_plugin_of_this_time_is_taken(plugins: Path) -> None:
+    (plugins / "new_plugin.py").write_text("class Calc: pass\n")
+    install(plugins, "spinase-new", f"[spinase.api]\n{API} = new_plugin\n[spinase.calculators]\nnew = new_plugin:Calc\n")
+    assert load_style("calculators", "new").__name__ == "Calc"
+    assert "api" not in {style.kind for style in list_styles()}
+    assert registry_problems() == []
+
+
+def test_damaged_metadata_take_nobody_else_down(plugins: Path) -> None:
+    install(plugins, "spinase-torn", "[spinase.calculators]\nthis line has no sign of equality\n")
+    install(plugins, "spinase-whole", "[spinase.calculators]\nwhole = json:JSONDecoder\n")
+    (plugins / "spinase_bytes-1.0.dist-info").mkdir()
+    (plugins / "spinase_bytes-1.0.dist-info" / "entry_points.txt").write_bytes(b"[spinase.drivers]\n\xff\xfe = x:Y\n")
+    assert load_style("calculators", "whole").__name__ == "JSONDecoder"
+    told = "\n".join(registry_problems())
+    assert "spinase-torn 1.0: its metadata cannot be read, " in told
+    assert "spinase_bytes-1.0.dist-info: its metadata cannot be read, UnicodeDecodeError" in told
+    with pytest.raises(StyleError, match="unknown calculator 'torn'.*; spinase-torn 1.0: its metadata cannot be read"):
+        find_style("calculators", "torn")
+
+
+def test_the_list_shows_citations_and_problems(plugins: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (plugins / "cited_plugin.py").write_text(
+        "raise RuntimeError('must not be imported')\nclass Calc:\n    citation = (\n        'A. Author, '\n"
+        "        'B. Author (2020)'\n    )\nclass Other:\n    citation = Calc.citation\n"
+    )
+    entries = "cited = cited_plugin:Calc\nbare = cited_plugin:Other\nheisenberg = cited_plugin:Calc\n"
+    install(plugins, "spinase-cited", f"[spinase.calculators]\n{entries}")
+    cli.styles("calculators")
+    told = capsys.readouterr()
+    lines = {tuple(line.split()[:4]): line for line in told.out.splitlines()}
+    assert lines["calculators", "cited", "spinase-cited", "1.0"].endswith("1.0  A. Author, B. Author (2020)")
+    assert lines["calculators", "bare", "spinase-cited", "1.0"].endswith("spinase-cited 1.0")
+    assert "W. Heisenberg, Z. Phys. 49, 619 (1928)" in lines["calculators", "heisenberg", "spinase", __version__]
+    assert "two packages bring a calculator called 'heisenberg': spinase-cited (cited_plugin:Calc) and spinase" in told.err
 
 
 def test_a_script_that_fails_says_how(plugins: Path) -> None:
@@ -268,7 +332,7 @@ def test_tables_in_lists_several_tables_and_tables_in_themselves() -> None:
         one: Leaf
 
     Tree.model_rebuild(_types_namespace={"Tree": Tree, "Leaf": Leaf, "Other": Other})
-    rows = styles.options_table(Tree, above=(Tree,))
+    rows = options.options_table(Tree, above=(Tree,))
     assert list(rows) == ["branch", "leaves", "leaves.<n>(Leaf).from", "leaves.<n>(Other).kind", "one", "one.from"]
     assert rows["leaves.<n>(Other).kind"]["choices"] == ["a", "b"]
     assert rows["one.from"]["default"] == 0.5

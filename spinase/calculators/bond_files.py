@@ -58,7 +58,7 @@ class BondTableCalculator(TermCalculator):
     """
 
     Config = BondFileConfig
-    citation = "A. I. Liechtenstein et al., J. Magn. Magn. Mater. 67, 65 (1987)"
+    citation = "A. I. Liechtenstein et al., J. Magn. Magn. Mater. 67, 65 (1987), doi:10.1016/0304-8853(87)90721-9"
 
     def __init__(self, table: BondTable, tolerance: float = 0.05, *, units: str | None = None) -> None:
         super().__init__(BondTableTerm(table, tolerance), units=units)

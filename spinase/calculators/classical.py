@@ -197,7 +197,7 @@ class HeisenbergCalculator(TermCalculator):
     """
 
     Config = HeisenbergConfig
-    citation = "W. Heisenberg, Z. Phys. 49, 619 (1928)"
+    citation = "W. Heisenberg, Z. Phys. 49, 619 (1928), doi:10.1007/BF01328601"
 
     def __init__(
         self,
@@ -222,7 +222,7 @@ class BiquadraticCalculator(TermCalculator):
     """Biquadratic exchange, E = -sum_{i<j} K_ij (s_i.s_j)^2 (K > 0: collinear); parameters as for Heisenberg exchange."""
 
     Config = PairConfig
-    citation = "N. S. Fedorova et al., Phys. Rev. B 91, 165122 (2015)"
+    citation = "N. S. Fedorova et al., Phys. Rev. B 91, 165122 (2015), doi:10.1103/PhysRevB.91.165122"
 
     def __init__(
         self,
@@ -255,7 +255,7 @@ class DMICalculator(TermCalculator):
     """
 
     Config = DMIConfig
-    citation = "T. Moriya, Phys. Rev. 120, 91 (1960)"
+    citation = "T. Moriya, Phys. Rev. 120, 91 (1960), doi:10.1103/PhysRev.120.91"
 
     def __init__(
         self,
@@ -366,7 +366,7 @@ class ZeemanCalculator(TermCalculator):
     """
 
     Config = ZeemanConfig
-    citation = "P. Zeeman, Nature 55, 347 (1897)"
+    citation = "P. Zeeman, Nature 55, 347 (1897), doi:10.1038/055347a0"
     symmetries = _ALL - {"spin_rotation", "joint_rotation", "time_reversal"}
 
     def __init__(self, field: ArrayLike, *, units: str | None = None) -> None:

@@ -41,7 +41,12 @@ class EDCalculator(ClosedElectronCalculator):
         Unit system the model's energies are in; default: whatever the atoms are in.
     """
 
-    citation = "N. Furukawa, in Physics of Manganites (Kluwer, 1999); s-d fields: arXiv:1303.1101, arXiv:2604.11513"
+    citation = (
+        "N. Furukawa, in Physics of Manganites (Kluwer, 1999); "
+        "s-d fields: K. Barros, Y. Kato, Phys. Rev. B 88, 235101 (2013), doi:10.1103/PhysRevB.88.235101, "
+        "arXiv:1303.1101; "
+        "G.-W. Chern, Y. Fan, S. Zhang, P. Zhang, arXiv:2604.11513"
+    )
     Config = EDConfig
 
     def __init__(

@@ -13,7 +13,7 @@ from spinase.learning.card import ModelCard
 from spinase.learning.ensemble import EVALUATORS
 from spinase.learning.evaluator import Precision
 from spinase.learning.hippynn.files import networks_from_hippynn
-from spinase.learning.mhipnn.network import MagneticHIPNN, NetworkConfig
+from spinase.learning.mhipnn.network import NetworkConfig
 from spinase.learning.torch_evaluator import TorchEvaluator
 from spinase.learning.trunk import Trunk
 from spinase.learning.trust.domain import Domain
@@ -63,7 +63,9 @@ class HIPNNCalculator(LearnedCalculator):
         As :class:`~spinase.calculators.learned.LearnedCalculator`.
     """
 
-    citation = MagneticHIPNN.citation
+    citation = (
+        "N. Lubbers, J. S. Smith, K. Barros, J. Chem. Phys. 148, 241715 (2018), doi:10.1063/1.5011181; arXiv:2606.10349"
+    )
 
     def __init__(
         self,

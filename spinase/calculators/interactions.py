@@ -74,7 +74,7 @@ class DipoleCalculator(TermCalculator):
     """
 
     Config = DipoleConfig
-    citation = "S. W. de Leeuw, J. W. Perram, E. R. Smith, Proc. R. Soc. A 373, 27 (1980)"
+    citation = "S. W. de Leeuw, J. W. Perram, E. R. Smith, Proc. R. Soc. A 373, 27 (1980), doi:10.1098/rspa.1980.0135"
     symmetries = _ALL - {"spin_rotation", "lattice_rotation"}
 
     def __init__(
@@ -148,7 +148,7 @@ class PairPotentialCalculator(TermCalculator):
 
     Config = PairPotentialConfig
     implemented_properties = ["energy", "free_energy", "forces", "stress"]
-    citation = "J. E. Lennard-Jones, Proc. R. Soc. A 106, 463 (1924)"
+    citation = "J. E. Lennard-Jones, Proc. R. Soc. A 106, 463 (1924), doi:10.1098/rspa.1924.0082"
 
     def __init__(self, law: RadialLaw | None = None, pairs: PairTable | None = None, *, units: str | None = None) -> None:
         super().__init__(PairPotential(pair_law(None, law, pairs)), units=units)
@@ -176,7 +176,7 @@ class LandauCalculator(TermCalculator):
     """
 
     Config = LandauConfig
-    citation = "P.-W. Ma, S. L. Dudarev, Phys. Rev. B 86, 054416 (2012)"
+    citation = "P.-W. Ma, S. L. Dudarev, Phys. Rev. B 86, 054416 (2012), doi:10.1103/PhysRevB.86.054416"
 
     def __init__(self, coefficients: ArrayLike, *, units: str | None = None, species: Sequence[str] | None = None) -> None:
         values = np.asarray(coefficients, dtype=np.float64)

@@ -104,8 +104,9 @@ class KPMCalculator(ClosedElectronCalculator):
     """
 
     citation = (
-        "K. Barros, Y. Kato, Phys. Rev. B 88, 235101 (2013), arXiv:1303.1101; "
-        "Z. Wang, G.-W. Chern, C. D. Batista, K. Barros, J. Chem. Phys. 148, 094107 (2018), arXiv:1711.10570"
+        "K. Barros, Y. Kato, Phys. Rev. B 88, 235101 (2013), doi:10.1103/PhysRevB.88.235101, arXiv:1303.1101; "
+        "Z. Wang, G.-W. Chern, C. D. Batista, K. Barros, J. Chem. Phys. 148, 094107 (2018), "
+        "doi:10.1063/1.5017741, arXiv:1711.10570"
     )
     Config = KPMConfig
 

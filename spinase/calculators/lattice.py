@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from spinase.calculators.learned import LearnedCalculator
-from spinase.learning.lattice.network import LatticeNetwork
 
 
 class LatticeCalculator(LearnedCalculator):
@@ -14,7 +13,7 @@ class LatticeCalculator(LearnedCalculator):
     :class:`~spinase.calculators.learned.LearnedCalculator`.
     """
 
-    citation = LatticeNetwork.citation
+    citation = "P. Zhang, P. Saha, G.-W. Chern, arXiv:2105.08221; arXiv:2501.06171"
 
 
 __all__ = ["LatticeCalculator"]

@@ -91,7 +91,11 @@ class NEGFCalculator(ElectronCalculator):
         does, which is looked at with the first and then with every hundredth solution (see ``NEGFSolver.missed``).
     """
 
-    citation = "arXiv:2112.12124; M. Brandbyge et al., Phys. Rev. B 65, 165401 (2002)"
+    citation = (
+        "P. Zhang, G.-W. Chern, npj Comput. Mater. 9, 32 (2023), doi:10.1038/s41524-023-00990-0, "
+        "arXiv:2112.12124; "
+        "M. Brandbyge et al., Phys. Rev. B 65, 165401 (2002), doi:10.1103/PhysRevB.65.165401"
+    )
     Config = NEGFConfig
 
     def __init__(

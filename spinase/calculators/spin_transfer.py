@@ -76,7 +76,7 @@ class SlonczewskiCalculator(DrivenTermCalculator):
     """
 
     Config = SlonczewskiConfig
-    citation = "J. C. Slonczewski, J. Magn. Magn. Mater. 159, L1 (1996)"
+    citation = "J. C. Slonczewski, J. Magn. Magn. Mater. 159, L1 (1996), doi:10.1016/0304-8853(96)00062-5"
 
     def __init__(
         self, polarization: ArrayLike, damping_like: float, field_like: float = 0.0, *, units: str | None = None
@@ -111,7 +111,7 @@ class ZhangLiCalculator(DrivenTermCalculator):
     """
 
     Config = ZhangLiConfig
-    citation = "S. Zhang, Z. Li, Phys. Rev. Lett. 93, 127204 (2004)"
+    citation = "S. Zhang, Z. Li, Phys. Rev. Lett. 93, 127204 (2004), doi:10.1103/PhysRevLett.93.127204"
 
     def __init__(
         self,

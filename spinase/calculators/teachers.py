@@ -7,7 +7,7 @@ from typing import Any
 from spinase.errors import ModelFileError
 from spinase.learning.model_file import load_model
 from spinase.learning.shipped import shipped_model
-from spinase.styles import built_style
+from spinase.options import built_style
 
 
 def teacher_of(name: str) -> Any:

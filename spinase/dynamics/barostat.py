@@ -50,7 +50,7 @@ class IsotropicBarostat:
     """
 
     Config = BarostatConfig
-    citation = "G. J. Martyna, D. J. Tobias, M. L. Klein, J. Chem. Phys. 101, 4177 (1994)"
+    citation = "G. J. Martyna, D. J. Tobias, M. L. Klein, J. Chem. Phys. 101, 4177 (1994), doi:10.1063/1.467468"
 
     def __init__(self, kT: float, pressure: float, relaxation: float) -> None:  # noqa: N803
         for name, value, good in (

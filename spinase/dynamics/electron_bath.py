@@ -33,7 +33,7 @@ class ElectronBath:
 
     capacity = Number("capacity of an electron bath", positive=True)
     friction = Number("friction of an electron bath")
-    citation = "P.-W. Ma, S. L. Dudarev, C. H. Woo, Phys. Rev. B 85, 184301 (2012)"
+    citation = "P.-W. Ma, S. L. Dudarev, C. H. Woo, Phys. Rev. B 85, 184301 (2012), doi:10.1103/PhysRevB.85.184301"
 
     def __init__(
         self,

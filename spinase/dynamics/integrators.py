@@ -70,7 +70,7 @@ class Integrator(ABC):
 class Heun(Integrator):
     """Heun's predictor-corrector with renormalization: two fields a step."""
 
-    citation = "J. L. Garcia-Palacios and F. J. Lazaro, Phys. Rev. B 58, 14937 (1998)"
+    citation = "J. L. Garcia-Palacios and F. J. Lazaro, Phys. Rev. B 58, 14937 (1998), doi:10.1103/PhysRevB.58.14937"
 
     def step(self, spins: FloatArray, rate: Rate, timestep: float) -> FloatArray:
         """s' = |s + dt f(s)|, s_new = |s + dt/2 (f(s) + f(s'))|, with f = s x A and |.| the renormalization."""
@@ -84,7 +84,9 @@ class Heun(Integrator):
 class Depondt(Integrator):
     """Depondt-Mertens: exact rotations about the field, then about its average with the predicted one; two fields a step."""
 
-    citation = "Ph. Depondt and F. G. Mertens, J. Phys.: Condens. Matter 21, 336005 (2009)"
+    citation = (
+        "Ph. Depondt and F. G. Mertens, J. Phys.: Condens. Matter 21, 336005 (2009), doi:10.1088/0953-8984/21/33/336005"
+    )
 
     def step(self, spins: FloatArray, rate: Rate, timestep: float) -> FloatArray:
         """s' = R(A dt) s, s_new = R((A + A')/2 dt) s."""
@@ -96,7 +98,10 @@ class Depondt(Integrator):
 class SemiImplicitB(Integrator):
     """Semi-implicit scheme B: Cayley rotations, predictor then corrector at the midpoint; two fields a step."""
 
-    citation = "J. H. Mentink et al., J. Phys.: Condens. Matter 22, 176001 (2010), arXiv:1002.1801"
+    citation = (
+        "J. H. Mentink et al., J. Phys.: Condens. Matter 22, 176001 (2010), doi:10.1088/0953-8984/22/17/176001, "
+        "arXiv:1002.1801"
+    )
 
     def step(self, spins: FloatArray, rate: Rate, timestep: float) -> FloatArray:
         """s' = s + dt (s + s')/2 x A(s), s_new = s + dt (s + s_new)/2 x A((s + s')/2)."""
@@ -121,7 +126,7 @@ class ImplicitMidpoint(Integrator):
         Iterations before :class:`ConvergenceError`.
     """
 
-    citation = "M. d'Aquino, C. Serpico and G. Miano, J. Comput. Phys. 209, 730 (2005)"
+    citation = "M. d'Aquino, C. Serpico and G. Miano, J. Comput. Phys. 209, 730 (2005), doi:10.1016/j.jcp.2005.04.001"
 
     def __init__(self, tolerance: float = 1e-13, max_iterations: int = 100) -> None:
         self.tolerance = tolerance

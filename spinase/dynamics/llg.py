@@ -105,7 +105,7 @@ class LLGDynamics(SpinDynamics):
     """
 
     Config = LLGConfig
-    citation = "T. L. Gilbert, IEEE Trans. Magn. 40, 3443 (2004)"
+    citation = "T. L. Gilbert, IEEE Trans. Magn. 40, 3443 (2004), doi:10.1109/TMAG.2004.836740"
 
     @classmethod
     def from_config(cls, config: LLGConfig, atoms: Atoms, rng: np.random.Generator) -> LLGDynamics:

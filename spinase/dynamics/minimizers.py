@@ -12,7 +12,7 @@ from ase.utils.abc import Optimizable
 from pydantic import BaseModel, ConfigDict, Field
 
 from spinase.errors import StyleError
-from spinase.styles import built_style
+from spinase.options import built_style
 
 
 class Minimizer(ABC):
@@ -61,7 +61,7 @@ class Fire(Minimizer):
     """
 
     Config = FireConfig
-    citation = "E. Bitzek et al., Phys. Rev. Lett. 97, 170201 (2006)"
+    citation = "E. Bitzek et al., Phys. Rev. Lett. 97, 170201 (2006), doi:10.1103/PhysRevLett.97.170201"
 
     def __init__(self, dt: float = 0.1, dtmax: float = 1.0, maxstep: float = 0.2) -> None:
         self.dt, self.dtmax, self.maxstep = dt, dtmax, maxstep
@@ -119,7 +119,7 @@ class Lbfgs(Minimizer):
     """
 
     Config = LbfgsConfig
-    citation = "D. C. Liu and J. Nocedal, Math. Program. 45, 503 (1989)"
+    citation = "D. C. Liu and J. Nocedal, Math. Program. 45, 503 (1989), doi:10.1007/BF01589116"
 
     def __init__(self, alpha: float = 1.0, memory: int = 100, maxstep: float = 0.2) -> None:
         self.alpha, self.memory, self.maxstep = alpha, memory, maxstep

@@ -77,7 +77,10 @@ class MonteCarlo(SpinDriver):
 
     Config = MonteCarloConfig
     time_unit = "sweeps"
-    citation = "Y. Miyatake et al., J. Phys. C 19, 2539 (1986) (heat bath); M. Creutz, Phys. Rev. D 36, 515 (1987)"
+    citation = (
+        "Y. Miyatake et al., J. Phys. C 19, 2539 (1986) (heat bath); "
+        "M. Creutz, Phys. Rev. D 36, 515 (1987), doi:10.1103/PhysRevD.36.515"
+    )
 
     def __init__(
         self,

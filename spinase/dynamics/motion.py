@@ -99,7 +99,7 @@ class InertialSpins(SpinMotion):
     """
 
     inertia = Number("the inertia of spins (a time)", positive=True)
-    citation = "M.-C. Ciornei, J. M. Rubi, J.-E. Wegrowe, Phys. Rev. B 83, 020410 (2011)"
+    citation = "M.-C. Ciornei, J. M. Rubi, J.-E. Wegrowe, Phys. Rev. B 83, 020410 (2011), doi:10.1103/PhysRevB.83.020410"
 
     def __init__(self, inertia: float) -> None:
         self.inertia = inertia
@@ -183,7 +183,7 @@ class FreeLengthSpins(SpinMotion):
     """
 
     rate = Number("the rate of free-length spins")
-    citation = "P.-W. Ma, S. L. Dudarev, Phys. Rev. B 86, 054416 (2012)"
+    citation = "P.-W. Ma, S. L. Dudarev, Phys. Rev. B 86, 054416 (2012), doi:10.1103/PhysRevB.86.054416"
     free_lengths = True
     damped_by = "the rate"
 

@@ -20,8 +20,9 @@ from spinase.dynamics.neb import PathResult, SpinBand, geodesic_path, rotation_v
 from spinase.dynamics.relaxation import Relaxation
 from spinase.dynamics.settings import checked
 from spinase.errors import AccuracyWarning, ConvergenceError, InputError, SpinaseError
+from spinase.options import options_of
 from spinase.quantities import Observed, Quantity
-from spinase.styles import load_style, options_of
+from spinase.styles import load_style
 from spinase.typing import Array, FloatArray
 
 _ROUGH = 10.0  # times the limit: where the highest image begins to climb
@@ -85,7 +86,9 @@ class PathSearch(Driver):
 
     Config = NebConfig
     time_unit = "iterations"
-    citation = "P. F. Bessarab, V. M. Uzdin, H. Jonsson, Comput. Phys. Commun. 196, 335 (2015)"
+    citation = (
+        "P. F. Bessarab, V. M. Uzdin, H. Jonsson, Comput. Phys. Commun. 196, 335 (2015), doi:10.1016/j.cpc.2015.07.001"
+    )
 
     def __init__(
         self,

@@ -77,7 +77,7 @@ class Relaxation(Driver):
 
     Config = RelaxConfig
     time_unit = "iterations"
-    citation = "A. H. Larsen et al., J. Phys.: Condens. Matter 29, 273002 (2017)"
+    citation = "A. H. Larsen et al., J. Phys.: Condens. Matter 29, 273002 (2017), doi:10.1088/1361-648X/aa680e"
 
     def __init__(
         self,

@@ -92,7 +92,10 @@ class SpinLatticeDynamics(SpinDynamics):
     moves_atoms = True
     electrons: ElectronBath | None = None
     logger = SpinLatticeLogger
-    citation = "J. Tranchida, S. J. Plimpton, P. Thibaudeau, A. P. Thompson, J. Comput. Phys. 372, 406 (2018)"
+    citation = (
+        "J. Tranchida, S. J. Plimpton, P. Thibaudeau, A. P. Thompson, J. Comput. Phys. 372, 406 (2018), "
+        "doi:10.1016/j.jcp.2018.06.042"
+    )
 
     def __init__(
         self,

@@ -12,7 +12,7 @@ from spinase.dynamics.llg import LLGConfig
 from spinase.dynamics.ramp import NotNegative, RampConfig, built
 from spinase.dynamics.thermostats import LatticeBussi, LatticeLangevin, LatticeThermostat
 from spinase.errors import StyleError
-from spinase.styles import built_style
+from spinase.options import built_style
 
 
 class ElectronBathConfig(BaseModel):

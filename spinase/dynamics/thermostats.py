@@ -71,7 +71,7 @@ class LatticeLangevin(LatticeThermostat):
 
     Config = LangevinConfig
     friction = Number("the friction of a Langevin lattice (1/time)", positive=True)
-    citation = "G. Bussi and M. Parrinello, Phys. Rev. E 75, 056707 (2007)"
+    citation = "G. Bussi and M. Parrinello, Phys. Rev. E 75, 056707 (2007), doi:10.1103/PhysRevE.75.056707"
 
     def __init__(self, kT: Temperature, friction: float) -> None:  # noqa: N803
         super().__init__(kT)
@@ -114,7 +114,7 @@ class LatticeBussi(LatticeThermostat):
 
     Config = BussiConfig
     relaxation = Number("the relaxation time of velocity rescaling", positive=True)
-    citation = "G. Bussi, D. Donadio, M. Parrinello, J. Chem. Phys. 126, 014101 (2007)"
+    citation = "G. Bussi, D. Donadio, M. Parrinello, J. Chem. Phys. 126, 014101 (2007), doi:10.1063/1.2408420"
 
     def __init__(self, kT: Temperature, relaxation: float) -> None:  # noqa: N803
         super().__init__(kT)

@@ -51,7 +51,10 @@ class DeepSpinFormat(ForeignFormat[DeepSpinOptions]):
     """DeePMD-kit's deepmd/npy systems with spin.npy and force_mag.npy: one, or a directory with systems in it."""
 
     Config = DeepSpinOptions
-    citation = "T. Yang et al., Phys. Rev. B 110, 064427 (2024) (DeepSPIN); docs.deepmodeling.com: train-energy-spin"
+    citation = (
+        "T. Yang et al., Phys. Rev. B 110, 064427 (2024), doi:10.1103/PhysRevB.110.064427 (DeepSPIN); "
+        "docs.deepmodeling.com: train-energy-spin"
+    )
     options: DeepSpinOptions
 
     def read(self, source: str | Path) -> Converted:

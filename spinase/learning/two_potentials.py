@@ -80,7 +80,7 @@ class TwoPotentialsReadout(Readout):
     bias: float | None = None
 
     Config = TwoPotentialsConfig
-    citation = "arXiv:2112.12124"
+    citation = "P. Zhang, G.-W. Chern, npj Comput. Mater. 9, 32 (2023), doi:10.1038/s41524-023-00990-0, arXiv:2112.12124"
     conservative = False
 
     @property

@@ -81,7 +81,7 @@ class ClustersObserver(_ShellObserver):
 
     Config = ClustersConfig
     name = "clusters"
-    citation: ClassVar[str] = "arXiv:2105.08221 (phase separation in the double-exchange model)"
+    citation: ClassVar[str] = "phase separation: P. Zhang, P. Saha, G.-W. Chern, arXiv:2105.08221"
 
     def __init__(self, threshold: float = 0.5, shells: int = 1) -> None:
         super().__init__(shells)

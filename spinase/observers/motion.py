@@ -27,8 +27,8 @@ class EnergyPartitionObserver(InField):
     Config = NoOptions
     name = "energy-partition"
     citation: ClassVar[str] = (
-        "spin temperature: H. H. Rugh, Phys. Rev. Lett. 78, 772 (1997); "
-        "W. B. Nurdin, K.-D. Schotte, Phys. Rev. E 61, 3579 (2000)"
+        "spin temperature: H. H. Rugh, Phys. Rev. Lett. 78, 772 (1997), doi:10.1103/PhysRevLett.78.772; "
+        "W. B. Nurdin, K.-D. Schotte, Phys. Rev. E 61, 3579 (2000), doi:10.1103/PhysRevE.61.3579"
     )
 
     def __init__(self) -> None:

@@ -131,7 +131,7 @@ class CorrelationLengthObserver:
 
     Config = CorrelationLengthConfig
     name = "correlation-length"
-    citation: ClassVar[str] = "arXiv:2403.11705 (chirality structure factor)"
+    citation: ClassVar[str] = "chirality structure factor: Y. Fan, S. Zhang, G.-W. Chern, arXiv:2403.11705"
 
     def __init__(self, order: Literal["spin", "chirality"] = "spin", triangulation: TriangulationName = "nearest") -> None:
         self.quantities = {"correlation_length": Quantity("correlation length")}

@@ -16,8 +16,6 @@ from spinase.quantities import Quantity
 
 TriangulationName = Literal["nearest", "delaunay"]
 
-_BERG_LUESCHER = "Berg, Luescher, Nucl. Phys. B 190, 412 (1981), doi:10.1016/0550-3213(81)90568-X"
-
 
 class ChiralityConfig(NoOptions):
     """Scalar chirality."""
@@ -75,7 +73,7 @@ class TopologicalChargeObserver(_TriangleObserver):
 
     Config = TopologicalChargeConfig
     name = "topological-charge"
-    citation: ClassVar[str] = _BERG_LUESCHER
+    citation: ClassVar[str] = "B. Berg, M. Luescher, Nucl. Phys. B 190, 412 (1981), doi:10.1016/0550-3213(81)90568-X"
 
     def __init__(self, triangulation: TriangulationName = "delaunay") -> None:
         super().__init__(triangulation)

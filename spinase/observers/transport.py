@@ -40,7 +40,7 @@ class CurrentsObserver:
 
     Config = NoOptions
     name = "currents"
-    citation: ClassVar[str] = "Y. Meir, N. S. Wingreen, Phys. Rev. Lett. 68, 2512 (1992)"
+    citation: ClassVar[str] = "Y. Meir, N. S. Wingreen, Phys. Rev. Lett. 68, 2512 (1992), doi:10.1103/PhysRevLett.68.2512"
 
     def __init__(self) -> None:
         self.quantities: dict[str, Quantity] = {}
@@ -110,7 +110,9 @@ class GrownPhaseObserver:
 
     Config = GrownPhaseConfig
     name = "grown-phase"
-    citation: ClassVar[str] = "arXiv:2112.12124"
+    citation: ClassVar[str] = (
+        "P. Zhang, G.-W. Chern, npj Comput. Mater. 9, 32 (2023), doi:10.1038/s41524-023-00990-0, arXiv:2112.12124"
+    )
 
     def __init__(self, axis: int = 0, side: Literal["left", "right"] = "left", threshold: float = 0.5) -> None:
         self._axis, self._side, self._threshold = axis, side, threshold

@@ -30,8 +30,9 @@ from spinase.calculators.sum import SpinSumCalculator
 from spinase.driver import missing_members
 from spinase.dynamics.ramp import with_durations
 from spinase.errors import InputError, InvalidMomentsError, SpinaseError, StyleError, UnitMismatchError
+from spinase.options import options_of
 from spinase.run.config import AtomsTable, ObserverKeys, RunInput, StageKeys
-from spinase.styles import load_style, make_importable, nearest, options_of
+from spinase.styles import load_style, make_importable, nearest
 
 _NATIVE = "from_config"
 _NAMING = ("style", "driver", "integrator", "minimizer")  # keys whose value may be a dotted path

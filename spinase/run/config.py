@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from spinase.errors import InputError
 from spinase.files import file_digest
-from spinase.styles import options_table, validated
+from spinase.options import options_table, validated
 
 MOST_SITES = 10**8  # what an input file may ask for: nobody has the memory for more
 

@@ -16,8 +16,9 @@ from spinase.files import file_digest, refuse_foreign
 from spinase.io.consistency import Slopes, energy_slopes
 from spinase.io.foreign import Converted, ForeignFormat
 from spinase.io.labels import is_label_file, read_labels, write_labels
+from spinase.options import options_of
 from spinase.run.provenance import code_identity, versions
-from spinase.styles import load_style, options_of
+from spinase.styles import load_style
 
 
 def foreign_format(name: str, options: Mapping[str, Any] | None = None) -> ForeignFormat[Any]:

@@ -21,7 +21,7 @@ from spinase.learning.model_file import save_model
 from spinase.learning.symmetry_functions.network import SymmetryFunctionsConfig, SymmetryFunctionsNetwork
 from spinase.learning.trunk import Trunk
 from spinase.learning.two_potentials import TwoPotentialsReadout
-from spinase.styles import built_style
+from spinase.options import built_style
 
 STYLE = "spinase.calculators.model:ModelCalculator"
 

@@ -15,8 +15,9 @@ from spinase.calculators import HeisenbergCalculator
 from spinase.errors import InputError, InvalidGeometryError, MissingMagneticForcesError, ModelError
 from spinase.observers import domains as domain_observers
 from spinase.observers import order, topology
+from spinase.options import options_of
 from spinase.quantities import Observer, Quantity
-from spinase.styles import list_styles, load_style, options_of
+from spinase.styles import list_styles, load_style
 
 PLANAR = ["energy", "magnetization", "torque", "structure-factor", "correlation", "correlation-length", "chirality",
           "topological-charge", "shell-correlation", "clusters", "energy-partition", "angular-momentum",

@@ -21,8 +21,8 @@ from spinase.learning.model_file import load_model, save_model
 from spinase.learning.readout import Readout
 from spinase.learning.trust.domain import Domain, count_neighbours
 from spinase.learning.two_potentials import TwoPotentialsReadout
+from spinase.options import validated
 from spinase.run.build import build_atoms
-from spinase.styles import validated
 from spinase.typing import FloatArray
 from spinase_training.data import MARGIN, split
 from spinase_training.labels import LabelInput

@@ -14,10 +14,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from spinase.errors import InputError
 from spinase.files import refuse_foreign_folder, write_mark, write_text
 from spinase.learning.trust.error_bars import needed_realizations
+from spinase.options import validated
 from spinase.run.build import build_setup
 from spinase.run.config import named_files, read_input, read_table
 from spinase.run.execute import check_stages
-from spinase.styles import validated
 from spinase_training.data import split
 from spinase_training.recipe import Recipe, read_recipe
 

@@ -14,8 +14,9 @@ from spinase.learning.mhipnn.network import MagneticHIPNN
 from spinase.learning.readout import EnergyReadout, Readout
 from spinase.learning.trunk import Trunk
 from spinase.learning.two_potentials import TwoPotentialsReadout
+from spinase.options import validated
 from spinase.run.config import read_table
-from spinase.styles import load_style, make_importable, validated
+from spinase.styles import load_style, make_importable
 
 
 class _Ours(BaseModel):

@@ -28,10 +28,10 @@ from spinase.errors import InputError
 from spinase.io import read_labels, read_run
 from spinase.io.labels import write_labels
 from spinase.learning.model_file import load_model
+from spinase.options import validated
 from spinase.run.build import build_calculator
 from spinase.run.config import read_input, read_table
 from spinase.stopping import stop_signals
-from spinase.styles import validated
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 app = Typer()

@@ -276,7 +276,7 @@ class LatticeNetwork(Trunk):
 
     Config = LatticeConfig
     Size = LatticeSize
-    citation = "arXiv:2105.08221; arXiv:2501.06171"
+    citation = "P. Zhang, P. Saha, G.-W. Chern, arXiv:2105.08221; arXiv:2501.06171"
     follows_positions = False
     config: LatticeConfig
 

@@ -119,7 +119,9 @@ class MagneticHIPNN(Trunk):
 
     Config = NetworkConfig
     Size = NetworkSize
-    citation = "N. Lubbers, J. S. Smith, K. Barros, J. Chem. Phys. 148, 241715 (2018); arXiv:2606.10349"
+    citation = (
+        "N. Lubbers, J. S. Smith, K. Barros, J. Chem. Phys. 148, 241715 (2018), doi:10.1063/1.5011181; arXiv:2606.10349"
+    )
     config: NetworkConfig
 
     def __init__(self, config: NetworkConfig) -> None:

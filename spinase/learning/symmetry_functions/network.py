@@ -86,7 +86,9 @@ class SymmetryFunctionsNetwork(Trunk):
 
     Config = SymmetryFunctionsConfig
     Size = SymmetryFunctionsSize
-    citation = "J. Behler, M. Parrinello, Phys. Rev. Lett. 98, 146401 (2007); arXiv:2311.16964"
+    citation = (
+        "J. Behler, M. Parrinello, Phys. Rev. Lett. 98, 146401 (2007), doi:10.1103/PhysRevLett.98.146401; arXiv:2311.16964"
+    )
     config: SymmetryFunctionsConfig
 
     def __init__(self, config: SymmetryFunctionsConfig) -> None:

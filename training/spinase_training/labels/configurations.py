@@ -10,9 +10,10 @@ import numpy as np
 
 from spinase.atoms import SpinAtoms, geometry_of, get_moments, set_moments
 from spinase.dynamics.llg import LLGDynamics
+from spinase.options import options_of
 from spinase.run.build import build_atoms, build_calculator, names_a_script
 from spinase.spin_algebra import random_spins
-from spinase.styles import load_style, make_importable, options_of
+from spinase.styles import load_style, make_importable
 from spinase.typing import FloatArray
 from spinase_training.labels.config import LabelInput, QuenchTable, TextureTable, ThermalTable
 

@@ -20,10 +20,10 @@ from typing import Any
 from spinase.errors import InputError
 from spinase.files import held, read_mark, refuse_foreign, text_digest, write_mark, write_text
 from spinase.io.labels import is_label_file, load_part, write_labels
+from spinase.options import validated
 from spinase.run.config import named_files, read_table
 from spinase.run.provenance import code_identity, versions
 from spinase.stopping import StopRequest, stop_signals
-from spinase.styles import validated
 from spinase.workers import Job, Workers
 from spinase_training.labels.config import LabelInput
 from spinase_training.labels.realizations import explore_realization, label_realization
