@@ -12,6 +12,8 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 _DOI = re.compile(r",?\s*\bdoi:(10\.\d+/[^\s,;]*[^\s,;.)])")
@@ -97,15 +99,13 @@ def declared_citation(target: str) -> str:
         Empty if there is no such text, or no source in which to look for it.
     """
     module, _, name = target.partition(":")
-    path = _source(module)
-    if path is None:
+    head = re.search(rf"^class {re.escape(name)}\b", text := _source(module), re.MULTILINE)
+    if head is None:
         return ""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        return ""
-    body = re.search(rf"^class {re.escape(name)}\b.*?(?=^\S(?<![)\]]))", text + "\nend", re.MULTILINE | re.DOTALL)
-    line = re.search(r"^    citation\b[^=\n]*=\s*(\(.*?^    \)|[^\n]*)", body[0] if body else "", re.MULTILINE | re.DOTALL)
+    body = text[head.start() :]
+    end = re.search(r"\n[^\s)\]]", body)  # the next line that begins a statement
+    body = body[: end.start() + 1] if end else body
+    line = re.search(r"^    citation\b[^=\n]*=\s*(\(\n(?:.*\n)+?    \)|.*)", body, re.MULTILINE)
     try:
         value = ast.literal_eval(line[1]) if line else ""
     except (ValueError, SyntaxError):  # a name, or something computed: only the class itself knows
@@ -113,19 +113,37 @@ def declared_citation(target: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _source(module: str) -> Path | None:
-    """The file of a module, found without importing the packages it is in; None if there is none."""
+@cache
+def _source(module: str) -> str:
+    """The text of a module, found without importing the packages it is in; empty if there is none."""
     top, *rest = module.split(".")
-    try:
-        spec = importlib.util.find_spec(top)
-    except (ImportError, ValueError):
-        return None
-    if spec is None:
-        return None
-    if not rest:
-        return Path(spec.origin) if spec.origin and spec.origin.endswith(".py") else None
-    for place in spec.submodule_search_locations or ():
+    for place in _package_folders(top) if rest else ():
         for path in (Path(place, *rest).with_suffix(".py"), Path(place, *rest, "__init__.py")):
             if path.is_file():
-                return path
-    return None
+                return _text(path)
+    return "" if rest else _text(_module_file(top))
+
+
+@cache
+def _package_folders(top: str) -> tuple[str, ...]:
+    spec = _spec(top)
+    return tuple(spec.submodule_search_locations or ()) if spec else ()
+
+
+def _module_file(top: str) -> Path | None:
+    spec = _spec(top)
+    return Path(spec.origin) if spec and spec.origin and spec.origin.endswith(".py") else None
+
+
+def _spec(top: str) -> ModuleSpec | None:
+    try:
+        return importlib.util.find_spec(top)
+    except (ImportError, ValueError):
+        return None
+
+
+def _text(path: Path | None) -> str:
+    try:
+        return path.read_text(encoding="utf-8") if path else ""
+    except (OSError, UnicodeDecodeError):
+        return ""

@@ -355,9 +355,13 @@ def _main_options(
 def main() -> None:
     """Entry point of the ``spinase`` command: errors made on purpose are one line and exit status 2."""
     warnings.showwarning = _tell_warning  # type: ignore[assignment]
+    words = sys.argv[1:]
     try:
-        _add_plugin_commands()
-        app()
+        if words[:1] == ["styles"] and len(words) <= 3 and not any(word.startswith("-") for word in words):
+            styles(*words[1:])  # typer makes pydantic models of the options of every command first, and a list is quick
+        else:
+            _add_plugin_commands()
+            app()
     except SpinaseError as error:
         _fail(str(error), STOPPED if getattr(error, "stopped", False) else 2)
     except MemoryError:

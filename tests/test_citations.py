@@ -58,11 +58,12 @@ def test_numbers_of_built_in_styles_are_well_formed() -> None:
 )
 def test_texts_are_read_from_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, citation: str) -> None:
     monkeypatch.syspath_prepend(tmp_path)
-    (tmp_path / "cited_package").mkdir()
-    (tmp_path / "cited_package" / "__init__.py").write_text("raise RuntimeError('must not be imported')\n")
-    (tmp_path / "cited_package" / "inner.py").write_text(source)
-    assert declared_citation("cited_package.inner:A") == citation
-    assert "cited_package" not in sys.modules
+    package = tmp_path / tmp_path.name  # sources that were read are remembered by the name of their module
+    package.mkdir()
+    (package / "__init__.py").write_text("raise RuntimeError('must not be imported')\n")
+    (package / "inner.py").write_text(source)
+    assert declared_citation(f"{package.name}.inner:A") == citation
+    assert package.name not in sys.modules
 
 
 @pytest.mark.parametrize("target", ["no_such_package.x:A", "sys:A", "spinase.nothing:A", "spinase:SpinAtoms", ":A", "a b:C"])
