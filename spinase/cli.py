@@ -93,6 +93,34 @@ def convert(
 
 
 @app.command()
+def export(
+    file: Annotated[Path, typer.Argument(help="run file (run.h5), or its folder", show_default=False)],
+    to: Annotated[
+        str, typer.Option("--to", metavar="STYLE", help="extxyz, traj, lammps-dump, ovf, vtk, uppasd, vampire, ...")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="file (vampire: folder)")],
+    frame: Annotated[int | None, typer.Option(help="one frame only (-1: the last)")] = None,
+    every: Annotated[int | None, typer.Option(min=1, help="every so many frames")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="options; see `spinase styles exports STYLE`"),
+    ] = None,
+) -> None:
+    """Write frames of a run (finished, running or killed) for another program; many files where one holds one frame."""
+    from spinase.errors import InputError
+    from spinase.io import read_run
+    from spinase.run.config import table_of
+    from spinase.run.export import export_run
+
+    if frame is not None and every is not None:
+        raise InputError("give --frame or --every, not both")
+    run_ = read_run(file)
+    frames = [frame] if frame is not None else list(range(0, len(run_), every)) if every is not None else None
+    for path in export_run(run_, output, to, frames, table_of(set_ or ())):
+        typer.echo(f"wrote {path}")
+
+
+@app.command()
 def check(file: InputPath, set_: Overrides = None) -> None:
     """Check an input file and say what it would do and how long a field takes, without running it."""
     from spinase.run import build_setup, read_input

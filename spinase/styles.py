@@ -2,7 +2,7 @@
 
 Built-ins and plugins register alike, in the groups ``spinase.calculators``, ``spinase.drivers``,
 ``spinase.integrators``, ``spinase.thermostats``, ``spinase.barostats``, ``spinase.minimizers``,
-``spinase.initializers``, ``spinase.observers``, ``spinase.formats``, ``spinase.commands``,
+``spinase.initializers``, ``spinase.observers``, ``spinase.formats``, ``spinase.exports``, ``spinase.commands``,
 ``spinase.models`` (trunks of learned magnets) and ``spinase.readouts`` (what their parts mean).
 Listing imports nothing, and a package that is broken or written for another version of spinase takes no other one down.
 A name may carry a variant (``kpm/torch``).  Wherever a name is accepted, so is a dotted path
@@ -37,6 +37,7 @@ KINDS = (
     "initializers",
     "observers",
     "formats",
+    "exports",
     "commands",
     "models",
     "readouts",

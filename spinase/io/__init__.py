@@ -5,7 +5,8 @@ from spinase.io.deepspin import DeepSpinFormat
 from spinase.io.double_exchange import DoubleExchangeFormat
 from spinase.io.labels import Labels, read_labels, write_label_frames, write_labels
 from spinase.io.mace_xyz import MaceFormat
-from spinase.io.run_file import Run, Series, read_run, write_frames
+from spinase.io.run_file import Run, Series, read_run
+from spinase.io.run_frames import write_frames
 
 __all__ = [
     "DeepSpinFormat",

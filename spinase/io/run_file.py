@@ -8,20 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import ase.units
 import h5py
 import numpy as np
-from ase.io.formats import UnknownFileTypeError, filetype
 
 from spinase.atoms import SpinAtoms, set_reference_lengths
-from spinase.errors import CheckpointError, InputError
-from spinase.io.frames import write_atoms
+from spinase.errors import CheckpointError
 from spinase.io.hdf5 import DamageError, attributes_digest, get_item, read_array, read_attribute, static_digest
 from spinase.io.layout import FORMAT, open_run, read_stream
 from spinase.typing import Array, BoolArray, FloatArray, IntArray
+from spinase.units import unit_system
 
 _ATOMS = "particles/atoms"
-
-_KEEP_MOMENTS = ("extxyz", "traj")
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +83,13 @@ class Run:
 
     def __len__(self) -> int:
         return len(self.steps)
+
+    def seconds(self, index: int) -> float | None:
+        """Time of frame `index` in s; None in reduced units, and where the clock counts something else (sweeps)."""
+        usual = unit_system(self.units).time
+        if self.units != "metal" or self.provenance.get("time_unit", usual) != usual:
+            return None
+        return float(self.times[index] / ase.units.second)
 
     def atoms(self, index: int = -1) -> SpinAtoms:
         """The magnet of frame `index`, with reference lengths and g factors if the run has any."""
@@ -197,38 +202,3 @@ def _observables(name: str, content: h5py.Group, file: h5py.File, size: int) -> 
         text |= {word: str(read_attribute(file[path], word)) for word in text if word in file[path].attrs}
         found[path.rpartition("/")[2]] = Series(stream.steps, stream.times, values, **text)
     return found
-
-
-def write_frames(run: Run, path: str | Path) -> None:
-    """Write the frames of a run as extended XYZ (``.xyz``, eight decimals) or ASE's ``.traj`` (every digit).
-
-    Each frame has its step and time in ``info``, extended XYZ reference lengths and g factors as columns.  These are the
-    formats of ASE that keep a series of vector moments with its unit system.
-
-    Parameters
-    ----------
-    run : Run
-        What :func:`read_run` gave.
-    path : path
-        Its suffix tells the format.
-
-    Raises
-    ------
-    InputError
-        If the format would lose the moments (.cif, .vasp, .xsf, LAMMPS data, ...) or the unit system (.json, .db).
-    """
-    try:
-        name = filetype(str(path), read=False, guess=False)
-    except UnknownFileTypeError:
-        name = "unknown"
-    if name not in _KEEP_MOMENTS:
-        raise InputError(
-            f"{path}: frames of the format {name!r} lose their vector moments or their unit system: write .xyz "
-            '(extended XYZ) or .traj; for positions alone, ase.io.write("atoms.cif", run.atoms(k))'
-        )
-    frames = []
-    for k in range(len(run)):
-        atoms = run.atoms(k)
-        atoms.info.update(step=int(run.steps[k]), time=float(run.times[k]))
-        frames.append(atoms)
-    write_atoms(path, frames)

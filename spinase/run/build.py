@@ -90,7 +90,7 @@ def build_setup(config: RunInput, folder: Path) -> Setup:
     seeds = np.random.SeedSequence(config.seed).spawn(2 + len(config.stage))
     sites, spins, *stages = (np.random.default_rng(seed) for seed in seeds)
     atoms = build_atoms(config.atoms, config.units, folder, sites)
-    place_spins(atoms, config, spins)
+    place_spins(atoms, config, spins, folder)
     default = build_calculator(config.calculator, "[calculator]")
     return Setup(
         config=config,
@@ -148,8 +148,8 @@ def _read_atoms(path: Path, index: int, units: str) -> SpinAtoms:
         raise InputError(f"[atoms] file: {path}: {error}") from None
 
 
-def place_spins(atoms: SpinAtoms, config: RunInput, rng: np.random.Generator) -> None:
-    """Give the moments their initial directions."""
+def place_spins(atoms: SpinAtoms, config: RunInput, rng: np.random.Generator, folder: Path) -> None:
+    """Give the moments their initial directions; a relative `path` of an initializer is one in `folder`."""
     table = dict(config.spins or {"style": "keep" if config.atoms.file else "random"})
     style = _take_style(table, "[spins]")
     if style == "keep":
@@ -163,6 +163,7 @@ def place_spins(atoms: SpinAtoms, config: RunInput, rng: np.random.Generator) ->
         return
     initializer = load_style("initializers", style)
     options = _given(options_of(initializer, table, "[spins]", also=("style",)))
+    options |= {name: folder / value for name, value in options.items() if isinstance(value, Path)}
     lengths = np.linalg.norm(get_moments(atoms), axis=1)
     lengths = lengths if lengths.any() else np.full(len(atoms), config.atoms.moment)
     set_moments(atoms, lengths[:, None] * initializer(geometry_of(atoms), rng, **options))
