@@ -9,7 +9,8 @@ from typing import Any
 from spinase.errors import InputError
 from spinase.io.exports import ExportFormat
 from spinase.io.run_file import Run, read_run
-from spinase.styles import load_style, options_of
+from spinase.options import options_of
+from spinase.styles import load_style
 
 
 def export_run(

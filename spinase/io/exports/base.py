@@ -99,6 +99,13 @@ class ExportFormat(ABC, Generic[Options]):
     def read(self, source: Path, index: int = -1) -> SpinFile:
         """Spins of one frame of a file.
 
+        Parameters
+        ----------
+        source : Path
+            File, or folder.
+        index : int
+            Frame; from the end if negative.
+
         Raises
         ------
         InputError

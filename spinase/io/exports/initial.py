@@ -114,7 +114,16 @@ def _sites(geometry: Geometry, count: int, place: Path) -> IntArray:
 
 
 def match_sites(geometry: Geometry, positions: FloatArray, where: str) -> IntArray:
-    """For every site of a magnet the row of `positions` (M = N, 3) that lies on it, periodic images included, (N,).
+    """For every site of a magnet the row of `positions` that lies on it, periodic images included, (N,).
+
+    Parameters
+    ----------
+    geometry : Geometry
+        Sites.
+    positions : (N, 3)
+        Of the spins, length.
+    where : str
+        What has them, for messages.
 
     Raises
     ------
