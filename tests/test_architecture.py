@@ -139,7 +139,7 @@ def test_the_kit_does_not_import_pytest():
 def test_nothing_imports_plugins_or_training():
     for path in SOURCES:
         for node in ast.walk(tree(path)):
-            assert not {"spinase_example", "spinase_training"} & set(imported(node)), name_of(path)
+            assert not {"spinase_template", "spinase_training"} & set(imported(node)), name_of(path)
 
 
 def test_modules_are_short():

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from spinase_example import BasalAnisotropyCalculator
-from spinase_example.basal import BasalConfig
+from spinase_template import BasalAnisotropyCalculator
+from spinase_template.basal import BasalConfig
 
 from spinase import SpinAtoms
 from spinase.errors import ModelError

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from pydantic import ValidationError
-from spinase_example import StaggeredMagnetization
-from spinase_example.staggered import StaggeredConfig
+from spinase_template import StaggeredMagnetization
+from spinase_template.staggered import StaggeredConfig
 
 from spinase import SpinAtoms
 
