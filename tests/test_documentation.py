@@ -23,11 +23,8 @@ def blocks(page: Path) -> list[tuple[str, str, str]]:
     return [(found["before"], found["kind"], found["text"]) for found in BLOCK.finditer(page.read_text(encoding="utf-8"))]
 
 
-WITH_BLOCKS = [
+WITH_BLOCKS = [page for page in PAGES if blocks(page)]
 SLOW = {"learning"}  # labels, a training and a validation, each a process of its own
-    page for page in PAGES if page.relative_to(ROOT / "docs" if page.parent != ROOT else ROOT).parts[0] not in MADE
-]
-WITH_BLOCKS = [page for page in WITH_BLOCKS if blocks(page)]
 
 
 @pytest.mark.parametrize(
