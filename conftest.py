@@ -6,7 +6,13 @@ would compile them.
 
 from __future__ import annotations
 
+import gc
+
 import pytest
+
+# Modules, syntax trees of tests and compiled loops are a million objects that stay until the end: looking for garbage
+# among them again and again is an eighth of what tests of Python code take.
+gc.set_threshold(20_000, 10, 10)
 
 LONG = [
     "tests/learning/engine/test_training.py",
@@ -44,3 +50,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The same order in every process."""
     rank = {path: k for k, path in enumerate(LONG)}
     items.sort(key=lambda item: rank.get(item.nodeid.partition("::")[0], len(rank)))
+
+
+def pytest_collection_finish() -> None:
+    """What is there before the first test is no garbage."""
+    gc.collect()
+    gc.freeze()

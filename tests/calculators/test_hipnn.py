@@ -22,11 +22,14 @@ from spinase.learning.model_file import save_model
 from spinase.learning.trust.domain import Domain
 
 CONFIG = NetworkConfig(species=(26,), cutoff=2.0, inner=0.7, width=6, radial=6, channels=(8, 4, 2))
+DOUBLE = CONFIG.model_copy(
+    update={"channels": (18, 17, 3)}
+)  # loops in double precision that the engine's tests compile, too
 
 
-def networks(count: int = 1) -> list[MagneticHIPNN]:
+def networks(count: int = 1, config: NetworkConfig = CONFIG) -> list[MagneticHIPNN]:
     torch.manual_seed(2)
-    return [MagneticHIPNN(CONFIG) for _ in range(count)]
+    return [MagneticHIPNN(config) for _ in range(count)]
 
 
 def card(**changes: object) -> ModelCard:
@@ -39,9 +42,9 @@ def magnet(sites: int = 20) -> SpinAtoms:
 
 def test_scale_shift_and_moment() -> None:
     """E = scale E_net + shift N; fields are per moment, torques are not."""
-    atoms, nets = magnet(), networks()
-    plain = HIPNNCalculator((nets, card()), dtype="float64")
-    scaled = HIPNNCalculator((nets, card(energy_scale=3.0, energy_shift=-1.5)), dtype="float64")
+    atoms, nets = magnet(), networks(1, DOUBLE)
+    plain = HIPNNCalculator((nets, card(trunk=DOUBLE)), dtype="float64")
+    scaled = HIPNNCalculator((nets, card(trunk=DOUBLE, energy_scale=3.0, energy_shift=-1.5)), dtype="float64")
     assert scaled.get_property("energy", atoms) == pytest.approx(3 * plain.get_property("energy", atoms) - 30)
     np.testing.assert_allclose(
         scaled.get_property("magnetic_forces", atoms), 3 * plain.get_property("magnetic_forces", atoms), rtol=1e-12
@@ -54,9 +57,9 @@ def test_scale_shift_and_moment() -> None:
 
 
 def test_an_ensemble_is_the_mean_of_its_members_and_knows_their_spread() -> None:
-    atoms, nets = magnet(), networks(3)
-    whole = HIPNNCalculator((nets, card()), dtype="float64")
-    parts = [HIPNNCalculator(([net], card()), dtype="float64") for net in nets]
+    atoms, nets = magnet(), networks(3, DOUBLE)
+    whole = HIPNNCalculator((nets, card(trunk=DOUBLE)), dtype="float64")
+    parts = [HIPNNCalculator(([net], card(trunk=DOUBLE)), dtype="float64") for net in nets]
     for name in ("energy", "magnetic_forces", "forces", "stress"):
         mean = np.mean([part.get_property(name, atoms) for part in parts], axis=0)
         np.testing.assert_allclose(whole.get_property(name, atoms), mean, atol=1e-12)
@@ -71,7 +74,7 @@ def test_single_precision_from_a_file_drives_spins(tmp_path: Path) -> None:
     save_model(tmp_path / "a.model", networks(), card(notes={"domain": domain.to_table()}))
     config = HIPNNCalculator.Config(model=str(tmp_path / "a.model"))
     calc, atoms = HIPNNCalculator.from_config(config), magnet()
-    exact = HIPNNCalculator(tmp_path / "a.model", dtype="float64")
+    exact = HIPNNCalculator(tmp_path / "a.model", dtype="float64", engine=False)
     np.testing.assert_allclose(
         calc.get_property("magnetic_forces", atoms), exact.get_property("magnetic_forces", atoms), atol=1e-5
     )
@@ -85,7 +88,7 @@ def test_single_precision_from_a_file_drives_spins(tmp_path: Path) -> None:
 
 
 def test_a_cell_smaller_than_the_cutoff_counts_its_images() -> None:
-    calc = HIPNNCalculator((networks(), card()), dtype="float64")
+    calc = HIPNNCalculator((networks(1, DOUBLE), card(trunk=DOUBLE)), dtype="float64")
     small = SpinAtoms.disordered(5, units="reduced", rng=3)
     assert small.cell.lengths()[0] < 2.0
     large = small.repeat((3, 2, 1))
@@ -134,10 +137,11 @@ def asked(calc: HIPNNCalculator, atoms: SpinAtoms, names: tuple[str, ...] = NAME
 @pytest.mark.parametrize("options", [{}, {"engine": False}, {"dtype": "float64"}])
 def test_answers_do_not_depend_on_what_was_asked_before(options: dict[str, Any]) -> None:
     """The same bytes first, in another order, after moves there and back, in a run, from a copy: no memory."""
-    nets = networks(2)
+    config = DOUBLE if "dtype" in options else CONFIG
+    nets = networks(2, config)
 
     def fresh() -> HIPNNCalculator:
-        return HIPNNCalculator((nets, card()), **options)
+        return HIPNNCalculator((nets, card(trunk=config)), **options)
 
     here, there = magnet(), magnet()
     there.positions = there.positions + 0.02 * np.random.default_rng(2).normal(size=(20, 3))

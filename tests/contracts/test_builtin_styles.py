@@ -273,7 +273,14 @@ CASES: dict[str, dict[str, Case]] = {
             MOVING | {"joint_rotation", "time_reversal"},
         ),
         "scalars of spin pairs only": (
-            lambda: HIPNNCalculator(small_model(channels=(5,), quadrupoles=False, chirality=False), dtype="float64"),
+            lambda: HIPNNCalculator(
+                small_model(channels=(5,), quadrupoles=False, chirality=False), engine=False, dtype="float64"
+            ),
+            lambda: cluster(8, 2),
+            MOVING | ROTATING,
+        ),
+        "compiled": (
+            lambda: HIPNNCalculator(small_model(channels=(18, 17, 3), quadrupoles=False), dtype="float64"),
             lambda: cluster(8, 2),
             MOVING | ROTATING,
         ),

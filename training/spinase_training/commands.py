@@ -1,4 +1,7 @@
-"""The commands ``spinase label``, ``spinase train``, ``spinase validate``, ``spinase calibrate`` and ``spinase learn``."""
+"""The commands ``spinase label``, ``spinase train``, ``spinase validate``, ``spinase calibrate`` and ``spinase learn``.
+
+What is imported inside a command is hippynn, whose import takes several times as long as all the rest.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,8 @@ from spinase.io.labels import read_labels
 from spinase.learning.model_file import load_model
 from spinase.run import RunStopped
 from spinase_training.labels import LabelOptions, label_file
-from spinase_training.learn import LOG, LearnOptions, learn_file
 from spinase_training.recipe import read_recipe
 from spinase_training.report import FIGURE, REPORT, Course, table, validate_model
-from spinase_training.train import error_line, train_recipe
 from spinase_training.uncertainty import calibrate_file
 
 RecipePath = Annotated[Path, typer.Argument(help="TOML recipe", show_default=False)]
@@ -49,6 +50,8 @@ def train(
     restart: Annotated[bool, typer.Option("--restart", help="go on from the checkpoints")] = False,
 ) -> None:
     """Train a learned magnet: labels to one model file, with log, curves and parity plots."""
+    from spinase_training.train import error_line, train_recipe
+
     recipe, text = read_recipe(file, tuple(set_ or ()))
     folder = (output or Path(f"{file.stem}_training")).resolve()  # the trainer changes the directory
     typer.echo(f"training into {folder}; follow {folder / 'log.txt'}")
@@ -107,6 +110,8 @@ def learn(
     executor: ExecutorName = None,
 ) -> None:
     """Active learning: run until the error bars are too large, label there, train again, and so on."""
+    from spinase_training.learn import LOG, LearnOptions, learn_file
+
     try:
         path = learn_file(file, tuple(set_ or ()), LearnOptions(output, restart, workers, executor), typer.echo)
     except RunStopped as stop:
