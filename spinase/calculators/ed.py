@@ -86,7 +86,17 @@ class EDCalculator(ClosedElectronCalculator):
         return super().freeze(geometry)
 
     def density_of_states(self, atoms: Atoms, energies: ArrayLike, width: float) -> FloatArray:
-        """Density of states at `energies` (m,), states per energy in the cell, Gaussian broadening `width` (energy)."""
+        """Density of states at `energies` (m,), states per energy in the cell, Gaussian broadening `width` (energy).
+
+        Parameters
+        ----------
+        atoms : Atoms
+            Periodic directions are sampled as the calculator's ``kpts`` say.
+        energies : (m,) array_like
+            Where, energy, on the scale of the levels (not of the chemical potential).
+        width : float
+            Standard deviation of the Gaussians, energy.
+        """
         self.get_property("energy", atoms)
         assert self._state is not None
         electrons = self._state.electrons(bonds=False)

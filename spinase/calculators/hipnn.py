@@ -104,6 +104,29 @@ class HIPNNCalculator(LearnedCalculator):
         what the training looked like: `domain` (``Domain.from_geometries([geometry_of(atoms), ...], cutoff)``) does,
         else a warning says that nothing is checked.
 
+        Parameters
+        ----------
+        source : GraphModule, Predictor, str or Path
+            The trained network, or the directory of its training.
+        network : NetworkConfig or mapping, optional
+            Its size and species.
+        units : str, optional
+            Unit system of its distances.
+        unit_spins : bool, optional
+            Whether it was trained on unit vectors (else on moments).
+        energy_scale, energy_shift : float, optional
+            Energies are scale times those of the network plus a shift for each site, energy.
+        trust_pickle : bool
+            Whether files of hippynn may be unpickled: they can run any code.
+        domain : Domain, optional
+            What its training looked like.
+        device : str
+            Of torch.
+        dtype : str
+            ``float32`` or ``float64``.
+        outside_domain : str
+            ``warn``, ``error`` or ``ignore``.
+
         Raises
         ------
         ModelFileError

@@ -201,13 +201,41 @@ class KPMCalculator(ClosedElectronCalculator):
         """Density of states at `energies` (m,), states per energy in the cell, Jackson kernel of width pi half/order.
 
         From `count` random columns: relative noise about 1/sqrt(count * sites).
+
+        Parameters
+        ----------
+        atoms : Atoms
+            The magnet.
+        energies : (m,) array_like
+            Where, energy; zero beyond the band.
+        order : int
+            Of the expansion: half is half the band's width.
+        count : int
+            Random columns.
         """
         plan, operator = self._planned(atoms)
         moments, band = plan.moments(operator, random_columns(count), order)
         return spectral_density(moments, band, np.atleast_1d(np.asarray(energies, dtype=np.float64)))
 
     def local_spectral_function(self, atoms: Atoms, site: int, energies: ArrayLike, order: int = 256) -> FloatArray:
-        """Local density of states of `site`, both spins, at `energies` (m,), states per energy: exact but for the kernel."""
+        """Local density of states of `site`, both spins, at `energies` (m,), states per energy: exact but for the kernel.
+
+        Parameters
+        ----------
+        atoms : Atoms
+            The magnet.
+        site : int
+            Index; below zero: from the end.
+        energies : (m,) array_like
+            Where, energy; zero beyond the band.
+        order : int
+            Of the expansion: the kernel is pi half/order wide.
+
+        Raises
+        ------
+        ModelError
+            If there is no such site.
+        """
         if not -len(atoms) <= site < len(atoms):
             raise ModelError(f"site {site} is not one of the {len(atoms)} sites")
         columns = subset_columns(len(atoms), np.array([site % len(atoms)]))

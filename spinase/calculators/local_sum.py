@@ -58,7 +58,17 @@ class FrozenLocalSum:
     owned: int
 
     def evaluate(self, spins: FloatArray, lengths: FloatArray, forces: bool = False) -> LocalResult:
-        """Sums of the members' results."""
+        """Sums of the members' results.
+
+        Parameters
+        ----------
+        spins : (n, 3) ndarray
+            Unit spins of all sites of the region, ghosts included.
+        lengths : (n,) ndarray
+            Lengths of their moments, moment.
+        forces : bool
+            Whether forces and virial are asked for.
+        """
         parts = [member.evaluate(spins, lengths, forces) for member in self.members]
         energies, fields = np.zeros(self.owned), np.zeros_like(spins)
         pulls, virial = np.zeros_like(spins), np.zeros((3, 3))

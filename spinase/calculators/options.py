@@ -124,6 +124,22 @@ def pair_law(
     """A shell law, a law of distance or a table by species, whichever is given; ModelError unless exactly one is.
 
     With `species`, only sites of these count, also for the shells.
+
+    Parameters
+    ----------
+    shells : sequence of float or ShellLaw, optional
+        Couplings of neighbour shells, nearest first, energy.
+    law : RadialLaw, optional
+        Coupling (energy) as a function of the distance.
+    pairs : mapping, optional
+        Either of them for pairs of species, such as ``{"Fe-Co": [1.0]}``.
+    species : sequence of str, optional
+        Symbols of the sites that count; None: all.
+
+    Raises
+    ------
+    ModelError
+        Unless exactly one of the three is given.
     """
     if sum(given is not None for given in (shells, law, pairs)) != 1:
         raise ModelError(

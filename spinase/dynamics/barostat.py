@@ -104,7 +104,17 @@ class IsotropicBarostat:
         self.momentum += time * (excess + 6.0 * atoms.get_kinetic_energy() / self._freedoms)
 
     def kick(self, momenta: FloatArray, forces: FloatArray, time: float) -> FloatArray:
-        """Momenta after `time` in the forces and the motion of the piston."""
+        """Momenta after `time` in the forces and the motion of the piston.
+
+        Parameters
+        ----------
+        momenta : (N, 3) ndarray
+            Of the atoms, mass length/time.
+        forces : (N, 3) ndarray
+            On them, energy/length.
+        time : float
+            For how long, time.
+        """
         x = (1.0 + 3.0 / self._freedoms) * self.momentum * time / self._chain.W
         return np.asarray(momenta * np.exp(-x) + time * forces * exprel(-x))
 

@@ -80,7 +80,22 @@ class ElectronBath:
         self.energy_per_site = left
 
     def shine(self, time: float, timestep: float, sites: int) -> None:
-        """Take up the power of the pulse during `timestep`."""
+        """Take up the power of the pulse during `timestep`.
+
+        Parameters
+        ----------
+        time : float
+            Of the driver's clock at the start of the step, time.
+        timestep : float
+            For how long, time.
+        sites : int
+            Sites of the magnet, each with the heat capacity of one.
+
+        Raises
+        ------
+        UnstableDynamicsError
+            If a power below zero takes more than the electrons have.
+        """
         if self.power is not None:
             self.give(-float(self.power(time)) * timestep * sites, sites)
 

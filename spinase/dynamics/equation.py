@@ -137,6 +137,19 @@ class Precession:
 
         gamma (N,) -> those of the sites, lengths (N,) -> mu_i; sites without a moment feel none.  W. F. Brown, Phys. Rev.
         130, 1677 (1963).
+
+        Parameters
+        ----------
+        kT : float
+            Temperature of the bath, energy.
+        gamma : (N,) ndarray
+            Gyromagnetic ratios of the sites, radian/(time field).
+        lengths : (N,) ndarray
+            Lengths of the moments, moment; zero: no field there.
+        timestep : float
+            For which the field holds, time.
+        rng : numpy.random.Generator
+            Draws 3 N normal numbers.
         """
         strength = 2.0 * self.noise_damping * kT / (gamma * timestep)
         noise = rng.standard_normal((len(lengths), 3))
@@ -144,7 +157,17 @@ class Precession:
 
 
 def total_field(terms: tuple[FieldTerm, ...], spins: FloatArray, fraction: float) -> FloatArray:
-    """Sum of the fields (N, 3) of the terms, one or more, energy/moment."""
+    """Sum of the fields (N, 3) of the terms, one or more, energy/moment.
+
+    Parameters
+    ----------
+    terms : tuple of FieldTerm
+        One or more, called with the spins and the fraction.
+    spins : (N, 3) ndarray
+        Free vectors, of length 1 unless lengths move.
+    fraction : float
+        Part of the step that has passed, 0 to 1.
+    """
     total = terms[0](spins, fraction)
     for term in terms[1:]:
         total = total + term(spins, fraction)
@@ -190,7 +213,17 @@ class Equation:
 
 
 def responses(relative_g: FloatArray | None, axes: TurningAxes | None, mobile: BoolArray | None) -> tuple[SiteMap, ...]:
-    """What the sites make of A: their g factors (N, 1), their axes, and which of them move, (N, 1)."""
+    """What the sites make of A: their g factors (N, 1), their axes, and which of them move, (N, 1).
+
+    Parameters
+    ----------
+    relative_g : (N, 1) ndarray or None
+        g factors over that of gamma; None: the same at all sites.
+    axes : TurningAxes or None
+        Axes about which single sites turn; None: about any.
+    mobile : (N, 1) ndarray of bool or None
+        False at frozen sites; None: all move.
+    """
     found: list[SiteMap] = []
     if relative_g is not None:
         found.append(lambda vectors: vectors * relative_g)

@@ -18,6 +18,17 @@ def require_finite(values: FloatArray, what: str, key: str, atoms: Atoms) -> Non
     """Raise UnstableDynamicsError where `values` (N, 3), the property `key` of the calculator of `atoms`, are not finite.
 
     The message names the first site and the calculators (of a sum: those among the members) that give such numbers.
+
+    Parameters
+    ----------
+    values : (N, 3) ndarray
+        What was computed, in any unit.
+    what : str
+        Its name in the message, such as "the force".
+    key : str
+        Name of the result that the calculators are asked for to find who gives such numbers.
+    atoms : Atoms
+        Of the calculator, before the step.
     """
     if _sums_up(values):
         return
@@ -38,7 +49,22 @@ def _sums_up(values: FloatArray) -> bool:
 
 
 def watched(fields: FieldFunction, atoms: Atoms, lengths: FloatArray) -> FieldFunction:
-    """The function of the spins `fields`, which refuses to give numbers that are not finite."""
+    """The function of the spins `fields`, which refuses to give numbers that are not finite.
+
+    Parameters
+    ----------
+    fields : callable
+        -dE/dm (N, 3), energy/moment, of spins (N, 3).
+    atoms : Atoms
+        Whose calculator it is of, for the message.
+    lengths : (N,) ndarray
+        Lengths of the moments, moment.
+
+    Raises
+    ------
+    UnstableDynamicsError
+        By the function that is returned, with site and calculator.
+    """
 
     def finite(spins: FloatArray) -> FloatArray:
         values = fields(spins)

@@ -65,6 +65,13 @@ def rotation_vectors(source: FloatArray, target: FloatArray, rng: np.random.Gene
     """Rotation vectors (N, 3) that turn the unit vectors `source` into `target` by the shortest way.
 
     Opposite pairs turn about an axis drawn from `rng` (without it: about any perpendicular one).
+
+    Parameters
+    ----------
+    source, target : (N, 3) ndarray
+        Unit vectors before and after.
+    rng : numpy.random.Generator, optional
+        Draws the axes of opposite pairs.
     """
     axes = np.cross(source, target)
     sine, cosine = np.linalg.norm(axes, axis=1), np.einsum("ia,ia->i", source, target)

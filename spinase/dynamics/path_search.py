@@ -318,6 +318,17 @@ class PathObserver:
 def end_of_path(table: Mapping[str, Any], atoms: Atoms, rng: np.random.Generator, where: str) -> Atoms:
     """An end of a path on the sites of `atoms`: of an initializer, or of a file (relative to the current directory).
 
+    Parameters
+    ----------
+    table : mapping
+        ``style`` of an initializer with its options, or ``file`` and ``index``.
+    atoms : Atoms
+        The magnet; lengths of moments are those of its sites.
+    rng : numpy.random.Generator
+        For initializers that draw.
+    where : str
+        Place in the input file, for the message.
+
     Raises
     ------
     InputError, StyleError

@@ -15,6 +15,15 @@ NO_GENERATOR = "needs a random generator: pass rng=numpy.random.default_rng(seed
 def checked(name: str, value: Any, positive: bool = False) -> float:
     """`value` as a finite number, not negative (`positive`: above zero).
 
+    Parameters
+    ----------
+    name : str
+        Of the option, for the message.
+    value : Any
+        What was given.
+    positive : bool
+        Refuse zero, too.
+
     Raises
     ------
     ModelError

@@ -46,7 +46,19 @@ class LinearStep:
 
 
 def linear_step(integrator: Integrator, stays: float, follows: float, damping: float, form: str) -> LinearStep:
-    """G and C for fields h and kappa given as gamma h dt and gamma kappa dt (radian)."""
+    """G and C for fields h and kappa given as gamma h dt and gamma kappa dt (radian).
+
+    Parameters
+    ----------
+    integrator : Integrator
+        A copy of it makes the step.
+    stays, follows : float
+        gamma h dt and gamma kappa dt, radian.
+    damping : float
+        Gilbert's, without unit.
+    form : str
+        ``landau-lifshitz-gilbert`` or ``landau-lifshitz``.
+    """
     prefactor = 1.0 if form == "landau-lifshitz" else 1.0 / (1.0 + damping**2)
     exact = copy.deepcopy(integrator)  # what it remembers of a run stays as it is
     exact.resolution = 0.0
@@ -66,6 +78,17 @@ def temperature_ratio(integrator: Integrator, stays: float, follows: float, damp
     """Temperature that spins take in a bath over the one of the bath, in fields gamma h dt and gamma kappa dt (radian).
 
     Infinite where the step is unstable.
+
+    Parameters
+    ----------
+    integrator : Integrator
+        A copy of it makes the step.
+    stays, follows : float
+        gamma h dt and gamma kappa dt, radian; the first at least 0.01.
+    damping : float
+        Gilbert's, without unit, above zero.
+    form : str
+        ``landau-lifshitz-gilbert`` or ``landau-lifshitz``.
     """
     stays = max(stays, 1e-2)  # the limit of weak fields is reached there
     found = linear_step(integrator, stays, follows, damping, form)
@@ -78,6 +101,15 @@ def following_share(fields: FieldFunction, spins: FloatArray, mobile: BoolArray)
     """Part kappa/(h + kappa) of the fields along the spins that turns with its own spin, between 0 and 1.
 
     Small independent turns u of the spins change the fields by kappa u and by what neighbours do, which averages out.
+
+    Parameters
+    ----------
+    fields : callable
+        -dE/dm (N, 3), energy/moment, of spins (N, 3).
+    spins : (N, 3) ndarray
+        Unit vectors.
+    mobile : (N,) ndarray of bool
+        Which are turned.
     """
     chosen = np.flatnonzero(mobile)
     rng, turned, held = np.random.default_rng(11), 0.0, 0.0
@@ -104,7 +136,17 @@ class StepSetting:
     form: str
 
     def ratio(self, along: FloatArray, share: float, timestep: float) -> float:
-        """Mean temperature ratio of spins in fields `along` (n,), energy/moment, of which `share` follows."""
+        """Mean temperature ratio of spins in fields `along` (n,), energy/moment, of which `share` follows.
+
+        Parameters
+        ----------
+        along : (n,) ndarray
+            Fields along spins, energy/moment; quantiles of them stand for all.
+        share : float
+            Part of them that turns with its own spin, 0 to 1.
+        timestep : float
+            Time.
+        """
         angles = self.gamma * timestep * np.quantile(along, [0.1, 0.3, 0.5, 0.7, 0.9])
         found = [
             temperature_ratio(self.integrator, (1.0 - share) * angle, share * angle, self.damping, self.form)
@@ -121,6 +163,15 @@ def bath_problem(setting: StepSetting, along: FloatArray, share: float) -> str |
     """What the time step does to the temperature of a bath, with what to do about it; None if it is right within 10 %.
 
     `along` -> the fields along the moving spins, (n,), energy/moment.
+
+    Parameters
+    ----------
+    setting : StepSetting
+        Integrator, time step, gyromagnetic ratio, damping and form.
+    along : (n,) ndarray
+        Fields along the moving spins, energy/moment; those below zero are left out.
+    share : float
+        Part of them that turns with its own spin, 0 to 1.
     """
     along = along[along > 0.0]
     if not len(along) or setting.gamma * setting.timestep * float(along.max()) < SMALL_ANGLE:

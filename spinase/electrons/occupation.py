@@ -108,14 +108,34 @@ class FixedFilling(Occupation):
 
 
 def fermi(levels: FloatArray, chemical_potential: float, kT: float) -> FloatArray:  # noqa: N803
-    """Fermi function f = 1/(1 + exp((e - mu)/kT)); at kT = 0 a step with f(mu) = 1/2."""
+    """Fermi function f = 1/(1 + exp((e - mu)/kT)); at kT = 0 a step with f(mu) = 1/2.
+
+    Parameters
+    ----------
+    levels : (n,) ndarray
+        Energies.
+    chemical_potential : float
+        Energy.
+    kT : float
+        Energy, zero or above.
+    """
     if kT == 0.0:
         return np.heaviside(chemical_potential - levels, 0.5)
     return expit((chemical_potential - levels) / kT)
 
 
 def grand_potential(levels: FloatArray, weights: FloatArray, chemical_potential: float, kT: float) -> float:  # noqa: N803
-    """Omega = -kT sum_n w_n ln(1 + exp(-(e_n - mu)/kT)), energy."""
+    """Omega = -kT sum_n w_n ln(1 + exp(-(e_n - mu)/kT)), energy.
+
+    Parameters
+    ----------
+    levels, weights : (n,) ndarray
+        Energies, and how many states each stands for.
+    chemical_potential : float
+        Energy.
+    kT : float
+        Energy, zero or above.
+    """
     gap = chemical_potential - levels
     if kT == 0.0:
         return -float(weights @ np.maximum(gap, 0.0))
@@ -129,6 +149,15 @@ def fermi_entropy(occupations: FloatArray, weights: FloatArray) -> float:
 
 def find_chemical_potential(levels: FloatArray, weights: FloatArray, electrons: float, kT: float) -> float:  # noqa: N803
     """mu with sum_n w_n f(e_n) = electrons at kT > 0, to round-off.
+
+    Parameters
+    ----------
+    levels, weights : (n,) ndarray
+        Energies, and how many states each stands for.
+    electrons : float
+        Wanted number, between 0 and the sum of the weights.
+    kT : float
+        Energy, above zero.
 
     Raises
     ------

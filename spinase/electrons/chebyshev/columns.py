@@ -47,6 +47,17 @@ class Columns:
         """Columns first.. into a zeroed `block` (N, 4, lanes) [up re, up im, down re, down im]; `seed` fixes the phases.
 
         `first` is even; `order` are the sites in the order of the block; lanes beyond the last column stay empty.
+
+        Parameters
+        ----------
+        block : (N, 4, lanes) ndarray
+            Zeros, written to.
+        first : int
+            Number of its first column, even.
+        seed : int
+            Of the phases: the same seed, the same columns.
+        order : (N,) ndarray of int
+            Site of every row of the block.
         """
         end = min(first + block.shape[2], self.count)
         if self.colours is None:
@@ -79,7 +90,17 @@ def random_columns(count: int) -> Columns:
 
 
 def probing_columns(sites: int, bonds: Bonds, count: int) -> Columns:
-    """At most `count` columns (two per colour), colours spread over the graph; unit columns if that many are no saving."""
+    """At most `count` columns (two per colour), colours spread over the graph; unit columns if that many are no saving.
+
+    Parameters
+    ----------
+    sites : int
+        N.
+    bonds : Bonds
+        Edges of the graph.
+    count : int
+        Most columns.
+    """
     colours = max(1, count // 2)
     if colours >= sites:
         return unit_columns(sites)

@@ -372,7 +372,17 @@ def _mix(target: Array, one: Array, other: Array, first: float, second: float) -
 
 @njit(nogil=True)
 def contract_sites(one: Array, other: Array, sites: Array, result: Array) -> None:
-    """result (n, 4) = Tr[Herm(one other+)] and Tr[sigma Herm(one other+)] on `sites` (n,); blocks (N * SPINOR,)."""
+    """result (n, 4) = Tr[Herm(one other+)] and Tr[sigma Herm(one other+)] on `sites` (n,); blocks (N * SPINOR,).
+
+    Parameters
+    ----------
+    one, other : (N * SPINOR,) float32 or float64
+        Blocks of columns.
+    sites : (n,) int
+        Which sites.
+    result : (n, 4) float64
+        Written: charge and spin.
+    """
     for n in range(len(sites)):
         p = sites[n] * SPINOR
         ur, ui, dr, di = _rows(one, p)
@@ -382,7 +392,15 @@ def contract_sites(one: Array, other: Array, sites: Array, result: Array) -> Non
 
 @njit(nogil=True)
 def add_scaled(target: Array, source: Array, factor: float) -> None:
-    """target += factor source; blocks (N * SPINOR,)."""
+    """target += factor source; blocks (N * SPINOR,).
+
+    Parameters
+    ----------
+    target, source : (N * SPINOR,) float32 or float64
+        Blocks of columns, the first added to.
+    factor : float
+        Real.
+    """
     f = target.dtype.type(factor)
     for p in range(0, len(target), LANES):
         store(target, p, fma(f, load(source, p), load(target, p)))
@@ -403,6 +421,17 @@ def contract(one: Array, other: Array, start: Array, near: Array, bond: Array, d
     """Herm(one other+), summed over the columns, added to `density` (N, 4) of sites and `pairs` (n_bonds, 2) of bonds.
 
     Blocks (N * SPINOR,); `start` (N + 1,), `near`, `bond` (K,) as in :func:`adjoint`.
+
+    Parameters
+    ----------
+    one, other : (N * SPINOR,) float32 or float64
+        Blocks of columns.
+    start, near, bond : (N + 1,), (K,), (K,) int
+        Rows of neighbours, as in :func:`adjoint`.
+    density : (N, 4) float64
+        Charge and spin of the sites, added to.
+    pairs : (n_bonds, 2) float64, or of length 0
+        Real and imaginary part of the spin trace on the bonds, added to.
     """
     for i in range(len(density)):
         p = i * SPINOR

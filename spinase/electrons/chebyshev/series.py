@@ -65,7 +65,17 @@ class Band:
 
 
 def coefficients(function: Callable[[FloatArray], FloatArray], band: Band, order: int) -> FloatArray:
-    """c_0 .. c_order of `function` of the energy."""
+    """c_0 .. c_order of `function` of the energy.
+
+    Parameters
+    ----------
+    function : callable
+        Of energies (m,), energy.
+    band : Band
+        Interval that is mapped to -1 .. 1.
+    order : int
+        The highest.
+    """
     points = _POINTS * (order + 1)
     nodes = np.cos(np.pi * (np.arange(points) + 0.5) / points)
     values = dct(function(band.half * nodes + band.centre), type=2)[: order + 1] / points
@@ -75,6 +85,17 @@ def coefficients(function: Callable[[FloatArray], FloatArray], band: Band, order
 
 def fermi_order(band: Band, chemical_potential: float, kT: float, tolerance: float) -> int:  # noqa: N803
     """Smallest even order at which the tail of the Fermi function's expansion is below `tolerance`.
+
+    Parameters
+    ----------
+    band : Band
+        Interval that is mapped to -1 .. 1.
+    chemical_potential : float
+        Energy.
+    kT : float
+        Energy, above zero.
+    tolerance : float
+        Sum of the coefficients that are left out, in occupations.
 
     Raises
     ------
@@ -138,7 +159,17 @@ def jackson(order: int) -> FloatArray:
 
 
 def spectral_density(moments: FloatArray, band: Band, energies: FloatArray) -> FloatArray:
-    """Densities of states (..., n_energies), states/energy, from moments (..., order + 1), with the Jackson kernel."""
+    """Densities of states (..., n_energies), states/energy, from moments (..., order + 1), with the Jackson kernel.
+
+    Parameters
+    ----------
+    moments : (..., order + 1) ndarray
+        Traces of Chebyshev polynomials of the operator.
+    band : Band
+        They refer to it.
+    energies : (n_energies,) ndarray
+        Where, energy; zero beyond the band.
+    """
     order = moments.shape[-1] - 1
     damped = moments * jackson(order) * np.where(np.arange(order + 1) == 0, 1.0, 2.0)
     x = (energies - band.centre) / band.half

@@ -217,7 +217,17 @@ class KPMPlan(Plan[ElectronState]):
         return np.hypot(widened * np.std(found, axis=0, ddof=1), np.abs(lost) + floor)
 
     def moments(self, operator: SpinOperator, columns: Columns, order: int) -> tuple[FloatArray, Band]:
-        """Moments mu_0 .. mu_order of all columns together, and the band they refer to."""
+        """Moments mu_0 .. mu_order of all columns together, and the band they refer to.
+
+        Parameters
+        ----------
+        operator : SpinOperator
+            On the plan's pattern.
+        columns : Columns
+            Over which traces are taken.
+        order : int
+            The highest, even.
+        """
         band = self.calibrate(operator).band
         return self._expansion.engine(operator, band, columns, self.phases.seed).moments(order // 2)[: order + 1], band
 

@@ -94,7 +94,17 @@ def energy_scale(operator: SpinOperator, kT: float) -> float:  # noqa: N803
 
 
 def potential_coefficients(band: Band, mu: float, kT: float, order: int) -> FloatArray:  # noqa: N803
-    """Coefficients of -kT ln(1 + exp((mu - e)/kT)), whose trace is the grand potential."""
+    """Coefficients of -kT ln(1 + exp((mu - e)/kT)), whose trace is the grand potential.
+
+    Parameters
+    ----------
+    band : Band
+        Interval that is mapped to -1 .. 1.
+    mu, kT : float
+        Chemical potential and temperature, energy.
+    order : int
+        The highest.
+    """
     return coefficients(lambda e: -kT * np.logaddexp(0.0, (mu - e) / kT), band, order)
 
 
@@ -103,6 +113,17 @@ def occupation_coefficients(band: Band, mu: float, kT: float, order: int, gradie
 
     Direct: the truncated Fermi function.  Gradient: the derivative of the truncated grand potential, which differs from
     it by as much as either does from the Fermi function.
+
+    Parameters
+    ----------
+    band : Band
+        Interval that is mapped to -1 .. 1.
+    mu, kT : float
+        Chemical potential and temperature, energy.
+    order : int
+        Of the estimator.
+    gradient : bool
+        Which of the two.
     """
     if gradient:
         return np.asarray(chebyshev.chebder(potential_coefficients(band, mu, kT, order)) / band.half)

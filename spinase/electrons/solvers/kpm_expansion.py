@@ -45,7 +45,24 @@ class ChebyshevExpansion:
         self._compiled: CompiledPattern | None = None
 
     def solve(self, operator: SpinOperator, with_: Calibration, bonds: bool, seed: int) -> ElectronState:
-        """Density on the operator's pattern, energies from the moments."""
+        """Density on the operator's pattern, energies from the moments.
+
+        Parameters
+        ----------
+        operator : SpinOperator
+            On the pattern of the plan.
+        with_ : Calibration
+            Band, columns and order.
+        bonds : bool
+            Whether densities of bonds are asked for.
+        seed : int
+            Of the phases.
+
+        Raises
+        ------
+        ModelError
+            If the spectrum leaves the band, or the electrons are none or all.
+        """
         engine = self.engine(operator, with_.band, with_.columns, seed)
         moments = engine.moments(with_.order // 2)
         self.check_moments(moments, with_.band)
@@ -76,7 +93,22 @@ class ChebyshevExpansion:
         return potential_coefficients(with_.band, mu, self.occupation.kT, with_.order)
 
     def chemical_potential(self, moments: FloatArray, with_: Calibration, states: float) -> tuple[float, float | None]:
-        """mu, and the number of electrons if that is what is fixed; -d(Omega)/d(mu) = N holds exactly for these moments."""
+        """mu, and the number of electrons if that is what is fixed; -d(Omega)/d(mu) = N holds exactly for these moments.
+
+        Parameters
+        ----------
+        moments : (order + 1,) ndarray
+            Traces of Chebyshev polynomials of the operator.
+        with_ : Calibration
+            Band and order.
+        states : float
+            Spin-orbitals altogether.
+
+        Raises
+        ------
+        ModelError
+            At a filling of 0 or 1, where mu is infinite.
+        """
         if isinstance(self.occupation, FixedChemicalPotential):
             return self.occupation.chemical_potential, None
         assert isinstance(self.occupation, FixedFilling)
@@ -102,7 +134,19 @@ class ChebyshevExpansion:
             )
 
     def engine(self, operator: SpinOperator, band: Band, columns: Columns, seed: int) -> ChebyshevEngine:
-        """The recursions for one operator and one set of columns."""
+        """The recursions for one operator and one set of columns.
+
+        Parameters
+        ----------
+        operator : SpinOperator
+            On the pattern of the plan.
+        band : Band
+            Of its spectrum.
+        columns : Columns
+            Over which traces are taken.
+        seed : int
+            Of the phases.
+        """
         if self.options.backend == "torch":
             return TorchEngine(operator, band, columns, seed, self.options.dtype, self.options.device)
         threads = self.options.threads or default_threads()

@@ -279,7 +279,19 @@ def operator_trace(operator: SpinOperator) -> float:
 
 
 def pole_density(poles: FermiPoles, kT: float, inverse: Inverse, pattern: Bonds) -> Density:  # noqa: N803
-    """1/2 - Herm sum_k w_k kT (H - p_k)^-1 on the pattern."""
+    """1/2 - Herm sum_k w_k kT (H - p_k)^-1 on the pattern.
+
+    Parameters
+    ----------
+    poles : FermiPoles
+        p_k, energy, with their weights w_k.
+    kT : float
+        Energy.
+    inverse : Inverse
+        Entries of (H - p_k)^-1.
+    pattern : Bonds
+        Of its bonds.
+    """
     weights = -kT * poles.weights
     blocks = np.tensordot(weights, inverse.sites.astype(np.complex128), 1)
     blocks = 0.5 * (blocks + blocks.conj().transpose(0, 2, 1)) + 0.5 * np.eye(2)

@@ -115,13 +115,29 @@ def _membership(tree: EliminationTree) -> tuple[IntArray, list[set[int]]]:
 
 
 def cheapest_tree(sites: int, first: IntArray, second: IntArray) -> EliminationTree:
-    """The cheaper of layers and nested dissection for the graph with edges (first, second)."""
+    """The cheaper of layers and nested dissection for the graph with edges (first, second).
+
+    Parameters
+    ----------
+    sites : int
+        N.
+    first, second : (n_bonds,) ndarray of int
+        Edges; loops do not count.
+    """
     graph = adjacency(sites, first, second)
     return min((layered_tree(graph), dissected_tree(graph)), key=_total)
 
 
 def adjacency(sites: int, first: IntArray, second: IntArray) -> csr_array:
-    """Symmetric 0/1 matrix of the graph, without loops."""
+    """Symmetric 0/1 matrix of the graph, without loops.
+
+    Parameters
+    ----------
+    sites : int
+        N.
+    first, second : (n_bonds,) ndarray of int
+        Edges, each once or several times.
+    """
     off = first != second
     rows, columns = np.concatenate([first[off], second[off]]), np.concatenate([second[off], first[off]])
     graph = csr_array((np.ones(len(rows), dtype=np.int8), (rows, columns)), shape=(sites, sites))

@@ -42,7 +42,17 @@ def assemble(front: Array, shifts: Array, blocks: Array, rows: IntArray, columns
 
 @njit(nogil=True)
 def scatter_add(front: Array, update: Array, places: IntArray) -> None:
-    """front[:, places, places] += update; front (K, n, n), places (m,), update (K, m, m)."""
+    """front[:, places, places] += update; front (K, n, n), places (m,), update (K, m, m).
+
+    Parameters
+    ----------
+    front : (K, n, n) complex
+        Added to.
+    update : (K, m, m) complex
+        What comes from a child, on its border.
+    places : (m,) int
+        Rows and columns of the front, each once.
+    """
     for k in range(len(front)):
         for a in range(len(places)):
             row = front[k, places[a]]
@@ -52,7 +62,17 @@ def scatter_add(front: Array, update: Array, places: IntArray) -> None:
 
 @njit(nogil=True)
 def gather(front: Array, places: IntArray, result: Array) -> None:
-    """result = front[:, places, places]; front (K, n, n), places (m,), result (K, m, m)."""
+    """result = front[:, places, places]; front (K, n, n), places (m,), result (K, m, m).
+
+    Parameters
+    ----------
+    front : (K, n, n) complex
+        Read.
+    places : (m,) int
+        Rows and columns of it.
+    result : (K, m, m) complex
+        Written.
+    """
     for k in range(len(front)):
         for a in range(len(places)):
             row = front[k, places[a]]
@@ -62,7 +82,17 @@ def gather(front: Array, places: IntArray, result: Array) -> None:
 
 @njit(nogil=True)
 def collect_sites(front: Array, own: IntArray, result: Array) -> None:
-    """result[:, own] = 2x2 blocks G_ii of the first len(own) local sites; front (K, n, n), own (m,), result (K, N, 2, 2)."""
+    """result[:, own] = 2x2 blocks G_ii of the first len(own) local sites; front (K, n, n), own (m,), result (K, N, 2, 2).
+
+    Parameters
+    ----------
+    front : (K, n, n) complex
+        G of the front, n = 2 * local sites.
+    own : (m,) int
+        Sites of the magnet that its first m local sites are.
+    result : (K, N, 2, 2) complex
+        Written at those sites.
+    """
     for k in range(len(front)):
         for i in range(len(own)):
             for a in range(2):
@@ -75,6 +105,15 @@ def collect_bonds(front: Array, bonds: IntArray, rows: IntArray, columns: IntArr
     """result[:, bonds] = (Tr_spin G_ij, Tr_spin G_ji) for bonds between local sites i = rows, j = columns.
 
     front (K, n, n), bonds, rows, columns (B,), result (K, n_bonds, 2).
+
+    Parameters
+    ----------
+    front : (K, n, n) complex
+        G of the front.
+    bonds, rows, columns : (B,) int
+        Numbers of the bonds, and local sites of their ends.
+    result : (K, n_bonds, 2) complex
+        Written at those bonds.
     """
     for k in range(len(front)):
         for n in range(len(bonds)):
@@ -88,6 +127,15 @@ def collect_bond_blocks(front: Array, bonds: IntArray, rows: IntArray, columns: 
     """result[:, bonds] = (G_ij, G_ji) for bonds between local sites i = rows, j = columns.
 
     front (K, n, n), bonds, rows, columns (B,), result (K, n_bonds, 2, 2, 2).
+
+    Parameters
+    ----------
+    front : (K, n, n) complex
+        G of the front.
+    bonds, rows, columns : (B,) int
+        Numbers of the bonds, and local sites of their ends.
+    result : (K, n_bonds, 2, 2, 2) complex
+        Written at those bonds.
     """
     for k in range(len(front)):
         for n in range(len(bonds)):
@@ -104,6 +152,15 @@ def invert_small(matrices: Array, inverses: Array, logs: Array) -> None:
 
     matrices, inverses (K, n, n) and logs (K,) complex.  Every pivot of H - p has an imaginary part of the sign of -Im p, so
     the sum of principal logarithms is that of the eigenvalues: log det without an ambiguity of 2 pi i.
+
+    Parameters
+    ----------
+    matrices : (K, n, n) complex
+        Overwritten.
+    inverses : (K, n, n) complex
+        Written.
+    logs : (K,) complex
+        Added to.
     """
     n = matrices.shape[1]
     re, im = np.empty((n, n), matrices.real.dtype), np.empty((n, n), matrices.real.dtype)

@@ -72,7 +72,19 @@ def scalar_density(
     first: IntArray,
     second: IntArray,
 ) -> tuple[FloatArray, ComplexArray]:
-    """As :func:`spinor_density` for one spin species: rho_ii (N,) and rho_{first, second} (n_bonds,)."""
+    """As :func:`spinor_density` for one spin species: rho_ii (N,) and rho_{first, second} (n_bonds,).
+
+    Parameters
+    ----------
+    vectors : (n_k, m, N) real or complex
+        One eigenvector a row, ascending levels.
+    occupations : (n_k, m)
+        Occupation times the weight of the k-point.
+    phases : (n_k, n_bonds)
+        exp(-2 pi i k.S) of each bond.
+    first, second : (n_bonds,)
+        Ends of the bonds.
+    """
     points, count, size = vectors.shape
     sites = np.zeros(size)
     bonds = np.zeros(len(first), dtype=np.complex128)

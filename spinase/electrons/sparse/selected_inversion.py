@@ -128,6 +128,17 @@ class SelectedInversion:
         """Entries of (H + Sigma - p)^-1 on the pattern, for `poles` (K,) with nonzero imaginary part, in their precision.
 
         With self-energies Im p > 0, and ``bonds`` of the result are 2x2 blocks (see :class:`Inverse`).
+
+        Parameters
+        ----------
+        operator : SpinOperator
+            H on the pattern of the tree, energy.
+        poles : (K,) complex64 or complex128
+            p, energy.
+        bonds : bool
+            Whether entries of bonds are asked for.
+        self_energies : SelfEnergies, optional
+            Sigma at the K poles, energy.
         """
         blocks = site_blocks(operator) + (0.0 if self_energies is None else self_energies.local)
         blocks, hopping = blocks.astype(poles.dtype), operator.hopping.astype(poles.dtype)

@@ -39,7 +39,17 @@ def bond_currents(operator: SpinOperator, blocks: ComplexArray) -> tuple[FloatAr
 
 
 def inflow(bonds: Bonds, currents: FloatArray, sites: int) -> FloatArray:
-    """What the bonds bring to every site: currents (n_bonds, ...) -> (N, ...)."""
+    """What the bonds bring to every site: currents (n_bonds, ...) -> (N, ...).
+
+    Parameters
+    ----------
+    bonds : Bonds
+        Pairs first, second.
+    currents : (n_bonds, ...) ndarray
+        From the second to the first site of every bond, such as energy (charge) of :func:`bond_currents`.
+    sites : int
+        N.
+    """
     total = np.zeros((sites, *currents.shape[1:]))
     np.add.at(total, bonds.first, currents)
     np.subtract.at(total, bonds.second, currents)
@@ -50,6 +60,15 @@ def site_current_vectors(bonds: Bonds, currents: FloatArray, sites: int) -> Floa
     """Mean of the currents (n_bonds,) along the bonds at each site as a vector (N, 3), times the bonds' unit vectors.
 
     Each bond counts half at either end, so that a uniform current in a chain gives itself at every inner site.
+
+    Parameters
+    ----------
+    bonds : Bonds
+        With vectors (n_bonds, 3) from first to second.
+    currents : (n_bonds,) ndarray
+        From the second to the first site of every bond.
+    sites : int
+        N.
     """
     flow = -currents[:, None] * bonds.vectors / bonds.distances[:, None]  # the current runs from second to first
     total = np.zeros((sites, 3))

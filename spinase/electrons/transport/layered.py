@@ -120,7 +120,19 @@ class LayeredDevice:
         return uniform
 
     def inject(self, operator: SpinOperator, energies: FloatArray, wanted: Sequence[int], bonds: bool = False) -> Injected:
-        """What comes in through the leads `wanted` at `energies` (K,), with the bonds' blocks if asked for."""
+        """What comes in through the leads `wanted` at `energies` (K,), with the bonds' blocks if asked for.
+
+        Parameters
+        ----------
+        operator : SpinOperator
+            On the device's own pattern.
+        energies : (K,) ndarray
+            Real, energy.
+        wanted : sequence of int
+            Numbers of the leads.
+        bonds : bool
+            Whether the bonds' blocks are asked for.
+        """
         values = self.values(operator)
         count, leads = len(energies), len(self.leads)
         pairs = len(self.first) if bonds else 0

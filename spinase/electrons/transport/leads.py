@@ -39,7 +39,17 @@ class Lead(ABC):
 
     @abstractmethod
     def attach(self, geometry: Geometry, hamiltonian: SDHamiltonian, share: float) -> AttachedLead:
-        """The lead on a device of electrons with `hamiltonian`: `share` is what a lead without one of its own gets."""
+        """The lead on a device of electrons with `hamiltonian`: `share` is what a lead without one of its own gets.
+
+        Parameters
+        ----------
+        geometry : Geometry
+            The device.
+        hamiltonian : SDHamiltonian
+            Its electrons.
+        share : float
+            The chemical potential is mu + share * bias, unless the lead has a share of its own.
+        """
 
 
 def _checked(share: float | None, kT: float | None, what: str) -> None:  # noqa: N803
@@ -396,7 +406,24 @@ class Bath(WideBandLead):
 def attach_all(
     leads: Sequence[Lead], geometry: Geometry, hamiltonian: SDHamiltonian, shares: Sequence[float]
 ) -> list[AttachedLead]:
-    """The leads on a device; InvalidGeometryError if two of them are in one place."""
+    """The leads on a device; InvalidGeometryError if two of them are in one place.
+
+    Parameters
+    ----------
+    leads : sequence of Lead
+        In the order of the calculator.
+    geometry : Geometry
+        The device.
+    hamiltonian : SDHamiltonian
+        Its electrons.
+    shares : sequence of float
+        One for each lead, for those without their own.
+
+    Raises
+    ------
+    InvalidGeometryError
+        If two of them are in one place, or one does not fit the device.
+    """
     attached = [lead.attach(geometry, hamiltonian, share) for lead, share in zip(leads, shares, strict=True)]
     for one, other in combinations([lead for lead in attached if len(lead.places)], 2):
         apart = np.linalg.norm(one.places[:, None] - other.places, axis=2)

@@ -158,9 +158,15 @@ def multiply(
     Parameters
     ----------
     left : flat float64
-        (size, size) from `at` on, rows of `stride` numbers; `size` is even.
+        (size, size) from `at` on, rows of `stride` numbers.
+    at, size, stride : int
+        Where it begins, its orbitals (even), numbers in a row.
     right, target : flat float64
-        (size, columns) from `from_` and `to` on, rows of `columns` numbers; of those the first `used` (a multiple of LANES).
+        (size, columns) from `from_` and `to` on; the second is added to.
+    from_, to : int
+        Where they begin.
+    columns, used : int
+        Numbers in a row of theirs, and how many of them count (a multiple of LANES).
     """
     im, from_im, to_im = at + size * stride, from_ + size * columns, to + size * columns
     for c in range(0, used, LANES):
@@ -192,7 +198,9 @@ def add_coupled(
     rows, columns, values : (B,) int, int, complex128
         Bonds; orbital 2 rows[b] + s of `into` gets values[b] times orbital 2 columns[b] + s of `source`, s = 0, 1.
     source, into : flat float64
-        From `from_` and `to` on, rows of real parts, then of imaginary parts.
+        From `from_` and `to` on, rows of real parts, then of imaginary parts; the second is added to.
+    from_, to : int
+        Where they begin.
     sizes : (int, int, int)
         Orbitals of `source`, orbitals of `into`, numbers in a row (a multiple of LANES).
     """
@@ -210,7 +218,19 @@ def add_coupled(
 
 @njit(nogil=True, error_model="numpy", fastmath=_FAST)
 def subtract_uniform(block: Array, at: int, green: Array, from_: int, numbers: int, factor: float) -> None:
-    """block -= factor green, `numbers` numbers (a multiple of LANES) from `at` and `from_` on: |h|^2 g for V = h 1."""
+    """block -= factor green, `numbers` numbers (a multiple of LANES) from `at` and `from_` on: |h|^2 g for V = h 1.
+
+    Parameters
+    ----------
+    block, green : flat float64
+        From `at` and `from_` on; the first is subtracted from.
+    at, from_ : int
+        Where they begin.
+    numbers : int
+        How many, a multiple of LANES.
+    factor : float
+        |h|^2, energy^2.
+    """
     for c in range(0, numbers, LANES):
         store(block, at + c, fma(-factor, load(green, from_ + c), load(block, at + c)))
 
@@ -222,6 +242,19 @@ def subtract_projected(
     """block -= half V+ with half = V g (size, width) complex in a flat float64 array, and V as in :func:`add_coupled`.
 
     `block`: (size, size) from `at` on, rows of `stride` numbers, as in :func:`invert_block`.
+
+    Parameters
+    ----------
+    block : flat float64
+        (size, size) from `at` on, rows of `stride` numbers, as in :func:`invert_block`; subtracted from.
+    at, size, stride : int
+        Where it begins, its orbitals, numbers in a row.
+    half : flat float64
+        V g, (size, width) complex, from 0 on.
+    width : int
+        Numbers in a row of `half`.
+    rows, columns, values : (B,) int, int, complex128
+        V, as in :func:`add_coupled`.
     """
     im, half_im = at + size * stride, size * width
     for i in range(size):

@@ -270,6 +270,19 @@ def site_densities(waves: Array, layout: Layout, columns: int, first: int, stop:
     """result (N, 4) float64 += Tr[psi psi+], Tr[sigma psi psi+] of every site, summed over columns first .. stop - 1.
 
     `waves` (4 N columns,) as :func:`sweep` returns them.
+
+    Parameters
+    ----------
+    waves : (4 N columns,) float64
+        As :func:`sweep` returns them.
+    layout : Layout
+        Sites of the layers.
+    columns : int
+        In a row of the waves.
+    first, stop : int
+        Columns that count: first .. stop - 1.
+    result : (N, 4) float64
+        Added to.
     """
     for layer in range(len(layout.sites) - 1):
         start, size = layout.sites[layer], 2 * (layout.sites[layer + 1] - layout.sites[layer])
@@ -302,8 +315,14 @@ def bond_densities(
         As :func:`sweep` returns them.
     places : two (N,) int
         Offset of a site's first row in `waves`, and from a real part to its imaginary part.
+    columns : int
+        In a row of the waves.
+    first, stop : int
+        Columns that count: first .. stop - 1.
     bonds : two (n_bonds,) int
         Sites i and j.
+    result : (n_bonds, 2, 2) complex128
+        Added to.
     """
     row_of, shift_of = places
     for n in range(len(result)):
