@@ -18,6 +18,7 @@ import typer
 from spinase import __version__
 from spinase.errors import SpinaseError, StyleError
 from spinase.styles import Style, find_style, list_styles, load_style, registry_problems
+from spinase.team import ToldElsewhere
 
 app = typer.Typer(
     help="Spin and spin-lattice dynamics for magnets whose spins are coupled by electrons.",
@@ -58,6 +59,8 @@ def run(
             again = ["spinase", "run", str(file), *(part for entry in set_ or () for part in ("--set", entry)), "--restart"]
             typer.echo(shlex.join([*again, *(() if output is None else ("--output", str(output)))]))
             raise typer.Exit(STOPPED) from None
+    if path is None:  # another process writes, and tells
+        return
     typer.echo(f"wrote {path}")
     if figures:
         plot(path, None)
@@ -390,6 +393,8 @@ def main() -> None:
         else:
             _add_plugin_commands()
             app()
+    except ToldElsewhere:  # with status 0: mpiexec ends all when one has another, and the one that tells may not be done
+        return
     except SpinaseError as error:
         _fail(str(error), STOPPED if getattr(error, "stopped", False) else 2)
     except MemoryError:

@@ -8,6 +8,7 @@ import numpy as np
 from ase import Atoms
 
 from spinase.quantities import Observer
+from spinase.team import ALONE, Team
 from spinase.typing import FloatArray
 
 
@@ -30,6 +31,11 @@ class Driver(Protocol):
         Nothing is left to do, whatever steps are left (a relaxation has converged); the run goes on with the next stage.
     observer : Observer or None
         What the driver itself has to say besides the atoms, recorded with every frame of its stage.
+    divisible : bool
+        Whether atoms go the same way, to the last bit, however steps are divided among calls of :meth:`run`; if not, a run
+        is divided only where something is written.
+    team : Team
+        The processes among which the magnet is divided; a run then writes from the first of them.
     """
 
     atoms: Atoms
@@ -38,6 +44,8 @@ class Driver(Protocol):
     time_unit: str | None = None
     finished: bool = False
     observer: Observer | None = None
+    divisible: bool = True
+    team: Team = ALONE
     citation: ClassVar[str] = ""
 
     @classmethod
@@ -107,6 +115,8 @@ WITH_DEFAULTS = (
     "time_unit",
     "finished",
     "observer",
+    "divisible",
+    "team",
     "bath_temperature",
     "applied_field",
     "describe_step",

@@ -37,6 +37,7 @@ from spinase.dynamics.unit_guard import StepNumbers
 from spinase.errors import AccuracyWarning, ModelError
 from spinase.quantities import Observer
 from spinase.spin_algebra import as_vectors
+from spinase.team import ALONE, Team
 from spinase.typing import BoolArray, FloatArray
 
 AppliedField = ArrayLike | Callable[[float], ArrayLike]
@@ -58,6 +59,8 @@ class SpinDriver(MolecularDynamics, ABC):
     time_unit: str | None = None  # that of the atoms' unit system
     finished: bool = False  # the number of steps decides
     observer: Observer | None = None  # nothing besides the atoms
+    divisible: bool = True
+    team: Team = ALONE
     logger: ClassVar[type[SpinLogger]] = SpinLogger
     _ready = False
     _spins: SpinBinding

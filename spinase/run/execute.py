@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,12 @@ import numpy as np
 
 from spinase.atoms import get_moments, get_spins, set_moments
 from spinase.contract import Driver, field_function, restart_state
-from spinase.errors import CheckpointError, ConvergenceError, OutOfDomainError, UnstableDynamicsError
+from spinase.errors import CheckpointError, ConvergenceError, InputError, OutOfDomainError, UnstableDynamicsError
 from spinase.run.build import Setup, StageInput, build_setup
 from spinase.run.config import named_files, read_input
-from spinase.run.output import RUN_FILE, FolderOutput, Moment, Progress, RunOutput
+from spinase.run.output import RUN_FILE, FolderOutput, FollowerOutput, Moment, Progress, RunOutput
 from spinase.stopping import RunStopped, StopRequest, stop_signals
+from spinase.team import ALONE, Team, ending_together, in_step
 
 _PATIENCE = 0.3  # seconds between progress reports and looks at the stop flag
 
@@ -34,7 +36,8 @@ class RunOptions:
     overwrite : bool
         Replace a run in the directory.
     stop_after : int or None
-        Stop, with a checkpoint, after this many steps in all.
+        Stop, with a checkpoint, after this many steps in all; a stage whose driver is not divisible (LAMMPS) stops where
+        something is written next.
     """
 
     output: Path | None = None
@@ -48,14 +51,17 @@ def run_file(
     overrides: Sequence[str] = (),
     options: RunOptions | None = None,
     progress: Progress | None = None,
-) -> Path:
-    """Run an input file; returns the run's HDF5 file.
+) -> Path | None:
+    """Run an input file; returns the run's HDF5 file, and None on processes that do not write it.
 
     The directory gets ``run.h5`` (trajectory, observables, provenance), ``log.txt``, ``checkpoint.npz`` and a copy of
     the input.  A run that is cut by a checkpoint, a signal or a kill and restarted gives the same bytes in every
     dataset and in the log as an uncut one, on one kind of processor with one number of threads (others round differently).
     A restart needs the same input text and overrides: anything else would be another run (``stop_after`` is how to run an
     input in pieces).
+
+    Stages whose drivers are divided among processes are run by all of them (``mpiexec -n 4 spinase run ...``): each reads
+    the input, the first writes.
 
     Parameters
     ----------
@@ -76,17 +82,51 @@ def run_file(
         If an observer stopped it (error bars of a learned magnet); the run file holds everything up to there.
     RunStopped
         If it stopped before the end, with a usable checkpoint.
+    ToldElsewhere
+        On all processes but the first, if the run ended by any of these.
     """
     options = options or RunOptions()
     config, text = read_input(path, overrides)
     setup = build_setup(config, Path(path).resolve().parent)
     folder = options.output or Path.cwd() / (config.output.directory or f"{Path(path).stem}_run")
     files = named_files(config.model_dump(exclude={"atoms"}), Path(path).resolve().parent)  # atoms are compared as such
-    output = FolderOutput(setup, check_stages(setup), folder, text, files, progress)
-    runner = Runner(setup, output, options.stop_after)
-    with output.taken(options.restart, options.overwrite) as checkpoint:
-        runner.run(checkpoint)
-    return folder / RUN_FILE
+    drivers = check_stages(setup)
+    team = team_of(setup, drivers)
+    with ending_together(team), ExitStack() as stack:
+        with in_step(team):
+            output = (
+                FolderOutput(setup, drivers, folder, text, files, progress)
+                if team.rank == 0
+                else FollowerOutput(setup, folder)
+            )
+            checkpoint = stack.enter_context(output.taken(options.restart, options.overwrite))
+        Runner(setup, output, options.stop_after, team).run(team.share(checkpoint))
+    return folder / RUN_FILE if team.rank == 0 else None
+
+
+def team_of(setup: Setup, drivers: Sequence[Driver]) -> Team:
+    """The processes that make a run together.
+
+    Parameters
+    ----------
+    setup : Setup
+        What runs.
+    drivers : sequence of Driver
+        One of each stage.
+
+    Raises
+    ------
+    InputError
+        If some stages are divided among processes and others are not.
+    """
+    team = max((driver.team for driver in drivers), key=lambda one: one.size, default=ALONE)
+    for stage, driver in zip(setup.stages, drivers, strict=True):
+        if driver.team.size != team.size:
+            raise InputError(
+                f"{stage.name} runs on {driver.team.size} process and other stages on {team.size}: start it without "
+                "mpiexec, or give it a driver that is divided among processes, too"
+            )
+    return team
 
 
 class Runner:
@@ -100,6 +140,8 @@ class Runner:
         Where it is written: a folder, or nowhere (:class:`~spinase.run.output.SilentOutput`).
     stop_after : int, optional
         Stop, with a checkpoint, after this many steps in all.
+    team : Team
+        The processes that run this together; only the first of them has an output that writes.
 
     Attributes
     ----------
@@ -107,8 +149,8 @@ class Runner:
         Of the whole run.
     """
 
-    def __init__(self, setup: Setup, output: RunOutput, stop_after: int | None = None) -> None:
-        self.setup, self.output = setup, output
+    def __init__(self, setup: Setup, output: RunOutput, stop_after: int | None = None, team: Team = ALONE) -> None:
+        self.setup, self.output, self.team = setup, output, team
         self.atoms = setup.atoms
         self.limit = setup.steps if stop_after is None else min(stop_after, setup.steps)
         self.step, self.time = 0, 0.0
@@ -153,7 +195,7 @@ class Runner:
             self._save(number, 0, driver)
         while self.step < end and not driver.finished:
             self._check_stop(number, self.step - origin, driver)
-            self._drive(driver, self._advance(end))
+            self._drive(driver, self._advance(end, driver.divisible))
             self.step, self.time = origin + driver.get_number_of_steps(), self._started + driver.get_time()
             self._record(number, driver, driver.finished or (last and self.step == end))
             if self.step % self.setup.config.output.checkpoint_every == 0:
@@ -162,7 +204,8 @@ class Runner:
         self._conclude(number, self.step - origin, driver, last)
 
     def _record(self, number: int, driver: Driver, last: bool) -> None:
-        self.output.record(self.atoms, Moment(self.step, self.time, number, last), driver)
+        with in_step(self.team):
+            self.output.record(self.atoms, Moment(self.step, self.time, number, last), driver)
 
     def _conclude(self, number: int, done: int, driver: Driver, last: bool) -> None:
         """End a stage; one that should have arrived somewhere and has not stops the run, with everything written."""
@@ -188,17 +231,21 @@ class Runner:
             failed.stopped = True
             raise failed from error
 
-    def _advance(self, end: int) -> int:
+    def _advance(self, end: int, divisible: bool) -> int:
         """Steps until something is due (or patience ends); how a run is divided does not change its results."""
-        periods = self.output.periods
-        due = min([end, max(self.limit, self.step + 1), *(self.step + n - self.step % n for n in periods)])
+        due = min([end, *(self.step + n - self.step % n for n in self.output.periods)])
+        if not divisible:
+            return due - self.step
+        due = min(due, max(self.limit, self.step + 1))
         now = time.monotonic()
         taken = max(now - self._clock, 1e-6)
         steps = min(due - self.step, max(1, int(self._last_advance * _PATIENCE / taken)))
-        self._clock, self._last_advance = now, steps
-        return steps
+        self._clock, self._last_advance = now, self.team.share(steps)
+        return self._last_advance
 
     def _check_stop(self, number: int, done: int, driver: Driver) -> None:
+        asked = (signal for signal in self.team.gather(self._stop.received) if signal is not None)
+        self._stop.received = next(asked, None)
         if self._stop.received is None and self.step < self.limit:
             return
         self._save(number, done, driver)
@@ -212,24 +259,25 @@ class Runner:
     def _save(self, number: int, done: int, driver: Driver) -> None:
         calculators = [stage.calculator for stage in self.setup.stages]
         states = {str(k): state for k, calc in enumerate(calculators) if (state := restart_state(calc))}
-        self.output.save(
-            {
-                "stage": number,
-                "done": done,
-                "step": self.step,
-                "time": self.time,
-                "stage_started": self._started,
-                "positions": self.atoms.positions.copy(),
-                "momenta": self.atoms.get_momenta(),
-                "cell": self.atoms.cell.array.copy(),
-                "pbc": self.atoms.pbc.copy(),
-                "numbers": self.atoms.numbers.copy(),
-                "initial_positions": self._initial_positions,
-                "moments": get_moments(self.atoms),
-                "driver": driver.checkpoint_state(),
-                "calculators": states,
-            }
-        )
+        with in_step(self.team):
+            self.output.save(
+                {
+                    "stage": number,
+                    "done": done,
+                    "step": self.step,
+                    "time": self.time,
+                    "stage_started": self._started,
+                    "positions": self.atoms.positions.copy(),
+                    "momenta": self.atoms.get_momenta(),
+                    "cell": self.atoms.cell.array.copy(),
+                    "pbc": self.atoms.pbc.copy(),
+                    "numbers": self.atoms.numbers.copy(),
+                    "initial_positions": self._initial_positions,
+                    "moments": get_moments(self.atoms),
+                    "driver": driver.checkpoint_state(),
+                    "calculators": states,
+                }
+            )
 
     def _restore_atoms(self, checkpoint: Mapping[str, Any]) -> tuple[int, int]:
         self._check_same_magnet(checkpoint)

@@ -24,7 +24,7 @@ from spinase.measures import summary
 from spinase.observers.error_bars import WHAT_TO_DO
 from spinase.run.build import Setup
 from spinase.run.provenance import provenance
-from spinase.run.streams import FRAMES, RunStreams
+from spinase.run.streams import FRAMES, RunStreams, periods_of
 
 RUN_FILE, LOG_FILE, CHECKPOINT_FILE, INPUT_FILE = "run.h5", "log.txt", "checkpoint.npz", "input.toml"
 
@@ -67,7 +67,7 @@ class RunOutput(ABC):
     @property
     def periods(self) -> list[int]:
         """Steps between checkpoints, frames, and the calls of each observer."""
-        return [self.streams.setup.config.output.checkpoint_every, *self.streams.periods]
+        return periods_of(self.streams.setup)
 
     def record(self, atoms: SpinAtoms, now: Moment, driver: Driver) -> None:
         """Write what is due now.
@@ -158,6 +158,61 @@ class SilentOutput(RunOutput):
     def saved_step(self) -> int:
         """Step of the state."""
         return int((self.checkpoint or {"step": 0})["step"])
+
+    def progress(self, done: int, total: int, stage: str) -> None:
+        """Say nothing."""
+
+    def _append(self, stream: str, now: Moment, values: Mapping[str, Any]) -> None:
+        pass
+
+    def _tell(self, atoms: SpinAtoms, now: Moment, driver: Driver) -> None:
+        pass
+
+    def _alarm(self, why: str) -> OutOfDomainError:
+        return OutOfDomainError(why)
+
+
+@final
+class FollowerOutput(RunOutput):
+    """What all but the first process of a team write: nothing; observers look in the first one.
+
+    Parameters
+    ----------
+    setup : Setup
+        What runs.
+    folder : Path
+        Where the first process writes.
+    """
+
+    def __init__(self, setup: Setup, folder: Path) -> None:
+        self.setup, self.place, self._saved = setup, str(folder), 0
+
+    @property
+    def periods(self) -> list[int]:
+        """Those of the first process."""
+        return periods_of(self.setup)
+
+    @contextmanager
+    def taken(self, restart: bool, overwrite: bool) -> Iterator[None]:
+        """The folder is the first process's business."""
+        yield
+
+    @contextmanager
+    def opened(self, checkpoint: Mapping[str, Any] | None) -> Iterator[None]:
+        """Nothing to open."""
+        self._saved = int((checkpoint or {"step": 0})["step"])
+        yield
+
+    def record(self, atoms: SpinAtoms, now: Moment, driver: Driver) -> None:
+        """Nothing."""
+
+    def save(self, state: Mapping[str, Any]) -> None:
+        """Remember the step."""
+        self._saved = int(state["step"])
+
+    def saved_step(self) -> int:
+        """Step of the first process's checkpoint."""
+        return self._saved
 
     def progress(self, done: int, total: int, stage: str) -> None:
         """Say nothing."""
@@ -348,4 +403,4 @@ class FolderOutput(RunOutput):
         return alarm
 
 
-__all__ = ["FolderOutput", "Moment", "RunOutput", "SilentOutput"]
+__all__ = ["FolderOutput", "FollowerOutput", "Moment", "RunOutput", "SilentOutput"]

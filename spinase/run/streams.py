@@ -75,11 +75,6 @@ class RunStreams:
         atoms.calc = self.setup.stages[0].calculator
         return infos
 
-    @property
-    def periods(self) -> list[int]:
-        """Steps between the frames and between the calls of each observer."""
-        return [self.setup.config.output.every, *(entry.every for entry in self.setup.observers)]
-
     def _conditions_info(self) -> dict[str, StreamInfo]:
         """Ramps, what differs between stages and the bias of a device, recorded whenever there is any."""
         if not self.changing:
@@ -134,7 +129,7 @@ class RunStreams:
         Where one raises an alarm, the frame is written even if it is not due.
         """
         self.alarm = None
-        if self.changing and (last or any(step % period == 0 for period in self.periods)):
+        if self.changing and (last or any(step % period == 0 for period in periods_of(self.setup)[1:])):
             yield CONDITIONS, self._conditions(driver, atoms)
         for name, entry in zip(self.names, self.setup.observers, strict=True):
             if step % entry.every == 0 or last:
@@ -167,6 +162,12 @@ class RunStreams:
                         + ", ".join(calc.implemented_properties)
                     )
         return StreamInfo({path: ElementInfo(np.shape(value)) for path, value in self._frame(atoms).items()})
+
+
+def periods_of(setup: Setup) -> list[int]:
+    """Steps between checkpoints, between frames, and between the calls of each observer."""
+    output = setup.config.output
+    return [output.checkpoint_every, output.every, *(entry.every for entry in setup.observers)]
 
 
 def _changing(setup: Setup) -> list[str]:

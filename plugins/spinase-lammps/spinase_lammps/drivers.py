@@ -12,6 +12,7 @@ from spinase.atoms import get_moments
 from spinase.contract import Driver
 from spinase.typing import FloatArray
 from spinase_lammps.engine import Held, LammpsMagnet, Motion
+from spinase_lammps.team import team_of_processes
 
 
 class LammpsConfig(BaseModel):
@@ -74,6 +75,7 @@ class LammpsLLG(Driver):
         "J. Tranchida et al., J. Comput. Phys. 372, 406 (2018)"
     )
     moves_atoms = False
+    divisible = False  # LAMMPS begins each run with new lists of neighbours, whose order is felt in last digits
 
     def __init__(
         self,
@@ -92,6 +94,7 @@ class LammpsLLG(Driver):
         self.motion = Motion(timestep, damping, kT, int(seed), self.moves_atoms, applied, tolerance)
         self.atoms, self.nsteps = atoms, 0
         self._comm, self._log = comm, log
+        self.team = team_of_processes(comm)
         self._engine: LammpsMagnet | None = None
         self._made_of: tuple[Any, ...] = ()
         self._held: Held | None = None  # by LAMMPS after the last run
@@ -152,6 +155,10 @@ class LammpsLLG(Driver):
             self.close()
         held = {name: np.asarray(values) for name, values in state["held"].items()}
         self._held, self._given = (Held(**held), _seen(self.atoms)) if held else (None, ())
+
+    def conclude(self) -> None:
+        """End LAMMPS: the stage is over."""
+        self.close()
 
     def close(self) -> None:
         """End LAMMPS; the next run starts it again."""

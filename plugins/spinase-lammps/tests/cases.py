@@ -10,6 +10,7 @@ import numpy as np
 from ase.build import bulk
 from ase.units import fs
 from mpi4py import MPI
+from run_cases import all_runs, breaks, fails
 from spinase_lammps import LammpsLLG, LammpsSpinLattice
 
 from spinase import SpinAtoms
@@ -112,7 +113,6 @@ CASES: dict[str, Case] = {
     "triclinic": (lambda: iron(primitive=True), lambda atoms: LammpsSpinLattice(atoms, fs), 40),
     "learned": (learned, lambda atoms: LammpsSpinLattice(atoms, 0.05), 2),
     "paramagnet": (paramagnet, lambda atoms: LammpsLLG(atoms, 0.1, damping=0.5, kT=0.5, seed=2), 300),
-    "failing": (failing, lambda atoms: LammpsLLG(atoms, 0.05), 5),
     "electrons": (electrons, lambda atoms: LammpsLLG(atoms, 0.05), 5),
 }
 
@@ -147,11 +147,19 @@ def conform() -> None:
     np.testing.assert_array_equal(other.atoms.get_positions(), one.atoms.get_positions())
 
 
-def main() -> None:
-    folder, *names = sys.argv[1:]
+OTHERS: dict[str, Callable[[Path], None]] = {
+    "kit": lambda folder: conform(),
+    "failing": lambda folder: fails(LammpsLLG(failing(), 0.05)),
+    "runs": lambda folder: all_runs(folder, iron()),
+    "breaks": lambda folder: breaks(folder, iron()),
+}
+
+
+def perform(folder: Path, *names: str) -> None:
+    """Run cases on the processes that there are; the first writes what they give."""
     for name in names:
-        if name == "kit":
-            conform()
+        if name in OTHERS:
+            OTHERS[name](folder)
             continue
         magnet, driver, steps = CASES[name]
         atoms = magnet()
@@ -160,7 +168,7 @@ def main() -> None:
         kinetic = run.engine.kinetic_energy() if run.moves_atoms else 0.0
         if MPI.COMM_WORLD.rank == 0:
             np.savez(
-                Path(folder) / f"{name}.npz",
+                folder / f"{name}.npz",
                 spins=atoms.spins,
                 positions=atoms.positions,
                 momenta=atoms.get_momenta(),
@@ -171,4 +179,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    perform(Path(sys.argv[1]), *sys.argv[2:])

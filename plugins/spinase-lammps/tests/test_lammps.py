@@ -23,7 +23,7 @@ import spinase_lammps.build as build  # noqa: E402
 from ase.constraints import FixAtoms  # noqa: E402
 from ase.units import fs  # noqa: E402
 from cases import CASES as MAGNETS  # noqa: E402
-from cases import FIELD  # noqa: E402
+from cases import FIELD, perform  # noqa: E402
 from spinase_lammps.engine import Motion  # noqa: E402
 
 from spinase import SpinAtoms  # noqa: E402
@@ -31,16 +31,19 @@ from spinase.calculators import HIPNNCalculator  # noqa: E402
 from spinase.contract import energy_of  # noqa: E402
 from spinase.dynamics import LLGDynamics, SpinLatticeDynamics  # noqa: E402
 from spinase.errors import ModelError, UnitMismatchError  # noqa: E402
+from spinase.io import read_run  # noqa: E402
+from spinase.run import RunOptions, run_file  # noqa: E402
 
-PROCESSES = {  # cases share their processes, whose start takes longer than the runs
+PROCESSES = {  # cases share their processes, whose start takes longer than the runs; one process is this one
     1: ("plane", "triclinic", "thermal-iron", "kit"),
-    2: ("thermal-iron",),
+    2: ("thermal-iron", "failing", "runs"),
 }
 MORE = {  # of the slow tests
     1: ("iron", "learned", "thermal", "thermal-iron"),
     2: ("learned", "thermal", "paramagnet"),
     3: ("thermal", "thermal-iron"),
 }
+FOLDERS: dict[int, Path] = {}  # of the last runs
 Found = dict[str, np.ndarray]
 
 
@@ -67,9 +70,13 @@ def run_all(wanted: dict[int, tuple[str, ...]], tmp_path_factory: pytest.TempPat
     found: dict[int, dict[str, Found]] = {}
     for processes, cases in wanted.items():
         folder = tmp_path_factory.mktemp(f"on_{processes}")
-        done = start(processes, folder, *cases)
-        assert done.returncode == 0, done.stdout + done.stderr
-        found[processes] = {name: dict(np.load(folder / f"{name}.npz")) for name in cases if name != "kit"}
+        FOLDERS[processes] = folder
+        if processes == 1:
+            perform(folder, *cases)
+        else:
+            done = start(processes, folder, *cases)
+            assert done.returncode == 0, done.stdout + done.stderr
+        found[processes] = {name: dict(np.load(folder / f"{name}.npz")) for name in cases if name in MAGNETS}
     return found
 
 
@@ -143,10 +150,32 @@ def test_the_bath_has_its_temperature(more: dict[int, dict[str, Found]]) -> None
     assert error < 0.02
 
 
-def test_an_error_on_one_process_ends_all_with_its_words(tmp_path: Path) -> None:
-    done = start(2, tmp_path, "failing", timeout=300.0)
-    assert done.returncode != 0
-    assert "on rank 1: RuntimeError: the model has lost its weights" in done.stdout + done.stderr
+def test_runs_of_input_files_are_cut_and_restarted_to_the_last_bit(results: dict[int, dict[str, Found]]) -> None:
+    """On two processes, through another place to stop than asked for (LAMMPS is divided where something is written)."""
+    folder = FOLDERS[2]
+    whole, cut = (read_run(folder / name / "run.h5") for name in ("whole", "cut"))
+    np.testing.assert_array_equal(cut.moments, whole.moments)
+    np.testing.assert_array_equal(cut.positions, whole.positions)
+    assert (folder / "cut" / "log.txt").read_bytes() == (folder / "whole" / "log.txt").read_bytes()
+    assert whole.moments.shape == (3, 128, 3)
+
+
+def test_a_run_stopped_by_a_signal_goes_on_with_another_number_of_processes(results: dict[int, dict[str, Found]]) -> None:
+    """The signal came to the second process; here is one."""
+    folder = FOLDERS[2]
+    run_file(folder / "signalled.toml", (), RunOptions(output=folder / "signalled", restart=True))
+    found, whole = (read_run(folder / name / "run.h5") for name in ("signalled", "whole"))
+    np.testing.assert_allclose(found.moments, whole.moments, atol=1e-11)
+    np.testing.assert_allclose(found.positions, whole.positions, atol=1e-11)
+    energies = (run.observables["energy"]["per_site"].values for run in (found, whole))
+    np.testing.assert_allclose(*energies, rtol=1e-12)
+
+
+def test_a_process_that_fails_alone_ends_all(tmp_path: Path) -> None:
+    """The other one waits for it in LAMMPS."""
+    done = start(2, tmp_path, "breaks", timeout=300.0)
+    assert done.returncode == 2
+    assert "Error: process 1: RuntimeError: the process has lost its way" in done.stdout + done.stderr
 
 
 def test_electrons_are_refused_with_the_reason() -> None:
