@@ -13,7 +13,7 @@ from ase.calculators.lammps import Prism
 from mpi4py import MPI  # first: it brings the library that LAMMPS needs
 
 from spinase.atoms import geometry_of, get_moments, get_reference_lengths, set_moments
-from spinase.contract import calculator_of, check_units, local_energy
+from spinase.contract import calculator_of, check_units, field_resolution, local_energy
 from spinase.errors import ModelError, SpinaseError
 from spinase.geometry import solid_cell
 from spinase.moments import get_units, gyromagnetic_ratios
@@ -26,6 +26,8 @@ _SKIN = 0.1  # of the cutoff; sites may move by half of it before neighbours are
 _FS = 1000.0  # femtoseconds of LAMMPS' time, ps
 _DOUBLES = 3  # LAMMPS_DOUBLE_2D
 _FLAT = 1e-12  # relative
+_PAST = 9  # numbers of the past by site
+_NO_COURSE = (0.0, 0.0, 1.0, 50.0)
 
 
 class LammpsError(SpinaseError):
@@ -91,6 +93,10 @@ class Held:
         Unit vectors, in the magnet's frame.
     lengths : (N,) ndarray
         Of the moments, mu_B or |m|.
+    fields : (N, 9) ndarray
+        LAMMPS' fm at the midpoints of the last three steps.
+    course : (4,) ndarray
+        How many of these there are, how many foretell the next one best, and what is known of the contraction of iterations.
     """
 
     places: FloatArray
@@ -98,6 +104,8 @@ class Held:
     velocities: FloatArray
     spins: FloatArray
     lengths: FloatArray
+    fields: FloatArray
+    course: FloatArray
 
 
 class LammpsMagnet:
@@ -147,6 +155,9 @@ class LammpsMagnet:
         self.bridge = Bridge(self.local, kinds, self._hbar, np.asarray(self._prism.rot_mat), alone=self.comm.size == 1)
         self._plugin = ctypes.CDLL(str(plugin_library()))
         self._home: FloatArray = np.zeros((len(atoms), 3))
+        # g factors with LAMMPS' hbar and time, that turn spins at the rate of the magnet's
+        ratios = np.broadcast_to(np.ravel(gyromagnetic_ratios(atoms)), len(atoms))
+        self._g: FloatArray = ratios * self._hbar / self._time
         self._prepare(numbers)
         self.take()
 
@@ -165,7 +176,15 @@ class LammpsMagnet:
             if tilted
             else "block 0 {:.17g} 0 {:.17g} 0 {:.17g}"
         )
-        options = (self._g(), yes[motion.lattice], motion.damping, motion.kT, motion.seed, motion.tolerance, *motion.field)
+        options: tuple[str | float, ...] = (
+            yes[motion.lattice],
+            motion.damping,
+            motion.kT,
+            motion.seed,
+            motion.tolerance,
+            field_resolution(calculator_of(self.atoms)),
+            *motion.field,
+        )
         masses = self._masses()
         self._commands(
             "units metal",
@@ -215,6 +234,10 @@ class LammpsMagnet:
         sp = _rows(self._lammps, "sp", 4, len(rows))
         sp[:, :3], sp[:, 3] = held.spins[rows], held.lengths[rows]
         _rows(self._lammps, "v", 3, len(rows))[:] = held.velocities[rows]
+        kept = self._kept(len(rows))
+        kept[:, 0], kept[:, 1:] = self._g[rows], held.fields[rows]
+        known, order, contraction, age = held.course
+        self._commands(f"fix_modify motion past {int(known)} {int(order)} {contraction:.17g} {int(age)}")
         self._home = held.cells
         wrapped = self._gathered()
         self._home = held.cells + np.rint((held.places - wrapped.places) @ np.linalg.inv(self._prism.cell))
@@ -223,14 +246,9 @@ class LammpsMagnet:
         """What LAMMPS would hold."""
         places = np.ascontiguousarray(self._prism.vector_to_lammps(self.atoms.positions - self._origin))
         velocities = np.ascontiguousarray(self._prism.vector_to_lammps(self.atoms.get_velocities()) / self._time)
-        return Held(places, np.zeros_like(places), velocities, *directions(get_moments(self.atoms)))
-
-    def _g(self) -> float:
-        """g factor with LAMMPS' hbar and time that turns spins at the rate of the magnet's."""
-        ratios = gyromagnetic_ratios(self.atoms)
-        if np.ptp(ratios) > 1e-12 * np.abs(ratios).max():
-            raise ModelError("sites with different g factors cannot turn in LAMMPS yet: give the magnet one g factor")
-        return float(np.ravel(ratios)[0]) * self._hbar / self._time
+        spins, lengths = directions(get_moments(self.atoms))
+        unknown = np.zeros((len(places), _PAST)), np.array(_NO_COURSE)
+        return Held(places, np.zeros_like(places), velocities, spins, lengths, *unknown)
 
     def _masses(self) -> FloatArray:
         """Masses by type, such that equal forces make equal ways in equal times; LAMMPS' constants drop out."""
@@ -266,11 +284,20 @@ class LammpsMagnet:
         """What the processes hold together, by site."""
         own, count = self._own(), len(self.atoms)
         parts = [_rows(self._lammps, name, width, len(own)).copy() for name, width in (("x", 3), ("v", 3), ("sp", 4))]
-        x, v, sp, cells = np.empty((count, 3)), np.empty((count, 3)), np.empty((count, 4)), np.zeros((count, 3))
-        for rows, *values in self.comm.allgather((own, *parts, self._images(len(own)))):
-            for whole, part in zip((x, v, sp, cells), values, strict=True):
+        parts += [self._kept(len(own))[:, 1:].copy(), self._images(len(own))]
+        wholes = [np.empty((count, part.shape[1])) for part in parts]
+        for rows, *values in self.comm.allgather((own, *parts)):
+            for whole, part in zip(wholes, values, strict=True):
                 whole[rows] = part
-        return Held(x, cells + self._home, v, sp[:, :3].copy(), sp[:, 3].copy())
+        x, v, sp, fields, cells = wholes
+        course = np.array([self._lammps.extract_fix("motion", 0, 1, k) for k in range(2, 6)])
+        return Held(x, cells + self._home, v, sp[:, :3].copy(), sp[:, 3].copy(), fields, course)
+
+    def _kept(self, count: int) -> FloatArray:
+        """Memory of the fix: g factors, and fields of the past, (n, 10)."""
+        if not count:
+            return np.zeros((0, 1 + _PAST))
+        return np.ctypeslib.as_array(self._lammps.extract_fix("motion", 1, 2)[0], (count, 1 + _PAST))
 
     def energy(self) -> float:
         """Potential energy of the last step, that of the calculator on the whole magnet."""
