@@ -10,8 +10,8 @@ import gc
 
 import pytest
 
-# Modules, syntax trees of tests and compiled loops are a million objects that stay until the end: looking for garbage
-# among them again and again is an eighth of what tests of Python code take.
+# Modules and compiled loops are a million objects that stay until the end; a compiler makes so many that live shortly that
+# Python would look through all of them again and again.
 gc.set_threshold(20_000, 10, 10)
 
 LONG = [

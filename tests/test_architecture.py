@@ -259,7 +259,7 @@ def test_what_others_call_tells_its_parameters():
     assert not missing, f"write them into the Parameters of the docstrings: {missing}"
 
 
-ROOMS_THAT_TELL = {"calculators", "dynamics", "electrons"}
+ROOMS_THAT_TELL = {"analysis", "calculators", "classical", "dynamics", "electrons", "observers", "run", "testing", "viz"}
 OF_ASE = {"calculate": ["atoms", "properties", "system_changes"], "get_property": ["name", "atoms", "allow_calculation"]}
 
 

@@ -81,7 +81,22 @@ def correlate(spins: FloatArray, pairs: PairBins) -> SpinCorrelation:
 
 
 def pair_bins(atoms: Atoms, r_max: float | None = None, bins: int | ArrayLike | None = None) -> PairBins:
-    """Sort the pairs of magnetic sites into distance bins; arguments as for :func:`spin_correlation`."""
+    """Sort the pairs of magnetic sites into distance bins; arguments as for :func:`spin_correlation`.
+
+    Parameters
+    ----------
+    atoms : Atoms
+        The magnet; sites without a moment have no pairs.
+    r_max : float, optional
+        Largest distance, length.
+    bins : int or array of edges, optional
+        Number of equal bins up to `r_max`, or their edges, length.
+
+    Raises
+    ------
+    InvalidGeometryError
+        On a bad range or bins, or if no pair is within `r_max`.
+    """
     if bins is not None and np.ndim(bins) == 1:
         edges = np.asarray(bins, dtype=np.float64)
         if len(edges) < 2 or not np.all(np.diff(edges) > 0.0) or edges[0] < 0.0 or not np.isfinite(edges).all():

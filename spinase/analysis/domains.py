@@ -159,7 +159,17 @@ def neighbour_correlation(spins: FloatArray, shells: NeighbourShells) -> FloatAr
 
 
 def aligned_sites(spins: FloatArray, shells: NeighbourShells, threshold: float) -> BoolArray:
-    """Magnetic sites (N,) whose mean s_i.s_j with their neighbours exceeds `threshold` by more than 1e-9."""
+    """Magnetic sites (N,) whose mean s_i.s_j with their neighbours exceeds `threshold` by more than 1e-9.
+
+    Parameters
+    ----------
+    spins : (N, 3) ndarray
+        Unit vectors; zero: no moment.
+    shells : NeighbourShells
+        Whose neighbours count.
+    threshold : float
+        Between -1 and 1.
+    """
     return (neighbour_correlation(spins, shells) > threshold + _TIE) & shells.magnetic
 
 

@@ -247,7 +247,17 @@ def star(lattice: PrimitiveLattice, wavevector: FloatArray) -> FloatArray:
 
 
 def distance_to(lattice: PrimitiveLattice, wavevectors: FloatArray, targets: FloatArray) -> FloatArray:
-    """Distance of each wavevector (n, 3) to the nearest of `targets` (m, 3), modulo reciprocal lattice vectors, (n,)."""
+    """Distance of each wavevector (n, 3) to the nearest of `targets` (m, 3), modulo reciprocal lattice vectors, (n,).
+
+    Parameters
+    ----------
+    lattice : PrimitiveLattice
+        With its reciprocal vectors, 1/length.
+    wavevectors : (n, 3) ndarray
+        1/length, with 2 pi.
+    targets : (m, 3) ndarray
+        1/length, with 2 pi.
+    """
     zone = lattice.reciprocal
     offsets = np.array(list(product((-1, 0, 1), repeat=len(zone)))).reshape(-1, len(zone)) @ zone
     best = np.full(len(wavevectors), np.inf)

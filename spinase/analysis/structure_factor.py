@@ -86,6 +86,15 @@ def intensity(positions: FloatArray, values: FloatArray, wavevectors: WaveMesh |
 
     On a mesh the phases factorise, exp(-i q.r) = prod_k exp(-2 pi i n_k f_k) with f the fractional coordinates, and
     the sum is a matrix product; wavevectors given as an array (n, 3) are summed directly.
+
+    Parameters
+    ----------
+    positions : (N, 3) ndarray
+        Length.
+    values : (N, k) ndarray
+        v, such as spins.
+    wavevectors : WaveMesh or (n, 3) array_like
+        1/length, with 2 pi.
     """
     if isinstance(wavevectors, WaveMesh):
         return _mesh_intensity(positions, values, wavevectors)
@@ -130,7 +139,17 @@ def correlation_length(atoms: Atoms) -> float:
 
 
 def peak_length(lattice: PrimitiveLattice, mesh: WaveMesh, values: FloatArray) -> float:
-    """L of :func:`correlation_length` from S(q) `values` (n,) on the `mesh` of the `lattice`."""
+    """L of :func:`correlation_length` from S(q) `values` (n,) on the `mesh` of the `lattice`.
+
+    Parameters
+    ----------
+    lattice : PrimitiveLattice
+        Of the sites, or of none.
+    mesh : WaveMesh
+        One Brillouin zone.
+    values : (n,) ndarray
+        S(q) on it.
+    """
     waves = mesh.wavevectors
     peak = waves[int(np.argmax(values))]
     if lattice.is_lattice:

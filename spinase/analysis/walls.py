@@ -43,7 +43,17 @@ class DomainWall:
 
 
 def layer_means(atoms: Atoms, values: FloatArray, axis: int = 0) -> tuple[FloatArray, FloatArray]:
-    """Coordinates (L,) of the layers of magnetic sites along Cartesian `axis`, length; means there of `values` (N, ...)."""
+    """Coordinates (L,) of the layers of magnetic sites along Cartesian `axis`, length; means there of `values` (N, ...).
+
+    Parameters
+    ----------
+    atoms : Atoms
+        The magnet.
+    values : (N, ...) ndarray
+        Of the sites.
+    axis : int
+        0, 1 or 2.
+    """
     magnetic = site_mask(atoms)
     along, kept = atoms.positions[magnetic, axis], values[magnetic]
     order = np.argsort(along, kind="stable")

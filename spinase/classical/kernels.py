@@ -52,6 +52,15 @@ def exchange_field(starts: IntArray, neighbours: IntArray, couplings: FloatArray
     """H_i = sum_j J_ij s_j, (N, 3), energy.
 
     `starts` (N + 1,), `neighbours` (n,): compressed rows; `couplings` J (n,), energy, by their entries; `spins` s (N, 3).
+
+    Parameters
+    ----------
+    starts, neighbours : (N + 1,), (n,) int64
+        Compressed rows: the neighbours of site i are ``neighbours[starts[i]:starts[i + 1]]``.
+    couplings : (n,)
+        J, energy, entry by entry.
+    spins : (N, 3)
+        Unit vectors s, or free ones.
     """
     out = np.empty_like(spins)
     for i in range(spins.shape[0]):
@@ -67,7 +76,17 @@ def exchange_field(starts: IntArray, neighbours: IntArray, couplings: FloatArray
 
 @njit
 def chiral_field(starts: IntArray, neighbours: IntArray, vectors: FloatArray, spins: FloatArray) -> FloatArray:
-    """H_i = sum_j s_j x D_ij, (N, 3), energy; `vectors` D_ij = -D_ji (n, 3), energy: else as :func:`exchange_field`."""
+    """H_i = sum_j s_j x D_ij, (N, 3), energy; `vectors` D_ij = -D_ji (n, 3), energy: else as :func:`exchange_field`.
+
+    Parameters
+    ----------
+    starts, neighbours : (N + 1,), (n,) int64
+        Compressed rows.
+    vectors : (n, 3)
+        D, energy, from the site of the row to its neighbour.
+    spins : (N, 3)
+        s.
+    """
     out = np.empty_like(spins)
     for i in range(spins.shape[0]):
         x, y, z = 0.0, 0.0, 0.0
@@ -83,7 +102,17 @@ def chiral_field(starts: IntArray, neighbours: IntArray, vectors: FloatArray, sp
 
 @njit
 def tensor_field(starts: IntArray, neighbours: IntArray, tensors: FloatArray, spins: FloatArray) -> FloatArray:
-    """H_i = sum_j J_ij s_j, (N, 3), energy; `tensors` J (n, 3, 3), energy: else as :func:`exchange_field`."""
+    """H_i = sum_j J_ij s_j, (N, 3), energy; `tensors` J (n, 3, 3), energy: else as :func:`exchange_field`.
+
+    Parameters
+    ----------
+    starts, neighbours : (N + 1,), (n,) int64
+        Compressed rows.
+    tensors : (n, 3, 3)
+        J, energy, from the site of the row to its neighbour.
+    spins : (N, 3)
+        s.
+    """
     out = np.zeros_like(spins)
     for i in range(spins.shape[0]):
         for k in range(starts[i], starts[i + 1]):
@@ -95,7 +124,17 @@ def tensor_field(starts: IntArray, neighbours: IntArray, tensors: FloatArray, sp
 
 @njit
 def biquadratic_field(starts: IntArray, neighbours: IntArray, couplings: FloatArray, spins: FloatArray) -> FloatArray:
-    """H_i = 2 sum_j K_ij (s_i.s_j) s_j, (N, 3), energy; `couplings` K (n,), energy: else as :func:`exchange_field`."""
+    """H_i = 2 sum_j K_ij (s_i.s_j) s_j, (N, 3), energy; `couplings` K (n,), energy: else as :func:`exchange_field`.
+
+    Parameters
+    ----------
+    starts, neighbours : (N + 1,), (n,) int64
+        Compressed rows.
+    couplings : (n,)
+        K, energy.
+    spins : (N, 3)
+        s.
+    """
     out = np.empty_like(spins)
     for i in range(spins.shape[0]):
         x, y, z = 0.0, 0.0, 0.0
@@ -112,7 +151,15 @@ def biquadratic_field(starts: IntArray, neighbours: IntArray, couplings: FloatAr
 
 @njit
 def overlaps(first: IntArray, second: IntArray, spins: FloatArray) -> FloatArray:
-    """s_i.s_j on every bond, (n,); `first`, `second` (n,) its sites, `spins` s (N, 3)."""
+    """s_i.s_j on every bond, (n,); `first`, `second` (n,) its sites, `spins` s (N, 3).
+
+    Parameters
+    ----------
+    first, second : (n,) int64
+        Sites of the bonds.
+    spins : (N, 3)
+        s.
+    """
     out = np.empty(len(first))
     for b in range(len(first)):
         i, j = first[b], second[b]
@@ -162,7 +209,19 @@ def pull(
 def central_pull(
     first: IntArray, second: IntArray, vectors: FloatArray, strength: FloatArray, sites: int
 ) -> tuple[FloatArray, FloatArray]:
-    """As :func:`pull` for t_b = w_b r_b along the bonds; `strength` w (n,), energy/length^2."""
+    """As :func:`pull` for t_b = w_b r_b along the bonds; `strength` w (n,), energy/length^2.
+
+    Parameters
+    ----------
+    first, second : (n,) int64
+        Sites i and j.
+    vectors : (n, 3)
+        r_b, length.
+    strength : (n,)
+        w_b, energy/length^2.
+    sites : int
+        N.
+    """
     forces, virial = np.zeros((sites, 3)), np.zeros((3, 3))
     for b in range(len(first)):
         i, j, w = first[b], second[b], strength[b]

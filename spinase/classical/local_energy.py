@@ -64,7 +64,17 @@ class FrozenTermEnergy:
     owned: int
 
     def evaluate(self, spins: FloatArray, lengths: FloatArray, forces: bool = False) -> LocalResult:
-        """Energies and derivatives, see ``contract.FrozenLocalEnergy``."""
+        """Energies and derivatives, see ``contract.FrozenLocalEnergy``.
+
+        Parameters
+        ----------
+        spins : (n, 3) ndarray
+            Unit spins of all sites of the region, ghosts included.
+        lengths : (n,) ndarray
+            Lengths of their moments, moment.
+        forces : bool
+            Whether forces and virial are asked for.
+        """
         energies = self.term.site_energies(spins, lengths)[: self.owned]
         fields = per_moment(self.term.gradient(spins, lengths), lengths)
         if not forces:

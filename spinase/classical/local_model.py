@@ -85,6 +85,17 @@ def pair_model(
     """Model of bonds, each pair once: J (n, 3, 3) and/or K (n,) on them.
 
     A bond from a site to its own image has a constant energy for parallel spins: s.J s, which is an anisotropy of the site.
+
+    Parameters
+    ----------
+    sites : int
+        N.
+    first, second : (n,) ndarray of int
+        Ends of the bonds.
+    tensors : (n, 3, 3) ndarray, optional
+        J from first to second, energy.
+    biquadratic : (n,) ndarray, optional
+        K, energy.
     """
     own = first == second
     other = ~own

@@ -39,7 +39,23 @@ class Sampler:
         width: float,
         rng: np.random.Generator,
     ) -> float:
-        """Visit every mobile spin once, changing `spins` (N, 3) in place; returns the part of accepted moves."""
+        """Visit every mobile spin once, changing `spins` (N, 3) in place; returns the part of accepted moves.
+
+        Parameters
+        ----------
+        spins : (N, 3) ndarray
+            Unit vectors, changed in place.
+        mobile : (N,) ndarray of bool
+            Those that are visited.
+        kT : float
+            Temperature, energy.
+        kind : int
+            ``METROPOLIS``, ``HEAT_BATH`` or ``OVER_RELAXATION`` of this module.
+        width : float
+            Standard deviation of what Metropolis' moves add to the spin; 2 and more: any direction.
+        rng : numpy.random.Generator
+            Draws moves and their acceptance.
+        """
         return float(_sweep(spins, mobile, kT, kind, width, rng, *self._arrays()))
 
     def energy(self, spins: FloatArray) -> float:

@@ -287,15 +287,45 @@ class FrozenLocalOfSpecies(FrozenOfSpecies, FrozenLocalTerm):
 
 
 def pull_on_bonds(bonds: Bonds, tension: FloatArray, sites: int) -> tuple[FloatArray, FloatArray]:
-    """Forces (N, 3) and virial (3, 3) from `tension` = dE/d(bond vector) (n_bonds, 3)."""
+    """Forces (N, 3) and virial (3, 3) from `tension` = dE/d(bond vector) (n_bonds, 3).
+
+    Parameters
+    ----------
+    bonds : Bonds
+        With vectors (n_bonds, 3) from first to second.
+    tension : (n_bonds, 3) ndarray
+        Energy/length.
+    sites : int
+        N.
+    """
     return pull(bonds.first, bonds.second, bonds.vectors, np.ascontiguousarray(tension), sites)
 
 
 def at_first(bonds: Bonds, energies: FloatArray, sites: int) -> FloatArray:
-    """Sums (sites,) of `energies` (n_bonds,) at the first sites of the bonds."""
+    """Sums (sites,) of `energies` (n_bonds,) at the first sites of the bonds.
+
+    Parameters
+    ----------
+    bonds : Bonds
+        Whose first sites count.
+    energies : (n_bonds,) ndarray
+        Energy.
+    sites : int
+        How many sums there are.
+    """
     return np.asarray(np.bincount(bonds.first, energies, minlength=sites)[:sites], dtype=np.float64)
 
 
 def pull_along_bonds(bonds: Bonds, slopes: FloatArray, sites: int) -> tuple[FloatArray, FloatArray]:
-    """Forces (N, 3) and virial (3, 3) from `slopes` = dE/d(bond length) (n_bonds,)."""
+    """Forces (N, 3) and virial (3, 3) from `slopes` = dE/d(bond length) (n_bonds,).
+
+    Parameters
+    ----------
+    bonds : Bonds
+        With vectors (n_bonds, 3) from first to second.
+    slopes : (n_bonds,) ndarray
+        Energy/length.
+    sites : int
+        N.
+    """
     return central_pull(bonds.first, bonds.second, bonds.vectors, slopes / bonds.distances, sites)

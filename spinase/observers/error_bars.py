@@ -150,6 +150,15 @@ class ErrorBarGuard:
         Each look writes time, largest and rms bar and rms tangent field to `logfile`, if there is one.  Where the guard
         stops, :class:`~spinase.errors.OutOfDomainError` leaves the driver with the atoms as they were looked at.
 
+        Parameters
+        ----------
+        dynamics : ASE dynamics or optimizer
+            Whatever has ``attach`` and ``atoms``.
+        every : int
+            Steps between looks.
+        logfile : text stream, optional
+            Gets a line for every look.
+
         Raises
         ------
         ModelError

@@ -102,7 +102,24 @@ def build_setup(config: RunInput, folder: Path) -> Setup:
 
 
 def build_atoms(table: AtomsTable, units: str, folder: Path, rng: np.random.Generator) -> SpinAtoms:
-    """Sites of the magnet, with moments of the right length along z (from a file: those of the file)."""
+    """Sites of the magnet, with moments of the right length along z (from a file: those of the file).
+
+    Parameters
+    ----------
+    table : AtomsTable
+        ``[atoms]`` of the input.
+    units : str
+        Unit system of the run.
+    folder : Path
+        Where a relative file is looked for.
+    rng : numpy.random.Generator
+        Draws disordered sites.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read or is in other units, or an entry does not fit the sites.
+    """
     atoms = (
         _read_atoms(folder / table.file, table.index, units) if table.file is not None else _place_atoms(table, units, rng)
     )
@@ -149,7 +166,24 @@ def _read_atoms(path: Path, index: int, units: str) -> SpinAtoms:
 
 
 def place_spins(atoms: SpinAtoms, config: RunInput, rng: np.random.Generator, folder: Path) -> None:
-    """Give the moments their initial directions; a relative `path` of an initializer is one in `folder`."""
+    """Give the moments their initial directions; a relative `path` of an initializer is one in `folder`.
+
+    Parameters
+    ----------
+    atoms : SpinAtoms
+        Changed in place; lengths of moments stay, where there are any.
+    config : RunInput
+        The whole input, of which ``[spins]`` counts.
+    rng : numpy.random.Generator
+        For initializers that draw.
+    folder : Path
+        That of the input file.
+
+    Raises
+    ------
+    InputError
+        If there are no moments to keep, or options do not fit the initializer.
+    """
     table = dict(config.spins or {"style": "keep" if config.atoms.file else "random"})
     style = _take_style(table, "[spins]")
     if style == "keep":

@@ -127,6 +127,19 @@ class RunStreams:
 
         (A frame in the file then has its observables there too.)  Observers are told of the field that the driver applies.
         Where one raises an alarm, the frame is written even if it is not due.
+
+        Parameters
+        ----------
+        atoms : SpinAtoms
+            As they are now.
+        step : int
+            Of the whole run.
+        last : bool
+            Whether the run ends here: then everything is due.
+        stage : int
+            Its number.
+        driver : Driver
+            That of the stage.
         """
         self.alarm = None
         if self.changing and (last or any(step % period == 0 for period in periods_of(self.setup)[1:])):

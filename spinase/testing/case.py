@@ -81,7 +81,15 @@ class Case:
             raise SkipCheck(f"{symmetry} is not declared in symmetries")
 
     def outcome(self, value: float, limit: float, message: str) -> CheckResult:
-        """Passed if `value` is a number not above `limit`."""
+        """Passed if `value` is a number not above `limit`.
+
+        Parameters
+        ----------
+        value, limit : float
+            What was measured, and the largest that passes.
+        message : str
+            What it is.
+        """
         status: Status = "passed" if value <= limit else "failed"
         return CheckResult("", status, float(value), limit, message)
 
@@ -118,7 +126,22 @@ class Answer:
 
 
 def ask(calc: Any, atoms: Atoms, name: str) -> Any:
-    """Result `name` of `calc`, copied; skips the check if the calculator does not have it here."""
+    """Result `name` of `calc`, copied; skips the check if the calculator does not have it here.
+
+    Parameters
+    ----------
+    calc : calculator
+        Any.
+    atoms : Atoms
+        A magnet.
+    name : str
+        Of the result.
+
+    Raises
+    ------
+    SkipCheck
+        If the calculator does not have it.
+    """
     try:
         return np.array(calc.get_property(name, atoms), dtype=np.float64)
     except PropertyNotImplementedError as error:
@@ -141,6 +164,13 @@ def difference(found: Answer, expected: Answer, moments: FloatArray) -> float:
     """Largest relative difference of two answers.
 
     Energies are measured against |E| + sum |m| |B|, so that an energy that happens to cancel is not held to round-off.
+
+    Parameters
+    ----------
+    found, expected : Answer
+        The second gives the scale.
+    moments : (N, 3) ndarray
+        Of the magnet.
     """
     scale = float(np.abs(expected.fields).max(initial=0.0))
     gap = float(np.abs(found.fields - expected.fields).max(initial=0.0))
@@ -162,7 +192,17 @@ def central_difference(function: Callable[[float], Any], step: float) -> Any:
 
 
 def turned(atoms: Atoms, axes: FloatArray, angle: float) -> Atoms:
-    """Copy of `atoms` with every moment moved along ds/dt = s x axes for a time `angle`."""
+    """Copy of `atoms` with every moment moved along ds/dt = s x axes for a time `angle`.
+
+    Parameters
+    ----------
+    atoms : Atoms
+        Not changed.
+    axes : (N, 3) ndarray
+        Radian/time.
+    angle : float
+        Time.
+    """
     moved = atoms.copy()
     set_moments(moved, rotate_about(get_moments(atoms), angle * axes))
     return moved

@@ -90,7 +90,17 @@ class SolverCase:
     def worst(
         self, measure: Callable[[Question], tuple[float, float]], what: str, questions: Iterable[Question] | None = None
     ) -> CheckResult:
-        """The worst of all measured (error, limit)."""
+        """The worst of all measured (error, limit).
+
+        Parameters
+        ----------
+        measure : callable
+            Question -> (error, limit).
+        what : str
+            What is measured, for the report.
+        questions : iterable of Question, optional
+            Default: all.
+        """
         worst, found = -1.0, CheckResult("", "passed", None, None, what)
         for question in self.questions() if questions is None else questions:
             error, limit = measure(question)

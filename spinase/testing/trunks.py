@@ -60,7 +60,15 @@ class TrunkCase:
             raise SkipCheck(f"{symmetry} is not declared in symmetries")
 
     def unchanged(self, found: FloatArray, expected: FloatArray, message: str) -> CheckResult:
-        """Passed if both agree, relative to the largest part."""
+        """Passed if both agree, relative to the largest part.
+
+        Parameters
+        ----------
+        found, expected : ndarray
+            Of the same shape; the second gives the scale.
+        message : str
+            What it is.
+        """
         if found.shape != expected.shape:
             return _failed(f"{message}: shape {found.shape} instead of {expected.shape}")
         gap = float(np.abs(found - expected).max()) / max(float(np.abs(expected).max()), np.finfo(float).tiny)

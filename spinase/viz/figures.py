@@ -206,7 +206,17 @@ def direction_key(ax: Axes) -> None:
 
 
 def structure_factor_map(ax: Axes, wavevectors: FloatArray, values: FloatArray) -> None:
-    """S(q) over the plane of the wavevectors, shape (n, 2) or (n, 3); along a third component S is summed."""
+    """S(q) over the plane of the wavevectors, shape (n, 2) or (n, 3); along a third component S is summed.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+        Where it is drawn.
+    wavevectors : (n, 2) or (n, 3) ndarray
+        1/length.
+    values : (n,) ndarray
+        S(q).
+    """
     plane, group = np.unique(np.round(wavevectors[:, :2], 9), axis=0, return_inverse=True)
     total = np.bincount(group.ravel(), weights=values)
     tile = _wigner_seitz(plane)
@@ -226,7 +236,19 @@ def structure_factor_map(ax: Axes, wavevectors: FloatArray, values: FloatArray) 
 
 
 def time_series(ax: Axes, times: FloatArray, values: FloatArray, label: str, unit: str, time_unit: str) -> None:
-    """A quantity (T,) or a few (T, n) against time."""
+    """A quantity (T,) or a few (T, n) against time.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+        Where it is drawn.
+    times : (T,) ndarray
+        In `time_unit`.
+    values : (T,) or (T, n) ndarray
+        In `unit`.
+    label, unit, time_unit : str
+        Words for the axes.
+    """
     columns = values.reshape(len(times), -1)
     for k, column in enumerate(columns.T):
         name = "xyz"[k] if columns.shape[1] == 3 else str(k)
@@ -237,7 +259,15 @@ def time_series(ax: Axes, times: FloatArray, values: FloatArray, label: str, uni
 
 
 def against_time(ax: Axes, label: str, unit: str, time_unit: str) -> None:
-    """Axes of quantities against time, with so few ticks that long numbers do not touch."""
+    """Axes of quantities against time, with so few ticks that long numbers do not touch.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+        Changed.
+    label, unit, time_unit : str
+        Words for the axes; an empty unit is left out.
+    """
     name = {"sweeps": "Monte Carlo sweeps", "iterations": "iterations"}.get(time_unit, f"time [{time_unit}]")
     ax.set(xlabel=name, ylabel=f"{label} [{unit}]" if unit else label)
     ax.xaxis.set_major_locator(MaxNLocator(5))
@@ -263,7 +293,19 @@ def honest_range(ax: Axes) -> None:
 
 
 def profile(ax: Axes, x: FloatArray, y: FloatArray, xlabel: str, ylabel: str, label: str = "") -> None:
-    """A quantity against distance or the like; a dotted line marks zero."""
+    """A quantity against distance or the like; a dotted line marks zero.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+        Where it is drawn.
+    x, y : (n,) ndarray
+        Points of the curve.
+    xlabel, ylabel : str
+        Words for the axes, with units.
+    label : str
+        Of the curve in a legend.
+    """
     ax.axhline(0.0, color="0.6", lw=0.8, ls=":")
     color = COLORS[(len(ax.get_lines()) // 2) % len(COLORS)]
     ax.plot(x, y, marker="o", ms=3.5, lw=1.2, label=label, color=color)
