@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -28,12 +29,14 @@ PRINTED = "printed.txt"
 
 @dataclass(frozen=True)
 class ShortForm:
-    """Words behind a script's name, pieces of its source that are replaced, entries of an input file."""
+    """Words behind a script's name, pieces of its source that are replaced, entries of an input file; what they need."""
 
     words: list[str] = field(default_factory=list)
     replace: list[tuple[str, str]] = field(default_factory=list)
     set: list[str] = field(default_factory=list)
     own_process: bool = False
+    processes: int = 1
+    plugin: str = ""
 
 
 @cache
@@ -82,7 +85,13 @@ def run_input(source: Path, folder: Path) -> str:
 
     from spinase.cli import app
 
-    words = [word for entry in short_form(source).set for word in ("--set", entry)]
+    form = short_form(source)
+    words = [word for entry in form.set for word in ("--set", entry)]
+    if form.processes > 1:
+        mpiexec = str(Path(sys.executable).with_name("mpiexec"))  # that of the environment: another MPI's does not fit
+        command = [mpiexec, "-n", str(form.processes), sys.executable, "-m", "spinase.cli", "run", str(source), *words]
+        with tempfile.TemporaryDirectory() as metadata:
+            return run_process(command, folder, seen_plugin(form.plugin, Path(metadata)))
     with contextlib.chdir(folder):
         done = CliRunner().invoke(app, ["run", str(source), *words], catch_exceptions=False)
     if done.exit_code:
@@ -90,8 +99,22 @@ def run_input(source: Path, folder: Path) -> str:
     return str(done.output)
 
 
-def run_process(command: Sequence[str], folder: Path) -> str:
-    """What a process of its own prints, on one thread: small matrices gain from no more.
+def seen_plugin(name: str, metadata: Path) -> list[str]:
+    """Paths by which a process sees a plugin from its sources as if it was installed; `metadata` is an empty folder."""
+    home = EXAMPLES.parent / "plugins" / name
+    project = tomllib.loads((home / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    told = metadata / f"{name.replace('-', '_')}-{project['version']}.dist-info"
+    told.mkdir()
+    (told / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {project['version']}\n", encoding="utf-8")
+    lines = []
+    for group, points in project["entry-points"].items():
+        lines += [f"[{group}]", *(f"{style} = {target}" for style, target in points.items())]
+    (told / "entry_points.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return [str(home), str(metadata)]
+
+
+def run_process(command: Sequence[str], folder: Path, paths: Sequence[str] = ()) -> str:
+    """What a process of its own prints, on one thread: small matrices gain from no more; `paths` are seen by its imports.
 
     Raises
     ------
@@ -99,6 +122,8 @@ def run_process(command: Sequence[str], folder: Path) -> str:
         With all it wrote, if it fails.
     """
     told = {**os.environ, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
+    if paths:
+        told["PYTHONPATH"] = os.pathsep.join([*paths, *filter(None, [os.environ.get("PYTHONPATH")])])
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=1500, check=False, env=told)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")

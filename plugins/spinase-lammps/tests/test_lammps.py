@@ -171,6 +171,7 @@ def test_a_run_stopped_by_a_signal_goes_on_with_another_number_of_processes(resu
     np.testing.assert_allclose(*energies, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_process_that_fails_alone_ends_all(tmp_path: Path) -> None:
     """The other one waits for it in LAMMPS."""
     done = start(2, tmp_path, "breaks", timeout=300.0)
