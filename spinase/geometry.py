@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from matscipy.neighbours import neighbour_list
@@ -46,7 +47,7 @@ class Geometry:
         magnetic = None if self.magnetic is None else self.magnetic[mask]
         return Geometry(self.positions[mask], self.cell, self.pbc, self.numbers[mask], magnetic)
 
-    @property
+    @cached_property
     def volume(self) -> float:
         """Volume of the cell, length^3 (0 where a cell vector is missing)."""
         return float(abs(np.linalg.det(self.cell)))

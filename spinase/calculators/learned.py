@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from pydantic import Field
 
 from spinase.atoms import geometry_of, get_moments, get_reference_lengths
 from spinase.calculators.base import SpinCalculator, per_moment, split_moments
-from spinase.calculators.learned_images import ImageSet, states_of_images
+from spinase.calculators.learned_images import ImageSet, energies_and_fields_of_replicas, states_of_images
 from spinase.calculators.negf_options import Bias, BiasRampConfig, bias_number
 from spinase.contract import FieldFunction, LocalEnergy
 from spinase.errors import ModelError, ModelFileError
@@ -135,6 +136,7 @@ class LearnedCalculator(SpinCalculator[Bound, EnsembleState]):
         self.conservative = readout.conservative
         self.symmetries = networks[0].symmetries - readout.breaks
         self._neighbours, self._images = NeighbourCache(), ImageSet()
+        self._declared: bool | None = None  # whether atoms move
         self._say_what_it_gives()
 
     @classmethod
@@ -160,6 +162,12 @@ class LearnedCalculator(SpinCalculator[Bound, EnsembleState]):
             If there is no such model.
         """
         return cls(shipped_model(name), **options)
+
+    def twin(self) -> Self:
+        """A calculator of the same network with geometry and results of its own, for :func:`spinase.dynamics.lockstep`."""
+        other = copy.copy(self)
+        other._neighbours, other._images = NeighbourCache(), ImageSet()
+        return other
 
     @property
     def networks(self) -> list[Trunk]:
@@ -210,7 +218,9 @@ class LearnedCalculator(SpinCalculator[Bound, EnsembleState]):
         Fields that were handed out before stay with what was chosen for them.  Where one pass gives energies, fields and
         forces it is used whatever is declared.
         """
-        ensemble = self.ensemble
+        if moving == self._declared:
+            return
+        ensemble, self._declared = self.ensemble, moving
         declared = replace(ensemble.request, moving=moving)
         request = self._request(declared, ensemble.networks[0], ensemble.readout)
         if request == ensemble.request:
@@ -314,9 +324,10 @@ class LearnedCalculator(SpinCalculator[Bound, EnsembleState]):
         """Hold the lengths of the moments, and the ends of a device, against the training."""
         if self.watch.sleeps:
             return
-        spins, lengths = split_moments(get_moments(atoms))
-        self.watch.moments(lengths, get_reference_lengths(atoms))
+        moments = get_moments(atoms)
+        self.watch.moments(np.linalg.norm(moments, axis=1), get_reference_lengths(atoms))
         if self.domain.current is not None:
+            spins, _ = split_moments(moments)
             self.watch.device(lead_problem(self._leads, atoms.positions, spins, self.domain.current))
 
     def _result(self, name: str, frozen: Bound, state: EnsembleState, *words: FloatArray) -> Any:
@@ -382,17 +393,9 @@ class LearnedCalculator(SpinCalculator[Bound, EnsembleState]):
         ModelError
             If the moments have another shape.
         """
-        moments = np.asarray(moments, dtype=np.float64)
-        if moments.ndim != 3 or moments.shape[1:] != (len(atoms), 3):
-            raise ModelError(f"moments of replicas have the shape (replicas, {len(atoms)}, 3), got {moments.shape}")
-        split = [split_moments(one) for one in moments]
-        spins, lengths = (np.array([part[k] for part in split]).reshape(moments.shape[:2] + (-1,)) for k in (0, 1))
         super().field_function(atoms)  # binds the geometry
         assert self._frozen is not None
-        self.watch.any_moments(lengths.ravel())
-        energies, gradients = self._frozen.ensemble.replicas(self._frozen.geometry, spins)
-        fields = [per_moment(one * (length > 0.0), length[:, 0]) for one, length in zip(gradients, lengths, strict=True)]
-        return energies, np.array(fields).reshape(moments.shape)
+        return energies_and_fields_of_replicas(self._frozen, self.watch, np.asarray(moments, dtype=np.float64))
 
     def spread(self, atoms: Atoms) -> FloatArray:
         """Standard deviation of the networks' tangent fields at every site, (N,), energy/moment; zero for one network."""

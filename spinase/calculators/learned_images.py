@@ -9,11 +9,12 @@ import numpy as np
 from ase import Atoms
 
 from spinase.atoms import geometry_of, get_moments, get_reference_lengths
-from spinase.calculators.base import GEOMETRY_CHANGES, changes_between, split_moments
+from spinase.calculators.base import GEOMETRY_CHANGES, changes_between, per_moment, split_moments
 from spinase.contract import check_units
 from spinase.errors import ModelError
 from spinase.geometry import NeighbourCache
 from spinase.learning.ensemble import EnsembleState
+from spinase.learning.trust.watch import DomainWatch
 from spinase.typing import FloatArray
 
 if TYPE_CHECKING:
@@ -102,4 +103,32 @@ def states_of_images(calc: LearnedCalculator, kept: ImageSet, images: Sequence[A
     ]
 
 
-__all__ = ["ImageSet", "states_of_images"]
+def energies_and_fields_of_replicas(bound: Bound, watch: DomainWatch, moments: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Energies (R,) and fields (R, N, 3), energy/moment, of R spin configurations of one geometry.
+
+    Parameters
+    ----------
+    bound : Bound
+        The geometry.
+    watch : DomainWatch
+        Looks at the lengths of the moments.
+    moments : (R, N, 3) ndarray
+        mu_B or |m|.
+
+    Raises
+    ------
+    ModelError
+        If the moments have another shape.
+    """
+    sites = len(bound.geometry.species)
+    if moments.ndim != 3 or moments.shape[1:] != (sites, 3):
+        raise ModelError(f"moments of replicas have the shape (replicas, {sites}, 3), got {moments.shape}")
+    split = [split_moments(one) for one in moments]
+    spins, lengths = (np.array([part[k] for part in split]).reshape(moments.shape[:2] + (-1,)) for k in (0, 1))
+    watch.any_moments(lengths.ravel())
+    energies, gradients = bound.ensemble.replicas(bound.geometry, spins)
+    fields = [per_moment(one * (length > 0.0), length[:, 0]) for one, length in zip(gradients, lengths, strict=True)]
+    return energies, np.array(fields).reshape(moments.shape)
+
+
+__all__ = ["ImageSet", "energies_and_fields_of_replicas", "states_of_images"]

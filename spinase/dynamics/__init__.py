@@ -6,6 +6,7 @@ from spinase.dynamics.electron_bath import ElectronBath
 from spinase.dynamics.integrators import Depondt, Heun, ImplicitMidpoint, Integrator, SemiImplicitB
 from spinase.dynamics.lattice import set_maxwell_boltzmann
 from spinase.dynamics.llg import LLGDynamics
+from spinase.dynamics.lockstep import lockstep
 from spinase.dynamics.minimizers import Fire, Lbfgs, Minimizer
 from spinase.dynamics.monte_carlo import MonteCarlo, TemperingResult, parallel_tempering, simulated_annealing
 from spinase.dynamics.motion import FreeLengthSpins, InertialSpins, SpinMotion
@@ -48,6 +49,7 @@ __all__ = [
     "SpinWaves",
     "TemperingResult",
     "geodesic_path",
+    "lockstep",
     "minimum_energy_path",
     "parallel_tempering",
     "set_maxwell_boltzmann",

@@ -36,11 +36,17 @@ from spinase.dynamics.settings import Clock, as_generator, checked
 from spinase.dynamics.unit_guard import StepNumbers
 from spinase.errors import AccuracyWarning, ModelError
 from spinase.quantities import Observer
+from spinase.rendezvous import ask
 from spinase.spin_algebra import as_vectors
 from spinase.team import ALONE, Team
 from spinase.typing import BoolArray, FloatArray
 
 AppliedField = ArrayLike | Callable[[float], ArrayLike]
+_ALL_STEPPED = 2  # order of a question that waits until all runs side by side have made their steps
+
+
+def _begin_together(drivers: list[SpinDriver]) -> None:
+    """Nothing but that runs side by side begin their steps together: what they ask together does not depend on the past."""
 
 
 class SpinDriver(MolecularDynamics, ABC):
@@ -250,6 +256,7 @@ class SpinDriver(MolecularDynamics, ABC):
         A step is made whole or not at all: after any exception (an interrupt, too) the atoms and everything that would have
         moved with them are as they were before it, and a run goes on from there as if nothing had happened.
         """
+        ask(SpinDriver, self, _begin_together, order=_ALL_STEPPED)
         if self._suspect:
             self._sync()
         before = self._remember()

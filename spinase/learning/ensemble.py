@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from spinase.learning.frozen_geometry import FrozenGeometry, joined
 from spinase.learning.readout import Readout
 from spinase.learning.torch_evaluator import TorchEvaluator
 from spinase.learning.trunk import Trunk
+from spinase.rendezvous import ask
 from spinase.typing import FloatArray
 
 EVALUATORS: tuple[type[Evaluator], ...] = (CompiledEvaluator, LatticeEvaluator, MovingEvaluator, TorchEvaluator)
@@ -54,27 +55,33 @@ class SpinAnswer:
 
 @dataclass(eq=False)
 class EnsembleState:
-    """What an ensemble says of spins (N, 3) on a geometry; each part is computed when it is first asked for."""
+    """What an ensemble says of spins (N, 3) on a geometry; each part is computed when it is first asked for.
+
+    Runs side by side (:mod:`spinase.rendezvous`) ask together, for fields before they ask for forces.
+    """
 
     ensemble: Ensemble
     frozen: FrozenGeometry
     spins: FloatArray
+    spin_answer: SpinAnswer | None = None
+    motion_answer: tuple[FloatArray, FloatArray] | None = None
 
-    @cached_property
+    @property
     def of_spins(self) -> SpinAnswer:
         """Energies and spin gradients."""
-        return self.ensemble.solve(self.frozen, self.spins)
+        if self.spin_answer is None:
+            ask((self.ensemble, len(self.spins), False), self, lambda states: self.ensemble.find(states, False))
+        assert self.spin_answer is not None
+        return self.spin_answer
 
-    @cached_property
+    @property
     def motion(self) -> tuple[FloatArray, FloatArray]:
         """Forces (N, 3), energy/length, and virial (3, 3), energy, of the mean energy; `of_spins` where they come along."""
-        found = self.ensemble.evaluations(self.frozen, self.spins)
-        if self.ensemble.one_pass:
-            self.__dict__.setdefault(
-                "of_spins", self.ensemble.answer(found, self.ensemble.question(self.frozen, self.spins))
-            )
-        forces, virials = self.ensemble.motion(found, self.frozen)
-        return forces, virials[0]
+        if self.motion_answer is None:
+            kind = (self.ensemble, len(self.spins), True)
+            ask(kind, self, lambda states: self.ensemble.find(states, True), order=1)
+        assert self.motion_answer is not None
+        return self.motion_answer
 
 
 class Ensemble:
@@ -106,6 +113,7 @@ class Ensemble:
         evaluators: Sequence[type[Evaluator]] = EVALUATORS,
     ) -> None:
         self.card, self.readout, self.request = card, readout, request
+        self._joined: list[tuple[tuple[FrozenGeometry, ...], FrozenGeometry]] = []
         readout.constant_weights(card.trunk.parts)  # refuses parts it makes no sense of
         try:
             self.networks = [_frozen(network, request) for network in networks]
@@ -119,6 +127,10 @@ class Ensemble:
         mover = choose(evaluators, self.networks[0], moves) if readout.conservative else None
         self.one_pass = mover is chosen and chosen.joins_derivatives
         self.by_positions = self.by_spins if self.one_pass else None if mover is None else mover(self.networks, moves)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy finds geometries side by side anew."""
+        return {**self.__dict__, "_joined": []}
 
     def with_readout(self, readout: Readout) -> Ensemble:
         """The same networks with another readout of the same kind, such as one under another bias."""
@@ -157,28 +169,57 @@ class Ensemble:
         It is found in one pass where compiled loops do it.
         """
         states = [EnsembleState(self, part, one) for part, one in zip(parts, spins, strict=True)]
-        if len(states) < 2 or not (self.one_pass if moving else self.by_spins.joins_replicas):
-            return states
-        same = all(part is parts[0] for part in parts)
-        whole, flat = parts[0].repeated(len(parts)) if same else joined(parts), spins.reshape(-1, 3)
-        if moving:
-            found = self.evaluations(whole, flat, len(parts))
-            answer = self.answer(found, self.question(whole, flat, len(parts)))
-            forces, virials = self.motion(found, whole)
-            for state, force, virial in zip(states, forces.reshape(spins.shape), virials, strict=True):
-                state.__dict__["motion"] = (force, virial)
-        else:
-            answer = self.solve(whole, flat, len(parts))
-        for k, state in enumerate(states):
-            state.__dict__["of_spins"] = answer.of_magnet(k)
+        if len(states) > 1 and self._joins(moving):
+            self.find(states, moving)
         return states
 
-    def evaluations(self, frozen: FrozenGeometry, spins: FloatArray, magnets: int = 1) -> list[Evaluation]:
+    def _joins(self, moving: bool) -> bool:
+        """Whether many magnets take one pass."""
+        return self.one_pass if moving else self.by_spins.joins_replicas
+
+    def find(self, states: Sequence[EnsembleState], moving: bool) -> None:
+        """Answer states of equal numbers of sites, of this ensemble: fields, with `moving` forces and virials.
+
+        All in one pass where compiled loops do it.
+        """
+        if len(states) > 1 and not self._joins(moving):
+            for state in states:
+                self.find([state], moving)
+            return
+        count, spins = len(states), np.concatenate([state.spins for state in states])
+        whole = self._whole([state.frozen for state in states])
+        if moving:
+            question = self.question(whole, spins, count)
+            found = self.evaluations(whole, question)
+            forces, virials = self.motion(found, whole)
+            for state, force, virial in zip(states, forces.reshape(count, -1, 3), virials, strict=True):
+                state.motion_answer = (force, virial)
+            if not self.one_pass:
+                return
+            answer = self.answer(found, question)
+        else:
+            answer = self.solve(whole, spins, count)
+        for k, state in enumerate(states):
+            if state.spin_answer is None:
+                state.spin_answer = answer if count == 1 else answer.of_magnet(k)
+
+    def _whole(self, parts: Sequence[FrozenGeometry]) -> FrozenGeometry:
+        """The geometries side by side; the last two are kept, for runs whose atoms stay, or stay within a step."""
+        if all(part is parts[0] for part in parts):
+            return parts[0] if len(parts) == 1 else parts[0].repeated(len(parts))
+        for known, whole in self._joined:
+            if len(known) == len(parts) and all(one is other for one, other in zip(known, parts, strict=True)):
+                return whole
+        whole = joined(parts)
+        self._joined = [*self._joined[-1:], (tuple(parts), whole)]
+        return whole
+
+    def evaluations(self, frozen: FrozenGeometry, question: Question) -> list[Evaluation]:
         """Of all networks, with derivatives by positions; those by spins where they come along."""
         assert self.by_positions is not None
-        question = replace(self.question(frozen, spins, magnets), fields=self.one_pass, pulls=True)
+        asked = replace(question, fields=self.one_pass, pulls=True)
         prepared = self.by_positions.prepared(frozen)
-        return [self.by_positions.evaluate(prepared, member, question) for member in range(len(self.networks))]
+        return [self.by_positions.evaluate(prepared, member, asked) for member in range(len(self.networks))]
 
     def motion(self, found: Sequence[Evaluation], frozen: FrozenGeometry) -> tuple[FloatArray, FloatArray]:
         """Forces (R N, 3) and virials (R, 3, 3) of the mean energy; R = 1 where evaluators give slopes by pairs."""

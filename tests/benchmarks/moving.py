@@ -1,9 +1,9 @@
 """Learned magnets whose atoms move: what energy, forces and fields cost, a step of dynamics, what is conserved, memory.
 
-``OMP_NUM_THREADS=1 python tests/benchmarks/moving.py [part ...]``; parts: evaluations, steps, images, threads,
-million, drift (default: the first three).  The model is the shipped ``disordered-sd-moving``; baselines in the same process:
-the model in torch, the compiled engine for atoms at rest, exact diagonalization by the teacher of its card, magnets one
-after the other, one thread.  Medians of interleaved runs; start ``million`` with ``OMP_NUM_THREADS=2``.
+``OMP_NUM_THREADS=1 python tests/benchmarks/moving.py [part ...]``; parts: evaluations, steps, fixed, images, runs,
+threads, million, drift (default: the first three).  The model is the shipped ``disordered-sd-moving``; baselines in the
+same process: the model in torch, the compiled engine for atoms at rest, exact diagonalization by the teacher of its card,
+magnets one after the other, one thread.  Medians of interleaved runs; start ``million`` with ``OMP_NUM_THREADS=2``.
 """
 
 from __future__ import annotations
@@ -21,15 +21,17 @@ from threadpoolctl import threadpool_limits
 from timing import header
 
 from spinase import SpinAtoms
+from spinase.analysis import configurational_spin_temperature
 from spinase.atoms import geometry_of, get_spins
 from spinase.calculators import EDCalculator, HIPNNCalculator, PairPotentialCalculator, SpinSumCalculator
-from spinase.dynamics import LatticeLangevin, SpinLatticeDynamics, set_maxwell_boltzmann
+from spinase.dynamics import LatticeLangevin, SpinLatticeDynamics, lockstep, set_maxwell_boltzmann
 from spinase.dynamics.freedoms import lattice_temperature
 from spinase.electrons import SDModel
 from spinase.geometry import find_bonds
 from spinase.images import results_of_images
 from spinase.learning.engine.evaluator import EngineGraph, FrozenEngine
 from spinase.learning.engine.moving import MovingEngine
+from spinase.learning.evaluator import Precision
 from spinase.radial import Exponential
 
 NAMES = ("free_energy", "forces", "magnetic_forces", "stress")
@@ -100,6 +102,24 @@ def step(sites: int, repeats: int) -> None:
         show(name, found[name], found["ED"])
 
 
+def fixed() -> None:
+    """What a step costs beside the pairs: few atoms that are far apart; the least of many, as it is short."""
+    print(" a spin-lattice step of 8 atoms with hardly any pairs (what does not grow with the number of atoms)")
+    learned = HIPNNCalculator.shipped("disordered-sd-moving", outside_domain="ignore")
+    repulsion = PairPotentialCalculator(Exponential(0.3, 8.0, 1.0, 2.0, 0.5))
+    for name, calc in (("model", learned), ("model and pair potential", SpinSumCalculator([learned.twin(), repulsion]))):
+        atoms = SpinAtoms.disordered(8, density=0.02, min_distance=0.75, rng=0, units="reduced")
+        atoms.set_masses(np.full(8, 1e6))
+        atoms.calc = calc
+        driver, times = SpinLatticeDynamics(atoms, 0.02), []
+        driver.run(10)
+        for _ in range(300):
+            begun = time.perf_counter()
+            driver.run(3)
+            times.append((time.perf_counter() - begun) / 3)
+        print(f"  {name}: {1e3 * min(times):.2f} ms")
+
+
 def images(sites: int = 64, count: int = 8) -> None:
     """Many magnets in one call against one after the other, each with a calculator of its own."""
     print(f"{count} magnets of {sites} atoms, all moved: energy, forces, fields and stress, one thread, float32")
@@ -131,6 +151,36 @@ def images(sites: int = 64, count: int = 8) -> None:
         show(f"{name}, {1e3 * pair[1] / count:.2f} ms of CPU a magnet", pair, found["one after the other"])
 
 
+def runs(sites: int = 64, count: int = 8, steps: int = 10) -> None:
+    """Runs side by side against one after the other, each driver with a calculator of its own."""
+    print(f"{count} runs of {sites} atoms that repel each other, both baths, implicit midpoint; one thread, float32")
+    learned = HIPNNCalculator.shipped("disordered-sd-moving")
+
+    def drivers() -> list[SpinLatticeDynamics]:
+        found = []
+        for seed in range(count):
+            atoms = disordered(sites, seed=seed)
+            atoms.set_masses(np.full(sites, 200.0))
+            repulsion = PairPotentialCalculator(Exponential(0.3, 8.0, 1.0, 2.0, 0.5))
+            atoms.calc = SpinSumCalculator([learned.twin(), repulsion])
+            bath = LatticeLangevin(0.03, 0.2)
+            found.append(SpinLatticeDynamics(atoms, 0.05, thermostat=bath, damping=0.1, kT=0.03, rng=seed))
+        return found
+
+    alone, together = drivers(), drivers()
+
+    def one_by_one() -> None:
+        for driver in alone:
+            driver.run(steps)
+
+    tasks: dict[str, Task] = {"one after the other": one_by_one, "side by side": lambda: lockstep(together, steps)}
+    for task in tasks.values():
+        task()
+    found = medians(tasks, dict.fromkeys(tasks, 9))
+    for name, pair in found.items():
+        show(f"{name}, {1e3 * pair[1] / (count * steps):.2f} ms of CPU a step", pair, found["one after the other"])
+
+
 def threads(sites: int = 10_000) -> None:
     print(f"the engine's pass, {sites} atoms: energies, fields, forces and virial, float32")
     calc, atoms = HIPNNCalculator.shipped("disordered-sd-moving"), disordered(sites)
@@ -156,43 +206,59 @@ def million(sites: int = 1_000_000) -> None:
     print(f"  {seconds:.0f} s, {highest / 1024:.1f} GB at most, of which {before / 1024:.1f} GB were there before")
 
 
+def settled(dtype: Precision, sites: int = 64) -> SpinAtoms:
+    """Atoms that repel each other under the model, with both baths at kT = 0.03 for a time of 100; no total momentum."""
+    atoms, rng = disordered(sites), np.random.default_rng(2)
+    atoms.set_masses(np.full(sites, 200.0))
+    repulsion = PairPotentialCalculator(Exponential(0.3, 8.0, 1.0, 2.0, 0.5))
+    atoms.calc = SpinSumCalculator([HIPNNCalculator.shipped("disordered-sd-moving", dtype=dtype), repulsion])
+    set_maxwell_boltzmann(atoms, 0.03, rng)
+    bath = LatticeLangevin(0.03, 0.2)
+    SpinLatticeDynamics(atoms, 0.1, thermostat=bath, damping=0.5, kT=0.03, integrator="sib", rng=rng).run(1000)
+    atoms.set_momenta(atoms.get_momenta() - atoms.get_momenta().mean(axis=0))
+    return atoms
+
+
 def drift(steps: int = 10_000) -> None:
     """Energy, momentum and temperatures of a conservative run of atoms and spins on the learned magnet."""
     print(
-        f"conservative runs of {steps} steps, 64 atoms that repel each other under disordered-sd-moving, implicit midpoint"
+        f"conservative runs of {steps} steps, 64 atoms that repel each other under disordered-sd-moving, implicit midpoint; "
+        "kT of the spins from fields and their derivatives by spins; errors of kT from ten blocks"
     )
-    for dtype, timestep in (("float32", 0.1), ("float32", 0.05), ("float64", 0.1)):
-        atoms, rng = disordered(64), np.random.default_rng(2)
-        atoms.set_masses(np.full(64, 200.0))
-        repulsion = PairPotentialCalculator(Exponential(0.3, 8.0, 1.0, 2.0, 0.5))
-        atoms.calc = SpinSumCalculator([HIPNNCalculator.shipped("disordered-sd-moving", dtype=dtype), repulsion])
-        set_maxwell_boltzmann(atoms, 0.03, rng)
-        SpinLatticeDynamics(atoms, 0.1, thermostat=LatticeLangevin(0.03, 0.2), damping=0.5, integrator="sib", rng=rng).run(
-            300
-        )
-        atoms.set_momenta(atoms.get_momenta() - atoms.get_momenta().mean(axis=0))
-        driver, seen = SpinLatticeDynamics(atoms, timestep), []
-        for _ in range(100):
-            driver.run(steps // 100)
-            seen.append((driver.get_time(), driver.conserved_energy() / 64, lattice_temperature(atoms)))
-        times, energies, kT = np.array(seen).T
+    cases: tuple[tuple[Precision, float], ...] = (
+        ("float32", 0.1),
+        ("float32", 0.05),
+        ("float64", 0.1),
+        ("float64", 0.05),
+    )
+    for dtype, timestep in cases:
+        atoms, seen, rng = settled(dtype), [], np.random.default_rng(3)
+        driver = SpinLatticeDynamics(atoms, timestep)
+        for _ in range(200):
+            driver.run(steps // 200)
+            spins = configurational_spin_temperature(atoms.calc.field_function(atoms), atoms.moments, rng, 6, 0.1)
+            seen.append((driver.get_time(), driver.conserved_energy() / 64, lattice_temperature(atoms), spins))
+        times, energies, *temperatures = np.array(seen).T
         slope = np.polyfit(times, energies, 1)[0]
+        blocks = np.reshape(temperatures, (2, 10, -1)).mean(axis=2)
+        kT = [f"{one.mean():.4f} +- {one.std(ddof=1) / np.sqrt(10):.4f}" for one in blocks]
         print(
             f"  {dtype}, time step {timestep}: energy per site varies by {np.std(energies - slope * times):.1e}, drifts by "
-            f"{slope * times[-1]:+.1e} in a time of {times[-1]:.0f}; kT of the lattice {kT[50:].mean():.4f}; total momentum "
-            f"{np.abs(atoms.get_momenta().sum(axis=0)).max():.1e}"
+            f"{slope * times[-1]:+.1e} in a time of {times[-1]:.0f}; kT of the lattice {kT[0]}, of the spins {kT[1]}; total "
+            f"momentum {np.abs(atoms.get_momenta().sum(axis=0)).max():.1e}",
+            flush=True,
         )
 
 
 def main() -> None:
     use_best_kernels()
     torch.set_num_threads(1)
-    parts = {part.__name__: part for part in (evaluations, steps, images, threads, million, drift)}
+    parts = {part.__name__: part for part in (evaluations, steps, fixed, images, runs, threads, million, drift)}
     unknown = [name for name in sys.argv[1:] if name not in parts]
     if unknown:
         raise SystemExit(f"no part {unknown[0]!r}: choose from {', '.join(parts)}")
     print(header(1), f"torch {torch.__version__}")
-    for name in sys.argv[1:] or ["evaluations", "steps", "images"]:
+    for name in sys.argv[1:] or ["evaluations", "steps", "fixed"]:
         with threadpool_limits(1, user_api="blas"):
             parts[name]()
 

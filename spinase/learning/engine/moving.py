@@ -23,7 +23,7 @@ from spinase.learning.engine.moving_graph import STRIP, Knots, MovingGraph
 from spinase.learning.engine.pair_splines import pair_law
 from spinase.learning.engine.workspace import LayerContext
 from spinase.learning.mhipnn.network import Interaction, MagneticHIPNN, Mix
-from spinase.typing import FloatArray, IntArray
+from spinase.typing import Array, FloatArray, IntArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,9 +121,15 @@ class MovingEngine(FrozenEngine):
         if pushed is None:
             return MovingAnswer(energies[graph.back], fields)
         forces = (field[:, 3:6] + pushed)[graph.back].astype(np.float64)
-        virials, magnet = field[:, 6:].astype(np.float64), graph.order // max(len(spins) // magnets, 1)
-        virial = np.array([virials[magnet == k].sum(axis=0).reshape(3, 3) for k in range(magnets)])
-        return MovingAnswer(energies[graph.back], fields, forces, virial)
+        return MovingAnswer(energies[graph.back], fields, forces, self._virials(graph, field, magnets))
+
+    def _virials(self, graph: MovingGraph, field: Array, magnets: int) -> FloatArray:
+        """Sums (R, 3, 3) of the last nine columns of `field` over the sites of every magnet."""
+        virials = field[:, 6:].astype(np.float64)
+        if magnets == 1:
+            return virials.sum(axis=0).reshape(1, 3, 3)
+        magnet = graph.order // max(len(virials) // magnets, 1)
+        return np.array([virials[magnet == k].sum(axis=0).reshape(3, 3) for k in range(magnets)])
 
 
 __all__ = ["MovingAnswer", "MovingEngine"]
