@@ -96,6 +96,15 @@ class ModelCard:
 
         `bias`: between the leads of a device, energy, for readouts that know one.
 
+        Parameters
+        ----------
+        filling : float, optional
+            Electrons per spin-orbital.
+        chemical_potential : float, optional
+            Energy.
+        bias : float, optional
+            Between the leads of a device, energy.
+
         Raises
         ------
         ModelError

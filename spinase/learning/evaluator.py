@@ -154,11 +154,31 @@ class Evaluator(ABC):
 
     @abstractmethod
     def evaluate(self, prepared: Any, member: int, question: Question) -> Evaluation:
-        """One member's answer; the same question has the same answer to the last bit."""
+        """One member's answer; the same question has the same answer to the last bit.
+
+        Parameters
+        ----------
+        prepared : Any
+            What :meth:`prepare` made of the geometry.
+        member : int
+            Number of the network.
+        question : Question
+            Spins, readout and what is asked for.
+        """
 
 
 def choose(kinds: Sequence[type[Evaluator]], trunk: Trunk, request: Request) -> type[Evaluator] | None:
-    """The first that supports a request, or None."""
+    """The first that supports a request, or None.
+
+    Parameters
+    ----------
+    kinds : sequence of type
+        In the order of preference.
+    trunk : Trunk
+        The network.
+    request : Request
+        Precision, device, threads, motion.
+    """
     return next((kind for kind in kinds if kind.supports(trunk, request)), None)
 
 

@@ -58,6 +58,15 @@ class FrozenGeometry:
         """Forces (N, 3) and virial (3, 3) of dE/d(vector) (P, 3) of its directed pairs in a precision.
 
         F_i = sum_(pairs from i) pull - sum_(pairs to i) pull, virial_ab = sum pull_a r_b.
+
+        Parameters
+        ----------
+        pulls : (P, 3) ndarray
+            Energy/length.
+        dtype : torch.dtype
+            In which they are added up.
+        device : str
+            Of torch.
         """
         pairs = self.pairs(dtype, device)
         rows, pull = pairs.rows, torch.from_numpy(pulls).to(device)

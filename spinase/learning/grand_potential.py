@@ -120,6 +120,15 @@ class GrandPotentialReadout(Readout):
     def occupied(self, parts: FloatArray, sites: int, scale: float) -> tuple[float, FloatArray, float]:
         """Chemical potential, T_k there (K,), and mu N (zero at a fixed mu), for sums of e_ik over the sites.
 
+        Parameters
+        ----------
+        parts : (K,) ndarray
+            Sums of e_ik over the sites, in units of `scale`.
+        sites : int
+            With two spin-orbitals each.
+        scale : float
+            Energy.
+
         Raises
         ------
         ModelError
@@ -145,7 +154,19 @@ class GrandPotentialReadout(Readout):
         return middle + half * x, chebyshev.chebvander(x, len(parts) - 1)[0], work
 
     def filling_at(self, chemical_potential: float, parts: FloatArray, sites: int, scale: float) -> float:
-        """Electrons per spin-orbital, -dOmega/dmu over the orbitals, for sums of e_ik over the sites."""
+        """Electrons per spin-orbital, -dOmega/dmu over the orbitals, for sums of e_ik over the sites.
+
+        Parameters
+        ----------
+        chemical_potential : float
+            Energy.
+        parts : (K,) ndarray
+            Sums of e_ik over the sites, in units of `scale`.
+        sites : int
+            With two spin-orbitals each.
+        scale : float
+            Energy.
+        """
         middle, half = self._middle_and_half()
         slope = chebyshev.chebval((chemical_potential - middle) / half, chebyshev.chebder(parts))
         return float(-scale / half * slope / (2.0 * sites))

@@ -145,6 +145,15 @@ class FrozenNetworkEnergy:
     def evaluate(self, spins: FloatArray, lengths: FloatArray, forces: bool = False) -> LocalResult:
         """Energies and derivatives, see :class:`spinase.regions.FrozenLocalEnergy`.
 
+        Parameters
+        ----------
+        spins : (n, 3) ndarray
+            Unit spins of all sites of the region, ghosts included.
+        lengths : (n,) ndarray
+            Lengths of their moments, moment.
+        forces : bool
+            Whether forces and virial are asked for.
+
         Raises
         ------
         ModelError

@@ -22,6 +22,15 @@ from spinase.typing import Array
 def save_model(path: str | Path, networks: Sequence[Trunk], card: ModelCard) -> None:
     """Write an ensemble (or one network) to one file, so that a kill leaves the old file or the new one.
 
+    Parameters
+    ----------
+    path : str or Path
+        Where to.
+    networks : sequence of Trunk
+        One or more of one size.
+    card : ModelCard
+        What they are.
+
     Raises
     ------
     ModelFileError

@@ -124,6 +124,17 @@ class Readout(ABC):
         """Weights for parts (R N, K) of R magnets, in units of `scale`, energy.
 
         `places` (R N, 3): positions of the sites from the middle of their magnet, length.
+
+        Parameters
+        ----------
+        parts : (R N, K) ndarray
+            e_ik of R magnets, one after the other, in units of `scale`.
+        magnets : int
+            R.
+        scale : float
+            Energy.
+        places : (R N, 3) ndarray
+            Positions of the sites from the middle of their magnet, length.
         """
         constant = self.constant_weights(parts.shape[1])
         assert constant is not None
@@ -133,17 +144,52 @@ class Readout(ABC):
         """H (N, 3) from spins (N, 3), h_j = -dP_j/ds (J, N, 3), and the places of the weights; arrays or tensors alike.
 
         `places` None: the gradients that count by places are seen from every site already (:class:`Evaluation`).
+
+        Parameters
+        ----------
+        spins : (N, 3)
+            Unit vectors.
+        gradients : (J, N, 3)
+            h_j, energy.
+        places : (N, 3) or None
+            Positions from the middle, length.
         """
         return gradients[0]
 
     def batch_weights(self, condition: Tensor | None, configurations: int, parts: int, like: Tensor) -> Tensor:
-        """Weights (B, J, K) for training on B configurations; `condition` (B,), dtype and device as `like`."""
+        """Weights (B, J, K) for training on B configurations; `condition` (B,), dtype and device as `like`.
+
+        Parameters
+        ----------
+        condition : (B,) tensor or None
+            What the potentials depend on.
+        configurations : int
+            B.
+        parts : int
+            K.
+        like : tensor
+            Tells dtype and device.
+        """
         constant = self.constant_weights(parts)
         assert constant is not None
         return torch.from_numpy(constant).to(like).expand(configurations, *constant.shape)
 
     def site_weights(self, condition: Tensor | None, batch: Tensor, places: Tensor, parts: int, like: Tensor) -> Tensor:
-        """Weights (N, J, K) of sites at `places` (N, 3) of the configurations `batch` (N,), as :meth:`batch_weights`."""
+        """Weights (N, J, K) of sites at `places` (N, 3) of the configurations `batch` (N,), as :meth:`batch_weights`.
+
+        Parameters
+        ----------
+        condition : (B,) tensor or None
+            What the potentials depend on.
+        batch : (N,) tensor of int
+            Configuration of every site.
+        places : (N, 3) tensor
+            Positions from the middle of their magnet, length.
+        parts : int
+            K.
+        like : tensor
+            Tells dtype and device.
+        """
         configurations = int(batch.max()) + 1 if condition is None else len(condition)
         return self.batch_weights(condition, configurations, parts, like)[batch]
 

@@ -34,6 +34,19 @@ def read_style(source: Any, kind: str, entry: str, table: Any, base: type) -> tu
 
     A file must not choose what is imported: only registered styles, classes of this room, and of modules that are there.
 
+    Parameters
+    ----------
+    source : Any
+        The file, for messages.
+    kind : str
+        Of the styles, such as ``models``.
+    entry : str
+        Of the card, for messages.
+    table : Any
+        ``style`` and options.
+    base : type
+        What the class must derive from.
+
     Raises
     ------
     ModelFileError
@@ -60,6 +73,17 @@ def read_style(source: Any, kind: str, entry: str, table: Any, base: type) -> tu
 
 def validated_entry(source: Any, model: type[BaseModel], table: dict[str, Any], where: str) -> Any:
     """A table of a card as an instance of `model`; `where` it is goes into messages.
+
+    Parameters
+    ----------
+    source : Any
+        The file, for messages.
+    model : type
+        A pydantic model.
+    table : dict
+        Its fields.
+    where : str
+        Place in the card, for messages; may be empty.
 
     Raises
     ------

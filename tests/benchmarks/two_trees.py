@@ -101,8 +101,10 @@ CASES: dict[str, Callable[[], Callable[[], Any]]] = {
     "exact diagonalization, 16x16": lambda: electrons("ed", 16),
     "rational expansion, 32x32": lambda: electrons("rational", 32),
     "Chebyshev expansion, 32x32": lambda: electrons("kpm", 32),
+    "LLG, exchange, 8x8, 10 steps": lambda: llg(8),
     "LLG, exchange, 32x32, 10 steps": lambda: llg(32),
     "spins and lattice, 125 sites, 5 steps": spin_lattice,
+    "learned, 125 sites": lambda: engine(125),
     "learned, 1000 sites": lambda: engine(1000),
     "learned, 10000 sites": lambda: engine(10_000),
 }

@@ -85,7 +85,19 @@ class PaddedMagnet(nn.Module):
     def forward(
         self, species: Tensor, positions: Tensor, cells: Tensor, spins: Tensor, condition: Tensor | None = None
     ) -> tuple[Tensor, ...]:
-        """Energies and tangent fields, and forces if they are asked for; their graph is kept while training."""
+        """Energies and tangent fields, and forces if they are asked for; their graph is kept while training.
+
+        Parameters
+        ----------
+        species : (B, N) tensor of int
+            Atomic numbers, 0 where a magnet has no more sites.
+        positions, spins : (B, N, 3) tensor
+            Length; unit vectors, zero at sites without a moment.
+        cells : (B, 3, 3) tensor
+            Rows are cell vectors, length.
+        condition : (B, 1) tensor, optional
+            What the readout's potentials depend on.
+        """
         real, dtype = species > 0, next(self.network.parameters()).dtype
         boxes = [self._pairs(species[b], positions[b], cells[b], dtype) for b in range(len(species))]
         kinds, own = self._kinds(species[real]), spins[real].to(dtype).detach()
@@ -267,6 +279,17 @@ def magnet_graph(
     Outputs: ``energy``, ``field`` (tangent), ``scaled_field``, and with `forces` also ``forces`` in the database; for a
     readout with a condition that is also an input, and its response an output (of grand potentials
     ``chemical_potentials`` and ``electrons``).  `compiled` and `readout` are those of :class:`PaddedMagnet`.
+
+    Parameters
+    ----------
+    network : Trunk
+        Trained in place.
+    forces : bool
+        Whether forces are an output.
+    compiled : bool
+        Whether compiled loops are used where they know the network.
+    readout : Readout, optional
+        What the parts mean; None: an energy.
     """
     inputs: tuple[Any, ...] = (
         SpeciesNode(db_name="species"),

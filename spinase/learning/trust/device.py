@@ -34,7 +34,17 @@ def cross_section(geometry: Geometry, axis: int) -> Widths:
 
 
 def width_problem(geometry: Geometry, axis: int, trained: Sequence[Widths]) -> str | None:
-    """What of the cross-section of a device is not among the trained ones; None if it is."""
+    """What of the cross-section of a device is not among the trained ones; None if it is.
+
+    Parameters
+    ----------
+    geometry : Geometry
+        The device.
+    axis : int
+        Direction of the current: 0, 1 or 2.
+    trained : sequence
+        Cross-sections of the labels, as :func:`cross_section` gives them.
+    """
     here = cross_section(geometry, axis)
     if any(np.allclose(here, one, rtol=_SAME, atol=1e-6) for one in trained):
         return None
@@ -54,6 +64,17 @@ def lead_names(leads: Sequence[Mapping[str, Any]]) -> str:
 
 def require_open(geometry: Geometry, axis: int, name: str, leads: Sequence[Mapping[str, Any]]) -> None:
     """Refuse a magnet that is periodic along the current; `name` is the model's, `leads` those of its teacher.
+
+    Parameters
+    ----------
+    geometry : Geometry
+        The magnet.
+    axis : int
+        Direction of the current: 0, 1 or 2.
+    name : str
+        Of the model, for the message.
+    leads : sequence of mapping
+        Those of its teacher, for the message.
 
     Raises
     ------

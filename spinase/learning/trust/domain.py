@@ -137,7 +137,17 @@ class Domain:
         return replace(self, fillings=fillings, chemical_potentials=chemical_potentials)
 
     def with_devices(self, biases: Range | None, axis: int | None, geometries: Sequence[Geometry]) -> Domain:
-        """The same with the biases, and the cross-sections of devices with a current along an axis."""
+        """The same with the biases, and the cross-sections of devices with a current along an axis.
+
+        Parameters
+        ----------
+        biases : (float, float) or None
+            Smallest and largest bias of the labels, energy.
+        axis : int or None
+            Direction of the current.
+        geometries : sequence of Geometry
+            Those of the labels.
+        """
         widths = set() if axis is None else {cross_section(geometry, axis) for geometry in geometries}
         return replace(self, biases=biases, current=axis, widths=tuple(sorted(widths)))
 

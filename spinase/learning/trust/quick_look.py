@@ -36,7 +36,17 @@ class PairTables(NamedTuple):
 
 
 def pair_tables(shortest: Mapping[tuple[int, int], float], shells: Sequence[Shell], slack: Sequence[int]) -> PairTables:
-    """Tables of shortest distances by pairs of atomic numbers (none: not looked at), and of shells with slack in counts."""
+    """Tables of shortest distances by pairs of atomic numbers (none: not looked at), and of shells with slack in counts.
+
+    Parameters
+    ----------
+    shortest : mapping
+        (atomic number, atomic number) -> shortest distance, length.
+    shells : sequence of Shell
+        Of neighbours, with the counts that occurred.
+    slack : sequence of int
+        For every shell, by how many a count may be outside them.
+    """
     elements = sorted({z for pair in shortest for z in pair} | {z for one in shells for z in (one.centre, one.neighbour)})
     places = np.full(_ELEMENTS, -1)
     places[elements] = np.arange(len(elements))
@@ -60,6 +70,17 @@ def all_as_trained(tables: PairTables, numbers: IntArray, bonds: Bonds, margin: 
     """Whether no distance of sites with atomic numbers (N,), and no number of neighbours, is outside the training.
 
     `margin` is the part by which a distance may be below the shortest one.
+
+    Parameters
+    ----------
+    tables : PairTables
+        What was trained.
+    numbers : (N,) ndarray of int
+        Atomic numbers.
+    bonds : Bonds
+        Pairs with their distances, each once.
+    margin : float
+        Relative, such as 0.02.
     """
     return bool(_all_as_trained(tables, numbers, bonds.first, bonds.second, bonds.distances, margin))
 

@@ -66,7 +66,17 @@ def directed(bonds: Bonds) -> tuple[IntArray, IntArray, FloatArray]:
 
 
 def by_pair(numbers: IntArray, one: IntArray, two: IntArray, ordered: bool) -> Iterator[tuple[tuple[int, int], BoolArray]]:
-    """Masks of the bonds between sites `one` and `two` for every pair of species that occurs."""
+    """Masks of the bonds between sites `one` and `two` for every pair of species that occurs.
+
+    Parameters
+    ----------
+    numbers : (N,) ndarray of int
+        Atomic numbers.
+    one, two : (n_bonds,) ndarray of int
+        Sites of the bonds.
+    ordered : bool
+        Whether Fe-Co and Co-Fe are two pairs.
+    """
     left, right = numbers[one], numbers[two]
     if not ordered:
         left, right = np.minimum(left, right), np.maximum(left, right)
@@ -147,7 +157,15 @@ def pair_of(shell: Shell) -> str:
 
 
 def span(low: float, high: float, digits: int = 4) -> str:
-    """A range as text; one number where both ends look alike."""
+    """A range as text; one number where both ends look alike.
+
+    Parameters
+    ----------
+    low, high : float
+        Ends of the range.
+    digits : int
+        Significant ones.
+    """
     one, two = f"{low:.{digits}g}", f"{high:.{digits}g}"
     return one if one == two else f"{one} to {two}"
 
