@@ -59,4 +59,9 @@ for ax, k, title in ((axes[0], 0, "skyrmion"), (axes[1], result.climbing, "saddl
     ax.set_title(title)
 axes[2].plot(result.distances, (result.energies - result.energies[0]) / MEV, "o-", color=COLORS[0])
 axes[2].set(xlabel="path length [rad]", ylabel="energy - skyrmion [meV]", title=f"barrier {result.barrier / MEV:.3f} meV")
+inset = axes[2].inset_axes((0.08, 0.12, 0.5, 0.46))  # the barrier, 3 of 67 meV
+near = slice(0, result.climbing + 2)
+inset.plot(result.distances[near], (result.energies[near] - result.energies[0]) / MEV, "o-", color=COLORS[0])
+inset.axhline(result.barrier / MEV, color="0.5", lw=0.8, ls="--")
+inset.set(ylim=(-0.5, None), title="around the barrier")
 fig.savefig("skyrmion.png", dpi=150)

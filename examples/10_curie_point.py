@@ -62,17 +62,25 @@ def cross(*measured: np.ndarray) -> tuple[float, list]:
 crossing, fits = cross(*observed.values())
 parts = [np.delete(np.arange(STEPS), np.s_[k * STEPS // 20 : (k + 1) * STEPS // 20]) for k in range(20)]
 error = np.sqrt(19 * np.var([cross(*(series[part] for series in observed.values()))[0] for part in parts]))  # jackknife
+
+
+def cumulants(series: np.ndarray) -> tuple[list[float], np.ndarray]:
+    """Binder cumulant at every temperature, and its jackknife error."""
+    left_out = [[binder_cumulant(one[part]) for one in series.transpose(1, 0, 2)] for part in parts]
+    return [binder_cumulant(one) for one in series.transpose(1, 0, 2)], np.sqrt(19 * np.var(left_out, axis=0))
+
+
 print(f"cumulants cross at kT = {crossing:.4f} +- {error:.4f} J; published {PUBLISHED} J")
 
 fig, axes = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
 fine = np.linspace(temperatures[0], temperatures[-1], 200)
 for (size, series), fit, color in zip(observed.items(), fits, COLORS, strict=False):
     axes[0].errorbar(temperatures, orders[size], errors[size], fmt="o-", color=color, label=f"{size}³ spins", capsize=2)
-    axes[1].plot(temperatures, [binder_cumulant(one) for one in series.transpose(1, 0, 2)], "o", color=color)
+    axes[1].errorbar(temperatures, *cumulants(series), fmt="o", color=color, capsize=2)
     axes[1].plot(fine, fit(fine), color=color, label=f"{size}³ spins")
 axes[0].set(xlabel="kT [J]", ylabel="mean |m|")
 axes[1].set(xlabel="kT [J]", ylabel="Binder cumulant")
 for ax in axes:
-    ax.axvline(PUBLISHED, color="0.5", lw=0.8, ls="--", label="published")
+    ax.axvline(PUBLISHED, color="0.5", lw=0.8, ls="--", label="published Curie point")
     ax.legend(frameon=False)
 fig.savefig("curie.png", dpi=150)

@@ -26,7 +26,7 @@ from spinase.calculators import HeisenbergCalculator, NEGFCalculator, SpinSumCal
 from spinase.dynamics import LLGDynamics
 from spinase.electrons import LatticeLead, SDModel, ShellHopping
 from spinase.textures import domain_wall as wall
-from spinase.viz.figures import COLORS, current_map, spin_map
+from spinase.viz.figures import COLORS, current_map, site_map
 
 FULL = sys.argv[1:] == ["full"]
 SIZE, STEPS, EVERY = ((60, 16), 750, 10) if FULL else ((20, 4), 80, 5)
@@ -77,6 +77,8 @@ for bias, color in zip((-0.6, -0.3, 0.3, 0.6), COLORS, strict=False):
 voltages = np.linspace(-0.8, 0.8, 9)
 axes[1].plot(voltages, negf.current_voltage(atoms, voltages)[:, 0], "o-", color=COLORS[0])
 axes[1].set(xlabel="V [t]", ylabel="current from the left [t/hbar]")
-spin_map(axes[2], atoms.positions, atoms.spins)
-current_map(axes[2], atoms.positions, negf.get_property("current_map", atoms), "electrons per time, longest arrow:")
+site_map(axes[2], atoms.positions, atoms.spins[:, 2], None, "$s_z$", 1.0)
+current_map(
+    axes[2], atoms.positions, negf.get_property("current_map", atoms), "current of electrons [t/hbar], longest arrow"
+)
 fig.savefig("wall_motion.png", dpi=150)

@@ -23,7 +23,7 @@ from spinase.analysis.topology import scalar_chirality
 from spinase.analysis.triangles import triangles
 from spinase.calculators import HIPNNCalculator
 from spinase.dynamics import LLGDynamics
-from spinase.viz.figures import COLORS
+from spinase.viz.figures import COLORS, SIGNS
 
 SIZE, QUENCHES, END = (int(word) for word in (sys.argv[1:] + ["32", "1", "160"][len(sys.argv) - 1 :]))
 STEP, SAMPLES = 0.8, 24
@@ -56,12 +56,12 @@ figure, axes = plt.subplots(1, 4, figsize=(12, 3.2), layout="constrained", width
 axes[0].plot(
     times[1:], size[1:], "o", ms=4, color=COLORS[0], label=f"{SIZE} x {SIZE}, {QUENCHES} quench{'es' * (QUENCHES > 1)}"
 )
-axes[0].plot(times[late], np.polyval(laws[1], times[late]), color=COLORS[1], label="linear in time")
-axes[0].set(xlabel="time (hbar/t)", ylabel="size of chiral domains (a)", ylim=(0, None))
+axes[0].plot(times[late], np.polyval(laws[1], times[late]), color=COLORS[1], label="L linear in time, second half")
+axes[0].set(xlabel="time [hbar/t]", ylabel="size of chiral domains [a]", ylim=(0, None))
 axes[0].legend(frameon=False)
 for ax, (now, places, chirality) in zip(axes[1:], maps, strict=True):
-    shown = ax.scatter(*places.T, c=chirality, s=1.5e4 / SIZE**2, marker="h", cmap="RdBu", vmin=-0.77, vmax=0.77, lw=0)
-    ax.set(title=f"t = {now:.0f}", xticks=[], yticks=[], aspect="equal")
-figure.colorbar(shown, ax=axes[1:], label="chirality", shrink=0.8)
+    shown = ax.scatter(*places.T, c=chirality, s=1.5e4 / SIZE**2, marker="h", cmap=SIGNS, vmin=-0.77, vmax=0.77, lw=0)
+    ax.set(title=f"t = {now:.0f} hbar/t", xticks=[], yticks=[], aspect="equal")
+figure.colorbar(shown, ax=axes[1:], label="scalar chirality", shrink=0.8)
 figure.savefig("chiral_domains.png", dpi=120)
 print("wrote chiral_domains.png")

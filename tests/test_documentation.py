@@ -12,7 +12,7 @@ from systems.examples import command, run_source
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
-MADE = ("_build", "api", "gallery", "styles")  # written by the site's build
+MADE = ("_build", "api", "gallery", "styles", "benchmarks.md", "changelog.md", "contributing.md")  # by the site's build
 PAGES = [page for page in sorted((ROOT / "docs").glob("**/*.md")) if page.relative_to(ROOT / "docs").parts[0] not in MADE]
 BLOCK = re.compile(r"(?P<before>[^\n]*)\n\n```(?P<kind>python|toml|sh)\n(?P<text>.*?)\n```", re.DOTALL)
 FILE = re.compile(r"`(?P<name>[\w.]+\.toml)`[^`]*:$")

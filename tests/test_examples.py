@@ -38,6 +38,8 @@ def check_printed(name: str, printed: str) -> None:
         assert len(lines) == 2, "one line for each calculator"
         assert all(np.isfinite([float(word) for word in line.split()]).all() for line in lines)
     if name.startswith("06"):
+        assert numbers(lines[0])[-1] < 1e-4, "the total energy is kept"
+        assert 0.0 < numbers(lines[1])[0] < 3.0, "the spins heat the lattice"
         lattice, spins = numbers(lines[2])[1:3]
         assert lattice == pytest.approx(600, abs=40)
         assert spins == pytest.approx(600, abs=40)

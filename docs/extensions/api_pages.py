@@ -35,6 +35,7 @@ ROOMS = (
     "spinase.testing",
     "spinase.viz.figures",
     "spinase.styles",
+    "spinase.options",
     "spinase.errors",
 )
 

@@ -7,8 +7,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from spinase.options import describe
 from spinase.run.config import input_reference
-from spinase.styles import Style, describe, list_styles
+from spinase.styles import Style, list_styles
 
 KINDS = {
     "calculators": "Calculators: `[calculator] style`",

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import PatchCollection, PolyCollection
-from matplotlib.colors import Normalize
+from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Polygon
 from matplotlib.ticker import MaxNLocator
@@ -32,6 +33,8 @@ _CONES_TO_RGB = np.array(
 _MADE_BY = "spinase"  # in the text of a figure, by which it is known again
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 """Okabe-Ito colours: distinguishable with any colour vision."""
+SIGNS = ListedColormap(colormaps["RdBu_r"](np.linspace(0.12, 0.88, 256)), name="signs")
+"""Blue negative, white zero, red positive, pale enough for arrows and points on them."""
 
 
 def save_figure(figure: Figure, path: str | Path) -> Path:
@@ -176,7 +179,7 @@ def site_map(
     """
     ax.set_axis_off()
     points = positions[:, :2]
-    shades = ScalarMappable(Normalize(-largest, largest), "RdBu_r")
+    shades = ScalarMappable(Normalize(-largest, largest), SIGNS)
     colors = shades.to_rgba(values)[:, :3]
     tile = _wigner_seitz(points) if float(np.ptp(positions[:, 2])) <= 1e-6 else None
     diameters = np.full(len(points), _spacing(points))
