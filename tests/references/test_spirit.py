@@ -139,7 +139,7 @@ def test_a_skyrmion_moves_as_in_spirit(tmp_path: Path) -> None:
 def test_the_barrier_of_a_skyrmions_collapse(tmp_path: Path) -> None:
     atoms = skyrmion()
     end = film()
-    path = geodesic_path(atoms, end, 11)
+    path = geodesic_path(atoms, end, 7)
     for image in path:
         image.calc = atoms.calc
     images = [image.spins.tolist() for image in path]
