@@ -99,7 +99,8 @@ def read_spins(place: Path, name: str = "", index: int = -1) -> SpinFile:
     if (place / "run.h5").exists() or (place.is_file() and is_run_file(place)):
         run = read_run(place)
         return SpinFile(run.moments[index], run.positions[index])
-    classes = [style.load() for style in list_styles("exports")]
+    styles = sorted(list_styles("exports"), key=lambda style: style.package != "spinase")
+    classes = (style.load() for style in styles)  # one by one: a broken plugin is not asked before our own
     known = next((one for one in classes if one.knows(place) or (place.is_dir() and "spins-*.meta" in one.patterns)), None)
     return read_by_ase(place, index) if known is None else known().read(place, index)
 
