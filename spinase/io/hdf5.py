@@ -205,6 +205,20 @@ def write_attributes(item: Any, table: Mapping[str, Any]) -> None:
         item.attrs[name] = _fixed(value)
 
 
+def tell_others(item: Any, table: Mapping[str, str | list[str]]) -> None:
+    """Write attributes for other programs, whose readers want texts of variable length; empty ones are left out.
+
+    They are never read here, and no digest covers them.
+    """
+    for name, value in table.items():
+        if value:
+            item.attrs.create(name, value, dtype=h5py.string_dtype())
+
+
+def _for_others(item: Any, name: str) -> bool:
+    return bool(item.attrs.get_id(name).dtype.hasobject)
+
+
 def _fixed(value: Any) -> Any:
     if isinstance(value, str):
         return np.array(value.encode(), dtype=f"S{max(len(value.encode()), 1)}")
@@ -240,7 +254,8 @@ def attributes_digest(file: h5py.File, but: tuple[str, ...] = ()) -> str:
 
 
 def _attributes(name: str, item: Any, but: tuple[str, ...] = ()) -> str:
-    return name + "".join(f"\n {key} {_text(read_attribute(item, key))}" for key in sorted(set(item.attrs) - set(but)))
+    own = sorted(key for key in set(item.attrs) - set(but) if not _for_others(item, key))
+    return name + "".join(f"\n {key} {_text(read_attribute(item, key))}" for key in own)
 
 
 def _text(value: Any) -> str:

@@ -1,14 +1,25 @@
-"""Layout of a run file: H5MD 1.1 with moments, results and observables; the writer survives a kill at any moment.
+"""Layout of a run file: H5MD 1.1 with moments and results, and series beside it; the writer survives a kill at any moment.
 
 Every stream (the frames, each observer) has one clock (step, time) that its elements share by hard links.  The file is
 written in HDF5's single-writer mode: what has been flushed can be read while the run goes on and after it was killed.
+
+::
+
+    particles/atoms/{position, moment, species, results of sites}/{step, time, value}
+    particles/atoms/box                  dimension, boundary, periodic; edges/{step, time, value}: vectors are rows
+    observables/atoms/{potential_energy, results of the whole}/{step, time, value}
+    series/OBSERVER/QUANTITY/{step, time, value}, series/OBSERVER/static/NAME
+    sites/{reference_moment, g_factor}, provenance, digests
+
+Readers of H5MD take one frame after the other, and what is below ``observables`` by its number, so only what is written with
+the frames is there; observers have steps of their own and are below ``series``.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -23,36 +34,56 @@ from spinase.io.hdf5 import (
     DamageError,
     attributes_digest,
     frame_digest,
-    get_item,
     open_to_read,
-    read_array,
     read_attribute,
-    require_stored,
     static_digest,
+    tell_others,
     write_attributes,
 )
-from spinase.typing import Array, FloatArray, IntArray
+from spinase.io.stored import DIGESTS, FORMAT, stored_stream
+from spinase.typing import Array
 
-FORMAT = 2
-DIGESTS = "digests"
 _CHUNK_BYTES = 64 * 1024
+_PACKED_BYTES = 4 * 1024  # a frame of what hardly changes from which on it is compressed
 _SPARE_BYTES = 1024 * 1024  # more than HDF5 writes of its own beside a frame
 
 
 @dataclass(frozen=True)
 class ElementInfo:
-    """One array per frame of a stream: its shape and what a reader should know about it."""
+    """One array per frame of a stream: its shape and what a reader should know about it.
+
+    Attributes
+    ----------
+    shape : tuple of int
+    attributes : mapping
+        Of its group.
+    unit : str
+        For other programs, in the words of H5MD; empty: not said.
+    whole : bool
+        Whole numbers (64 bits) in place of real ones.
+    steady : bool
+        (Nearly) the same in every frame: each frame is a compressed chunk, unless it is small.
+    """
 
     shape: tuple[int, ...]
     attributes: Mapping[str, str] = field(default_factory=dict)
+    unit: str = ""
+    whole: bool = False
+    steady: bool = False
+
+    @property
+    def kind(self) -> type:
+        """Type of the numbers."""
+        return np.int64 if self.whole else np.float64
 
 
 @dataclass(frozen=True)
 class StreamInfo:
-    """Elements that are written together: HDF5 path of each -> info, and static arrays stored once."""
+    """Elements that are written together: HDF5 path of each -> info, static arrays stored once, the unit of the times."""
 
     elements: Mapping[str, ElementInfo]
     static: Mapping[str, Array] = field(default_factory=dict)
+    time_unit: str = ""
 
 
 class RunWriter:
@@ -70,6 +101,8 @@ class RunWriter:
         HDF5 group path -> its attributes.
     run : str
         Tells the run from all others: its checkpoint and its folder say the same.
+    others : mapping, optional
+        HDF5 group path -> attributes for other programs, which are not read here.
     """
 
     def __init__(
@@ -79,6 +112,7 @@ class RunWriter:
         static: Mapping[str, Array],
         attributes: Mapping[str, Mapping[str, Any]],
         run: str = "",
+        others: Mapping[str, Mapping[str, str | list[str]]] | None = None,
     ) -> None:
         self.path, self.run = path, run
         self.streams = streams
@@ -92,6 +126,8 @@ class RunWriter:
         write_attributes(self._file, {"spinase_format": FORMAT, "run": run})
         for group, values in attributes.items():
             write_attributes(self._file.require_group(group), values)
+        for group, words in (others or {}).items():
+            tell_others(self._file.require_group(group), words)
         for name, array in static.items():
             self._file.create_dataset(name, data=array)
         self._lengths = {name: self._create(name, info) for name, info in streams.items()}
@@ -113,10 +149,21 @@ class RunWriter:
                     group[word] = clock[word]
                 else:
                     clock[word] = group.create_dataset(word, (0,), kind, maxshape=(None,), chunks=(1024,))
-            rows = max(1, _CHUNK_BYTES // max(8 * int(np.prod(element.shape)), 8))
-            group.create_dataset(
-                "value", (0, *element.shape), np.float64, maxshape=(None, *element.shape), chunks=(rows, *element.shape)
+            size = 8 * int(np.prod(element.shape))
+            packed = element.steady and size >= _PACKED_BYTES  # many small chunks would cost more time than they save room
+            rows = 1 if packed else max(1, _CHUNK_BYTES // max(size, 8))
+            value = group.create_dataset(
+                "value",
+                (0, *element.shape),
+                element.kind,
+                maxshape=(None, *element.shape),
+                chunks=(rows, *element.shape),
+                compression=1 if packed else None,
+                shuffle=packed,
             )
+            tell_others(value, {"unit": element.unit})
+        if clock:
+            tell_others(clock["time"], {"unit": info.time_unit})
         for path, array in info.static.items():
             self._file.create_dataset(path, data=array)
         return 0
@@ -153,8 +200,8 @@ class RunWriter:
         info, start = self.streams[stream], self._lengths[stream]
         count = np.size(steps)
         steps, times = np.atleast_1d(steps), np.atleast_1d(times)
-        rows = {
-            path: np.asarray(values[path], dtype=np.float64).reshape(count, *element.shape)
+        rows: dict[str, Array] = {
+            path: np.asarray(values[path], dtype=element.kind).reshape(count, *element.shape)
             for path, element in info.elements.items()
         }
         digests = [frame_digest(steps[k], times[k], {path: row[k] for path, row in rows.items()}) for k in range(count)]
@@ -218,54 +265,6 @@ class RunWriter:
         self.close()
 
 
-@dataclass(frozen=True)
-class StoredStream:
-    """Frames of a stream as read from a file, whole and undamaged."""
-
-    steps: IntArray
-    times: FloatArray
-    values: Mapping[str, FloatArray]
-
-
-def read_stream(file: h5py.File, name: str, elements: Sequence[str], size: int, count: int | None = None) -> StoredStream:
-    """Read the frames of a stream (or the first `count`) and compare each with its digest.
-
-    Parameters
-    ----------
-    file : h5py.File
-        The run file.
-    name : str
-        Of the stream.
-    elements : sequence of str
-        HDF5 paths of its elements.
-    size : int
-        Bytes of the file.
-    count : int, optional
-        Frames; default: all that are whole (the step is written last).
-
-    Raises
-    ------
-    DamageError
-        If there are fewer, or one is not what was written.
-    """
-    places = {element: get_item(file, f"{element}/value") for element in elements}
-    clock = {word: get_item(file, f"{elements[0]}/{word}") for word in ("time", "step")}
-    digests = get_item(file, f"{DIGESTS}/{name}")
-    lengths = [one.shape[0] if one.shape else 0 for one in (*places.values(), *clock.values(), digests)]
-    count = min(lengths) if count is None else count
-    if min(lengths) < count:
-        raise DamageError(f"it has {min(lengths)} frames of {name!r} instead of {count}")
-    for dataset in (*places.values(), *clock.values(), digests):
-        require_stored(dataset, count, size)
-    steps, times = read_array(clock["step"], "i", count), read_array(clock["time"], "f", count)
-    values = {element: read_array(dataset, "f", count) for element, dataset in places.items()}
-    kept = read_array(digests, "i", count)
-    for k in range(count):
-        if frame_digest(steps[k], times[k], {element: array[k] for element, array in values.items()}) != kept[k]:
-            raise DamageError(f"frame {k} of {name!r} (step {steps[k]}) is not as it was written")
-    return StoredStream(steps, times, values)
-
-
 def copy_frames(source: Path, writer: RunWriter, lengths: Mapping[str, int]) -> None:
     """Append the first ``lengths[stream]`` frames of each stream of the run file `source` to a fresh writer.
 
@@ -282,7 +281,7 @@ def copy_frames(source: Path, writer: RunWriter, lengths: Mapping[str, int]) -> 
         size = source.stat().st_size
         for name, info in writer.streams.items():
             try:
-                stored = read_stream(old, name, list(info.elements), size, int(lengths[name]))
+                stored = stored_stream(old, name, list(info.elements), size, (int(lengths[name]), info.time_unit))
                 if any(stored.values[path].shape[1:] != element.shape for path, element in info.elements.items()):
                     raise DamageError(f"{name!r} is of another magnet")
             except DamageError as error:

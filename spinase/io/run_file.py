@@ -14,12 +14,11 @@ import numpy as np
 
 from spinase.atoms import SpinAtoms, set_reference_lengths
 from spinase.errors import CheckpointError
-from spinase.io.hdf5 import DamageError, attributes_digest, get_item, read_array, read_attribute, static_digest
-from spinase.io.layout import FORMAT, open_run, read_stream
+from spinase.io.hdf5 import DamageError, attributes_digest, read_array, read_attribute, static_digest
+from spinase.io.layout import open_run
+from spinase.io.stored import ATOMS, CLOCKS, SERIES, format_of, frame_elements, series_group, stored_stream
 from spinase.typing import Array, BoolArray, FloatArray, IntArray
 from spinase.units import unit_system
-
-_ATOMS = "particles/atoms"
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +59,8 @@ class Run:
         Of free-length moments, mu_B or |m|.
     g_factors : (N,) or None
         None: 2 everywhere.
+    energies : (T,) or None
+        Whose gradients forces and fields are (the free energy if there is one); NaN where a driven system has none.
     """
 
     steps: IntArray
@@ -75,6 +76,7 @@ class Run:
     provenance: Mapping[str, str]
     reference_lengths: FloatArray | None = None
     g_factors: FloatArray | None = None
+    energies: FloatArray | None = None
 
     @property
     def units(self) -> str:
@@ -128,8 +130,7 @@ def read_run(path: str | Path) -> Run:
 def _read_file(source: Path) -> Run:
     with open_run(source) as file:
         try:
-            if "spinase_format" not in file.attrs or read_attribute(file, "spinase_format") != FORMAT:
-                raise DamageError(f"it is no run file of format {FORMAT}")
+            format_of(file)
             told = (read_attribute(file, "static_digest"), read_attribute(file, "attributes_digest"))
             if told[1] != attributes_digest(file, but=("attributes_digest",)):
                 raise DamageError("what it says of itself is not as it was written")
@@ -141,41 +142,50 @@ def _read_file(source: Path) -> Run:
 
 
 def _read(file: h5py.File, size: int, static_told: str) -> Run:
-    group = get_item(file, _ATOMS)
-    names = [name for name in group if isinstance(group[name], h5py.Group) and "value" in group[name]]
-    breathing = isinstance(group["box/edges"], h5py.Group)
-    frames = read_stream(
-        file, "frames", [f"{_ATOMS}/{name}" for name in [*names, *(["box/edges"] if breathing else [])]], size
-    )
-    results = {path.removeprefix(f"{_ATOMS}/"): values for path, values in frames.values.items()}
-    count = len(frames.steps)
+    frames = stored_stream(file, "frames", frame_elements(file), size)
     static = _static_arrays(file)
     if static_digest(static) != static_told:
         raise DamageError("arrays that are stored once are not as they were written")
-    edges = results.pop("box/edges") if breathing else np.broadcast_to(static[f"/{_ATOMS}/box/edges"], (count, 3, 3))
-    fixed = static.get(f"/{_ATOMS}/position")
-    positions = results.pop("position") if fixed is None else np.broadcast_to(fixed, (count, *fixed.shape))
+    provenance = {name: str(read_attribute(file["provenance"], name)) for name in file["provenance"].attrs}
+    scale = CLOCKS[provenance.get("clock", "")]
+    values = {path.rpartition("/")[2]: rows for path, rows in frames.values.items()}
+    told = {word: values.pop(word, None) for word in ("position", "moment", "species", "edges", "potential_energy")}
+    place = series_group(file)
+    observers = dict(file.get(place, {}).items())
     own = {
         observer: {
-            name.rpartition("/")[2]: data for name, data in static.items() if name.startswith(f"/observables/{observer}/")
+            name.rpartition("/")[2]: data for name, data in static.items() if name.startswith(f"/{place}/{observer}/")
         }
-        for observer in file.get("observables", {})
+        for observer in observers
     }
+    sites = {
+        word: static.get(f"/sites/{word}", static.get(f"/{ATOMS}/{older}"))
+        for word, older in (("numbers", "species"), ("reference_moment",) * 2, ("g_factor",) * 2)
+    }
+    if sites["numbers"] is None or told["position"] is None or told["moment"] is None or told["edges"] is None:
+        raise DamageError("a part of its frames is missing")
     return Run(
         steps=frames.steps,
-        times=frames.times,
-        positions=positions,
-        moments=results.pop("moment"),
-        numbers=static[f"/{_ATOMS}/species"],
-        cells=edges,
-        pbc=np.array([bound == "periodic" for bound in read_attribute(group["box"], "boundary")]),
-        results=results,
-        observables={name: _observables(name, content, file, size) for name, content in file.get("observables", {}).items()},
+        times=frames.times / scale,
+        positions=told["position"],
+        moments=told["moment"],
+        numbers=sites["numbers"],
+        cells=told["edges"],
+        pbc=_periodic(file[f"{ATOMS}/box"]),
+        results=values,
+        energies=told["potential_energy"],
+        observables={name: _observables(name, content, file, (size, scale)) for name, content in observers.items()},
         static=own,
-        provenance={name: str(read_attribute(file["provenance"], name)) for name in file["provenance"].attrs},
-        reference_lengths=static.get(f"/{_ATOMS}/reference_moment"),
-        g_factors=static.get(f"/{_ATOMS}/g_factor"),
+        provenance=provenance,
+        reference_lengths=sites["reference_moment"],
+        g_factors=sites["g_factor"],
     )
+
+
+def _periodic(box: h5py.Group) -> BoolArray:
+    if "periodic" in box.attrs:
+        return np.array(read_attribute(box, "periodic")) > 0
+    return np.array([bound == "periodic" for bound in read_attribute(box, "boundary")])  # format 2
 
 
 def _static_arrays(file: h5py.File) -> dict[str, Array]:
@@ -191,14 +201,16 @@ def _static_arrays(file: h5py.File) -> dict[str, Array]:
     return found
 
 
-def _observables(name: str, content: h5py.Group, file: h5py.File, size: int) -> dict[str, Series]:
-    elements = [f"observables/{name}/{key}" for key in content if key != "static"]
+def _observables(name: str, content: h5py.Group, file: h5py.File, told: tuple[int, float]) -> dict[str, Series]:
+    elements = [f"{SERIES}/{name}/{key}" for key in content if key != "static"]
+    size, scale = told
     if not elements:
         return {}
-    stream = read_stream(file, name, elements, size)
+    stream = stored_stream(file, name, elements, size)
     found = {}
     for path, values in stream.values.items():
         text = dict.fromkeys(("label", "unit", "plot", "axis"), "")
-        text |= {word: str(read_attribute(file[path], word)) for word in text if word in file[path].attrs}
-        found[path.rpartition("/")[2]] = Series(stream.steps, stream.times, values, **text)
+        quantity = content[path.rpartition("/")[2]]
+        text |= {word: str(read_attribute(quantity, word)) for word in text if word in quantity.attrs}
+        found[path.rpartition("/")[2]] = Series(stream.steps, stream.times / scale, values, **text)
     return found

@@ -20,9 +20,11 @@ from spinase.typing import FloatArray
 def run_energies(run: Run) -> FloatArray | None:
     """Energy of every frame, (T,), NaN where it is not in the file; None if it nowhere is.
 
-    The stored result ``free_energy`` (whose gradients forces and fields are) or ``energy``, else what the observer `energy`
-    saw at the same step.
+    Those that the frames have (of files before format 3: the stored result ``free_energy`` or ``energy``), else what the
+    observer `energy` saw at the same step.
     """
+    if run.energies is not None and np.isfinite(run.energies).any():
+        return run.energies
     for name in ("free_energy", "energy"):
         if name in run.results:
             return run.results[name]

@@ -45,7 +45,7 @@ def export_run(
     writer: ExportFormat[Any] = style.from_config(options_of(style, options or {}, f"options of the format {name!r}"))
     run = source if isinstance(source, Run) else read_run(source)
     if not len(run):
-        raise InputError(f"{source} has no frame yet")
+        raise InputError("there is no frame in the run yet")
     asked = range(len(run)) if frames is None and writer.many_frames else [-1] if frames is None else frames
     wrong = [k for k in asked if not -len(run) <= k < len(run)]
     if wrong or not len(asked):

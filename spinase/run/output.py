@@ -344,6 +344,7 @@ class FolderOutput(RunOutput):
                 self.streams.static,
                 self.streams.attributes(provenance(self.streams.setup.config, self.text)),
                 run=read_mark(self.folder)["run"],
+                others=self.streams.words_for_others(),
             )
             writer.start()
             if checkpoint is not None:
@@ -387,7 +388,7 @@ class FolderOutput(RunOutput):
             self._progress(done, total, stage)
 
     def _append(self, stream: str, now: Moment, values: Mapping[str, Any]) -> None:
-        self._writer.append(stream, now.step, now.time, values)
+        self._writer.append(stream, now.step, self.streams.clock_time(now.time), values)
 
     def _tell(self, atoms: SpinAtoms, now: Moment, driver: Driver) -> None:
         found = summary(atoms, driver.applied_field())

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from spinase.atoms import SpinAtoms, get_g_factors, get_moments, get_reference_lengths
-from spinase.contract import Driver, bias_of
+from spinase.contract import Driver, bias_of, energy_name, energy_of
 from spinase.errors import InputError
 from spinase.io.layout import ElementInfo, StreamInfo
+from spinase.io.stored import ATOMS, CLOCKS, EDGES, SERIES, WHOLE, of_sites
 from spinase.observers.base import alarm_of, observe
 from spinase.quantities import Observer
 from spinase.run.build import Setup
@@ -21,7 +23,20 @@ CONDITIONS = "conditions"
 _KNOWN = {"kT": "temperature kT", "field": "applied field"}
 """What stages may change: option of a driver -> label."""
 _BIAS = "bias"
-_ATOMS = "particles/atoms"
+_ENERGY = f"{WHOLE}/potential_energy"
+_UNITS = {
+    f"{ATOMS}/position": "Angstrom",
+    EDGES: "Angstrom",
+    f"{ATOMS}/moment": "mu_B",
+    f"{ATOMS}/forces": "eV Angstrom-1",
+    f"{ATOMS}/magnetic_forces": "eV mu_B-1",
+    f"{ATOMS}/torques": "eV",
+    _ENERGY: "eV",
+    f"{WHOLE}/energy": "eV",
+    f"{WHOLE}/free_energy": "eV",
+    f"{WHOLE}/stress": "eV Angstrom-3",
+}
+"""What other programs are told, in metal units; they know none of the reduced ones."""
 
 
 class RunStreams:
@@ -45,17 +60,13 @@ class RunStreams:
         self.own = [None if one.observer is None else unique_name(one.observer.name, taken) for one in drivers]
         self.moving = any(driver.moves_atoms for driver in drivers)
         atoms = setup.atoms
-        self.static: dict[str, np.ndarray] = {
-            f"{_ATOMS}/species": atoms.numbers.astype(np.int64),
-        }
-        self.static |= {f"{_ATOMS}/{name}": values for name, values in _site_data(atoms).items()}
-        self.breathing = any(driver.changes_cell for driver in drivers)
-        if not self.breathing:
-            self.static[f"{_ATOMS}/box/edges"] = atoms.cell.array.copy()
-        if not self.moving:
-            self.static[f"{_ATOMS}/position"] = atoms.positions.copy()
+        self.static = {"sites/numbers": atoms.numbers.astype(np.int64)}  # species, also before the first frame
+        self.static |= {f"sites/{name}": values for name, values in _site_data(atoms).items()}
+        self.told_energy = any(energy_name(stage.calculator) is not None for stage in setup.stages)
+        usual = unit_system(setup.config.units).time
+        self.clock = "fs" if setup.config.units == "metal" and self._time_unit() == usual else ""
         self.changing = _changing(setup)
-        self.infos = (
+        infos = (
             {FRAMES: self._frame_info(atoms)}
             | self._conditions_info()
             | {
@@ -64,6 +75,7 @@ class RunStreams:
             }
             | self._own_infos(atoms)
         )
+        self.infos = {name: replace(info, time_unit=self.clock) for name, info in infos.items()}
 
     def _own_infos(self, atoms: SpinAtoms) -> dict[str, StreamInfo]:
         """Streams of what drivers say themselves."""
@@ -75,6 +87,10 @@ class RunStreams:
         atoms.calc = self.setup.stages[0].calculator
         return infos
 
+    def clock_time(self, time: float) -> float:
+        """A time of the unit system as it is stored: in fs where other programs know the unit."""
+        return time * CLOCKS[self.clock]
+
     def _conditions_info(self) -> dict[str, StreamInfo]:
         """Ramps, what differs between stages and the bias of a device, recorded whenever there is any."""
         if not self.changing:
@@ -85,7 +101,7 @@ class RunStreams:
         for name in self.changing:
             shape, unit = told[name]
             marks = {"label": "bias" if name == _BIAS else _KNOWN[name], "unit": unit, "plot": "series", "axis": ""}
-            elements[f"observables/{CONDITIONS}/{name}"] = ElementInfo(shape, marks)
+            elements[f"{SERIES}/{CONDITIONS}/{name}"] = ElementInfo(shape, marks)
         return {CONDITIONS: StreamInfo(elements)}
 
     def _conditions(self, driver: Driver, atoms: SpinAtoms) -> dict[str, Any]:
@@ -93,12 +109,12 @@ class RunStreams:
         found: dict[str, Any] = {}
         for name in self.changing:
             if name == _BIAS:
-                found[f"observables/{CONDITIONS}/{name}"] = bias_of(atoms.calc) or 0.0
+                found[f"{SERIES}/{CONDITIONS}/{name}"] = bias_of(atoms.calc) or 0.0
                 continue
             if name == "kT":
-                found[f"observables/{CONDITIONS}/{name}"] = driver.bath_temperature()
+                found[f"{SERIES}/{CONDITIONS}/{name}"] = driver.bath_temperature()
             else:
-                found[f"observables/{CONDITIONS}/{name}"] = np.broadcast_to(driver.applied_field(), (len(atoms), 3)).mean(
+                found[f"{SERIES}/{CONDITIONS}/{name}"] = np.broadcast_to(driver.applied_field(), (len(atoms), 3)).mean(
                     axis=0
                 )
         return found
@@ -106,14 +122,20 @@ class RunStreams:
     def attributes(self, provenance: Mapping[str, str]) -> dict[str, dict[str, Any]]:
         """Attributes of the run file's groups."""
         units = unit_system(self.setup.config.units)
-        bounds = ["periodic" if flag else "none" for flag in self.setup.atoms.pbc]
-        return {
+        modules = {"h5md/modules/units": {"version": np.array([1, 0])}} if self.clock else {}
+        return modules | {
             "h5md": {"version": np.array([1, 1])},
             "h5md/creator": {"name": "spinase", "version": "1"},
             "h5md/author": {"name": ""},
-            f"{_ATOMS}/box": {"dimension": 3, "boundary": bounds},
-            "provenance": dict(provenance) | {"time_unit": self._time_unit(), "energy_unit": units.energy},
+            f"{ATOMS}/box": {"dimension": 3, "periodic": self.setup.atoms.pbc.astype(np.int64)},
+            "provenance": dict(provenance)
+            | {"time_unit": self._time_unit(), "energy_unit": units.energy, "clock": self.clock},
         }
+
+    def words_for_others(self) -> dict[str, dict[str, str | list[str]]]:
+        """Attributes that readers of H5MD look at, by group."""
+        bounds = ["periodic" if flag else "none" for flag in self.setup.atoms.pbc]
+        return {f"{ATOMS}/box": {"boundary": bounds}}
 
     def _time_unit(self) -> str:
         """Of the clock: Monte Carlo counts sweeps."""
@@ -148,22 +170,31 @@ class RunStreams:
             if step % entry.every == 0 or last:
                 values = observe(entry.observer, atoms, driver)
                 self.alarm = self.alarm or alarm_of(entry.observer)
-                yield name, {f"observables/{name}/{key}": value for key, value in values.items()}
+                yield name, {f"{SERIES}/{name}/{key}": value for key, value in values.items()}
         if step % self.setup.config.output.every == 0 or last or self.alarm is not None:
             own = self.own[stage]
             if own is not None and driver.observer is not None:
                 values = observe(driver.observer, atoms, driver)
-                yield own, {f"observables/{own}/{key}": value for key, value in values.items()}
+                yield own, {f"{SERIES}/{own}/{key}": value for key, value in values.items()}
             yield FRAMES, self._frame(atoms)
 
     def _frame(self, atoms: SpinAtoms) -> dict[str, Any]:
-        frame = {f"{_ATOMS}/moment": get_moments(atoms)}
-        if self.moving:
-            frame[f"{_ATOMS}/position"] = atoms.positions.copy()
-        if self.breathing:
-            frame[f"{_ATOMS}/box/edges"] = atoms.cell.array.copy()
+        frame = self._fixed_part(atoms)
+        if self.told_energy:
+            frame[_ENERGY] = np.nan if energy_name(atoms.calc) is None else energy_of(atoms)
+        return frame
+
+    def _fixed_part(self, atoms: SpinAtoms) -> dict[str, Any]:
+        """A frame without its energy, which calculators are asked for only where a frame is written."""
+        frame: dict[str, Any] = {
+            f"{ATOMS}/moment": get_moments(atoms),
+            f"{ATOMS}/position": atoms.positions.copy(),
+            f"{ATOMS}/species": atoms.numbers.astype(np.int64),
+            EDGES: atoms.cell.array.copy(),
+        }
         for name in self.setup.config.output.results:
-            frame[f"{_ATOMS}/{name}"] = atoms.calc.get_property(name, atoms)
+            value = atoms.calc.get_property(name, atoms)
+            frame[f"{ATOMS if of_sites(name, np.shape(value), len(atoms)) else WHOLE}/{name}"] = value
         return frame
 
     def _frame_info(self, atoms: SpinAtoms) -> StreamInfo:
@@ -174,7 +205,20 @@ class RunStreams:
                         f"[output] results: {type(calc).__name__} has no {name!r}; it gives "
                         + ", ".join(calc.implemented_properties)
                     )
-        return StreamInfo({path: ElementInfo(np.shape(value)) for path, value in self._frame(atoms).items()})
+        found = {path: np.shape(value) for path, value in self._fixed_part(atoms).items()}
+        found |= {_ENERGY: ()} if self.told_energy else {}
+        steady = {f"{ATOMS}/species", *([] if self.moving else [f"{ATOMS}/position"])}
+        return StreamInfo(
+            {
+                path: ElementInfo(
+                    shape,
+                    unit=_UNITS.get(path, "") if self.setup.config.units == "metal" else "",
+                    whole=path == f"{ATOMS}/species",
+                    steady=path in steady,
+                )
+                for path, shape in found.items()
+            }
+        )
 
 
 def periods_of(setup: Setup) -> list[int]:
@@ -206,14 +250,14 @@ def _site_data(atoms: SpinAtoms) -> dict[str, np.ndarray]:
 
 
 def _observer_info(name: str, observer: Observer, atoms: SpinAtoms) -> StreamInfo:
-    static = {f"observables/{name}/static/{key}": np.asarray(v) for key, v in observer.prepare(atoms).items()}
+    static = {f"{SERIES}/{name}/static/{key}": np.asarray(v) for key, v in observer.prepare(atoms).items()}
     elements = {}
     for key, value in observer.observe(atoms).items():
         quantity = observer.quantities[key]
         marks = {"label": quantity.label, "unit": quantity.unit, "plot": quantity.plot, "axis": quantity.axis or ""}
         if quantity.description:
             marks["description"] = quantity.description
-        elements[f"observables/{name}/{key}"] = ElementInfo(np.shape(value), marks)
+        elements[f"{SERIES}/{name}/{key}"] = ElementInfo(np.shape(value), marks)
     return StreamInfo(elements, static)
 
 

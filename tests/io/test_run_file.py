@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -18,36 +19,44 @@ from spinase.io.hdf5 import DamageError, open_to_read, require_stored
 from spinase.io.layout import ElementInfo, RunWriter, StreamInfo, copy_frames
 
 MOMENT, FIELD = "particles/atoms/moment", "particles/atoms/magnetic_forces"
-S = "observables/sf/S"
+S, ENERGY = "series/sf/S", "observables/atoms/potential_energy"
+POSITION, SPECIES, EDGES = (f"particles/atoms/{name}" for name in ("position", "species", "box/edges"))
 
 
 def writer(path: Path) -> RunWriter:
     made = RunWriter(
         path,
         {
-            "frames": StreamInfo({MOMENT: ElementInfo((4, 3)), FIELD: ElementInfo((4, 3))}),
+            "frames": StreamInfo(
+                {
+                    MOMENT: ElementInfo((4, 3), unit="mu_B"),
+                    FIELD: ElementInfo((4, 3)),
+                    POSITION: ElementInfo((4, 3), steady=True),
+                    SPECIES: ElementInfo((4,), whole=True, steady=True),
+                    EDGES: ElementInfo((3, 3)),
+                    ENERGY: ElementInfo(()),
+                }
+            ),
             "sf": StreamInfo(
                 {S: ElementInfo((2,), {"label": "S(q)", "plot": "map", "axis": "q"})},
-                {"observables/sf/static/q": np.zeros((2, 3))},
+                {"series/sf/static/q": np.zeros((2, 3))},
             ),
         },
+        {"sites/numbers": np.full(4, 26)},
         {
-            "particles/atoms/species": np.full(4, 26),
-            "particles/atoms/box/edges": np.eye(3),
-            "particles/atoms/position": np.arange(12.0).reshape(4, 3),
-        },
-        {
-            "particles/atoms/box": {"dimension": 3, "boundary": ["periodic", "none", "periodic"]},
+            "particles/atoms/box": {"dimension": 3, "periodic": np.array([1, 0, 1])},
             "provenance": {"units": "reduced", "seed": "3"},
         },
+        others={"particles/atoms/box": {"boundary": ["periodic", "none", "periodic"]}},
     )
     made.start()
     return made
 
 
-def frame(k: int) -> dict[str, np.ndarray]:
+def frame(k: int) -> dict[str, Any]:
     rng = np.random.default_rng(k)
-    return {MOMENT: rng.normal(size=(4, 3)), FIELD: rng.normal(size=(4, 3))}
+    told = {MOMENT: rng.normal(size=(4, 3)), FIELD: rng.normal(size=(4, 3)), ENERGY: np.array(-float(k))}
+    return told | {POSITION: np.arange(12.0).reshape(4, 3), SPECIES: np.full(4, 26), EDGES: np.eye(3)}
 
 
 def test_what_is_written_is_read_to_the_last_bit(tmp_path: Path) -> None:
@@ -164,7 +173,7 @@ sys.path.insert(0, {here!r})
 from pathlib import Path
 from test_run_file import frame, writer
 out = writer(Path("run.h5"))
-for block in range(40):
+for block in range(10):
     steps = [block * 1000 + k for k in range(1000)]
     many = {{path: value[None].repeat(1000, 0) for path, value in frame(block).items()}}
     out.append("frames", steps, [0.1 * step for step in steps], many)
@@ -176,7 +185,7 @@ def test_a_cut_copy_of_a_killed_runs_file_is_damaged(tmp_path: Path) -> None:
     """HDF5 would return zeros for what is missing, or wait for ever: both in another process, to survive the latter."""
     script = LEFT_OPEN.format(here=str(Path(__file__).parent))
     subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=False)
-    assert len(read_run(tmp_path / "run.h5")) == 40_000
+    assert len(read_run(tmp_path / "run.h5")) == 10_000
     whole = (tmp_path / "run.h5").read_bytes()
     whole = whole[: int.from_bytes(whole[28:36], "little")]  # the rest is what the writer had reserved
     names = []

@@ -97,7 +97,7 @@ def test_a_restart_through_all_baths_gives_the_same_bytes(tmp_path: Path) -> Non
     assert run.cells[0, 0, 0] == pytest.approx(8.4)
     assert abs(run.atoms(-1).cell[0, 0] - 8.4) > 1e-3
     with h5py.File(whole) as file:
-        assert np.isfinite(file["observables/energy-partition/total/value"][:]).all()
+        assert np.isfinite(file["series/energy-partition/total/value"][:]).all()
 
 
 @pytest.mark.parametrize(

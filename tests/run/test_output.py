@@ -117,9 +117,7 @@ def test_an_output_of_ones_own_gets_what_the_run_file_gets(here: Path) -> None:
     np.testing.assert_array_equal([moments for _, moments in frames], written.moments)
     series = written.observables["magnetization"]["length"]
     looks = [
-        (step, values["observables/magnetization/length"])
-        for stream, step, values in output.rows
-        if stream == "magnetization"
+        (step, values["series/magnetization/length"]) for stream, step, values in output.rows if stream == "magnetization"
     ]
     assert [step for step, _ in looks] == series.steps.tolist()
     np.testing.assert_array_equal([value for _, value in looks], series.values)
