@@ -6,5 +6,6 @@ GPL, version 2, and so is this package.  spinase itself never imports it.
 
 from spinase_lammps.drivers import LammpsLLG, LammpsSpinLattice
 from spinase_lammps.engine import LammpsError, LammpsMagnet, Motion
+from spinase_lammps.pair import LammpsPairCalculator
 
-__all__ = ["LammpsError", "LammpsLLG", "LammpsMagnet", "LammpsSpinLattice", "Motion"]
+__all__ = ["LammpsError", "LammpsLLG", "LammpsMagnet", "LammpsPairCalculator", "LammpsSpinLattice", "Motion"]

@@ -21,6 +21,7 @@ from spinase.spin_algebra import directions
 from spinase.typing import FloatArray, IntArray
 from spinase_lammps.bridge import Bridge
 from spinase_lammps.build import plugin_library
+from spinase_lammps.pair import without_pair
 
 _SKIN = 0.1  # of the cutoff; sites may move by half of it before neighbours are found anew
 _FS = 1000.0  # femtoseconds of LAMMPS' time, ps
@@ -139,7 +140,8 @@ class LammpsMagnet:
         if atoms.constraints:
             names = ", ".join(type(one).__name__ for one in atoms.constraints)
             raise ModelError(f"LAMMPS knows nothing of ASE's constraints ({names}): remove them, or use the ASE driver")
-        self.local = local_energy(calculator_of(atoms), atoms)
+        self._spin_terms, self._pair = without_pair(calculator_of(atoms))
+        self.local = local_energy(self._spin_terms, atoms)
         if motion.lattice and "forces" in self.local.refused_properties:
             raise ModelError(self.local.refused_properties["forces"])
         if get_reference_lengths(atoms) is not None:
@@ -168,7 +170,7 @@ class LammpsMagnet:
         motion, yes = self.motion, {True: "yes", False: "no"}
         spacing = float(np.prod(self._prism.get_lammps_prism()[:3]) / len(self.atoms)) ** (1.0 / 3.0)
         reach, depth = self.local.cutoff or spacing, self.local.ghost_depth  # LAMMPS wants bins of some size
-        skin = _SKIN * reach
+        skin, beyond = _SKIN * reach, depth > reach * (1.0 + _FLAT)
         prism = self._prism.get_lammps_prism()
         tilted = np.abs(prism[3:]).max() > _FLAT * prism[:3].max()
         box = (
@@ -182,7 +184,7 @@ class LammpsMagnet:
             motion.kT,
             motion.seed,
             motion.tolerance,
-            field_resolution(calculator_of(self.atoms)),
+            field_resolution(self._spin_terms),
             *motion.field,
         )
         masses = self._masses()
@@ -195,19 +197,24 @@ class LammpsMagnet:
             "box tilt large",
             "region box " + box.format(*prism) + " units box",
             f"create_box {len(numbers)} box",
-            *(f"mass {k + 1} {mass:.17g}" for k, mass in enumerate(masses)),
             f"neighbor {skin:.17g} bin",
             "neigh_modify every 1 delay 0 check yes",
             f"comm_modify cutoff {max(depth, reach) + skin:.17g}",
             f"plugin load {plugin_library()}",
-            f"pair_style spinase/callback {reach:.17g} {yes[depth > reach * (1.0 + _FLAT)]} {yes[motion.lattice]}",
-            "pair_coeff * *",
+            *self._pair_commands(f"spinase/callback {reach:.17g} {yes[beyond]} {yes[motion.lattice]}"),
+            *(f"mass {k + 1} {mass:.17g}" for k, mass in enumerate(masses)),  # embedded atoms bring other ones
             "fix motion all spinase/motion " + " ".join(map(_written, options)),
             f"timestep {motion.timestep * self._time:.17g}",
             "thermo_style custom step pe ke etotal press",
             "thermo_modify norm no lost error",
             "thermo 0",
         )
+
+    def _pair_commands(self, own: str) -> list[str]:
+        """Pair styles: our `own`, and LAMMPS' where there is one."""
+        if self._pair is None:
+            return [f"pair_style {own}", "pair_coeff * *"]
+        return [*self._pair.commands_beside(own), "pair_coeff * * spinase/callback"]
 
     def take(self, step: int = 0, held: Held | None = None) -> None:
         """Take positions, momenta and moments from the atoms, in the order of the atoms; the step has this number.

@@ -11,7 +11,7 @@ from ase.build import bulk
 from ase.units import fs
 from mpi4py import MPI
 from run_cases import all_runs, breaks, fails
-from spinase_lammps import LammpsLLG, LammpsSpinLattice
+from spinase_lammps import LammpsLLG, LammpsPairCalculator, LammpsSpinLattice
 
 from spinase import SpinAtoms
 from spinase.calculators import (
@@ -47,6 +47,14 @@ def iron(primitive: bool = False) -> SpinAtoms:
     atoms.set_momenta(np.random.default_rng(4).normal(size=(len(atoms), 3)))
     exchange = HeisenbergCalculator(law=BetheSlater(0.02, 0.2, 1.8, 4.0))
     atoms.calc = SpinSumCalculator([exchange, PairPotentialCalculator(Morse(0.4, 1.4, 2.85, 5.0, 0.5))])
+    return atoms
+
+
+def embedded() -> SpinAtoms:
+    """Iron on LAMMPS' own embedded atoms."""
+    atoms = iron()
+    lattice = LammpsPairCalculator("eam/fs", ["* * Fe_mm.eam.fs Fe"])
+    atoms.calc = SpinSumCalculator([HeisenbergCalculator(law=BetheSlater(0.02, 0.2, 1.8, 4.0)), lattice])
     return atoms
 
 
@@ -111,6 +119,7 @@ CASES: dict[str, Case] = {
     "iron": (iron, lambda atoms: LammpsSpinLattice(atoms, fs), 40),
     "thermal-iron": (iron, lambda atoms: LammpsSpinLattice(atoms, fs, damping=0.1, kT=0.02, seed=9), 100),
     "triclinic": (lambda: iron(primitive=True), lambda atoms: LammpsSpinLattice(atoms, fs), 40),
+    "embedded": (embedded, lambda atoms: LammpsSpinLattice(atoms, fs), 10),
     "learned": (learned, lambda atoms: LammpsSpinLattice(atoms, 0.05), 2),
     "paramagnet": (paramagnet, lambda atoms: LammpsLLG(atoms, 0.1, damping=0.5, kT=0.5, seed=2), 300),
     "electrons": (electrons, lambda atoms: LammpsLLG(atoms, 0.05), 5),

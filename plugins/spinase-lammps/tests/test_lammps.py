@@ -24,10 +24,12 @@ from ase.constraints import FixAtoms  # noqa: E402
 from ase.units import fs  # noqa: E402
 from cases import CASES as MAGNETS  # noqa: E402
 from cases import FIELD, perform  # noqa: E402
+from spinase_lammps import LammpsPairCalculator  # noqa: E402
 from spinase_lammps.engine import Motion  # noqa: E402
+from spinase_lammps.pair import without_pair  # noqa: E402
 
 from spinase import SpinAtoms  # noqa: E402
-from spinase.calculators import HIPNNCalculator  # noqa: E402
+from spinase.calculators import SpinSumCalculator, ZeemanCalculator  # noqa: E402
 from spinase.contract import energy_of  # noqa: E402
 from spinase.dynamics import LLGDynamics, SpinLatticeDynamics  # noqa: E402
 from spinase.errors import ModelError, UnitMismatchError  # noqa: E402
@@ -35,8 +37,8 @@ from spinase.io import read_run  # noqa: E402
 from spinase.run import RunOptions, run_file  # noqa: E402
 
 PROCESSES = {  # cases share their processes, whose start takes longer than the runs; one process is this one
-    1: ("plane", "triclinic", "thermal-iron", "kit"),
-    2: ("thermal-iron", "failing", "runs"),
+    1: ("plane", "triclinic", "embedded", "thermal-iron", "kit"),
+    2: ("embedded", "thermal-iron", "failing", "runs"),
 }
 MORE = {  # of the slow tests
     1: ("iron", "learned", "thermal", "thermal-iron"),
@@ -91,9 +93,9 @@ def expected(case: str) -> SpinAtoms:
     return atoms
 
 
-@pytest.mark.parametrize("case", ["plane", "triclinic"])
+@pytest.mark.parametrize("case", ["plane", "triclinic", "embedded"])
 def test_one_process_is_the_ase_driver(case: str, results: dict[int, dict[str, Found]]) -> None:
-    """A plane, and atoms that leave a skewed cell."""
+    """A plane, atoms that leave a skewed cell, and LAMMPS' own embedded atoms in a sum with spin terms."""
     agree(case, results[1][case])
 
 
@@ -117,8 +119,9 @@ def agree(case: str, found: Found) -> None:
 
 
 def test_two_processes_give_the_trajectory_of_one(results: dict[int, dict[str, Found]]) -> None:
-    """With a bath, whose noise depends on step and site alone; atoms go from one process to the other."""
+    """With a bath, whose noise depends on step and site alone; atoms go from one process to the other; embedded atoms."""
     same_on_all("thermal-iron", results)
+    same_on_all("embedded", results)
 
 
 @pytest.mark.slow
@@ -192,9 +195,21 @@ def test_constraints_and_other_units_are_refused() -> None:
     with pytest.raises(ModelError, match="FixAtoms"):
         driver(atoms).engine  # noqa: B018
     atoms = magnet()
-    atoms.calc = HIPNNCalculator.shipped("disordered-sd-moving")  # in units of t
+    atoms.calc = ZeemanCalculator((0.0, 0.0, 1.0))
+    atoms.calc.units = "reduced"
     with pytest.raises(UnitMismatchError):
         driver(atoms).engine  # noqa: B018
+
+
+def test_a_pair_style_of_lammps_needs_spin_terms_and_weight_one() -> None:
+    pair = LammpsPairCalculator("eam/fs", ["* * Fe_mm.eam.fs Fe"])
+    for calc, words in (
+        (pair, "put it in a sum"),
+        (SpinSumCalculator([pair]), "needs spin terms"),
+        (SpinSumCalculator([pair, ZeemanCalculator((0.0, 0.0, 1.0))], [0.5, 1.0]), "of weight 1"),
+    ):
+        with pytest.raises(ModelError, match=words):
+            without_pair(calc)
 
 
 def test_options_that_cannot_be_are_refused() -> None:
