@@ -25,7 +25,8 @@ def smooth_cutoff(distances: FloatArray, cutoff: float, width: float) -> tuple[F
         Where c is zero, and over what length it falls.
     """
     x = np.clip((distances - cutoff + width) / width, 0.0, 1.0)
-    return 1.0 - x**3 * (10.0 - 15.0 * x + 6.0 * x**2), -30.0 * x**2 * (1.0 - x) ** 2 / width
+    square = x * x  # products: a third power takes as long as an exponential
+    return 1.0 - x * square * (10.0 - 15.0 * x + 6.0 * square), -30.0 * square * (1.0 - x) ** 2 / width
 
 
 def step_width(cutoff: float, width: float | None) -> float:

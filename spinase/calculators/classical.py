@@ -97,7 +97,7 @@ class TermCalculator(SpinCalculator[FrozenTerm, None]):
         super().__init__()
         self._term = term if species is None else OfSpecies(term, tuple(number_of(symbol) for symbol in species))
         self.units = units
-        self._volume = 0.0
+        self._geometry: Geometry | None = None  # that the term was frozen on
         self._sites: BoolArray | None = None  # with a moment, when the term was frozen
 
     def __repr__(self) -> str:
@@ -114,7 +114,7 @@ class TermCalculator(SpinCalculator[FrozenTerm, None]):
 
     def freeze(self, geometry: Geometry) -> FrozenTerm:
         """The term's neighbour lists; shells are those of the magnetic sites."""
-        self._volume = geometry.volume
+        self._geometry = geometry
         return self._term.freeze(replace(geometry, magnetic=self._sites))
 
     def field_function(self, atoms: Atoms, lengths: FloatArray | None = None) -> FieldFunction:
@@ -172,7 +172,8 @@ class TermCalculator(SpinCalculator[FrozenTerm, None]):
         if name == "forces":
             return forces
         # Strains are symmetric; spins stay put, so an energy that couples them to the lattice has a virial that is not.
-        return stress_of(0.5 * (virial + virial.T), self._volume)
+        assert self._geometry is not None
+        return stress_of(0.5 * (virial + virial.T), self._geometry.volume)
 
 
 class HeisenbergCalculator(TermCalculator):
