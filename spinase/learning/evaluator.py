@@ -95,8 +95,8 @@ class Evaluation:
     fields : (J, R N, 3) ndarray or None
         -dP/ds of every potential.
     seen_from_sites : bool
-        Whether those of the potentials ``weighed.moved`` are h[sum x_i f_i] - x_j h[sum f_i] already, which sums of short
-        reach give without the large x_i.
+        Whether there is one field h[sum x_i f_i] - x_j h[sum f_i] in place of each pair ``weighed.moved``, which sums of
+        short reach give without the large x_i.
     pulls : (P, 3) ndarray or None
         dP/dr of the first potential by the vectors of the geometry's directed pairs, in place of the next two.
     forces : (R N, 3) ndarray or None

@@ -143,7 +143,7 @@ class Readout(ABC):
     def fields(self, spins: Any, gradients: Any, places: Any) -> Any:
         """H (N, 3) from spins (N, 3), h_j = -dP_j/ds (J, N, 3), and the places of the weights; arrays or tensors alike.
 
-        `places` None: the gradients that count by places are seen from every site already (:class:`Evaluation`).
+        `places` None: one gradient for every two that count by places, seen from the sites already (:class:`Evaluation`).
 
         Parameters
         ----------

@@ -144,10 +144,8 @@ class TwoPotentialsReadout(Readout):
         """(1), with (2) for the currents."""
         if len(gradients) == 1:
             return gradients[0]
-        if self.axis is None:
-            straight, turned = gradients[0], gradients[1]
-        elif places is None:
-            straight, turned = gradients[0], gradients[2]
+        if self.axis is None or places is None:
+            straight, turned = gradients
         else:
             along = places[:, self.axis, None]
             straight, turned = (whole - along * moved for whole, moved in (gradients[:2], gradients[2:]))

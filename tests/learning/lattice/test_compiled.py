@@ -122,22 +122,33 @@ def test_several_parts_and_potentials(readout: Any, parts: int) -> None:
         np.testing.assert_allclose(found.weighed.results[name], values, rtol=1e-10)
 
 
+CURRENTS = TwoPotentialsReadout(window=(-0.5, 0.5), axis=0, orders=1)
+
+
+def field_of_currents(network: LatticeNetwork, atoms: SpinAtoms, dtype: Any, **options: Any) -> np.ndarray:
+    card = ModelCard("device", network.config, "reduced", readout=CURRENTS)
+    calc = LearnedCalculator(([network], card), dtype=dtype, bias=0.4, outside_domain="ignore", **options)
+    return np.asarray(calc.get_property("magnetic_forces", atoms))
+
+
+@pytest.mark.parametrize("triangle_range", [0.0, 1.1])
+def test_currents_are_those_of_the_network(triangle_range: float) -> None:
+    """One field seen from the sites for every two potentials, with bonds and with chiralities; from any origin."""
+    atoms = strip(8)
+    network = network_of(atoms, CURRENTS.parts, triangle_range=triangle_range)
+    exact = field_of_currents(network, atoms, "float64", evaluators=(TorchEvaluator,))
+    found = field_of_currents(network, atoms, "float64")
+    np.testing.assert_allclose(found, exact, atol=1e-12 * np.abs(exact).max())
+    atoms.positions += [1000.0, 0.0, 0.0]
+    np.testing.assert_allclose(field_of_currents(network, atoms, "float64"), found, atol=1e-10 * np.abs(exact).max())
+
+
 def test_currents_of_a_long_device_lose_no_digits() -> None:
-    """Places count from the middle of every strip of sites: single precision is what it is on a short device."""
-    readout = TwoPotentialsReadout(window=(-0.5, 0.5), axis=0, orders=1)
-    short = strip(8)
-    network = network_of(short, readout.parts, triangle_range=0.0)
-    card = ModelCard("device", network.config, "reduced", readout=readout)
-
-    def field(atoms: SpinAtoms, dtype: Any, **options: Any) -> np.ndarray:
-        calc = LearnedCalculator(([network], card), dtype=dtype, bias=0.4, outside_domain="ignore", **options)
-        return np.asarray(calc.get_property("magnetic_forces", atoms))
-
-    exact = field(short, "float64", evaluators=(TorchEvaluator,))
-    np.testing.assert_allclose(field(short, "float64"), exact, atol=1e-12 * np.abs(exact).max())
-    long = strip(4000)
-    exact = field(long, "float64")
-    assert np.abs(field(long, "float32") - exact).max() < 6e-5 * np.abs(exact).max()  # 3e-4 from the middle of the device
+    """Places count from every site: single precision is what it is on a short device."""
+    network, long = network_of(strip(8), CURRENTS.parts, triangle_range=0.0), strip(4000)
+    exact = field_of_currents(network, long, "float64")
+    found = field_of_currents(network, long, "float32")
+    assert np.abs(found - exact).max() < 6e-5 * np.abs(exact).max()  # 3e-4 from the middle of the device
 
 
 def strip(length: int) -> SpinAtoms:

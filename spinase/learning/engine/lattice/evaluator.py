@@ -18,7 +18,7 @@ from spinase.compiled.threads import default_threads, thread_map
 from spinase.learning.engine.lattice.graph import LatticeGraph, StripOf
 from spinase.learning.engine.lattice.kernels import backward, forward
 from spinase.learning.engine.lattice.tiles import WIDTH
-from spinase.learning.engine.lattice.workspace import SiteWeights, Workspace, new_workspace, site_kind
+from spinase.learning.engine.lattice.workspace import SiteWeights, Wanted, Workspace, new_workspace, site_kind
 from spinase.learning.engine.layers import add_strip
 from spinase.learning.engine.potentials import potentials
 from spinase.learning.evaluator import Evaluation, Evaluator, Question, Request
@@ -83,8 +83,8 @@ class LatticeEngine:
         Returns
         -------
         values : (J, N) ndarray
-        fields : (J, N, 3) ndarray
-            Of the potentials, -dP/ds; of those that count by places (``Weighed.moved``) as seen from every site.
+        fields : (J - M, N, 3) ndarray
+            Of the potentials, -dP/ds, but of M pairs in ``Weighed.moved`` once, as seen from every site.
         weighed : Weighed
         """
         with self._over(graph) as each:
@@ -93,14 +93,15 @@ class LatticeEngine:
             if constant is None:
                 caches = each(lambda one: self._forward(run, one), graph.strips)
                 weighed = weigh(run.parts.astype(np.float64))
-                seeds = np.ascontiguousarray(_from_strips(graph, weighed), self.dtype)
-                jobs = list(zip(graph.strips, caches, strict=True))
-                found = each(lambda job: self._backward(run, job[0], job[1], seeds), jobs)
+                wanted, arms = self._wanted(weighed), graph.arms(weighed.along if weighed.moved else None, self.dtype)
+                jobs = zip(graph.strips, caches, arms, strict=True)
+                found = each(lambda job: self._backward(run, job[0], job[1], job[2], wanted), list(jobs))
             else:
                 seeds = np.repeat(constant.astype(self.dtype)[:, None], len(spins), axis=1)
-                found = each(lambda one: self._backward(run, one, self._forward(run, one), seeds), graph.strips)
+                wanted, none = Wanted(_each_alone(len(seeds)), seeds), np.zeros(0, self.dtype)
+                found = each(lambda one: self._backward(run, one, self._forward(run, one), none, wanted), graph.strips)
                 weighed = weigh(run.parts.astype(np.float64))
-            fields = self._fields(run, found, len(seeds), weighed)
+            fields = self._fields(run, found, len(wanted.potentials))
         return np.einsum("jik,ik->ji", weighed.weights, run.parts), fields, weighed
 
     @contextmanager
@@ -122,28 +123,33 @@ class LatticeEngine:
             forward(one.strip, kind, run.spins, work, cache, run.parts)
         return cache
 
-    def _backward(self, run: _Run, one: StripOf, cache: Array, seeds: Array) -> list[Array]:
-        """Gradients by the spins around a strip, (3 L,) each, from those of J potentials by the parts, (J, N, K)."""
-        found = []
-        for seed in seeds:
-            out = run.graph.borrow(self.dtype, 3 * len(one.strip.neighbours))
-            with self._workspace(run.graph) as work:
-                backward(one.strip, self._kinds[one.kind], run.spins, work, cache, seed, out)
-            found.append(out)
+    def _backward(self, run: _Run, one: StripOf, cache: Array, arms: Array, wanted: Wanted) -> Array:
+        """Gradients by the spins around a strip, (Q, 3 L) flat."""
+        out = run.graph.borrow(self.dtype, len(wanted.potentials) * 3 * len(one.strip.neighbours))
+        with self._workspace(run.graph) as work:
+            backward(one.strip, self._kinds[one.kind], run.spins, work, cache, wanted, arms, out)
         run.graph.give_back(cache)
-        return found
+        return out
 
-    def _fields(self, run: _Run, found: Sequence[list[Array]], count: int, weighed: Weighed) -> FloatArray:
-        """Minus the sums of the gradients that strips left, in their order, (J, N, 3); of places as seen from the sites."""
+    def _wanted(self, weighed: Weighed) -> Wanted:
+        """Gradients of potentials, of those that count by places without what does so."""
+        seeds, pairs = weighed.weights, dict(weighed.moved)
+        if pairs:
+            assert weighed.along is not None
+            seeds = seeds.copy()
+            for whole, moved in pairs.items():
+                seeds[whole] -= weighed.along[:, None] * seeds[moved]
+        alone = [j for j in range(len(seeds)) if j not in pairs.values()]
+        jobs = np.array([(j, pairs.get(j, -1)) for j in alone], dtype=np.int64)
+        return Wanted(jobs, np.ascontiguousarray(seeds, self.dtype))
+
+    def _fields(self, run: _Run, found: Sequence[Array], count: int) -> FloatArray:
+        """Minus the sums of the gradients that strips left, in their order, (Q, N, 3)."""
         fields = np.zeros((count, len(run.parts), 3), self.dtype)
         for one, gradients in zip(run.graph.strips, found, strict=True):
-            for whole, moved in weighed.moved:
-                assert weighed.along is not None
-                arms = weighed.along[one.strip.neighbours] - _middle(one, weighed.along)
-                gradients[whole] -= np.repeat(arms, 3).astype(self.dtype) * gradients[moved]
-            for out, gradient in zip(fields, gradients, strict=True):
-                add_strip(one.strip.neighbours, gradient.reshape(-1, 3), 0, 3, out)
-            run.graph.give_back(*gradients)
+            for out, gradient in zip(fields, gradients.reshape(count, -1, 3), strict=True):
+                add_strip(one.strip.neighbours, gradient, 0, 3, out)
+            run.graph.give_back(gradients)
         return -fields.astype(np.float64)
 
     @contextmanager
@@ -171,22 +177,9 @@ def _array(tensor: Tensor) -> FloatArray:
     return found
 
 
-def _middle(one: StripOf, along: FloatArray) -> float:
-    """Place of a strip, length."""
-    return float(along[one.strip.sites].mean())
-
-
-def _from_strips(graph: LatticeGraph, weighed: Weighed) -> FloatArray:
-    """Weights (J, N, K) with places that count from the middle of every strip, so that they stay as small as a strip is."""
-    if not weighed.moved:
-        return weighed.weights
-    weights = weighed.weights.copy()
-    assert weighed.along is not None
-    for one in graph.strips:
-        sites, middle = one.strip.sites, _middle(one, weighed.along)
-        for whole, moved in weighed.moved:
-            weights[whole, sites] -= middle * weights[moved, sites]
-    return weights
+def _each_alone(count: int) -> Array:
+    """As many potentials, in none of which anything counts by places."""
+    return np.stack([np.arange(count), np.full(count, -1)], axis=1)
 
 
 def _unweighed(parts: FloatArray) -> Weighed:

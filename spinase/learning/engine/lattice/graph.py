@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from spinase.compiled.rows import aligned
 from spinase.geometry import Bonds
 from spinase.learning.engine.graph import Pool, spatial_order
 from spinase.learning.engine.lattice.tiles import WIDTH
 from spinase.learning.engine.lattice.workspace import Strip, Workspace
 from spinase.learning.lattice.network import LatticeNetwork
-from spinase.typing import FloatArray, IntArray
+from spinase.typing import Array, FloatArray, IntArray
 
 STRIP = 512  # sites
 
@@ -51,11 +52,24 @@ class LatticeGraph(Pool):
         rank[spatial_order(positions, network.config.cutoff)] = np.arange(len(species))
         self.cached: dict[tuple[str, Any], list[Workspace]] = {}
         self.strips: list[StripOf] = []
+        self._along: FloatArray | None = None
+        self._arms: list[Array] = []
         for kind, (sites, places) in enumerate(network.places((first[rows], second[rows], vectors[rows]), species)):
             order = np.argsort(rank[sites])
             for begin in range(0, len(sites), STRIP):
                 part = order[begin : begin + STRIP]
                 self.strips.append(StripOf(kind, _strip(sites[part], places[part])))
+
+    def arms(self, along: FloatArray | None, dtype: Any) -> list[Array]:
+        """Places along an axis (N,) of the places of every site less its own, by strip: (blocks, n + 1, WIDTH), flat.
+
+        Without elements where nothing counts by places (None).  They are kept until they are others.
+        """
+        if along is None:
+            return [np.zeros(0, dtype)] * len(self.strips)
+        if self._along is None or not (self._arms[0].dtype == dtype and np.array_equal(self._along, along)):
+            self._along, self._arms = along.copy(), [_arms(one.strip, along, dtype) for one in self.strips]
+        return self._arms
 
     @property
     def longest(self) -> int:
@@ -70,6 +84,14 @@ def _strip(sites: IntArray, places: IntArray) -> Strip:
     neighbours, local = np.unique(full, return_inverse=True)
     cut = local.reshape(blocks, WIDTH, -1).transpose(0, 2, 1)
     return Strip(sites, neighbours, np.ascontiguousarray(cut, dtype=np.int32))
+
+
+def _arms(strip: Strip, along: FloatArray, dtype: Any) -> Array:
+    """Places of a strip's places less those of its sites, which are place 0."""
+    places = along[strip.neighbours][strip.places]
+    found = aligned(places.size, dtype)
+    found[:] = (places - places[:, :1]).ravel()
+    return found
 
 
 __all__ = ["STRIP", "LatticeGraph", "StripOf"]

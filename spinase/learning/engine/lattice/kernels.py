@@ -4,7 +4,13 @@
     a_0 = x,   a_l = silu(W_l a_(l-1) + c_l),   parts = W a + c
 
 with B the symmetry-adapted forms and M their mixtures.  Forwards h and silu' go to a cache; backwards spins are collected
-again.  Sums and products say where they are fused, so that code compiled anew gives the same bits.
+again, once for all potentials.  Of a potential in which parts f count by their place, the field is that seen from the site
+that has it (:mod:`spinase.learning.two_potentials`): with arms a_p = x_p - x_i from the site i,
+
+    dE/ds_p = dE'/ds_p - a_p df/ds_p,
+
+E' without what counts by places.  Sums and products say where they are fused, so that code compiled anew gives the same
+bits.
 """
 
 from __future__ import annotations
@@ -14,7 +20,7 @@ from typing import Any
 from spinase.compiled import register_jitable
 from spinase.compiled.rows import LANES, element, filled, fma, kernel, load, scale, set_element, store
 from spinase.learning.engine.lattice.tiles import WIDTH, apply
-from spinase.learning.engine.lattice.workspace import Products, SiteKind, Strip, Workspace
+from spinase.learning.engine.lattice.workspace import Products, SiteKind, Strip, Wanted, Workspace
 from spinase.learning.engine.layers import silu
 from spinase.typing import Array
 
@@ -55,39 +61,59 @@ def forward(strip: Strip, kind: SiteKind, spins: Array, work: Workspace, cache: 
 
 
 @kernel
-def backward(strip: Strip, kind: SiteKind, spins: Array, work: Workspace, cache: Array, seeds: Array, out: Array) -> None:
+def backward(
+    strip: Strip, kind: SiteKind, spins: Array, work: Workspace, cache: Array, wanted: Wanted, arms: Array, out: Array
+) -> None:
     """dE by the spins around a strip, from dE by its parts.
 
     Parameters
     ----------
     spins, cache
         As :func:`forward` has them.
-    seeds : (N, K)
-        dE by the parts.
-    out : (L, 3), flat
+    wanted : Wanted
+        Which gradients.
+    arms : (blocks, n + 1, WIDTH), flat
+        Places of the places of a site less its own, length; without elements if nothing counts by places.
+    out : (Q, 3 L), flat
         Written, dE by the spins of `strip.neighbours`.
     """
-    values, rows, layers = work.values, kind.rows, kind.layers
-    blocks, last = len(strip.places), len(layers) - 1
-    held, zero = len(cache) // blocks, values.dtype.type(0.0)
+    values, rows, places = work.values, kind.rows, strip.places.shape[1]
+    held, length, zero = len(cache) // len(strip.places), 3 * len(strip.neighbours), values.dtype.type(0.0)
     _collect(strip, spins, work)
     for i in range(len(out)):
         out[i] = zero
-    for block in range(blocks):
+    for block in range(len(strip.places)):
         begin = block * held
         _spread(strip, block, work)
-        _take_parts(strip.sites, block * WIDTH, seeds, values, rows.parts * WIDTH)
-        apply(kind.backward, 2 + last, values, 0, values, 0)
-        for layer in range(last - 1, -1, -1):
-            slopes = begin + (kind.forms + layers[layer] - layers[0]) * WIDTH
-            _times(values, layers[layer] * WIDTH, layers[layer + 1] * WIDTH, cache, slopes)
-            apply(kind.backward, 2 + layer, values, 0, values, 0)
-        _clear(values, rows.forms * WIDTH, (rows.forms + kind.forms) * WIDTH)
-        _multiply_backward(kind.products, cache, begin, values, rows.invariants * WIDTH, rows.forms * WIDTH)
-        apply(kind.backward, 1, values, 0, values, 0)
-        apply(kind.backward, 0, values, 0, values, 0)
-        _variables_backward(kind, values, strip.places.shape[1])
-        _scatter(strip, block, values, rows.gradients * WIDTH, out)
+        for q in range(len(wanted.potentials)):
+            whole, moved = wanted.potentials[q]
+            _clear(values, rows.gradients * WIDTH, (rows.gradients + 3 * places) * WIDTH)
+            if moved < 0:
+                _slopes(strip, kind, values, cache, begin, block, wanted.seeds[whole])
+                _variables_backward(kind, values)
+            else:
+                _slopes(strip, kind, values, cache, begin, block, wanted.seeds[moved])
+                _copy(values, rows.variables * WIDTH, rows.adapted * WIDTH, rows.moved * WIDTH)
+                _slopes(strip, kind, values, cache, begin, block, wanted.seeds[whole])
+                _variables_backward_seen(kind, values, arms, block * places * WIDTH)
+            _scatter(strip, block, values, rows.gradients * WIDTH, out, q * length)
+
+
+@register_jitable
+def _slopes(strip: Strip, kind: SiteKind, values: Array, cache: Array, begin: int, block: int, seeds: Array) -> None:
+    """dE by bonds and chiralities of a block, from those by the parts, `seeds` (N, K); `begin` is its place in the cache."""
+    rows, layers = kind.rows, kind.layers
+    last = len(layers) - 1
+    _take_parts(strip.sites, block * WIDTH, seeds, values, rows.parts * WIDTH)
+    apply(kind.backward, 2 + last, values, 0, values, 0)
+    for layer in range(last - 1, -1, -1):
+        slopes = begin + (kind.forms + layers[layer] - layers[0]) * WIDTH
+        _times(values, layers[layer] * WIDTH, layers[layer + 1] * WIDTH, cache, slopes)
+        apply(kind.backward, 2 + layer, values, 0, values, 0)
+    _clear(values, rows.forms * WIDTH, (rows.forms + kind.forms) * WIDTH)
+    _multiply_backward(kind.products, cache, begin, values, rows.invariants * WIDTH, rows.forms * WIDTH)
+    apply(kind.backward, 1, values, 0, values, 0)
+    apply(kind.backward, 0, values, 0, values, 0)
 
 
 @register_jitable
@@ -113,13 +139,13 @@ def _spread(strip: Strip, block: int, work: Workspace) -> None:
 
 
 @register_jitable
-def _scatter(strip: Strip, block: int, values: Array, begin: int, out: Array) -> None:
-    """Add rows of gradients by the places to those by spins."""
+def _scatter(strip: Strip, block: int, values: Array, begin: int, out: Array, out_begin: int) -> None:
+    """Add rows of gradients by the places to those by spins, which begin at element `out_begin`."""
     places = strip.places.shape[1]
     first = block * places * WIDTH
     for p in range(places):
         for lane in range(WIDTH):
-            target, source = 3 * element(strip.places, first + p * WIDTH + lane), begin + p * _NEXT + lane
+            target, source = out_begin + 3 * element(strip.places, first + p * WIDTH + lane), begin + p * _NEXT + lane
             for c in range(3):
                 set_element(out, target + c, element(out, target + c) + element(values, source + c * WIDTH))
 
@@ -186,10 +212,9 @@ def _variables(kind: SiteKind, values: Array) -> None:
 
 
 @register_jitable
-def _variables_backward(kind: SiteKind, values: Array, places: int) -> None:
+def _variables_backward(kind: SiteKind, values: Array) -> None:
     """dE by the spins of the places, from dE by bonds and chiralities: g s_q to s_p; g s_q x s_r to s_p and so on."""
     at, begin, minus = kind.rows.variables * WIDTH, kind.rows.gradients * WIDTH, values.dtype.type(-1.0)
-    _clear(values, begin, begin + places * _NEXT)
     for k in range(len(kind.bonds)):
         p, q = kind.bonds[k, 0] * _NEXT, kind.bonds[k, 1] * _NEXT
         for lane in range(0, WIDTH, LANES):
@@ -207,6 +232,32 @@ def _variables_backward(kind: SiteKind, values: Array, places: int) -> None:
             _add(values, begin + q + lane, grad, _cross(three, one, minus))
             _add(values, begin + r + lane, grad, _cross(one, two, minus))
         at += WIDTH
+
+
+@register_jitable
+def _variables_backward_seen(kind: SiteKind, values: Array, arms: Array, first: int) -> None:
+    """The same of dE seen from the places: g - a_p f to s_p, with dE by what counts by places, f; arms from `first` on."""
+    at, begin, minus = kind.rows.variables * WIDTH, kind.rows.gradients * WIDTH, values.dtype.type(-1.0)
+    moved = kind.rows.moved * WIDTH
+    for k in range(len(kind.bonds)):
+        p, q = kind.bonds[k]
+        for lane in range(0, WIDTH, LANES):
+            grad, slope = load(values, at + lane), scale(minus, load(values, moved + lane))
+            one, two = _vector(values, p * _NEXT + lane), _vector(values, q * _NEXT + lane)
+            _add(values, begin + p * _NEXT + lane, fma(load(arms, first + p * WIDTH + lane), slope, grad), two)
+            _add(values, begin + q * _NEXT + lane, fma(load(arms, first + q * WIDTH + lane), slope, grad), one)
+        at, moved = at + WIDTH, moved + WIDTH
+    for m in range(len(kind.triples)):
+        p, q, r = kind.triples[m]
+        for lane in range(0, WIDTH, LANES):
+            grad, slope = load(values, at + lane), scale(minus, load(values, moved + lane))
+            one, two = _vector(values, p * _NEXT + lane), _vector(values, q * _NEXT + lane)
+            three = _vector(values, r * _NEXT + lane)
+            normals = _cross(two, three, minus), _cross(three, one, minus), _cross(one, two, minus)
+            _add(values, begin + p * _NEXT + lane, fma(load(arms, first + p * WIDTH + lane), slope, grad), normals[0])
+            _add(values, begin + q * _NEXT + lane, fma(load(arms, first + q * WIDTH + lane), slope, grad), normals[1])
+            _add(values, begin + r * _NEXT + lane, fma(load(arms, first + r * WIDTH + lane), slope, grad), normals[2])
+        at, moved = at + WIDTH, moved + WIDTH
 
 
 @register_jitable
@@ -258,6 +309,12 @@ def _add_row(values: Array, at: int, factor: Any, row: Any) -> None:
 def _clear(values: Array, begin: int, end: int) -> None:
     for at in range(begin, end, LANES):
         store(values, at, filled(values, 0.0))
+
+
+@register_jitable
+def _copy(values: Array, begin: int, end: int, target: int) -> None:
+    for at in range(begin, end, LANES):
+        store(values, target + at - begin, load(values, at))
 
 
 @register_jitable

@@ -49,6 +49,8 @@ class Rows(NamedTuple):
         dE by the spins of the places, 3 rows each; the spins themselves are rows 0 to 3 (n + 1) - 1.
     parts : int
         Parts of the sites, backwards dE by them; the activations of the layers are before them.
+    moved : int
+        dE by bonds and chiralities, of what counts by places.
     total : int
         Rows of a block.
     """
@@ -59,6 +61,7 @@ class Rows(NamedTuple):
     forms: int
     gradients: int
     parts: int
+    moved: int
     total: int
 
 
@@ -116,9 +119,9 @@ def site_kind(weights: SiteWeights, places: int, dtype: Any) -> SiteKind:
     """A kind of site with n + 1 = `places` places as the loops want it."""
     table, widths = weights.table, [len(bias) for _, bias in weights.layers[:-1]]
     (adapted, variables), forms = weights.adapted.shape, len(weights.mixtures)
-    sizes = [3 * places, variables, adapted, table.count, forms, 3 * places, *widths, len(weights.layers[-1][1])]
+    sizes = [3 * places, variables, adapted, table.count, forms, 3 * places, *widths, len(weights.layers[-1][1]), variables]
     begins = np.cumsum([0, *sizes])
-    rows, hidden = Rows(*begins[1:6].tolist(), *begins[-2:].tolist()), begins[6:-1]
+    rows, hidden = Rows(*begins[1:6].tolist(), *begins[-3:].tolist()), begins[6:-2]
     nothing = np.zeros(adapted), np.zeros(forms)
     forward = [
         Map(weights.adapted, nothing[0], rows.variables, rows.adapted),
@@ -169,6 +172,21 @@ class Strip(NamedTuple):
     places: Array
 
 
+class Wanted(NamedTuple):
+    """Which gradients are wanted.
+
+    Attributes
+    ----------
+    potentials : (Q, 2) int64
+        A potential without what counts by places in it, and that of what does, which counts once there; -1: nothing does.
+    seeds : (J, N, K)
+        dE by the parts of all potentials.
+    """
+
+    potentials: Array
+    seeds: Array
+
+
 class Workspace(NamedTuple):
     """Memory of one thread: spins around a strip (3 L,), rows of a block, both flat."""
 
@@ -181,4 +199,4 @@ def new_workspace(longest: int, rows: int, dtype: Any) -> Workspace:
     return Workspace(aligned(3 * longest, dtype), aligned(rows * WIDTH, dtype))
 
 
-__all__ = ["Products", "Rows", "SiteKind", "SiteWeights", "Strip", "Workspace", "new_workspace", "site_kind"]
+__all__ = ["Products", "Rows", "SiteKind", "SiteWeights", "Strip", "Wanted", "Workspace", "new_workspace", "site_kind"]
