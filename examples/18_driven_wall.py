@@ -9,6 +9,8 @@ of the strip are those of ten chains at the chemical potentials mu + 2 t cos(k),
 less than the strip.  -0.5 t is between the trained voltages.  Then a strip that is much longer: electrons that are not
 scattered do not know how long it is, so the wall must be as fast.
 
+The model has no currents: shown is that of Green's functions through the walls that it moves.
+
 Writes driven_wall.png and driven_wall.csv, after every voltage.  `full`: four voltages, 60 steps of 28 sites and 6000
 sites in place of one, 2 of 16 and 160.
 """
@@ -36,6 +38,7 @@ FULL = sys.argv[1:] == ["full"]
 WIDTH, MOMENT, TIMESTEP = 10, 20.0, 40.0
 LENGTH, STEPS, EVERY, LONG = (28, 60, 5, 6000) if FULL else (16, 2, 1, 160)
 BIASES = (-0.6, -0.5, 0.4, 0.6) if FULL else (-0.5,)
+TRAINED = (-0.6, -0.4, -0.2, 0.0, 0.2, 0.4, 0.6)
 leads = [LatticeLead("left", exchange=(0, 0, 1)), LatticeLead("right", exchange=(0, 0, -1))]
 
 
@@ -58,29 +61,64 @@ def chains(bias: float) -> tuple[list[NEGFCalculator], list[float]]:
     return found, shares
 
 
-def follow(atoms: SpinAtoms, electrons: list[Any], shares: list[float], steps: int) -> np.ndarray:
-    """Time, position, width and angle of the wall, and the current (nan: the calculator knows none), (n, 5)."""
+def follow(atoms: SpinAtoms, electrons: list[Any], shares: list[float], steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """Time, position, width and angle of the wall, (n, 4), and the moments of the first row, (n, length, 3)."""
     others = [HeisenbergCalculator(shells=[0.2]), UniaxialAnisotropyCalculator(0.03)]
     atoms.calc = SpinSumCalculator([*electrons, *others], [*shares, 1.0, 1.0])
-    dynamics, track = LLGDynamics(atoms, TIMESTEP, damping=0.1, probe=False), []
+    dynamics = LLGDynamics(atoms, TIMESTEP, damping=0.1, probe=False)
+    track, rows, first = [], [], atoms.positions[:, 1] < 0.5
 
     def look() -> None:
-        found, current = domain_wall(atoms), np.nan
-        if isinstance(electrons[0], NEGFCalculator):
-            through = [one.get_property("lead_currents", atoms)[0] for one in electrons]
-            current = WIDTH * float(np.dot(shares, through))
-        track.append((dynamics.get_time(), found.position, found.width, found.angle, current))
+        found = domain_wall(atoms)
+        track.append((dynamics.get_time(), found.position, found.width, found.angle))
+        rows.append(atoms.moments[first].copy())
 
     dynamics.attach(look, interval=EVERY)
     dynamics.run(steps)
-    return np.array(track)
+    return np.array(track), np.array(rows)
+
+
+def with_currents(track: np.ndarray, rows: np.ndarray, bias: float) -> np.ndarray:
+    """A track with the current of NEGF through its walls, electrons per time from the left, as fifth column."""
+    (electrons, shares), atoms, found = chains(bias), device(LENGTH, 1), []
+    for moments in rows:
+        atoms.moments = moments
+        through = [one.get_property("lead_currents", atoms)[0] for one in electrons]
+        found.append(WIDTH * float(np.dot(shares, through)))
+    return np.column_stack([track, found])
 
 
 def both(bias: float) -> tuple[np.ndarray, np.ndarray]:
     """Tracks of NEGF and of the model under a bias."""
     exact = follow(device(LENGTH, 1), *chains(bias), STEPS)
-    learned = LearnedCalculator.shipped("driven-wall", bias=bias)
-    return exact, follow(device(LENGTH, WIDTH), [learned], [1.0], STEPS)
+    learned = follow(device(LENGTH, WIDTH), [LearnedCalculator.shipped("driven-wall", bias=bias)], [1.0], STEPS)
+    return with_currents(*exact, bias), with_currents(*learned, bias)
+
+
+def write(tracks: dict[float, tuple[np.ndarray, np.ndarray]]) -> None:
+    """driven_wall.png and driven_wall.csv of the tracks by bias."""
+    fig, axes = plt.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
+    labels = "way of the wall [a]", "turn of the wall [rad]", "current [electrons t/hbar]"
+    for axis, label in zip(axes, labels, strict=True):
+        axis.axhline(0.0, lw=0.6, color="0.7")
+        axis.set(xlabel="time [hbar/t]", ylabel=label)
+    rows = []
+    for (bias, pair), color in zip(tracks.items(), COLORS, strict=False):
+        for who, style, track in zip(("negf", "model"), ("o", "-"), pair, strict=True):
+            shown = track[:, 1] - track[0, 1], np.unwrap(track[:, 3]) - track[0, 3], track[:, 4]
+            for axis, values in zip(axes, shown, strict=True):
+                axis.plot(track[:, 0], values, style, ms=4, mfc="none", color=color)
+            rows += [f"{who},{bias},{','.join(f'{x:.8g}' for x in row)}" for row in track]
+        trained = "" if bias in TRAINED else " (not trained)"
+        axes[2].plot([], [], "s", ms=6, color=color, label=f"V = {bias:+.1f} t{trained}")
+    axes[0].plot([], [], "ko", ms=4, mfc="none", label="Green's functions")
+    axes[0].plot([], [], "k-", label="driven-wall")
+    axes[0].legend(frameon=False, fontsize=9, loc="upper left")
+    axes[2].legend(frameon=False, fontsize=9, loc="center right")
+    fig.savefig("driven_wall.png", dpi=150)
+    plt.close(fig)
+    with open("driven_wall.csv", "w", encoding="utf-8") as file:
+        file.write("\n".join(["who,bias,time,position,width,angle,current", *rows]) + "\n")
 
 
 def speed(track: np.ndarray) -> float:
@@ -88,33 +126,19 @@ def speed(track: np.ndarray) -> float:
 
 
 if __name__ == "__main__":
-    fig, axes = plt.subplots(1, 3, figsize=(13, 3.6), layout="constrained")
-    axes[0].set(xlabel="time [hbar/t]", ylabel="way of the wall [a]", title="circles: NEGF, lines: model")
-    axes[1].set(xlabel="time [hbar/t]", ylabel="azimuth of the wall [rad]")
-    axes[2].set(xlabel="time [hbar/t]", ylabel="electrons per time [t/hbar]", title="current (NEGF)")
-    rows = []
-    for bias, color in zip(BIASES, COLORS, strict=False):
-        exact, learned = both(bias)
-        moved = [track[:, 1] - track[0, 1] for track in (exact, learned)]
+    tracks = {}
+    for bias in BIASES:
+        exact, learned = tracks[bias] = both(bias)
+        moved = [track[-1, 1] - track[0, 1] for track in (exact, learned)]
         print(
-            f"bias {bias:+.1f} t: the wall moves by {moved[0][-1]:+.3f} a with NEGF, {moved[1][-1]:+.3f} a with the model; "
-            f"current {exact[-1, 4]:+.3f} t/hbar",
+            f"bias {bias:+.1f} t: the wall moves by {moved[0]:+.3f} a with NEGF, {moved[1]:+.3f} a with the model; "
+            f"current {exact[-1, 4]:+.3f} and {learned[-1, 4]:+.3f} t/hbar",
             flush=True,
         )
-        for name, track in (("negf", exact), ("model", learned)):
-            rows += [f"{name},{bias},{','.join(f'{x:.8g}' for x in row)}" for row in track]
-        axes[0].plot(exact[:, 0], moved[0], "o", ms=4, mfc="none", color=color)
-        axes[0].plot(learned[:, 0], moved[1], "-", color=color, label=f"V = {bias:+.1f} t")
-        axes[1].plot(exact[:, 0], np.unwrap(exact[:, 3]), "o", ms=4, mfc="none", color=color)
-        axes[1].plot(learned[:, 0], np.unwrap(learned[:, 3]), "-", color=color)
-        axes[2].plot(exact[:, 0], exact[:, 4], "o-", ms=4, mfc="none", lw=0.8, color=color)
-        axes[0].legend(frameon=False, fontsize=8)
-        fig.savefig("driven_wall.png", dpi=150)
-        with open("driven_wall.csv", "w", encoding="utf-8") as file:
-            file.write("\n".join(["who,bias,time,position,width,angle,current", *rows]) + "\n")
+        write(tracks)
 
     short, long = (
-        follow(device(length, WIDTH), [LearnedCalculator.shipped("driven-wall", bias=0.6)], [1.0], 2 * EVERY)
+        follow(device(length, WIDTH), [LearnedCalculator.shipped("driven-wall", bias=0.6)], [1.0], 2 * EVERY)[0]
         for length in (LENGTH, LONG)
     )
     print(f"speed of the wall at +0.6 t: {speed(short):+.5e} a t/hbar in {LENGTH} sites, {speed(long):+.5e} in {LONG}")
