@@ -96,6 +96,17 @@ def convert(
 
 
 @app.command()
+def view(
+    file: Annotated[Path, typer.Argument(help="run file (run.h5), or its folder", show_default=False)],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="page (default: page.html beside the run)")] = None,
+) -> None:
+    """Write a run (finished, running or killed) as one HTML page without network: spins in 3-D, slider, time series."""
+    from spinase.viz.page import run_page
+
+    typer.echo(f"wrote {run_page(file, output or (file if file.is_dir() else file.parent) / 'page.html')}")
+
+
+@app.command()
 def export(
     file: Annotated[Path, typer.Argument(help="run file (run.h5), or its folder", show_default=False)],
     to: Annotated[
