@@ -1,6 +1,6 @@
 """A run as one HTML page that opens without network: spins in 3-D, a time slider, and time series beside them.
 
-Drawn by three.js and uPlot (MIT licences, in ``page/LICENSES.txt``), which the page contains.
+Drawn by three.js and uPlot (MIT licences, in ``page_files/LICENSES.txt``), which the page contains.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def run_page(source: str | Path | Run, target: str | Path) -> Path:
         raise CheckpointError("no frame has been written yet to this run")
     place = Path(target)
     refuse_foreign(place, lambda path: _MARK in path.read_text(encoding="utf-8", errors="replace")[-200:], "page")
-    parts = files("spinase.viz") / "page"
+    parts = files("spinase.viz") / "page_files"
     told = {
         "TITLE": html.escape(run.provenance.get("title") or "run"),
         "CSS": (parts / "uPlot.min.css").read_text(encoding="utf-8"),
@@ -101,7 +101,7 @@ def page_data(run: Run) -> dict[str, Any]:
         "species": _packed(np.searchsorted(numbers, run.numbers[sites]), "u1"),
         "symbols": [chemical_symbols[number] for number in numbers],
         "centre": centre.tolist(),
-        "size": float(max(np.linalg.norm(np.ptp(positions[-1], axis=0)) * (1.0 if flat else 1.2), spacing)),
+        "size": max(float(np.linalg.norm(np.ptp(positions[-1], axis=0))) * (1.0 if flat else 1.2), spacing),
         "spacing": spacing,
         "flat": flat,
         "bonds": _packed(bonds, "<i4"),
@@ -192,7 +192,7 @@ def _series(run: Run) -> list[dict[str, Any]]:
     energies = run_energies(run)
     if energies is not None and np.isfinite(energies).any():
         there = np.isfinite(energies)
-        label = f"energy of the frames ({unit_system(run.units).energy})"
+        label = f"energy ({unit_system(run.units).energy})"
         found.append({"label": label, "times": run.times[there].tolist(), "values": energies[there].tolist()})
     for observer, quantities in run.observables.items():
         for series in quantities.values():

@@ -43,7 +43,7 @@ def test_the_page_holds_the_run(tmp_path: Path) -> None:
     torques = np.cross(run.moments, run.results["magnetic_forces"])
     np.testing.assert_allclose(names["torque"], np.linalg.norm(torques, axis=2), rtol=1e-5)
     np.testing.assert_array_equal(names["m: density"], density.values[[0, 2]])
-    assert [one["label"] for one in data["series"]] == ["energy of the frames (eV)", "m: length (mu_B)"]
+    assert [one["label"] for one in data["series"]] == ["energy (eV)", "m: length (mu_B)"]
     assert data["series"][1]["values"] == [1.0, 2.0, 3.0]
     bonds = unpacked(data["bonds"], "<i4").reshape(-1, 2)
     lengths = np.linalg.norm(run.positions[0][bonds[:, 0]] - run.positions[0][bonds[:, 1]], axis=1)
