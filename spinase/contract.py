@@ -41,6 +41,7 @@ from spinase.hooks import begin_step as begin_step
 from spinase.hooks import bias_of as bias_of
 from spinase.hooks import declare_motion as declare_motion
 from spinase.hooks import field_resolution as field_resolution
+from spinase.hooks import follows_time as follows_time
 from spinase.hooks import gives as gives
 from spinase.hooks import joined_pairs as joined_pairs
 from spinase.hooks import members_of as members_of

@@ -79,6 +79,11 @@ def field_resolution(calc: Any) -> float:
     return max([float(getattr(calc, "field_resolution", 0.0)), *members])
 
 
+def follows_time(calc: Any) -> bool:
+    """Whether :func:`tell_time` does anything: drivers look first, as they would tell it several times a step."""
+    return hasattr(calc, "set_time")
+
+
 def tell_time(calc: Any, time: float) -> None:
     """Tell a calculator what time it is; one with a method ``set_time`` may be driven by a function of time.
 
@@ -176,6 +181,7 @@ __all__ = [
     "bias_of",
     "declare_motion",
     "field_resolution",
+    "follows_time",
     "gives",
     "joined_pairs",
     "members_of",

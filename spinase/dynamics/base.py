@@ -20,6 +20,7 @@ from spinase.contract import (
     check_units,
     declare_motion,
     field_function,
+    follows_time,
     has_fast_fields,
     probe_moments,
     recall_step,
@@ -304,7 +305,9 @@ class SpinDriver(MolecularDynamics, ABC):
 
     def _tell_time(self, since: float) -> None:
         """Tell a calculator that is driven by a function of time what time it is, `since` the last step."""
-        tell_time(self.atoms.calc, self.get_time() + since)
+        calc = self.atoms.calc
+        if follows_time(calc):
+            tell_time(calc, self.get_time() + since)
 
     def _sync(self) -> None:
         """Take over what others did to the atoms since the last step (moments, positions, cell, calculator)."""
