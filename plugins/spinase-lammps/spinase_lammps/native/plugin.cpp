@@ -233,6 +233,7 @@ class FixSpinaseMotion : public Fix {
     maxexchange = COLUMNS;
     FixSpinaseMotion::grow_arrays(atom->nmax);
     atom->add_callback(Atom::GROW);
+    for (int i = 0; i < atom->nlocal; i++) FixSpinaseMotion::set_arrays(i);
   }
 
   ~FixSpinaseMotion() override
@@ -297,7 +298,11 @@ class FixSpinaseMotion : public Fix {
 
   void grow_arrays(int nmax) override { memory->grow(array_atom, nmax, COLUMNS, "spinase/motion:array"); }
   void copy_arrays(int i, int j, int) override { std::copy(array_atom[i], array_atom[i] + COLUMNS, array_atom[j]); }
-  void set_arrays(int i) override { std::fill(array_atom[i], array_atom[i] + COLUMNS, 0.0); }
+  void set_arrays(int i) override
+  {
+    std::fill(array_atom[i], array_atom[i] + COLUMNS, 0.0);
+    array_atom[i][0] = 2.0;    // g
+  }
   double memory_usage() override { return sizeof(double) * double(atom->nmax) * COLUMNS; }
 
   int pack_exchange(int i, double *buffer) override
