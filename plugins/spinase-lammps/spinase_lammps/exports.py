@@ -17,12 +17,14 @@ from spinase.geometry import Geometry, solid_cell
 from spinase.io.exports.base import ExportFormat, ExportOptions, SpinFile, require_own
 from spinase.io.run_file import Run
 from spinase.run import build_setup, read_input
-from spinase.run.build import Setup
+from spinase.run.build import Setup, StageInput
 from spinase.spin_algebra import directions
 from spinase.typing import FloatArray
 
 _MARK = "# written by spinase-lammps"
 _FLAT = 1e-10
+_SCALARS = ("timestep", "damping", "kT")
+_TAKEN = (*_SCALARS, "field", "integrator")  # LAMMPS' is the midpoint rule
 _INPUT = """\
 {mark}: mpiexec -n 2 python -m mpi4py -m spinase_lammps.lmp {name}.in
 # The calculator is that of {name}.toml.  Everything else is plain LAMMPS; change what you like, but for the species.
@@ -42,7 +44,7 @@ comm_modify cutoff ${{ghosts}}
 neigh_modify every 1 delay 0 check yes
 
 # lattice (yes/no), damping, kT [eV], seed, tolerance, resolution of the fields, applied field [eV/mu_B]
-fix motion all spinase/motion {moves} {damping} {kT} {seed} 1e-13 ${{resolution}} 0 0 0
+fix motion all spinase/motion {moves} {damping} {kT} {seed} 1e-13 ${{resolution}} {field}
 timestep {timestep}   # ps
 
 compute spins all property/atom spx spy spz sp fmx fmy fmz
@@ -144,20 +146,42 @@ def _data(run: Run, atoms: Atoms, placed: Placed) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _numbers(stage: StageInput) -> dict[str, float]:
+    """Time step, damping and kT of a stage.
+
+    Raises
+    ------
+    InputError
+        If the stage has another option, or one that changes in time.
+    """
+    told = {key: getattr(stage.options, key) for key in stage.options.model_fields_set}
+    numbers = {"damping": 0.0, "kT": 0.0}
+    for key, value in told.items():
+        if key in _SCALARS and isinstance(value, int | float):
+            numbers[key] = float(value)
+        elif key not in _TAKEN or key in _SCALARS:
+            raise InputError(
+                f"{key} = {value!r} of the first stage cannot go into a LAMMPS input, only numbers of {', '.join(_TAKEN)}"
+            )
+    if "timestep" not in numbers:
+        raise InputError(f"the first stage has no timestep: {stage.driver.__name__} does not move spins in time")
+    return numbers
+
+
 def _script(run: Run, setup: Setup, name: str) -> str:
     """The input file, with the numbers of the first stage."""
     stage = setup.stages[0]
-    numbers = {key: getattr(stage.options, key, None) for key in ("timestep", "damping", "kT")}
-    plain = {key: float(value) if isinstance(value, int | float) else 0.0 for key, value in numbers.items()}
+    numbers = _numbers(stage)
     return _INPUT.format(
         mark=_MARK,
         name=name,
         boundary=" ".join("p" if periodic else "m" for periodic in run.pbc),
         moves="yes" if stage.driver.moves_atoms else "no",
-        damping=plain["damping"],
-        kT=plain["kT"] if plain["damping"] > 0.0 else 0.0,
+        damping=numbers["damping"],
+        kT=numbers["kT"],
+        field=" ".join(f"{value:.17g}" for value in getattr(stage.options, "field", None) or (0.0, 0.0, 0.0)),
         seed=setup.config.seed + 1,
-        timestep=f"{(plain['timestep'] or 0.1 * fs) / (1000.0 * fs):.17g}",
+        timestep=f"{numbers['timestep'] / (1000.0 * fs):.17g}",
         steps=stage.steps,
     )
 

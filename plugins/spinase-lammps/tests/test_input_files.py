@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,7 @@ integrator = "midpoint"
 steps = 100
 timestep = 0.1
 damping = 0.05
+field = [0.0, 0.001, 0.0]
 [output]
 every = 100
 results = ["magnetic_forces"]
@@ -74,7 +76,7 @@ def test_lammps_minimizes_spins(run, tmp_path, monkeypatch):
     kept += ["min_style spin/lbfgs", "minimize 1e-14 1e-12 2000 20000", "variable e equal pe", "print '$e' file energy.txt"]
     (tmp_path / "magnet.in").write_text("\n".join(line.removeprefix("# ") if "min" in line[:4] else line for line in kept))
     lmp.run(Path("magnet.in"))
-    lowest = -27 * (3 * 0.02 + 0.003)
+    lowest = -27 * (3 * 0.02 + 0.003)  # the field belongs to the fix
     assert float((tmp_path / "energy.txt").read_text()) == pytest.approx(lowest, abs=1e-6)
 
 
@@ -82,6 +84,9 @@ def test_what_cannot_be_written_says_why(run, tmp_path):
     (tmp_path / "magnet.in").write_text("units metal\n")
     with pytest.raises(InputError, match=r"magnet\.in"):
         LammpsInputExport().write(run, [0], tmp_path / "magnet.in")
+    ramp = {**run.provenance, "input": INPUT.replace("damping = 0.05", "damping = 0.05\nkT = { from = 0.1, to = 0.0 }")}
+    with pytest.raises(InputError, match=r"kT = .* of the first stage cannot go into a LAMMPS input"):
+        LammpsInputExport().write(replace(run, provenance=ramp), [0], tmp_path / "ramp.in")
     with pytest.raises(InputError, match="there is no LAMMPS input file"):
         lmp.run(tmp_path / "none.in")
     with pytest.raises(InputError, match="format lammps-dump"):
