@@ -72,6 +72,8 @@ class Bonds:
 
     def select(self, mask: BoolArray | IntArray) -> Bonds:
         """The bonds picked by a boolean mask or an index array."""
+        if mask.dtype == np.bool_ and mask.all():
+            return self
         return Bonds(self.first[mask], self.second[mask], self.shifts[mask], self.vectors[mask], self.distances[mask])
 
 

@@ -21,7 +21,6 @@ class Question(ctypes.Structure):
         ("owned", ctypes.c_int64),
         ("sites", ctypes.c_int64),
         ("pairs", ctypes.c_int64),
-        ("build", ctypes.c_int64),
         ("places", ctypes.c_int64),
         ("forces", ctypes.c_int32),
         ("energies", ctypes.c_int32),
@@ -29,8 +28,9 @@ class Question(ctypes.Structure):
         ("spins", ctypes.POINTER(ctypes.c_double)),
         ("tags", ctypes.POINTER(ctypes.c_int32)),
         ("types", ctypes.POINTER(ctypes.c_int32)),
-        ("first", ctypes.POINTER(ctypes.c_int32)),
-        ("second", ctypes.POINTER(ctypes.c_int32)),
+        ("first", ctypes.POINTER(ctypes.c_int64)),
+        ("second", ctypes.POINTER(ctypes.c_int64)),
+        ("vectors", ctypes.POINTER(ctypes.c_double)),
         ("force", ctypes.POINTER(ctypes.c_double)),
         ("field", ctypes.POINTER(ctypes.c_double)),
         ("site_energy", ctypes.POINTER(ctypes.c_double)),
@@ -71,9 +71,9 @@ class Bridge:
     def __init__(self, local: LocalEnergy, numbers: IntArray, hbar: float, turn: FloatArray, alone: bool) -> None:
         self.local, self.numbers, self.hbar, self.turn, self.alone = local, numbers, hbar, turn, alone
         self.evaluations, self.error = 0, None  # type: int, BaseException | None
-        self._build, self._places = -1, -1
-        self._pairs: tuple[IntArray, IntArray] = (np.zeros(0, np.int64), np.zeros(0, np.int64))
+        self._places, self._turned = -1, not np.array_equal(turn, np.eye(3))
         self._frozen: FrozenLocalEnergy | None = None
+        self._owners: tuple[IntArray, IntArray] | None = None
         self.function = ANSWER(self._answer)
 
     def _answer(self, pointer: Any) -> int:
@@ -91,7 +91,7 @@ class Bridge:
         sites = asked.sites
         self.evaluations += 1
         if self._frozen is None or asked.places != self._places:
-            self._frozen, self._places = self.local.freeze(self._region(asked)), asked.places
+            self._frozen, self._places, self._owners = self.local.freeze(self._region(asked)), asked.places, None
         spins = _array(asked.spins, (sites, 4))
         lengths = spins[:, 3].copy()
         result = self._frozen.evaluate(spins[:, :3] * (lengths > 0.0)[:, None], lengths, bool(asked.forces))
@@ -117,54 +117,50 @@ class Bridge:
         """Vectors (n, 3) of owned sites and ghosts, those of ghosts with their owners where these are here."""
         if not self.alone or asked.sites == asked.owned:
             return values
-        tags = _array(asked.tags, (asked.sites,))
+        if self._owners is None:
+            self._owners = self._find_owners(asked)
+        ghosts, owners = self._owners
+        out = values.copy()
+        out[asked.owned :] = 0.0
+        np.add.at(out, owners, values[ghosts])
+        return out
+
+    def _find_owners(self, asked: Question) -> tuple[IntArray, IntArray]:
+        """Ghosts by tag, those of one site by where they are; and the sites they are copies of."""
+        tags = _array(asked.tags, (asked.sites,), np.int32)
         place = np.empty(asked.owned + 1, dtype=np.int64)
         place[tags[: asked.owned]] = np.arange(asked.owned)
         ghosts = np.arange(asked.owned, asked.sites)
         positions = _array(asked.positions, (asked.sites, 3))[ghosts]
-        order = ghosts[np.lexsort((*positions.T, tags[ghosts]))]
-        out = values.copy()
-        out[asked.owned :] = 0.0
-        np.add.at(out, place[tags[order]], values[order])
-        return out
+        ordered = ghosts[np.lexsort((*positions.T, tags[ghosts]))]
+        return ordered, place[tags[ordered]]
 
     def _region(self, asked: Question) -> Region:
-        """Sites and pairs as they are; the pairs' list is read when LAMMPS has made a new one."""
-        sites = asked.sites
-        if asked.build != self._build:
-            self._pairs, self._build = _sorted_pairs(asked), asked.build
-        positions = _array(asked.positions, (sites, 3)) @ self.turn.T
-        first, second = self._pairs
-        vectors = positions[second] - positions[first]
-        near = np.einsum("pa,pa->p", vectors, vectors) <= self.local.cutoff**2 * (1.0 + 1e-9)
-        types, tags = _array(asked.types, (sites,)), _array(asked.tags, (sites,))
+        """Sites and pairs as they are."""
+        sites, pairs = asked.sites, asked.pairs if self.local.cutoff > 0.0 else 0
+        positions, vectors = _array(asked.positions, (sites, 3)).copy(), _array(asked.vectors, (pairs, 3)).copy()
+        if self._turned:
+            positions, vectors = positions @ self.turn.T, vectors @ self.turn.T
+        types, tags = _array(asked.types, (sites,), np.int32), _array(asked.tags, (sites,), np.int32)
         magnetic = _array(asked.spins, (sites, 4))[:, 3] > 0.0
         return Region(
             asked.owned,
             positions,
             self.numbers[types],
             tags.astype(np.int64) - 1,
-            first[near],
-            second[near],
-            vectors[near],
+            _array(asked.first, (pairs,), np.int64).copy(),
+            _array(asked.second, (pairs,), np.int64).copy(),
+            vectors,
             self.local.cutoff,
             self.local.ghost_depth,
             magnetic,
         )
 
 
-def _sorted_pairs(asked: Question) -> tuple[IntArray, IntArray]:
-    """Directed pairs in an order that depends on the sites alone: by both tags, images by where they are."""
-    first, second = (_array(part, (asked.pairs,)).astype(np.int64) for part in (asked.first, asked.second))
-    tags, positions = _array(asked.tags, (asked.sites,)), _array(asked.positions, (asked.sites, 3))
-    order = np.lexsort((*(positions[second] - positions[first]).T, tags[second], first))
-    return first[order], second[order]
-
-
-def _array(pointer: Any, shape: tuple[int, ...]) -> Any:
+def _array(pointer: Any, shape: tuple[int, ...], kind: type = float) -> Any:
     """Memory of LAMMPS as an array; an empty one where there are no sites."""
     if 0 in shape:
-        return np.zeros(shape)
+        return np.zeros(shape, dtype=kind)
     return np.ctypeslib.as_array(pointer, shape)
 
 

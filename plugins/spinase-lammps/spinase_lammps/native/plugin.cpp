@@ -28,6 +28,7 @@
 #include <cstring>
 #include <mpi.h>
 #include <string>
+#include <utility>
 #include <vector>
 
 using namespace LAMMPS_NS;
@@ -43,15 +44,15 @@ constexpr int TRUST = 50;        // steps for which a contraction is believed
 // What the function is told, and where it writes. Rows: `owned` sites, then ghosts. All lengths and energies are LAMMPS'.
 struct Question {
   int64_t owned, sites;          // sites counts ghosts as well
-  int64_t pairs;                 // of the neighbour lists, those of ghosts with them where they are listed
-  int64_t build;                 // counts neighbour lists: another number, other pairs
+  int64_t pairs;                 // within the cutoff, those of ghosts with them where they are listed
   int64_t places;                // counts geometries: the same number, the same positions
   int32_t forces, energies;      // whether forces and virial, and energies of the sites, are wanted
   const double *positions;       // (sites, 3)
   const double *spins;           // (sites, 4): unit vector, moment
   const tagint *tags;
   const int *types;
-  const int *first, *second;     // (pairs,): directed
+  const int64_t *first, *second;    // (pairs,): directed, in an order that depends on the sites alone
+  const double *vectors;            // (pairs, 3): from first to second
   double *force;                 // (sites, 3): add to it
   double *field;                 // (sites, 3): add -(1/hbar) dE/ds to it
   double *site_energy;           // (owned,): add to it
@@ -63,7 +64,6 @@ struct Question {
 using Answer = int (*)(Question *);    // 0: well
 
 Answer answer = nullptr;
-int64_t builds = 0;        // counts neighbour lists
 int64_t places = 0;        // counts changes of positions and of neighbour lists
 bool watched = false;    // whether fix spinase/motion alone moves sites, and counts
 
@@ -137,6 +137,7 @@ class PairSpinaseCallback : public Pair {
     const bool listed = fresh || neighbor->lastcall != last_list || neighbor->ncalls != last_count;
     if (listed) flatten();
     if (listed || !watched || update->whichflag != 1) places++;
+    if (places != measured) measure();
     fresh = false;
     last_list = neighbor->lastcall;
     last_count = neighbor->ncalls;
@@ -147,7 +148,6 @@ class PairSpinaseCallback : public Pair {
     asked.owned = atom->nlocal;
     asked.sites = sites;
     asked.pairs = first.size();
-    asked.build = builds;
     asked.places = places;
     asked.forces = lattice && !fields_only;
     asked.energies = eflag_atom;
@@ -158,6 +158,7 @@ class PairSpinaseCallback : public Pair {
     asked.types = atom->type;
     asked.first = first.data();
     asked.second = second.data();
+    asked.vectors = vectors.data();
     asked.force = sites ? atom->f[0] : none;
     asked.field = sites ? atom->fm[0] : none;
     asked.site_energy = energies.data();
@@ -176,23 +177,51 @@ class PairSpinaseCallback : public Pair {
   bool ghosts = false, lattice = true;
   bool fresh = true;    // a run begins: LAMMPS has made lists, and counts them from 0 again
   bigint last_list = -1, last_count = -1;
-  std::vector<double> energies;
-  std::vector<int> first, second;
+  int64_t measured = -1;    // geometry of the pairs within the cutoff
+  std::vector<double> energies, vectors;
+  std::vector<int64_t> first, second;
+  std::vector<std::pair<int, int>> listed_pairs;
 
-  // Both sites of every listed pair, one after the other, without the bits of bonded neighbours.
+  // All listed pairs, without the bits of bonded neighbours, ordered by first site, tag of the second, and where that is.
   void flatten()
+  {
+    listed_pairs.clear();
+    double **x = atom->x;
+    const tagint *tag = atom->tag;
+    const int rows = list->inum + (ghosts ? list->gnum : 0);
+    std::vector<int> sites(rows);
+    for (int row = 0; row < rows; row++) sites[row] = list->ilist[row];
+    std::sort(sites.begin(), sites.end());
+    std::vector<int> near;
+    for (const int i : sites) {
+      near.clear();
+      for (int k = 0; k < list->numneigh[i]; k++) near.push_back(list->firstneigh[i][k] & NEIGHMASK);
+      std::sort(near.begin(), near.end(), [x, tag](int j, int k) {
+        if (tag[j] != tag[k]) return tag[j] < tag[k];
+        for (int a = 2; a >= 0; a--)
+          if (x[j][a] != x[k][a]) return x[j][a] < x[k][a];
+        return j < k;
+      });
+      for (const int j : near) listed_pairs.emplace_back(i, j);
+    }
+  }
+
+  // The pairs within the cutoff now.
+  void measure()
   {
     first.clear();
     second.clear();
-    const int rows = list->inum + (ghosts ? list->gnum : 0);
-    for (int row = 0; row < rows; row++) {
-      const int i = list->ilist[row];
-      for (int k = 0; k < list->numneigh[i]; k++) {
-        first.push_back(i);
-        second.push_back(list->firstneigh[i][k] & NEIGHMASK);
-      }
+    vectors.clear();
+    double **x = atom->x;
+    const double limit = cutoff * cutoff * (1.0 + 1e-9);
+    for (const auto &[i, j] : listed_pairs) {
+      const double d[3] = {x[j][0] - x[i][0], x[j][1] - x[i][1], x[j][2] - x[i][2]};
+      if (d[0] * d[0] + d[1] * d[1] + d[2] * d[2] > limit) continue;
+      first.push_back(i);
+      second.push_back(j);
+      vectors.insert(vectors.end(), d, d + 3);
     }
-    builds++;
+    measured = places;
   }
 
   // An error on one rank is an error on all, with the text of the lowest rank that has one.
