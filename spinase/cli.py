@@ -107,6 +107,24 @@ def view(
 
 
 @app.command()
+def movie(
+    file: Annotated[Path, typer.Argument(help="run file (run.h5), or its folder", show_default=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", help="film.mp4 or film.gif")],
+    panel: Annotated[
+        list[str] | None, typer.Option(help="spins, scene (3-D), energy, or OBSERVER:QUANTITY; several side by side")
+    ] = None,
+    every: Annotated[int, typer.Option(min=1, help="every so many frames of the run")] = 1,
+    rate: Annotated[float, typer.Option(help="frames a second")] = 12.0,
+) -> None:
+    """Film a run (finished, running or killed): spin maps, 3-D scenes, time series with a mark that follows."""
+    from spinase.viz.movie import run_movie
+
+    with shown_progress() as progress:
+        path = run_movie(file, output, panel or ("spins",), every, rate, progress)
+    typer.echo(f"wrote {path}")
+
+
+@app.command()
 def export(
     file: Annotated[Path, typer.Argument(help="run file (run.h5), or its folder", show_default=False)],
     to: Annotated[
