@@ -71,6 +71,7 @@ def test_what_cannot_be_filmed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # imageio-ffmpeg leaves its pipes open
 def test_films_by_ffmpeg_and_scenes_by_pyvista(tmp_path: Path) -> None:
     """Where they are installed: frames come back, and a scene is not empty."""
     ffmpeg = pytest.importorskip("imageio_ffmpeg", reason="pip install imageio-ffmpeg")
