@@ -269,7 +269,7 @@ class SpinAtoms(Atoms):
         rng: np.random.Generator | int | None = None,
         **texture_options: Any,
     ) -> SpinAtoms:
-        """A lattice with spins: chain, square, triangular, honeycomb, kagome or cubic.
+        """A lattice with spins: chain, square, triangular, honeycomb, kagome, cubic, bcc, fcc, hexagonal or hcp.
 
         Parameters
         ----------

@@ -23,7 +23,6 @@ from spinase.team import ToldElsewhere
 app = typer.Typer(
     help="Spin and spin-lattice dynamics for magnets whose spins are coupled by electrons.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 
@@ -64,6 +63,18 @@ def run(
     typer.echo(f"wrote {path}")
     if figures:
         plot(path, None)
+
+
+@app.command()
+def new(
+    kind: Annotated[str, typer.Argument(help="quench, spin-lattice, learn, device or curie", show_default=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", help="directory")] = Path(),
+) -> None:
+    """Write a commented input file to start from, which runs as it stands."""
+    from spinase.run.start import write_start
+
+    for path in write_start(kind, output):
+        typer.echo(f"wrote {path}")
 
 
 @app.command()

@@ -9,8 +9,9 @@ from spinase.typing import FloatArray
 
 Lattice = tuple[FloatArray, FloatArray, tuple[bool, bool, bool]]
 
-_ROOT3 = np.sqrt(3.0)
-# name -> (primitive vectors, basis positions), both in units of the nearest-neighbour distance
+_ROOT2, _ROOT3 = np.sqrt(2.0), np.sqrt(3.0)
+# name -> (cell vectors, basis positions), both in units of the nearest-neighbour distance; bcc and fcc by their cubic cells,
+# hexagonal: triangular layers straight above each other, hcp: close packed
 LATTICES: dict[str, tuple[FloatArray, FloatArray]] = {
     "chain": (np.array([[1.0, 0, 0]]), np.zeros((1, 3))),
     "square": (np.array([[1.0, 0, 0], [0, 1.0, 0]]), np.zeros((1, 3))),
@@ -24,6 +25,13 @@ LATTICES: dict[str, tuple[FloatArray, FloatArray]] = {
         np.array([[0.0, 0, 0], [1.0, 0, 0], [0.5, _ROOT3 / 2, 0]]),
     ),
     "cubic": (np.eye(3), np.zeros((1, 3))),
+    "bcc": (2.0 / _ROOT3 * np.eye(3), 1.0 / _ROOT3 * np.array([[0.0, 0, 0], [1, 1, 1]])),
+    "fcc": (_ROOT2 * np.eye(3), np.array([[0.0, 0, 0], [0, 1, 1], [1, 0, 1], [1, 1, 0]]) / _ROOT2),
+    "hexagonal": (np.array([[1.0, 0, 0], [0.5, _ROOT3 / 2, 0], [0, 0, 1.0]]), np.zeros((1, 3))),
+    "hcp": (
+        np.array([[1.0, 0, 0], [0.5, _ROOT3 / 2, 0], [0, 0, 2.0 * _ROOT2 / _ROOT3]]),
+        np.array([[0.0, 0, 0], [0.5, 0.5 / _ROOT3, _ROOT2 / _ROOT3]]),
+    ),
 }
 
 

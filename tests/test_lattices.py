@@ -10,6 +10,7 @@ from spinase.errors import InvalidGeometryError
 from spinase.geometry import Geometry, find_bonds
 
 COORDINATION = {"chain": 2, "square": 4, "triangular": 6, "honeycomb": 3, "kagome": 4, "cubic": 6}
+COORDINATION |= {"bcc": 8, "fcc": 12, "hexagonal": 8, "hcp": 12}
 SITE_VOLUME = {
     "chain": 1.0,
     "square": 1.0,
@@ -17,6 +18,10 @@ SITE_VOLUME = {
     "honeycomb": 3 * np.sqrt(3) / 4,
     "kagome": 2 / np.sqrt(3),
     "cubic": 1.0,
+    "bcc": 4 / (3 * np.sqrt(3)),
+    "fcc": 1 / np.sqrt(2),
+    "hexagonal": np.sqrt(3) / 2,
+    "hcp": 1 / np.sqrt(2),
 }
 
 
@@ -61,7 +66,7 @@ def test_order_of_sites_is_cell_by_cell_the_last_direction_fastest():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("hexagonal", (2, 2)), "unknown lattice 'hexagonal': use one of chain, square"),
+        (("hexagon", (2, 2)), "unknown lattice 'hexagon': use one of chain, square"),
         (("square", (2,)), "a square lattice needs size = 2 positive integers, got"),
         (("square", (2, 0)), "positive integers"),
         (("square", (2.5, 2)), "positive integers"),

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from spinase.errors import InputError
 from spinase.files import file_digest
+from spinase.lattices import LATTICES
 from spinase.options import options_table, validated
 
 MOST_SITES = 10**8  # what an input file may ask for: nobody has the memory for more
@@ -33,7 +34,7 @@ class DisorderedTable(_Table):
 class AtomsTable(_Table):
     """Where the sites are: a lattice, disordered points, or a file."""
 
-    lattice: str | None = Field(None, description="chain, square, triangular, honeycomb, kagome or cubic")
+    lattice: str | None = Field(None, description=f"one of {', '.join(LATTICES)}")
     size: list[int] | None = Field(None, description="unit cells along each direction of the lattice")
     a: float = Field(1.0, gt=0, description="nearest-neighbour distance of the lattice [length]")
     periodic: bool | list[bool] = Field(True, description="periodic boundaries, for all directions or one each")
