@@ -33,6 +33,7 @@ ROOMS = (
     "spinase.hooks",
     "spinase.regions",
     "spinase.testing",
+    "spinase.viz",
     "spinase.viz.figures",
     "spinase.styles",
     "spinase.options",

@@ -40,7 +40,8 @@ def options_rows(options: dict[str, Any]) -> list[str]:
     rows = ["", "| key | meaning | default |", "|---|---|---|"]
     for key, told in options.items():
         choices = f" ({', '.join(f'`{choice}`' for choice in told['choices'])})" if told["choices"] else ""
-        default = "required" if told["default"] == "required" else f"`{cell(json.dumps(told['default']))}`"
+        default = {"required": "required", "null": "none"}.get(cell(json.dumps(told["default"])).strip('"'))
+        default = default or f"`{cell(json.dumps(told['default']))}`"
         rows.append(f"| `{key}` | {cell(told['description'])}{choices} | {default} |")
     return rows
 

@@ -52,6 +52,13 @@ def plot_run(source: str | Path | Run, folder: str | Path) -> list[Path]:
     Every observer gets ``<observer>.png``, drawn as the observer says: scalars against time (those on one scale in one
     panel), or the first and the last profile or map.
 
+    Parameters
+    ----------
+    source : path or Run
+        Run file, the folder with ``run.h5``, or what :func:`spinase.io.read_run` read.
+    folder : path
+        Where the figures go; it is made if it is missing.
+
     Raises
     ------
     CheckpointError

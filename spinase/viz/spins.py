@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ase import Atoms
+from matplotlib import pyplot
 from matplotlib.axes import Axes
 
 from spinase.atoms import get_spins
@@ -30,8 +31,6 @@ def plot_spins(atoms: Atoms, ax: Axes | None = None) -> Axes:
     """
     shown: Any = ax
     if shown is None:
-        from matplotlib import pyplot
-
         _, shown = pyplot.subplots(figsize=(4.4, 4.4), layout="constrained")
     spin_map(shown, atoms.positions, get_spins(atoms), atoms.cell.array)
     return shown  # type: ignore[no-any-return]
