@@ -17,6 +17,7 @@ import typer
 
 from spinase import __version__
 from spinase.errors import SpinaseError, StyleError
+from spinase.listing import description_text, list_text, options_text
 from spinase.styles import Style, find_style, list_styles, load_style, registry_problems
 from spinase.team import ToldElsewhere
 
@@ -212,43 +213,15 @@ def styles(
         from spinase.run.config import input_reference
 
         typer.echo("Keys of an input file of `spinase run`; options of styles and drivers: spinase styles KIND NAME\n")
-        _show_options(input_reference())
-        return
-    if kind is None or name is None:
-        _list_styles(kind)
-        return
-    from spinase.options import describe
+        typer.echo(options_text(input_reference()))
+    elif kind is None or name is None:
+        typer.echo(list_text(kind))
+        for problem in registry_problems():
+            _tell_warning(problem)
+    else:
+        from spinase.options import describe
 
-    told = describe(find_style(kind, name))
-    source = ", ".join(word for word in (told["kind"], told["package"], told["target"]) if word)
-    typer.echo("\n".join(line for line in (f"{told['name']} ({source})", told["summary"], told["details"]) if line) + "\n")
-    _show_options(told["options"])
-    if told["citation"]:
-        typer.echo(f"\ncite: {told['citation']}")
-
-
-def _list_styles(kind: str | None) -> None:
-    """A line for each style: kind, name, package, version, citation; nothing of them is imported.  Problems go to stderr."""
-    from spinase.citations import declared_citation
-
-    styles = list_styles(kind)
-    owners = [f"{style.package} {style.version}" for style in styles]
-    width = max(map(len, owners), default=0)
-    for style, owner in zip(styles, owners, strict=True):
-        typer.echo(f"{style.kind:14} {style.name:20} {owner:{width}}  {declared_citation(style.target)}".rstrip())
-    for problem in registry_problems():
-        _tell_warning(problem)
-
-
-def _show_options(options: dict[str, Any]) -> None:
-    """Keys with their descriptions, choices and defaults."""
-    width = max([20, *map(len, options)])
-    for option, entry in options.items():
-        default = entry["default"]
-        shown = "required" if default == "required" else f"default {json.dumps(default)}"
-        if entry["choices"]:
-            shown = f"one of {', '.join(str(choice) for choice in entry['choices'])}; {shown}"
-        typer.echo(f"  {option:{width}} {entry['description']} ({shown})".replace("  (", " ("))
+        typer.echo(description_text(describe(find_style(kind, name))))
 
 
 def _trained_domain(atoms: Any, calculator: Any) -> list[str]:

@@ -53,7 +53,7 @@ class MaceCalculator(MACECalculator):
     def __init__(self, model: str | Path, device: str = "cpu", dtype: str = "float64") -> None:
         if not Path(model).is_file():
             raise ModelFileError(f"there is no MACE model {model}: nothing is downloaded, give a file")
-        # The base class adds to this list of its class, so that every further model would add to that of all others.
+        # MACE adds to the list it finds, which would be that of ASE's base class, of all calculators.
         self.implemented_properties: list[str] = []
         try:
             super().__init__(model_paths=[str(model)], device=device, default_dtype=dtype)
