@@ -71,8 +71,9 @@ class LammpsLLG(Driver):
 
     Config = LammpsConfig
     citation: ClassVar[str] = (
-        "A. P. Thompson et al., Comput. Phys. Commun. 271, 108171 (2022); "
-        "J. Tranchida et al., J. Comput. Phys. 372, 406 (2018)"
+        "A. P. Thompson et al., Comput. Phys. Commun. 271, 108171 (2022), doi:10.1016/j.cpc.2021.108171; "
+        "J. Tranchida, S. J. Plimpton, P. Thibaudeau, A. P. Thompson, J. Comput. Phys. 372, 406 (2018), "
+        "doi:10.1016/j.jcp.2018.06.042"
     )
     moves_atoms = False
     divisible = False  # LAMMPS begins each run with new lists of neighbours, whose order is felt in last digits

@@ -47,7 +47,10 @@ class LammpsPairCalculator(LAMMPSlib):  # type: ignore[misc]
     """
 
     Config = PairConfig
-    citation: ClassVar[str] = "A. P. Thompson et al., Comput. Phys. Commun. 271, 108171 (2022); that of the pair style"
+    citation: ClassVar[str] = (
+        "A. P. Thompson et al., Comput. Phys. Commun. 271, 108171 (2022), doi:10.1016/j.cpc.2021.108171 "
+        "(and what LAMMPS' manual names for the pair style)"
+    )
     units = "metal"
 
     def __init__(self, pair_style: str, pair_coeff: Sequence[str]) -> None:
