@@ -160,7 +160,8 @@ OTHERS: dict[str, Callable[[Path], None]] = {
     "kit": lambda folder: conform(),
     "failing": lambda folder: fails(LammpsLLG(failing(), 0.05)),
     "runs": lambda folder: all_runs(folder, iron()),
-    "breaks": lambda folder: breaks(folder, iron()),
+    "breaks": lambda folder: breaks(folder, iron(), "breaks"),
+    "killed": lambda folder: breaks(folder, iron(), "killed"),
 }
 
 

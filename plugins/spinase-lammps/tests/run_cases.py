@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,16 @@ class Breaks(LammpsSpinLattice):
         return super().run(steps)
 
 
+class Killed(LammpsSpinLattice):
+    """The last process is killed in the middle of the run."""
+
+    def run(self, steps: int) -> bool:
+        """Steps of which the last process makes ten."""
+        if RANK == LAST and self.nsteps == 10:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().run(steps)
+
+
 class LateObserver(MagnetizationObserver):
     """An observer that breaks in the middle of a run."""
 
@@ -87,6 +98,7 @@ def write_inputs(folder: Path, atoms: SpinAtoms) -> None:
         ("iron", lattice, energy),
         ("signalled", "run_cases:Signalled", energy),
         ("breaks", "run_cases:Breaks", energy),
+        ("killed", "run_cases:Killed", energy),
         ("late", lattice, "run_cases:LateObserver"),
     ):
         if RANK == 0:
@@ -109,11 +121,11 @@ def fails(driver: LammpsLLG) -> None:
         driver.run(5)
 
 
-def breaks(folder: Path, atoms: SpinAtoms) -> None:
-    """The last process fails where the others wait for it in LAMMPS: all must end."""
+def breaks(folder: Path, atoms: SpinAtoms, name: str) -> None:
+    """The last process fails, or is killed, where the others wait for it in LAMMPS: all must end."""
     write_inputs(folder, atoms)
     team._PATIENCE = 0.5
-    run(folder, "breaks", "breaks")
+    run(folder, name, name)
 
 
 def expect(found: tuple[str, str], first: str, words: str) -> None:

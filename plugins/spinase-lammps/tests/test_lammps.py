@@ -32,6 +32,7 @@ from spinase import SpinAtoms  # noqa: E402
 from spinase.calculators import SpinSumCalculator, ZeemanCalculator  # noqa: E402
 from spinase.contract import energy_of  # noqa: E402
 from spinase.dynamics import LLGDynamics, SpinLatticeDynamics  # noqa: E402
+from spinase.dynamics.checkpoint import load_checkpoint  # noqa: E402
 from spinase.errors import ModelError, UnitMismatchError  # noqa: E402
 from spinase.io import read_run  # noqa: E402
 from spinase.run import RunOptions, run_file  # noqa: E402
@@ -180,6 +181,14 @@ def test_a_process_that_fails_alone_ends_all(tmp_path: Path) -> None:
     done = start(2, tmp_path, "breaks", timeout=300.0)
     assert done.returncode == 2
     assert "Error: process 1: RuntimeError: the process has lost its way" in done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_a_killed_process_ends_all_and_leaves_a_checkpoint(tmp_path: Path) -> None:
+    """Of the last step at which something was written."""
+    done = start(2, tmp_path, "killed", timeout=300.0)
+    assert done.returncode != 0
+    assert load_checkpoint(tmp_path / "killed" / "checkpoint.npz")["step"] == 10
 
 
 def test_electrons_are_refused_with_the_reason() -> None:
