@@ -5,6 +5,7 @@ from spinase.io.deepspin import DeepSpinFormat
 from spinase.io.double_exchange import DoubleExchangeFormat
 from spinase.io.labels import Labels, read_labels, write_label_frames, write_labels
 from spinase.io.mace_xyz import MaceFormat
+from spinase.io.mcif import read_mcif
 from spinase.io.run_file import Run, Series, read_run
 from spinase.io.run_frames import write_frames
 
@@ -17,6 +18,7 @@ __all__ = [
     "Series",
     "read_labels",
     "read_magnet",
+    "read_mcif",
     "read_run",
     "write_frames",
     "write_label_frames",

@@ -30,6 +30,7 @@ from spinase.calculators.sum import SpinSumCalculator
 from spinase.driver import missing_members
 from spinase.dynamics.ramp import with_durations
 from spinase.errors import InputError, InvalidMomentsError, SpinaseError, StyleError, UnitMismatchError
+from spinase.io.mcif import read_mcif
 from spinase.options import options_of
 from spinase.run.config import AtomsTable, ObserverKeys, RunInput, StageKeys
 from spinase.styles import load_style, make_importable, nearest
@@ -152,7 +153,7 @@ def _place_atoms(table: AtomsTable, units: str, rng: np.random.Generator) -> Spi
 
 def _read_atoms(path: Path, index: int, units: str) -> SpinAtoms:
     try:
-        found: Any = ase_read(path, index=index)
+        found: Any = read_mcif(path) if path.suffix == ".mcif" else ase_read(path, index=index)
     except (OSError, ValueError, IndexError, KeyError, StopIteration, UnknownFileTypeError) as error:
         raise InputError(f"[atoms] file: cannot read frame {index} of {path}: {error}") from error
     try:

@@ -12,6 +12,7 @@ from spinase.geometry import Geometry, nearest_distance
 from spinase.io.exports.ase_files import read_by_ase
 from spinase.io.exports.base import ExportFormat, SpinFile
 from spinase.io.layout import is_run_file
+from spinase.io.mcif import read_mcif
 from spinase.io.run_file import read_run
 from spinase.styles import list_styles, load_style
 from spinase.typing import FloatArray, IntArray
@@ -99,6 +100,9 @@ def read_spins(place: Path, name: str = "", index: int = -1) -> SpinFile:
     if (place / "run.h5").exists() or (place.is_file() and is_run_file(place)):
         run = read_run(place)
         return SpinFile(run.moments[index], run.positions[index])
+    if place.suffix == ".mcif":
+        magnet = read_mcif(place)
+        return SpinFile(magnet.moments, magnet.positions)
     styles = sorted(list_styles("exports"), key=lambda style: style.package != "spinase")
     classes = (style.load() for style in styles)  # one by one: a broken plugin is not asked before our own
     known = next((one for one in classes if one.knows(place) or (place.is_dir() and "spins-*.meta" in one.patterns)), None)
