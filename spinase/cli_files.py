@@ -1,0 +1,87 @@
+"""Commands of the command line that make files of a run; what they need is imported when they run."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+@contextmanager
+def shown_progress() -> Iterator[Any]:
+    """A progress bar with rate and remaining time on a terminal; None when piped."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    rate = TextColumn("{task.fields[rate]}")
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("start", total=None, rate="")
+
+        def report(done: int, total: int, stage: str) -> None:
+            """Show steps done, the stage, and the rate."""
+            speed = bar.tasks[0].speed
+            bar.update(task, completed=done, total=total, description=stage, rate=f"{speed:.1f} steps/s" if speed else "")
+
+        yield report
+
+
+def view(
+    file: Annotated[Path, typer.Argument(help="run file (run.h5), or its folder", show_default=False)],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="page (default: page.html beside the run)")] = None,
+) -> None:
+    """Write a run (finished, running or killed) as one HTML page without network: spins in 3-D, slider, time series."""
+    from spinase.viz.page import run_page
+
+    typer.echo(f"wrote {run_page(file, output or (file if file.is_dir() else file.parent) / 'page.html')}")
+
+
+def movie(
+    file: Annotated[Path, typer.Argument(help="run file (run.h5), or its folder", show_default=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", help="film.mp4 or film.gif")],
+    panel: Annotated[
+        list[str] | None, typer.Option(help="spins, scene (3-D), energy, or OBSERVER:QUANTITY; several side by side")
+    ] = None,
+    every: Annotated[int, typer.Option(min=1, help="every so many frames of the run")] = 1,
+    rate: Annotated[float, typer.Option(help="frames a second")] = 12.0,
+) -> None:
+    """Film a run (finished, running or killed): spin maps, 3-D scenes, time series with a mark that follows."""
+    from spinase.viz.movie import run_movie
+
+    with shown_progress() as progress:
+        path = run_movie(file, output, panel or ("spins",), every, rate, progress)
+    typer.echo(f"wrote {path}")
+
+
+def export(
+    file: Annotated[Path, typer.Argument(help="run file (run.h5), or its folder", show_default=False)],
+    to: Annotated[
+        str, typer.Option("--to", metavar="STYLE", help="extxyz, traj, lammps-dump, ovf, vtk, uppasd, vampire, ...")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="file (vampire: folder)")],
+    frame: Annotated[int | None, typer.Option(help="one frame only (-1: the last)")] = None,
+    every: Annotated[int | None, typer.Option(min=1, help="every so many frames")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="options; see `spinase styles exports STYLE`"),
+    ] = None,
+) -> None:
+    """Write frames of a run (finished, running or killed) for another program; many files where one holds one frame."""
+    from spinase.errors import InputError
+    from spinase.io import read_run
+    from spinase.run.config import table_of
+    from spinase.run.export import export_run
+
+    if frame is not None and every is not None:
+        raise InputError("give --frame or --every, not both")
+    run_ = read_run(file)
+    frames = [frame] if frame is not None else list(range(0, len(run_), every)) if every is not None else None
+    for path in export_run(run_, output, to, frames, table_of(set_ or ())):
+        typer.echo(f"wrote {path}")
