@@ -40,7 +40,8 @@ LONG = [
     "tests/references/test_spirit.py",
     "tests/references/test_lammps.py",
     "tests/references/test_lammps_dynamics.py",
-    "tests/test_plugin_example.py",
+    "tests/test_plugin_lammps.py",
+    "tests/test_documentation.py",
     "tests/test_cli.py",
     "tests/electrons/solvers/test_degenerate_levels.py",
 ]

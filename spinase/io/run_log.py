@@ -20,10 +20,15 @@ class RunLog:
         The file.
     flags : int
         Of ``os.open``.
+
+    Attributes
+    ----------
+    header : str
+        The first line.
     """
 
     def __init__(self, path: Path, flags: int) -> None:
-        self.path, self.length = path, 0
+        self.path, self.length, self.header = path, 0, ""
         self._total = hashlib.sha256()
         try:
             self._descriptor = os.open(path, flags | os.O_RDWR | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0), 0o666)
@@ -54,7 +59,7 @@ class RunLog:
             raise CheckpointError(f"{path} is not the log of the checkpoint beside it")
         os.ftruncate(log._descriptor, length)
         log._total.update(text)
-        log.length = length
+        log.length, log.header = length, text.decode().partition("\n")[0]
         return log
 
     @property
@@ -79,6 +84,7 @@ class RunLog:
             if isinstance(error, OutputError):
                 raise
             raise OutputError.of(self.path, error) from None
+        self.header = self.header or line.partition("\n")[0]
         self._total.update(content)
         self.length += len(content)
 

@@ -29,6 +29,7 @@ from spinase.run.streams import FRAMES, RunStreams, periods_of
 RUN_FILE, LOG_FILE, CHECKPOINT_FILE, INPUT_FILE = "run.h5", "log.txt", "checkpoint.npz", "input.toml"
 
 Progress = Callable[[int, int, str], None]
+_FEMTOSECONDS = " [fs]"  # in the header of the log
 
 
 class Moment(NamedTuple):
@@ -359,7 +360,8 @@ class FolderOutput(RunOutput):
         if checkpoint is not None:
             return RunLog.resumed(path, int(checkpoint["log_bytes"]), str(checkpoint["log_digest"]))
         log = RunLog.started(path)
-        log.write(f"#{'step':>9} {'time':>16} {'free energy/site':>20} {'|<m>|':>14} {'rms torque':>16}\n")
+        clock = f"time{_FEMTOSECONDS if self.streams.clock == 'fs' else ''}"
+        log.write(f"#{'step':>9} {clock:>16} {'free energy/site':>20} {'|<m>|':>14} {'rms torque':>16}\n")
         return log
 
     def save(self, state: Mapping[str, Any]) -> None:
@@ -393,9 +395,9 @@ class FolderOutput(RunOutput):
     def _tell(self, atoms: SpinAtoms, now: Moment, driver: Driver) -> None:
         found = summary(atoms, driver.applied_field())
         shown = "-" if found.energy is None else f"{found.energy:.12f}"
-        self._log.write(
-            f"{now.step:10d} {now.time:16.8f} {shown:>20} {found.magnetization:14.10f} {found.rms_torque:16.8e}\n"
-        )
+        in_fs = _FEMTOSECONDS in self._log.header  # a log begun before it was so goes on as it began
+        clock = self.streams.clock_time(now.time) if in_fs else now.time
+        self._log.write(f"{now.step:10d} {clock:16.8f} {shown:>20} {found.magnetization:14.10f} {found.rms_torque:16.8e}\n")
 
     def _alarm(self, why: str) -> OutOfDomainError:
         self._writer.sync()

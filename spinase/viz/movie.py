@@ -18,11 +18,12 @@ from PIL import Image
 from spinase.atoms import get_spins
 from spinase.errors import CheckpointError, InputError
 from spinase.files import refuse_foreign, replacing
-from spinase.io.run_file import Run, Series, read_run
+from spinase.io.run_file import Run, Series
 from spinase.io.run_frames import run_energies
 from spinase.styles import nearest
 from spinase.typing import Array, FloatArray
 from spinase.units import unit_system
+from spinase.viz.clock import run_to_show
 from spinase.viz.figures import direction_colors, spin_map, time_series
 
 _MARK = "film of a run by spinase"
@@ -65,7 +66,7 @@ def run_movie(
     CheckpointError
         If there is no run file, or no frame in it yet.
     """
-    run, place = source if isinstance(source, Run) else read_run(source), Path(target)
+    run, place = run_to_show(source), Path(target)
     if not len(run):
         raise CheckpointError("no frame has been written yet to this run")
     if every < 1 or not rate > 0.0 or not panels:
@@ -89,7 +90,7 @@ def _pictures(
     """One picture (height, width, 3), 0..255, of every frame; height and width are even, as films need them."""
     figure = Figure(figsize=(_SIDE * len(panels), _SIDE), dpi=_DOTS, layout="constrained")
     canvas = FigureCanvasAgg(figure)
-    clock = str(run.provenance.get("time_unit", unit_system(run.units).time)).partition(" (")[0]
+    clock = run.provenance.get("time_unit", unit_system(run.units).time)
     for done, k in enumerate(shown):
         figure.clear()
         axes = figure.subplots(1, len(panels), squeeze=False)[0]
@@ -134,7 +135,7 @@ def _panel(run: Run, name: str) -> Panel:
 
 
 def _series_panel(run: Run, series: Series) -> Panel:
-    clock = str(run.provenance.get("time_unit", unit_system(run.units).time)).partition(" (")[0]
+    clock = run.provenance.get("time_unit", unit_system(run.units).time)
 
     def draw(ax: Axes, frame: int) -> None:
         """The whole series, and where the film is."""

@@ -19,10 +19,11 @@ from spinase.atoms import geometry_of
 from spinase.errors import CheckpointError, InvalidGeometryError
 from spinase.files import refuse_foreign, write_text
 from spinase.geometry import find_bonds, nearest_distance
-from spinase.io.run_file import Run, Series, read_run
+from spinase.io.run_file import Run, Series
 from spinase.io.run_frames import run_energies
 from spinase.typing import Array, FloatArray, IntArray
 from spinase.units import unit_system
+from spinase.viz.clock import run_to_show
 from spinase.viz.figures import direction_colors
 
 MOST_SITES = 20_000
@@ -51,7 +52,7 @@ def run_page(source: str | Path | Run, target: str | Path) -> Path:
     InputError
         If the target is a file of somebody else.
     """
-    run = source if isinstance(source, Run) else read_run(source)
+    run = run_to_show(source)
     if not len(run):
         raise CheckpointError("no frame has been written yet to this run")
     place = Path(target)
@@ -89,7 +90,7 @@ def page_data(run: Run) -> dict[str, Any]:
     centre = 0.5 * (positions[-1].min(axis=0) + positions[-1].max(axis=0))
     numbers = sorted(set(run.numbers.tolist()))
     spacing, bonds = _bonds(run, sites)
-    clock = str(run.provenance.get("time_unit", unit_system(run.units).time)).partition(" (")[0]
+    clock = run.provenance.get("time_unit", unit_system(run.units).time)
     return {
         "sites": len(sites),
         "note": note,

@@ -13,9 +13,10 @@ from matplotlib.figure import Figure
 
 from spinase.atoms import get_spins
 from spinase.errors import CheckpointError
-from spinase.io.run_file import Run, Series, read_run
+from spinase.io.run_file import Run, Series
 from spinase.typing import FloatArray
 from spinase.units import UnitSystem, unit_system
+from spinase.viz.clock import run_to_show
 from spinase.viz.figures import (
     COLORS,
     against_time,
@@ -66,7 +67,7 @@ def plot_run(source: str | Path | Run, folder: str | Path) -> list[Path]:
     InputError
         If a file in the folder has the name of a figure and is none of spinase's.
     """
-    run = source if isinstance(source, Run) else read_run(source)
+    run = run_to_show(source)
     if not len(run):
         raise CheckpointError(f"no frame has been written yet to {source if not isinstance(source, Run) else 'this run'}")
     target = Path(folder)
