@@ -150,7 +150,7 @@ def test_a_full_disk_is_one_line_and_the_data_are_whole(here: Path) -> None:
     """The run ends as if it had been killed there: what it wrote reads, and a restart gives the same bytes."""
     (here / "run.toml").write_text(RUN.replace("steps = 40", "steps = 2400").replace("[3, 3]", "[12, 12]"))
     command = [sys.executable, "-m", "spinase.cli", "run", "run.toml", "--no-figures"]
-    limited = ["sh", "-c", 'ulimit -f 3600; exec "$@"', "-", *command, "-o", "full"]
+    limited = ["sh", "-c", 'ulimit -f 6000; exec "$@"', "-", *command, "-o", "full"]
     done = subprocess.run(limited, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 2, done.stderr
     assert len(done.stderr.splitlines()) == 1, done.stderr

@@ -12,7 +12,7 @@ import pytest
 from spinase.io import read_run
 from spinase.run import RunOptions, run_file
 
-OLD = Path(__file__).parent / "old_run"
+OLD = Path(__file__).parent / "older_format"
 
 
 @pytest.fixture

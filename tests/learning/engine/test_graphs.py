@@ -177,12 +177,12 @@ def kind_of_site(dtype: type = np.float64) -> tuple[SiteKind, SiteWeights]:
 
 
 def test_rows_of_a_kind_of_site_do_not_overlap() -> None:
-    """Spins, variables, adapted forms, invariants, and backwards the same, then layers and parts."""
+    """Spins, variables, adapted forms, invariants, and backwards the same, then layers, parts, and variables again."""
     kind, _ = kind_of_site(np.float32)
     rows = kind.rows
     assert (rows.variables, rows.adapted, rows.invariants, rows.forms, rows.gradients) == (9, 13, 18, 22, 26)
     assert kind.layers.tolist() == [35, 41]
-    assert (rows.parts, rows.total, kind.forms) == (41, 43, 4)
+    assert (rows.parts, rows.total, kind.forms) == (41, 47, 4)
     assert kind.forward.weights.dtype == np.float32
     assert len(kind.forward.starts) == len(kind.backward.starts) == 5
 
