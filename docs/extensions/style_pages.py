@@ -20,7 +20,7 @@ KINDS = {
     "minimizers": "Minimizers: `minimizer` of a relaxation or path",
     "initializers": "Initial spins: `[spins] style`",
     "observers": "Observers: `[[observer]] style`",
-    "exports": "Files of frames: `spinase export --to`, `[spins] style = \"file\"`",
+    "exports": 'Files of frames: `spinase export --to`, `[spins] style = "file"`',
     "formats": "Labelled data of other programs: `spinase convert`",
     "executors": "Executors: who works on labels and sweeps",
     "models": "Networks: `[network] style` of a recipe",
