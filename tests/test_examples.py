@@ -71,6 +71,8 @@ def check_printed(name: str, printed: str) -> None:
         assert order[-1] > 0.5 > order[1]  # inside them there is order
     if name.startswith("17"):
         check_lattice_and_exchange_add_up(lines, 1e-4)
+    if name.startswith("21"):
+        check_a_quantum_of_hall_conductivity(lines)
     if name.startswith("11"):
         check_walls_follow_the_sign_of_the_bias(lines)
     if name.startswith("13"):
@@ -128,6 +130,18 @@ def check_energies(name: str, lines: list[str]) -> None:
         assert min(finest, key=finest.__getitem__) == "tetrahedral"
     if name.startswith("05"):
         assert np.ptp([numbers(line)[-1] for line in lines[1:7]]) < 1e-5
+
+
+def check_a_quantum_of_hall_conductivity(lines: list[str]) -> None:
+    """Minus one in the gap, which the expansion approaches from beyond; none of two opposite domains, whose walls conduct."""
+    assert numbers(lines[0])[-2] == pytest.approx(-1.0, abs=3e-3)  # the last number is that of e^2
+    few, many = (numbers(line) for line in lines[1:3])
+    assert few[3] < many[3] < -1.0
+    assert many[-3] == pytest.approx(-1.0, abs=0.25)
+    on_walls, inside, hall, along, across = numbers(lines[4])[:5]
+    assert on_walls > 3.0 * inside
+    assert hall == pytest.approx(0.0, abs=1e-3)
+    assert along > 3.0 * across
 
 
 def check_walls_follow_the_sign_of_the_bias(lines: list[str]) -> None:

@@ -3,6 +3,7 @@
 Only magnetic sites enter.  Conventions: wavevectors are Cartesian in 1/length, triangles counter-clockwise from +z.
 """
 
+from spinase.analysis.conductivity import exact_conductivity, kpm_conductivity, local_density_of_states
 from spinase.analysis.correlations import SpinCorrelation, spin_correlation
 from spinase.analysis.domains import (
     Clusters,
@@ -76,8 +77,11 @@ __all__ = [
     "domain_wall",
     "domain_walls",
     "dynamic_structure_factor",
+    "exact_conductivity",
     "ferromagnetic_clusters",
     "grown_phase",
+    "kpm_conductivity",
+    "local_density_of_states",
     "magnetization",
     "magnon_dispersion",
     "neighbour_correlation",

@@ -1,0 +1,109 @@
+r"""Hamiltonian and velocities of electrons with spin as sparse matrices, at a Bloch vector.
+
+With r the position, :math:`v = \frac{i}{\hbar}[H, r]`, so every hopping carries its bond vector:
+:math:`(v_a)_{ij} = \frac{i}{\hbar} H_{ij}\,(r_j - r_i)_a`, and site blocks carry nothing.  Here hbar = 1.
+Basis as in :mod:`spinase.electrons.operator`: site-major, spin inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.sparse import csr_array
+
+from spinase.electrons.operator import SpinOperator
+from spinase.errors import ModelError
+from spinase.geometry import Geometry
+from spinase.typing import ComplexArray, FloatArray, IntArray
+
+
+def hamiltonian_matrix(operator: SpinOperator, bloch: ArrayLike = (0.0, 0.0, 0.0)) -> csr_array:
+    """H as a sparse (2N, 2N) matrix, energy.
+
+    Parameters
+    ----------
+    operator : SpinOperator
+        Hopping, site blocks.
+    bloch : (3,)
+        Bloch vector in parts of the reciprocal cell vectors: a bond that crosses the cell by S carries exp(2 pi i k.S).
+    """
+    up = 2 * np.arange(len(operator))
+    x, y, z = operator.exchange.T
+    rows = np.concatenate([up, up + 1, up, up + 1])
+    columns = np.concatenate([up, up + 1, up + 1, up])
+    blocks = np.concatenate([operator.onsite + z, operator.onsite - z, x - 1j * y, x + 1j * y])
+    size = 2 * len(operator)
+    return csr_array((blocks, (rows, columns)), shape=(size, size)) + _hopping(operator, _carried(operator, bloch))
+
+
+def velocity_matrices(
+    operator: SpinOperator, axes: Sequence[int] = (0, 1, 2), bloch: ArrayLike = (0.0, 0.0, 0.0)
+) -> list[csr_array]:
+    """Velocities along Cartesian `axes` as sparse (2N, 2N) matrices, energy times length over hbar.
+
+    Parameters
+    ----------
+    operator : SpinOperator
+        Hopping and bonds.
+    axes : sequence of int
+        0, 1, 2 for x, y, z.
+    bloch : (3,)
+        Bloch vector in parts of the reciprocal cell vectors.
+    """
+    carried = _carried(operator, bloch)
+    return [_hopping(operator, 1j * carried * operator.bonds.vectors[:, axis]) for axis in axes]
+
+
+def periodic_extent(geometry: Geometry) -> float:
+    """Length, area or volume that the periodic cell vectors span, length^d with d periodic directions.
+
+    Raises
+    ------
+    ModelError
+        If no direction is periodic: a piece with ends has no conductivity.
+    """
+    frame = geometry.cell[geometry.pbc]
+    if not len(frame):
+        raise ModelError("a conductivity needs a periodic direction, and the magnet has none: set pbc and the cell")
+    return float(np.sqrt(np.linalg.det(frame @ frame.T)))
+
+
+def carrying_axes(geometry: Geometry) -> IntArray:
+    """Cartesian axes (0, 1, 2) along which a periodic cell vector has a part."""
+    frame = geometry.cell[geometry.pbc]
+    return np.flatnonzero(np.abs(frame).max(axis=0, initial=0.0) > 1e-9 * np.abs(frame).max(initial=0.0))
+
+
+def mesh_of(kpts: tuple[int, int, int], geometry: Geometry) -> FloatArray:
+    """Bloch vectors n/kpts of a mesh (n_k, 3), in parts of the reciprocal cell vectors, Gamma included.
+
+    Raises
+    ------
+    ModelError
+        If an entry is no positive whole number, or samples a direction that is not periodic.
+    """
+    if len(kpts) != 3 or any(int(n) != n or n < 1 for n in kpts):
+        raise ModelError(f"kpts must be three positive integers, got {kpts!r}")
+    for axis in range(3):
+        if kpts[axis] > 1 and not geometry.pbc[axis]:
+            raise ModelError(f"kpts = {kpts} samples direction {axis}, which is not periodic: use 1 there, or set pbc")
+    index = np.stack(np.meshgrid(*(np.arange(n) for n in kpts), indexing="ij"), axis=-1).reshape(-1, 3)
+    return index / np.array(kpts)
+
+
+def _carried(operator: SpinOperator, bloch: ArrayLike) -> ComplexArray:
+    """Hopping of the bonds with their Bloch phases, (n_bonds,)."""
+    phases = np.exp(2j * np.pi * (operator.bonds.shifts @ np.asarray(bloch, dtype=np.float64)))
+    return np.asarray(operator.hopping * phases, dtype=np.complex128)
+
+
+def _hopping(operator: SpinOperator, amplitudes: ComplexArray) -> csr_array:
+    """Bonds and their conjugates, for both spins; images of one pair add up."""
+    first, second = 2 * operator.bonds.first, 2 * operator.bonds.second
+    rows = np.concatenate([first, first + 1, second, second + 1])
+    columns = np.concatenate([second, second + 1, first, first + 1])
+    entries = np.concatenate([amplitudes, amplitudes, amplitudes.conj(), amplitudes.conj()])
+    size = 2 * len(operator)
+    return csr_array((entries, (rows, columns)), shape=(size, size))
