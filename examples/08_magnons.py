@@ -14,7 +14,8 @@ import numpy as np
 from spinase import SpinAtoms
 from spinase.analysis import dynamic_structure_factor, magnon_dispersion
 from spinase.calculators import HeisenbergCalculator
-from spinase.dynamics import LLGDynamics, spin_waves
+from spinase.dynamics import LLGDynamics
+from spinase.spinwaves import spin_waves
 from spinase.viz.figures import COLORS
 
 SIZE, STEP, EVERY = 16, 0.05, 4

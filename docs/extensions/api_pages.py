@@ -24,6 +24,7 @@ ROOMS = (
     "spinase.dynamics",
     "spinase.observers",
     "spinase.analysis",
+    "spinase.spinwaves",
     "spinase.io",
     "spinase.run",
     "spinase.sweep",

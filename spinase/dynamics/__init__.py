@@ -16,7 +16,6 @@ from spinase.dynamics.ramp import Ramp
 from spinase.dynamics.relax import SpinOptimizable
 from spinase.dynamics.relaxation import Relaxation
 from spinase.dynamics.spin_lattice import SpinLatticeDynamics
-from spinase.dynamics.spin_waves import SpinWaves, spin_waves
 from spinase.dynamics.thermostats import LatticeBussi, LatticeLangevin, LatticeThermostat
 
 __all__ = [
@@ -46,7 +45,6 @@ __all__ = [
     "SpinLatticeDynamics",
     "SpinMotion",
     "SpinOptimizable",
-    "SpinWaves",
     "TemperingResult",
     "geodesic_path",
     "lockstep",
@@ -54,5 +52,4 @@ __all__ = [
     "parallel_tempering",
     "set_maxwell_boltzmann",
     "simulated_annealing",
-    "spin_waves",
 ]

@@ -19,9 +19,10 @@ from spinase.analysis import (
     two_time_correlation,
 )
 from spinase.calculators import DMICalculator, HeisenbergCalculator, SpinSumCalculator, UniaxialAnisotropyCalculator
-from spinase.dynamics import LLGDynamics, spin_waves
+from spinase.dynamics import LLGDynamics
 from spinase.errors import AccuracyWarning, InvalidMomentsError
 from spinase.spin_algebra import random_spins
+from spinase.spinwaves import spin_waves
 
 
 def wave(x: float, y: float = 0.0) -> list[float]:

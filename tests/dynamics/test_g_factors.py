@@ -9,12 +9,13 @@ from ase import Atoms, units
 from spinase import SpinAtoms
 from spinase import atoms as sa
 from spinase.calculators import HeisenbergCalculator, SpinSumCalculator, ZeemanCalculator, ZhangLiCalculator
-from spinase.dynamics import FreeLengthSpins, InertialSpins, LLGDynamics, MonteCarlo, SpinLatticeDynamics, spin_waves
+from spinase.dynamics import FreeLengthSpins, InertialSpins, LLGDynamics, MonteCarlo, SpinLatticeDynamics
 from spinase.errors import InputError, InvalidMomentsError
 from spinase.io import read_run
 from spinase.observers.motion import AngularMomentumObserver
 from spinase.run import RunOptions, read_input, run_file
 from spinase.run.build import build_setup
+from spinase.spinwaves import spin_waves
 from spinase.units import METAL
 
 FREE_ELECTRON = 2.00231930436

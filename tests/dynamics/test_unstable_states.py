@@ -18,10 +18,11 @@ from spinase.calculators import (
     SpinSumCalculator,
     UniaxialAnisotropyCalculator,
 )
-from spinase.dynamics import LLGDynamics, SpinOptimizable, geodesic_path, minimum_energy_path, spin_waves
+from spinase.dynamics import LLGDynamics, SpinOptimizable, geodesic_path, minimum_energy_path
 from spinase.dynamics.stability import lowest_curvatures
 from spinase.errors import UnstableStateWarning
 from spinase.radial import Exponential, Morse
+from spinase.spinwaves import spin_waves
 
 
 class TwoAxes(Calculator):

@@ -8,19 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from ase import Atoms
 
-from spinase.atoms import get_moments, get_units, gyromagnetic_ratios
-from spinase.contract import (
-    FieldFunction,
-    NotConservativeError,
-    calculator_of,
-    field_function,
-    is_conservative,
-    refuse_reference_lengths,
-    require_magnetic_forces,
-)
+from spinase.atoms import get_units, gyromagnetic_ratios
+from spinase.contract import FieldFunction, calculator_of, field_function
 from spinase.dynamics.finite import watched
-from spinase.errors import ConvergenceError, ModelError, UnstableStateWarning
-from spinase.spin_algebra import directions, transverse_axes
+from spinase.errors import UnstableStateWarning
+from spinase.spin_algebra import transverse_axes
+from spinase.spinwaves.states import magnetic_state, require_stationary
 from spinase.typing import ComplexArray, FloatArray, IntArray
 
 _STEP = 1e-4  # radian; central differences
@@ -86,24 +79,10 @@ def spin_waves(atoms: Atoms, tolerance: float = 1e-3) -> SpinWaves:
     UnstableStateWarning
         If the state is no minimum.
     """
-    calc = calculator_of(atoms)
-    require_magnetic_forces(calc)
-    refuse_reference_lengths(atoms, "spin_waves")
-    if not is_conservative(calc):
-        raise NotConservativeError(f"{type(calc).__name__} describes a driven system: its modes are no spin waves")
-    moments = get_moments(atoms)
-    spins, lengths = directions(moments)
-    magnetic = np.flatnonzero(lengths)
-    if not len(magnetic):
-        raise ModelError("none of the atoms has a magnetic moment: there are no spin waves")
-    fields = watched(field_function(atoms, calc, lengths), atoms, lengths)
+    spins, lengths, magnetic = magnetic_state(atoms, "spin_waves")
+    fields = watched(field_function(atoms, calculator_of(atoms), lengths), atoms, lengths)
     here = fields(spins)
-    torque = np.linalg.norm(np.cross(spins, here), axis=1).max()
-    if torque > tolerance * np.abs(here).max():
-        raise ConvergenceError(
-            f"the spins are not stationary: the largest |s x B| is {torque:.3g}; relax them first "
-            "(ase.optimize.FIRE(spinase.dynamics.SpinOptimizable(atoms)))"
-        )
+    torque = require_stationary(spins, here, tolerance)
     units = get_units(atoms)
     generator = _generator(fields, spins, here, magnetic)
     hessian = _hessian(generator, lengths[magnetic])

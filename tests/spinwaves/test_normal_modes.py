@@ -15,9 +15,10 @@ from spinase.calculators import (
     ZeemanCalculator,
 )
 from spinase.contract import NotConservativeError
-from spinase.dynamics import LLGDynamics, spin_waves
+from spinase.dynamics import LLGDynamics
 from spinase.electrons import SDModel, ShellHopping
 from spinase.errors import ConvergenceError, ModelError, UnstableStateWarning
+from spinase.spinwaves import spin_waves
 from spinase.units import METAL
 
 
