@@ -79,6 +79,25 @@ def field_resolution(calc: Any) -> float:
     return max([float(getattr(calc, "field_resolution", 0.0)), *members])
 
 
+def supercell_calculator(calc: Any, repeat: tuple[int, int, int]) -> Any:
+    """The calculator of a repeated cell (``for_supercell``); `calc` itself where it does not say, or nothing repeats.
+
+    Parameters
+    ----------
+    calc : calculator
+        Of one cell.
+    repeat : (int, int, int)
+        Cells along the three cell vectors.
+
+    Returns
+    -------
+    calculator or None
+        None if there is none, as for electrons whose k-points do not fold.
+    """
+    hook = getattr(calc, "for_supercell", None)
+    return calc if hook is None or repeat == (1, 1, 1) else hook(repeat)
+
+
 def follows_time(calc: Any) -> bool:
     """Whether :func:`tell_time` does anything: drivers look first, as they would tell it several times a step."""
     return hasattr(calc, "set_time")

@@ -13,6 +13,7 @@ from spinase.analysis.domains import (
     neighbour_shells,
     shell_correlation,
 )
+from spinase.analysis.dynamic_correlations import DynamicCorrelations, dynamic_correlations
 from spinase.analysis.magnetism import (
     TorqueNorms,
     configurational_spin_temperature,
@@ -28,6 +29,13 @@ from spinase.analysis.reciprocal import (
     commensurate_mesh,
     commensurate_wavevectors,
     primitive_lattice,
+)
+from spinase.analysis.scattering import (
+    Bose,
+    Equipartition,
+    ExponentialFormFactor,
+    magnetic_form_factor,
+    quantum_correction,
 )
 from spinase.analysis.spectra import (
     Average,
@@ -52,9 +60,13 @@ from spinase.analysis.walls import DomainWall, FoundWall, GrownPhase, domain_wal
 
 __all__ = [
     "Average",
+    "Bose",
     "Clusters",
     "DomainWall",
+    "DynamicCorrelations",
     "DynamicStructureFactor",
+    "Equipartition",
+    "ExponentialFormFactor",
     "FoundWall",
     "GrownPhase",
     "NeighbourShells",
@@ -76,17 +88,20 @@ __all__ = [
     "correlation_length",
     "domain_wall",
     "domain_walls",
+    "dynamic_correlations",
     "dynamic_structure_factor",
     "exact_conductivity",
     "ferromagnetic_clusters",
     "grown_phase",
     "kpm_conductivity",
     "local_density_of_states",
+    "magnetic_form_factor",
     "magnetization",
     "magnon_dispersion",
     "neighbour_correlation",
     "neighbour_shells",
     "primitive_lattice",
+    "quantum_correction",
     "scalar_chirality",
     "shell_correlation",
     "spin_correlation",

@@ -22,7 +22,7 @@ _INDEPENDENT = 20  # values, below which an error bar is itself uncertain
 class DynamicStructureFactor:
     """S^aa(q, omega) of a run.
 
-    The sign of omega is that of a wave exp(i (q.r - omega t)), as in :func:`spinase.dynamics.spin_waves`: positive
+    The sign of omega is that of a wave exp(i (q.r - omega t)), as in :func:`spinase.spinwaves.spin_waves`: positive
     frequencies run along q.  Components are real, so S^aa(q, -omega) = S^aa(-q, omega); only about an axis does the sign
     also tell the sense of precession (see `values`).
 
@@ -81,22 +81,61 @@ def dynamic_structure_factor(
     """
     series, places = np.asarray(spins, dtype=np.float64), np.asarray(positions, dtype=np.float64)
     waves = np.atleast_2d(np.asarray(wavevectors, dtype=np.float64))
-    _check_series(places, series, timestep, waves)
+    check_series(places, series, timestep, waves)
     unit = None if axis is None else _unit_axis(axis)
     components = np.eye(3, dtype=np.complex128) if unit is None else _circular(unit)
-    count, sites = series.shape[:2]
-    window = np.hanning(count + 2)[1:-1]
-    window = window / np.sqrt(np.mean(window**2))
-    frequencies = 2.0 * np.pi * np.fft.fftshift(np.fft.fftfreq(count, timestep))
-    values = np.empty((len(waves), count, 3))
+    values = np.empty((len(waves), len(series), 3))
     for k, wave in enumerate(waves):
-        modes = _modes(places, series, wave) @ components.T * window[:, None]
-        amplitudes = count * np.fft.fftshift(np.fft.ifft(modes, axis=0), axes=0)  # sum_t exp(+i omega t)
-        values[k] = np.abs(amplitudes) ** 2 * timestep / (count * sites)
+        values[k] = np.abs(spectral_amplitudes(places, series, timestep, wave) @ components.T) ** 2
+    frequencies = signed_frequencies(len(series), timestep)
     return DynamicStructureFactor(waves, frequencies, values, unit)
 
 
-def _check_series(places: FloatArray, series: FloatArray, timestep: float, waves: FloatArray) -> None:
+def signed_frequencies(count: int, timestep: float) -> FloatArray:
+    """Angular frequencies (T,) of a series, ascending, of both signs, 1/time.
+
+    Parameters
+    ----------
+    count : int
+        T.
+    timestep : float
+        Time between the values.
+    """
+    return np.asarray(2.0 * np.pi * np.fft.fftshift(np.fft.fftfreq(count, timestep)))
+
+
+def spectral_amplitudes(places: FloatArray, series: FloatArray, timestep: float, wave: FloatArray) -> ComplexArray:
+    """sqrt(dt/(T N)) sum_t w_t sum_i s_i(t) exp(-i q.r_i(t)) exp(i omega t), (T, 3), with a Hann window w of mean square 1.
+
+    Parameters
+    ----------
+    places : (N, 3) or (T, N, 3) ndarray
+        Length.
+    series : (T, N, 3) ndarray
+        Spins, or anything else that belongs to the sites.
+    timestep : float
+        Time.
+    wave : (3,) ndarray
+        q, 1/length.
+    """
+    count, sites = series.shape[:2]
+    window = np.hanning(count + 2)[1:-1]
+    window = window / np.sqrt(np.mean(window**2))
+    modes = _modes(places, series, wave) * window[:, None]
+    amplitudes = count * np.fft.fftshift(np.fft.ifft(modes, axis=0), axes=0)  # sum_t exp(+i omega t)
+    return np.asarray(amplitudes * np.sqrt(timestep / (count * sites)))
+
+
+def check_series(places: FloatArray, series: FloatArray, timestep: float, waves: FloatArray) -> None:
+    """Refuse arrays that are no run (InvalidMomentsError).
+
+    Parameters
+    ----------
+    places, series, waves : ndarray
+        (N, 3) or (T, N, 3), (T, N, 3), (n, 3).
+    timestep : float
+        Positive.
+    """
     if series.ndim != 3 or series.shape[2] != 3 or len(series) < 4:
         raise InvalidMomentsError(f"spins must have shape (T, N, 3) with at least four times, got {series.shape}")
     if places.shape not in (series.shape, series.shape[1:]) or waves.shape[1] != 3:
@@ -143,7 +182,7 @@ def magnon_dispersion(spectrum: DynamicStructureFactor, lowest: float = 0.0, sen
         Frequencies of a smaller size are left out (the elastic peak of the order, and slow drifts), 1/time.
     sense : 1 or -1
         1: peaks at positive frequencies, waves exp(i (q.r - omega t)) that are found as they come from
-        :func:`spinase.dynamics.spin_waves`.  With an axis: magnons of spins along it.
+        :func:`spinase.spinwaves.spin_waves`.  With an axis: magnons of spins along it.
         -1: peaks at negative frequencies, returned as such.  With an axis: magnons of spins against it, which a
         ferromagnet does not have (what is found is noise: compare the powers); without one: the waves along -q.
 
