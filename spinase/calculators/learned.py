@@ -297,9 +297,14 @@ class LearnedCalculator(SpinCalculator[Bound, EnsembleState]):
                 f"the model {card.name!r} at a fixed filling cannot be divided among regions: its chemical potential "
                 "follows from all sites of the magnet. Give chemical_potential= in place of the filling"
             )
+        request, kinds = self.ensemble.request, [kind.on_regions for kind in self._evaluators if kind.on_regions]
+        chosen = choose(kinds, self.networks[0], request)
+        if chosen is None:
+            names = ", ".join(kind.__name__ for kind in self._evaluators)
+            raise ModelError(f"the model {card.name!r} cannot be divided among regions: none of {names} computes regions")
         return NetworkEnergy(
             card.name,
-            self.networks,
+            chosen(self.networks, request),
             readout.weigh(np.zeros((1, card.trunk.parts)), 1, card.energy_scale, np.zeros((1, 3))).weights[0, 0],
             card.energy_scale,
             card.energy_shift,

@@ -10,14 +10,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
 
+import numpy as np
 import torch
 
+from spinase.geometry import Bonds
 from spinase.learning.frozen_geometry import FrozenGeometry
 from spinase.learning.readout import Readout, Weighed
 from spinase.learning.trunk import Trunk
-from spinase.typing import FloatArray
+from spinase.typing import FloatArray, IntArray
 
 Precision: TypeAlias = Literal["float32", "float64"]
 
@@ -115,6 +117,103 @@ class Evaluation:
     seen_from_sites: bool = False
 
 
+@dataclass(frozen=True, eq=False)
+class RegionSites:
+    """Sites and pairs of a region (:mod:`spinase.regions`) as evaluators are given them.
+
+    Attributes
+    ----------
+    positions : (n, 3) ndarray
+        Of owned sites, then ghosts, length.
+    species : (n,) ndarray of int
+        Places in the species of the trunk.
+    pairs : Bonds
+        Directed pairs within the trunk's cutoff, ordered by first site, of the sites that have less than `layers` steps.
+    steps : (n,) ndarray of int
+        Pairs to the nearest owned site, `layers` at most; 0: owned.
+    layers : int
+        Of the trunk: how many steps a site sees.
+    """
+
+    positions: FloatArray
+    species: IntArray
+    pairs: Bonds
+    steps: IntArray
+    layers: int
+
+    @property
+    def owned(self) -> int:
+        """How many sites are owned, the first ones."""
+        return int(np.count_nonzero(self.steps == 0))
+
+    @property
+    def starts(self) -> IntArray:
+        """Where the pairs of every site begin, (n + 1,)."""
+        return np.concatenate([[0], np.cumsum(np.bincount(self.pairs.first, minlength=len(self.steps)))])
+
+
+@dataclass(frozen=True, eq=False)
+class RegionAnswer:
+    """What a trunk says of a region, in its own units.
+
+    Attributes
+    ----------
+    energies : (owned,) ndarray
+        sum_k w_k e_ik of the owned sites.
+    fields : (n, 3) ndarray
+        -d(their sum)/ds of owned sites and ghosts.
+    forces : (n, 3) ndarray or None
+        -d(their sum)/dr, if asked for.
+    virial : (3, 3) ndarray or None
+        sum over pairs of (d(their sum)/dr)_a r_b.
+    """
+
+    energies: FloatArray
+    fields: FloatArray
+    forces: FloatArray | None = None
+    virial: FloatArray | None = None
+
+
+class RegionEvaluator(ABC):
+    """Trunks of equal configuration, on regions of magnets.
+
+    Parameters
+    ----------
+    trunks, request
+        Members of an ensemble, on the device and in the precision of a request that :meth:`supports` says yes to.
+    """
+
+    def __init__(self, trunks: Sequence[Trunk], request: Request) -> None:
+        self.trunks, self.request = list(trunks), request
+
+    @classmethod
+    @abstractmethod
+    def supports(cls, trunk: Trunk, request: Request) -> bool:
+        """Whether it computes all that is requested."""
+
+    @abstractmethod
+    def prepare(self, sites: RegionSites) -> Any:
+        """What it keeps of a region for all members, while spins change."""
+
+    @abstractmethod
+    def evaluate(self, prepared: Any, member: int, spins: FloatArray, weights: FloatArray, forces: bool) -> RegionAnswer:
+        """One member's answer.
+
+        Parameters
+        ----------
+        prepared : Any
+            What :meth:`prepare` made of the region.
+        member : int
+            Number of the network.
+        spins : (n, 3) ndarray
+            Free spin vectors of owned sites and ghosts; zero rows are non-magnetic sites.
+        weights : (K,) ndarray
+            w_k of the parts of a site.
+        forces : bool
+            Whether forces and virial are wanted.
+        """
+
+
 class Evaluator(ABC):
     """Trunks of equal configuration with their weights, as one kind of machine or library wants them.
 
@@ -129,8 +228,11 @@ class Evaluator(ABC):
         Whether many spin configurations of a geometry are best evaluated as one magnet that falls apart.
     joins_derivatives : bool
         Whether one pass gives derivatives by spins and by positions; those by spins alone are the same to round-off.
+    on_regions : type of RegionEvaluator, or None
+        Who does the same on regions of magnets.
     """
 
+    on_regions: ClassVar[type[RegionEvaluator] | None] = None
     joins_replicas: ClassVar[bool] = False
     joins_derivatives: ClassVar[bool] = False
 
@@ -167,7 +269,10 @@ class Evaluator(ABC):
         """
 
 
-def choose(kinds: Sequence[type[Evaluator]], trunk: Trunk, request: Request) -> type[Evaluator] | None:
+Kind = TypeVar("Kind", Evaluator, RegionEvaluator)
+
+
+def choose(kinds: Sequence[type[Kind]], trunk: Trunk, request: Request) -> type[Kind] | None:
     """The first that supports a request, or None.
 
     Parameters
@@ -182,4 +287,14 @@ def choose(kinds: Sequence[type[Evaluator]], trunk: Trunk, request: Request) -> 
     return next((kind for kind in kinds if kind.supports(trunk, request)), None)
 
 
-__all__ = ["Evaluation", "Evaluator", "Precision", "Question", "Request", "choose"]
+__all__ = [
+    "Evaluation",
+    "Evaluator",
+    "Precision",
+    "Question",
+    "RegionAnswer",
+    "RegionEvaluator",
+    "RegionSites",
+    "Request",
+    "choose",
+]

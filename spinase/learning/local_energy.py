@@ -4,31 +4,29 @@ A network of L layers of range r_c sees sites within L r_c: features of a site a
 neighbours after layer k - 1.  So ghosts reach L r_c, and those within (L - 1) r_c have pairs of their own; what features
 are worth beyond that does not matter, because only the parts of owned sites are added up,
 
-    E_region = scale sum_(i owned) sum_k w_k e_ik + shift,    derivatives by automatic differentiation,
+    E_region = scale sum_(i owned) sum_k w_k e_ik + shift,
 
 with weights w_k that are the same for all sites: 1 for an energy, T_k(mu) for a grand potential at a fixed chemical
 potential.  At a fixed filling they depend on all sites of the magnet, so that is no local energy.
+Parts and their derivatives come from compiled loops where the calculator uses these, else from torch
+(:class:`spinase.learning.evaluator.RegionEvaluator`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from spinase.errors import InvalidGeometryError, ModelError, OutOfDomainError
 from spinase.geometry import Bonds, Geometry
-from spinase.learning.pairs import Pairs, Rows
-from spinase.learning.trunk import Trunk
+from spinase.learning.evaluator import RegionEvaluator, RegionSites
 from spinase.learning.trust.domain import Domain
 from spinase.regions import LocalResult, Region
 from spinase.spin_algebra import per_moment
-from spinase.typing import FloatArray
+from spinase.typing import FloatArray, IntArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,8 +37,8 @@ class NetworkEnergy:
     ----------
     name : str
         Of the model, for errors.
-    networks : sequence of Trunk
-        At least one, on their device and in their precision, with weights that stay.
+    evaluator : RegionEvaluator
+        Who computes the networks.
     part_weights : (K,)
         w_k, weights of the parts of a site.
     scale, shift : float
@@ -54,7 +52,7 @@ class NetworkEnergy:
     """
 
     name: str
-    networks: Sequence[Trunk]
+    evaluator: RegionEvaluator
     part_weights: FloatArray
     scale: float
     shift: float
@@ -65,12 +63,12 @@ class NetworkEnergy:
     @property
     def cutoff(self) -> float:
         """Range of a layer, length."""
-        return self.networks[0].config.cutoff
+        return self.evaluator.trunks[0].config.cutoff
 
     @property
     def ghost_depth(self) -> float:
         """Range of all layers, length."""
-        return self.networks[0].interaction_range
+        return self.evaluator.trunks[0].interaction_range
 
     @property
     def layers(self) -> int:
@@ -92,13 +90,16 @@ class NetworkEnergy:
         region.require(f"the model {self.name!r}", self.cutoff, self.ghost_depth)
         near = region.pairs.select(region.pairs.distances <= self.cutoff)
         self._refuse_close(region, near)
-        near = near.select(self._needed(near, region))
-        weights = next(self.networks[0].parameters())
-        kinds = torch.from_numpy(self.networks[0].config.indices(region.numbers, f"the model {self.name!r}"))
-        return FrozenNetworkEnergy(self, _directed(near, len(region), weights), kinds.to(weights.device), region.owned)
+        species = self.evaluator.trunks[0].config.indices(region.numbers, f"the model {self.name!r}")
+        steps = self._steps(near, region)
+        near = near.select(steps[near.first] < self.layers)
+        if np.any(np.diff(near.first) < 0):
+            near = near.select(np.argsort(near.first, kind="stable"))
+        sites = RegionSites(region.positions, species, near, steps, self.layers)
+        return FrozenNetworkEnergy(self, len(region), self.evaluator.prepare(sites) if region.owned else None)
 
-    def _needed(self, pairs: Bonds, region: Region) -> Any:
-        """Which of the pairs start at sites whose sums matter: as many steps from an owned site as layers follow."""
+    def _steps(self, pairs: Bonds, region: Region) -> IntArray:
+        """Pairs to the nearest owned site, (n,), as many as layers at most; ghosts with less need pairs of their own."""
         layers = self.layers
         steps = np.full(len(region), layers)
         steps[: region.owned] = 0
@@ -113,7 +114,7 @@ class NetworkEnergy:
                 f"{self.name!r} has {layers} layers: list the pairs of ghosts as far as "
                 f"{self.ghost_depth - self.cutoff:.6g} from owned sites"
             )
-        return steps[pairs.first] < layers
+        return steps
 
     def _refuse_close(self, region: Region, pairs: Bonds) -> None:
         """Coordination numbers and densities are those of whole magnets, and are not looked at here."""
@@ -127,20 +128,11 @@ class NetworkEnergy:
 
 @dataclass(frozen=True, eq=False)
 class FrozenNetworkEnergy:
-    """Networks on a region that owns `owned` sites."""
+    """Networks on a region; what the evaluator prepared for it is None where no site is owned."""
 
     model: NetworkEnergy
-    pairs: Pairs
-    kinds: Tensor
-    owned: int
-
-    @cached_property
-    def prepared(self) -> Any:
-        """What the networks make of the pairs, while only spins change."""
-        return self._prepared(self.pairs.vectors)
-
-    def _prepared(self, vectors: Tensor) -> Any:
-        return self.model.networks[0].prepare(Pairs(self.pairs.rows, vectors), self.kinds)
+    sites: int
+    prepared: Any
 
     def evaluate(self, spins: FloatArray, lengths: FloatArray, forces: bool = False) -> LocalResult:
         """Energies and derivatives, see :class:`spinase.regions.FrozenLocalEnergy`.
@@ -159,47 +151,29 @@ class FrozenNetworkEnergy:
         ModelError
             If forces are asked for that the model refuses.
         """
-        model, sites = self.model, len(self.kinds)
+        model, sites = self.model, self.sites
         if forces and "forces" in model.refused_properties:
             raise ModelError(model.refused_properties["forces"])
-        if not self.owned:
+        if self.prepared is None:
             empty = LocalResult(np.zeros(0), np.zeros((sites, 3)))
             return replace(empty, forces=np.zeros((sites, 3)), virial=np.zeros((3, 3))) if forces else empty
-        vectors = self.pairs.vectors.detach().requires_grad_(forces)
-        prepared = self._prepared(vectors) if forces else self.prepared
-        free = torch.tensor(spins).to(vectors).requires_grad_(True)
-        wanted = [free, vectors] if forces else [free]
-        energies, slopes = np.zeros(self.owned), [np.zeros(tuple(one.shape)) for one in wanted]
-        weights, share = torch.from_numpy(model.part_weights).to(vectors), model.scale / len(model.networks)
-        for network in model.networks:
-            values = network(prepared, free)[: self.owned] @ weights
-            found = torch.autograd.grad(values.sum(), wanted, retain_graph=forces, materialize_grads=True)
-            energies += share * _array(values)
-            slopes = [total + share * _array(one) for total, one in zip(slopes, found, strict=True)]
-        fields = per_moment(-slopes[0] * (lengths > 0.0)[:, None], lengths)
-        result = LocalResult(energies + model.shift, fields)
-        return self._with_forces(result, slopes[1]) if forces else result
-
-    def _with_forces(self, result: LocalResult, pulls: FloatArray) -> LocalResult:
-        """Forces and virial from dE/d(pair vector) (P, 3)."""
-        first, second = self.pairs.rows.first.cpu().numpy(), self.pairs.rows.second.cpu().numpy()
-        forces = np.zeros((len(self.kinds), 3))
-        np.add.at(forces, first, pulls)
-        np.add.at(forces, second, -pulls)
-        return replace(result, forces=forces, virial=pulls.T @ _array(self.pairs.vectors))
-
-
-def _directed(pairs: Bonds, sites: int, like: Tensor) -> Pairs:
-    """Pairs by rows, on the device and in the precision of `like`."""
-    order = np.argsort(pairs.first, kind="stable")
-    starts = np.concatenate([[0], np.cumsum(np.bincount(pairs.first, minlength=sites))])
-    rows = Rows(*(torch.from_numpy(part).to(like.device) for part in (starts, pairs.first[order], pairs.second[order])))
-    return Pairs(rows, torch.from_numpy(pairs.vectors[order]).to(like))
-
-
-def _array(tensor: Tensor) -> FloatArray:
-    found: FloatArray = tensor.detach().cpu().numpy().astype(np.float64)
-    return found
+        evaluator, share = model.evaluator, model.scale / len(model.evaluator.trunks)
+        found = [
+            evaluator.evaluate(self.prepared, member, spins, model.part_weights, forces)
+            for member in range(len(evaluator.trunks))
+        ]
+        fields = share * np.sum([answer.fields for answer in found], axis=0) * (lengths > 0.0)[:, None]
+        energies = share * np.sum([answer.energies for answer in found], axis=0) + model.shift
+        result = LocalResult(energies, per_moment(fields, lengths))
+        if not forces:
+            return result
+        pulled, virial = np.zeros((sites, 3)), np.zeros((3, 3))
+        for answer in found:
+            assert answer.forces is not None
+            assert answer.virial is not None
+            pulled += share * answer.forces
+            virial += share * answer.virial
+        return replace(result, forces=pulled, virial=virial)
 
 
 __all__ = ["FrozenNetworkEnergy", "NetworkEnergy"]

@@ -10,9 +10,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spinase.learning.evaluator import Evaluation, Evaluator, Question, Request
+from spinase.learning.evaluator import (
+    Evaluation,
+    Evaluator,
+    Question,
+    RegionAnswer,
+    RegionEvaluator,
+    RegionSites,
+    Request,
+)
 from spinase.learning.frozen_geometry import FrozenGeometry
-from spinase.learning.pairs import Pairs
+from spinase.learning.pairs import Pairs, Rows
 from spinase.learning.trunk import Trunk
 from spinase.typing import FloatArray
 
@@ -26,8 +34,58 @@ class _Prepared:
     kept: Any
 
 
+@dataclass(eq=False)
+class _PreparedRegion:
+    """Pairs and species of a region, and what the trunk made of them, once somebody asks without forces."""
+
+    pairs: Pairs
+    species: Tensor
+    owned: int
+    kept: Any = None
+
+
+class TorchRegions(RegionEvaluator):
+    """Energies of owned sites and their gradients from the trunk's own forward pass."""
+
+    @classmethod
+    def supports(cls, trunk: Trunk, request: Request) -> bool:
+        """Everything."""
+        return True
+
+    def prepare(self, sites: RegionSites) -> _PreparedRegion:
+        """Pairs on the device."""
+        device, pairs = torch.device(self.request.device), sites.pairs
+        rows = Rows(*(torch.from_numpy(part).to(device) for part in (sites.starts, pairs.first, pairs.second)))
+        listed = Pairs(rows, torch.from_numpy(pairs.vectors).to(device, self.request.torch_dtype))
+        return _PreparedRegion(listed, torch.from_numpy(sites.species).to(device), sites.owned)
+
+    def evaluate(
+        self, prepared: _PreparedRegion, member: int, spins: FloatArray, weights: FloatArray, forces: bool
+    ) -> RegionAnswer:
+        """One forward pass and one backward."""
+        trunk, pairs = self.trunks[member], prepared.pairs
+        vectors = pairs.vectors.detach().requires_grad_(forces)
+        with torch.enable_grad():
+            if not forces and prepared.kept is None:
+                prepared.kept = self.trunks[0].prepare(pairs, prepared.species)
+            kept = trunk.prepare(Pairs(pairs.rows, vectors), prepared.species) if forces else prepared.kept
+            free = torch.tensor(spins).to(vectors).requires_grad_(True)
+            values = trunk(kept, free)[: prepared.owned] @ torch.from_numpy(weights).to(vectors)
+            wanted = [free, vectors] if forces else [free]
+            slopes = torch.autograd.grad(values.sum(), wanted, materialize_grads=True)
+        energies, fields = _array(values), -_array(slopes[0])
+        if not forces:
+            return RegionAnswer(energies, fields)
+        pull, pulled = _array(slopes[1]), np.zeros_like(fields)
+        np.add.at(pulled, pairs.rows.first.cpu().numpy(), pull)
+        np.add.at(pulled, pairs.rows.second.cpu().numpy(), -pull)
+        return RegionAnswer(energies, fields, pulled, pull.T @ _array(vectors))
+
+
 class TorchEvaluator(Evaluator):
     """Potentials and their gradients from the trunk's own forward pass."""
+
+    on_regions = TorchRegions
 
     def __init__(self, trunks: Sequence[Trunk], request: Request) -> None:
         super().__init__(trunks, request)
@@ -78,4 +136,4 @@ def _array(tensor: Tensor) -> FloatArray:
     return found
 
 
-__all__ = ["TorchEvaluator"]
+__all__ = ["TorchEvaluator", "TorchRegions"]

@@ -47,7 +47,7 @@ from spinase.errors import AccuracyWarning
 from spinase.geometry import find_bonds
 from spinase.learning.engine.evaluator import EngineGraph, FrozenEngine
 from spinase.learning.engine.lattice.evaluator import LatticeEngine
-from spinase.learning.engine.lattice.graph import LatticeGraph
+from spinase.learning.engine.lattice.graph import LatticeGraph, both_ways
 from spinase.learning.engine.training.batch import keep_memory
 from spinase.learning.grand_potential import GrandPotentialReadout
 from spinase.learning.lattice.network import LatticeConfig, LatticeNetwork
@@ -173,7 +173,7 @@ def trunks(name: str, kind: str, side: int, others: dict[str, Task]) -> None:
     network = LatticeNetwork(LatticeConfig.from_training(size, (int(atoms.numbers[0]),), parts, geometry))
     species = np.zeros(len(atoms), dtype=np.int64)
     graph = EngineGraph(find_bonds(geometry, config.cutoff), geometry.positions, config)
-    own = LatticeGraph(network, find_bonds(geometry, network.config.cutoff), geometry.positions, species)
+    own = LatticeGraph(network, both_ways(find_bonds(geometry, network.config.cutoff)), geometry.positions, species)
     plain, engine = FrozenEngine(learned.networks[0], threads=1), LatticeEngine(network, threads=1)
     mix = np.ones_like if config.parts > 1 else None
     constant = np.ones((1, 1)) if parts == 1 else None

@@ -12,12 +12,15 @@ import torch
 from spinase import SpinAtoms
 from spinase.atoms import geometry_of
 from spinase.calculators import HeisenbergCalculator, HIPNNCalculator, LatticeCalculator, SpinSumCalculator
+from spinase.calculators.learned import LearnedCalculator
 from spinase.contract import local_energy
 from spinase.errors import InvalidGeometryError, ModelError, OutOfDomainError
 from spinase.learning.card import ModelCard
+from spinase.learning.ensemble import EVALUATORS
 from spinase.learning.lattice.network import LatticeConfig, LatticeNetwork
 from spinase.learning.mhipnn.network import MagneticHIPNN, NetworkConfig
 from spinase.learning.symmetry_functions.network import SymmetryFunctionsConfig, SymmetryFunctionsNetwork
+from spinase.learning.torch_evaluator import TorchEvaluator, TorchRegions
 from spinase.learning.two_potentials import TwoPotentialsReadout
 from spinase.radial import Exponential
 from spinase.regions import LocalEnergy, Region, cut
@@ -57,7 +60,7 @@ def alloy() -> SpinAtoms:
     return atoms
 
 
-def model(members: int = 1, dtype: Any = "float64", **changes: Any) -> HIPNNCalculator:
+def model(members: int = 1, dtype: Any = "float64", evaluators: Any = EVALUATORS, **changes: Any) -> LearnedCalculator:
     """Networks with random weights."""
     size = {"channels": (5, 3, 2), "width": 5, "quadrupoles": True, "species": (27, 26), **changes}
     config = NetworkConfig(cutoff=1.5, inner=0.6, radial=6, **size)
@@ -65,7 +68,13 @@ def model(members: int = 1, dtype: Any = "float64", **changes: Any) -> HIPNNCalc
     for seed in range(members):
         torch.manual_seed(seed)
         networks.append(MagneticHIPNN(config))
-    return HIPNNCalculator((networks, ModelCard("random", config, "metal", 1.0, 2.0, 0.3)), dtype=dtype)
+    card = ModelCard("random", config, "metal", 1.0, 2.0, 0.3)
+    return LearnedCalculator((networks, card), dtype=dtype, evaluators=evaluators)
+
+
+def compiled(members: int = 1, **changes: Any) -> LearnedCalculator:
+    """Networks that the compiled loops have, with channels of the tests of these loops."""
+    return model(members, **{"channels": (18, 17, 3), "quadrupoles": False, **changes})
 
 
 def lieb() -> SpinAtoms:
@@ -74,12 +83,13 @@ def lieb() -> SpinAtoms:
     return atoms[~(np.round(atoms.positions[:, :2]) % 2 == 1).all(axis=1)]
 
 
-def of_lattice(atoms: SpinAtoms) -> LatticeCalculator:
+def of_lattice(atoms: SpinAtoms, **options: Any) -> LatticeCalculator:
     """A network with random weights on the lattice of a magnet."""
     torch.manual_seed(1)
     size = {"cutoff": 1.5, "pair_length": 1.5, "pair_range": 1.5, "triangle_length": 1.5, "triangle_range": 1.5}
     config = LatticeConfig.from_training({**size, "hidden": (5,), "channels": 2}, (26,), 1, geometry_of(atoms))
-    return LatticeCalculator(([LatticeNetwork(config)], ModelCard("lieb", config, "metal", 1.0, 2.0, 0.3)), dtype="float64")
+    card = ModelCard("lieb", config, "metal", 1.0, 2.0, 0.3)
+    return LatticeCalculator(([LatticeNetwork(config)], card), dtype="float64", **options)
 
 
 def symmetry_functions() -> HIPNNCalculator:
@@ -95,7 +105,8 @@ def passed(report: Report) -> set[str]:
 CASES: dict[str, tuple[Any, Any]] = {
     "two layers": (model, cluster),
     "one layer": (lambda: model(layers=1), cluster),
-    "three layers": (lambda: model(layers=3, channels=(4,), quadrupoles=False), cluster),
+    "three layers": (lambda: compiled(layers=3), cluster),
+    "compiled, law of pairs, two species": (lambda: compiled(2, pairs=4), alloy),
     "all channels, law of pairs": (lambda: model(2, pairs=4, products=True, spin_orbit=True), cluster),
     "no boundaries": (model, droplet),
     "triclinic": (model, slanted),
@@ -143,9 +154,55 @@ SHIPPED: dict[str, tuple[dict[str, Any], Any, set[str]]] = {
 @pytest.mark.filterwarnings("ignore::spinase.errors.OutOfDomainWarning")
 def test_shipped_models_add_up(name):
     options, atoms, more = SHIPPED[name]
-    calc = HIPNNCalculator.shipped(name, dtype="float64", **options)
+    calc = HIPNNCalculator.shipped(name, dtype="float64", engine=False, **options)
     report = check_local_energy(calc, atoms(), checks=["regions", "refused", "derivatives"], tolerances=EXACT)
     assert {"regions"} | more <= passed(report)
+
+
+@pytest.mark.parametrize("name", [name for name in SHIPPED if not name.startswith("triangular")])
+@pytest.mark.filterwarnings("ignore::spinase.errors.OutOfDomainWarning")
+def test_shipped_models_add_up_in_compiled_loops(name):
+    """In the precision they are used in."""
+    options, atoms, _ = SHIPPED[name]
+    calc = HIPNNCalculator.shipped(name, **options)
+    assert not isinstance(local_energy(calc).evaluator, TorchRegions)
+    assert "regions" in passed(check_local_energy(calc, atoms(), checks=["regions"], tolerances=SINGLE))
+
+
+RIVALS: dict[str, tuple[Any, Any]] = {
+    "energies and forces": (lambda **options: compiled(2, pairs=4, **options), alloy),
+    "open boundaries, a site on its own": (compiled, lambda: drifted()),
+    "lattice": (lambda **options: of_lattice(lieb(), **options), lambda: with_lengths(lieb())),
+}
+
+
+@pytest.mark.parametrize("name", RIVALS)
+def test_compiled_loops_say_of_owned_sites_and_ghosts_what_torch_says(name):
+    calc, atoms = RIVALS[name][0], RIVALS[name][1]()
+    loops, torches = local_energy(calc()), local_energy(calc(evaluators=(TorchEvaluator,)))
+    assert type(loops.evaluator) is not type(torches.evaluator)
+    region = whole(loops, atoms)
+    spins, lengths = atoms.spins[region.tags], np.linalg.norm(atoms.moments, axis=1)[region.tags]
+    for forces in (False, True)[: 1 if "forces" in loops.refused_properties else 2]:
+        one, two = (local.freeze(region).evaluate(spins, lengths, forces) for local in (loops, torches))
+        for part in ("energies", "magnetic_forces", *(("forces", "virial") if forces else ())):
+            found, expected = getattr(one, part), getattr(two, part)
+            assert np.abs(found - expected).max() < 1e-10 * max(1.0, np.abs(expected).max()), part
+
+
+def drifted() -> SpinAtoms:
+    """A cluster whose first site is far from all others."""
+    atoms = droplet()
+    atoms.positions[0] += 40.0
+    return atoms
+
+
+def test_an_evaluator_that_knows_no_regions_is_named():
+    class Whole(TorchEvaluator):
+        on_regions = None
+
+    with pytest.raises(ModelError, match="'random' cannot be divided among regions: none of Whole computes regions"):
+        local_energy(model(evaluators=(Whole,)))
 
 
 def test_a_fixed_filling_is_refused_and_a_chemical_potential_is_not():

@@ -9,6 +9,7 @@ import numpy as np
 
 from spinase.learning.engine.evaluator import EngineGraph, FrozenEngine, supports
 from spinase.learning.engine.potentials import in_passes, potentials
+from spinase.learning.engine.regions import CompiledRegions
 from spinase.learning.evaluator import Evaluation, Evaluator, Question, Request
 from spinase.learning.frozen_geometry import FrozenGeometry
 from spinase.learning.mhipnn.network import MagneticHIPNN, NetworkConfig
@@ -20,6 +21,7 @@ class CompiledEvaluator(Evaluator):
     """Energies and gradients by spins; filters that are interpolated are accurate to 1e-6."""
 
     joins_replicas = True
+    on_regions = CompiledRegions
 
     def __init__(self, trunks: Sequence[Trunk], request: Request) -> None:
         super().__init__(trunks, request)

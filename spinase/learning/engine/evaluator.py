@@ -7,7 +7,7 @@ in order, so that any number of threads gives the same numbers.  The README of t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -53,10 +53,27 @@ def channels_by_degree(config: NetworkConfig) -> ChannelsByDegree:
 
 
 @dataclass(frozen=True, eq=False)
+class Scope:
+    """Sites whose energies count; the others are ghosts around them.
+
+    Attributes
+    ----------
+    weights : (n, K) ndarray
+        Of the parts of these sites, which are the first n of the graph's order.
+    strips : (L + 1,) sequence of int
+        How many of the graph's strips, from the first on, have sites that matter where 0, 1, .. L layers follow.
+    """
+
+    weights: FloatArray
+    strips: Sequence[int]
+
+
+@dataclass(frozen=True, eq=False)
 class Evaluation:
     """One evaluation: how to run over strips, spins (N, 3) in the graph's order, weights with the graph's filters.
 
-    `pushed` (N, 3), where atoms move: minus dE by the vectors of the pairs that end at a site, added to.
+    `pushed` (N, 3), where atoms move: minus dE by the vectors of the pairs that end at a site, added to.  `scope`: which
+    sites count; None: all.
     """
 
     graph: Any
@@ -64,6 +81,17 @@ class Evaluation:
     spins: Array
     contexts: list[LayerContext]
     pushed: Array | None = None
+    scope: Scope | None = None
+
+    @property
+    def counted(self) -> int:
+        """Sites whose energies count, the first of the graph's order."""
+        return len(self.spins) if self.scope is None else len(self.scope.weights)
+
+    def strips(self, layer: int) -> list[Strip]:
+        """Strips of the sites whose values after layer 0, 1, ... matter; -1: before all layers."""
+        strips = cast(list[Strip], self.graph.strips)
+        return strips if self.scope is None else strips[: self.scope.strips[len(self.contexts) - 1 - layer]]
 
 
 class FrozenEngine:
@@ -143,7 +171,12 @@ class FrozenEngine:
         return SendWeights(*number, *spin, *gate, bias, *passed)
 
     def __call__(
-        self, graph: EngineGraph, species: IntArray, spins: FloatArray, mix: Mix | None = None
+        self,
+        graph: EngineGraph,
+        species: IntArray,
+        spins: FloatArray,
+        mix: Mix | None = None,
+        scope: Scope | None = None,
     ) -> tuple[FloatArray, FloatArray]:
         """Energies of the sites, and the field of their sum.
 
@@ -157,31 +190,41 @@ class FrozenEngine:
             Free spin vectors; zero rows are non-magnetic sites.
         mix : callable, optional
             For a network with several parts: weights (N, K) of their sum from values of the parts (N, K).
+        scope : Scope, optional
+            Which sites count, with weights that are known; default: all.
 
         Returns
         -------
         energies : (N,) ndarray
-            In the network's units.
+            In the network's units; of the n sites that count, where a scope is given.
         fields : (N, 3) ndarray
             H = -dE/ds.
         """
-        if mix is None and len(self._constant) > 1:
+        if mix is None and scope is None and len(self._constant) > 1:
             raise ModelError("this network needs electrons: a filling or a chemical potential")
         with thread_map(min(self.threads, len(graph.strips)) or 1) as each:
             ordered = np.ascontiguousarray(spins[graph.order], self.dtype)
-            energies, field = self._evaluate(Evaluation(graph, each, ordered, self._contexts(graph)), species, mix)
+            run = Evaluation(graph, each, ordered, self._contexts(graph), scope=scope)
+            energies, field = self._evaluate(run, species, mix)
         if self._law is not None:
-            bare, couplings = self._couplings(self._law, graph, species)
+            bare, couplings = self._couplings(self._law, run, species)
             slopes = couplings @ ordered
-            energies += bare + 0.5 * np.sum(slopes * ordered, axis=1)
-            field -= slopes
-        return energies[graph.back], field[graph.back].astype(np.float64)
+            energies += (bare + 0.5 * np.sum(slopes * ordered, axis=1))[: run.counted]
+            # pairs from sites that count to ghosts are there one way only
+            field -= slopes if scope is None else 0.5 * (slopes + couplings.T @ ordered)
+        return energies[graph.back[: run.counted]], field[graph.back].astype(np.float64)
 
-    def _couplings(self, law: PairLaw, graph: EngineGraph, species: IntArray) -> Any:
-        """Bare energies (N,) and exchange (N, N) of the law of pairs, in the graph's order; kept for these species."""
+    def _couplings(self, law: PairLaw, run: Evaluation, species: IntArray) -> Any:
+        """Bare energies (N,) and exchange (N, N) of the law of pairs, in the graph's order; kept for these species.
+
+        Of pairs from sites that count.
+        """
+        graph = run.graph
         known = graph.cached.get(("couplings", law))
         if known is None or not np.array_equal(known[0], species):
-            bare, exchange = law.frozen(graph.pairs.starts, graph.pairs.second, graph.distances, species[graph.order])
+            last = graph.pairs.starts[run.counted]
+            rows = np.minimum(graph.pairs.starts, last), graph.pairs.second[:last], graph.distances[:last]
+            bare, exchange = law.frozen(*rows, species[graph.order])
             known = graph.cached["couplings", law] = (species.copy(), bare, exchange.astype(self.dtype))
         return known[1:]
 
@@ -193,21 +236,21 @@ class FrozenEngine:
         return cast(Array, known[1])
 
     def _evaluate(self, run: Evaluation, species: IntArray, mix: Mix | None) -> tuple[FloatArray, Array]:
-        """Energies (N,) and fields (N, 3) in the graph's order; where atoms move, MOTION columns more.
+        """Energies (n,) of the sites that count, fields (N, 3) in the graph's order; where atoms move, MOTION columns more.
 
         Where parts of the energy are mixed, the last layer is done before the way back begins; otherwise on the way back.
         """
-        features = self._features(run.graph, species)
-        parts, vectors, caches = features @ self._readouts[0].T, self._empty(0, 0), []
+        features, counted = self._features(run.graph, species), run.counted
+        parts, vectors, caches = features[:counted] @ self._readouts[0].T, self._empty(0, 0), []
         for k, readout in enumerate(self._readouts[1:]):
             cache = self._send(k, run, features, vectors)
             caches.append(cache)
             if k < len(self._layers) - 1 or mix is not None:
                 features, vectors = self._forward(k, run, cache)
-                parts += features @ readout.T
+                parts += features[:counted] @ readout.T
         if mix is not None:
             run.graph.give_back(vectors, features)
-        weights = self._weights(run.graph, parts, mix)
+        weights = self._weights(run, parts, mix)
         parts, field = self._way_back(run, caches, parts, weights.astype(self.dtype), mix is not None)
         return np.einsum("ik,ik->i", weights, parts + self._constant), field
 
@@ -215,16 +258,16 @@ class FrozenEngine:
         self, run: Evaluation, caches: list[LayerCache], parts: Array, weights: Array, finished: bool
     ) -> tuple[Array, Array]:
         """All parts of the energies (N, parts) and the field (N, 3); `finished`: the last layer is done forwards."""
-        graph, last = run.graph, len(caches) - 1
-        field = np.zeros((len(run.spins), 3 if run.pushed is None else 3 + MOTION), self.dtype)
-        grad_features, grad_vectors = self._grad_readout(graph, weights, -1), self._empty(0, 0)
+        graph, last, sites = run.graph, len(caches) - 1, len(run.spins)
+        field = np.zeros((sites, 3 if run.pushed is None else 3 + MOTION), self.dtype)
+        grad_features, grad_vectors = self._grad_readout(graph, sites, weights, -1), self._empty(0, 0)
         for k in reversed(range(last + 1)):
-            grad_before, cache = self._grad_readout(graph, weights, k) if k else self._empty(0, 0), caches[k]
+            grad_before, cache = self._grad_readout(graph, sites, weights, k) if k else self._empty(0, 0), caches[k]
             done = k < last or finished
             features = self._empty(0, 0) if done else graph.borrow(self.dtype, *cache.features.shape)
             grad_sent = self._backward(k, run, cache, features, (grad_features, grad_vectors, grad_before), field)
             if not done:
-                parts += features @ self._readouts[-1].T
+                parts += features[: run.counted] @ self._readouts[-1].T
             if run.pushed is not None:
                 np.add(run.pushed, grad_sent[:, -LANES : 3 - LANES], out=run.pushed)
             used = (grad_features, features, grad_vectors, grad_sent)
@@ -233,16 +276,22 @@ class FrozenEngine:
             graph.give_back(*([cache.features] if k else [grad_features, grad_vectors]))
         return parts, field
 
-    def _grad_readout(self, graph: EngineGraph, weights: Array, k: int) -> Array:
-        """dE/d(features that readout k reads) = sum_n weights[:, n] W_k[n], (N, F), for weights (N, parts)."""
-        out, readout = graph.borrow(self.dtype, len(weights), self._readouts[k].shape[1]), self._readouts[k]
-        return np.multiply(weights, readout, out=out) if len(readout) == 1 else np.matmul(weights, readout, out=out)
+    def _grad_readout(self, graph: EngineGraph, sites: int, weights: Array, k: int) -> Array:
+        """dE/d(features that readout k reads) = sum_n weights[:, n] W_k[n], (N, F); zero behind the sites of `weights`."""
+        readout, counted = self._readouts[k], len(weights)
+        out = graph.borrow(self.dtype, sites, readout.shape[1])
+        times = np.multiply if len(readout) == 1 else np.matmul
+        times(weights, readout, out=out[:counted])
+        out[counted:] = 0.0
+        return out
 
-    def _weights(self, graph: EngineGraph, parts: Array, mix: Mix | None) -> FloatArray:
-        """Of every part of the energy in the sum, (N, parts)."""
+    def _weights(self, run: Evaluation, parts: Array, mix: Mix | None) -> FloatArray:
+        """Of every part of the energy in the sum, (N, parts), or of the sites that count."""
+        if run.scope is not None:
+            return run.scope.weights
         if mix is None:
             return np.ones((len(parts), 1))
-        return mix((parts + self._constant)[graph.back])[graph.order]
+        return mix((parts + self._constant)[run.graph.back])[run.graph.order]
 
     @contextmanager
     def _workspace(self, graph: EngineGraph) -> Iterator[Workspace]:
@@ -265,7 +314,7 @@ class FrozenEngine:
         sent = borrow(sites, row_width(channels))
         slopes = borrow(self.config.atom_layers + 1, sites, features.shape[1])
         cache = LayerCache(features, vectors, sent, gates, slopes)
-        run.each(lambda s: send(s.begin, s.end, weights, channels, spins, cache), run.graph.strips)
+        run.each(lambda s: send(s.begin, s.end, weights, channels, spins, cache), run.strips(k - 1))
         return cache
 
     def _forward(self, k: int, run: Evaluation, cache: LayerCache) -> tuple[Array, Array]:
@@ -278,7 +327,7 @@ class FrozenEngine:
             with self._workspace(graph) as workspace:
                 forward(strip.begin, strip.end, context, workspace, run.spins, cache, features, vectors)
 
-        run.each(over, graph.strips)
+        run.each(over, run.strips(k))
         return features, vectors
 
     def _backward(
@@ -306,20 +355,20 @@ class FrozenEngine:
                 backward(strip.begin, strip.end, context, workspace, run.spins, cache, features, given, field)
             return grad_sent
 
-        return self._added(run, run.each(over, graph.strips), width)
+        return self._added(run, run.strips(k), run.each(over, run.strips(k)), width)
 
-    def _added(self, run: Evaluation, by_strips: list[Array], width: int) -> Array:
+    def _added(self, run: Evaluation, strips: list[Strip], by_strips: list[Array], width: int) -> Array:
         """Sum of what strips have added to their neighbours, strip by strip for any number of threads, (N, width)."""
         graph, sites = run.graph, len(run.spins)
         if len(by_strips) == 1 and len(by_strips[0]) == sites:
             return by_strips[0]
         out = graph.borrow(self.dtype, sites, width)
-        threads = min(self.threads, len(graph.strips)) or 1
+        threads = min(self.threads, len(strips)) or 1
         columns = np.linspace(0, width, threads + 1).astype(int)
 
         def add(part: int) -> None:
             out[:, columns[part] : columns[part + 1]] = 0.0
-            for strip, values in zip(graph.strips, by_strips, strict=True):
+            for strip, values in zip(strips, by_strips, strict=True):
                 add_strip(strip.neighbours, values, columns[part], columns[part + 1], out)
 
         run.each(add, range(threads))
@@ -332,7 +381,7 @@ class FrozenEngine:
         """dE by the spin vectors M of the layer before (N, 3 C); those by features and spins are added."""
         grad_vectors = run.graph.borrow(self.dtype, *cache.vectors.shape)
         shared = (self._senders[k], self._channels, run.spins, cache, grad_sent, grad_features, grad_vectors, field)
-        run.each(lambda s: send_backward(s.begin, s.end, *shared), run.graph.strips)
+        run.each(lambda s: send_backward(s.begin, s.end, *shared), run.strips(k - 1))
         return grad_vectors
 
 
@@ -341,4 +390,4 @@ def _array(tensor: Tensor, dtype: Any) -> Array:
     return matrix(tensor.detach().cpu().numpy(), dtype)
 
 
-__all__ = ["EngineGraph", "Evaluation", "FrozenEngine", "channels_by_degree", "supports"]
+__all__ = ["EngineGraph", "Evaluation", "FrozenEngine", "Scope", "channels_by_degree", "supports"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, cast
 
 import numpy as np
@@ -105,13 +107,37 @@ class EngineGraph(Pool):
         order = np.lexsort((second, first))
         starts = np.concatenate([[0], np.cumsum(np.bincount(first, minlength=len(positions)))])
         second = second[order]
-        local, self.strips = _strips(starts, second)
+        local, self.strips = strips_of(starts, second, range(0, len(positions), STRIP))
         vectors = np.concatenate([bonds.vectors, -bonds.vectors])[order]
-        self.distances = np.linalg.norm(vectors, axis=1)
-        self.shells, knots, fractions = _filter_rows(self.distances, config, np.dtype(dtype))
-        harmonics = _harmonics(vectors, self.distances, np.dtype(dtype))
-        self.pairs = Neighbours(starts, second, local, knots, fractions, harmonics, not vectors[:, 2].any())
+        self.pairs, self.distances, self.shells = neighbours_of(starts, second, local, vectors, config, dtype)
         self.cached: dict[tuple[str, Any], Any] = {}
+
+
+def neighbours_of(
+    starts: IntArray,
+    second: NDArray[np.int32],
+    local: NDArray[np.int32],
+    vectors: FloatArray,
+    config: NetworkConfig,
+    dtype: Any,
+) -> tuple[Neighbours, FloatArray, Array | None]:
+    """Pairs with their filters and harmonics, their distances (P,), and those that have rows of filters of their own.
+
+    Parameters
+    ----------
+    starts, second, local
+        As in :class:`Neighbours`.
+    vectors : (P, 3) ndarray
+        Of the pairs, length.
+    config : NetworkConfig
+        The network's.
+    dtype : numpy dtype
+        float32 or float64.
+    """
+    distances = np.linalg.norm(vectors, axis=1)
+    shells, knots, fractions = _filter_rows(distances, config, np.dtype(dtype))
+    harmonics = _harmonics(vectors, distances, np.dtype(dtype))
+    return Neighbours(starts, second, local, knots, fractions, harmonics, not vectors[:, 2].any()), distances, shells
 
 
 def filter_table(filters: list[Tensor], config: NetworkConfig, distances: Tensor | None = None) -> Tensor:
@@ -179,15 +205,27 @@ def spatial_order(positions: FloatArray, length: float) -> IntArray:
     return np.argsort(code, kind="stable")
 
 
-def _strips(starts: IntArray, second: NDArray[np.int32]) -> tuple[NDArray[np.int32], list[Strip]]:
-    """For every pair the index of its second site among the neighbours of its strip (P,), and the strips."""
-    sites, strips, local = len(starts) - 1, [], np.empty_like(second)
-    for begin in range(0, sites, STRIP):
-        end = min(sites, begin + STRIP)
+def strips_of(starts: IntArray, second: NDArray[np.int32], begins: Sequence[int]) -> tuple[NDArray[np.int32], list[Strip]]:
+    """For every pair the index of its second site among the neighbours of its strip (P,), and the strips.
+
+    `starts` (N + 1,), `second` (P,): as in :class:`Neighbours`; `begins`: the first site of every strip.
+    """
+    strips, local = [], np.empty_like(second)
+    for begin, end in pairwise([*begins, len(starts) - 1]):
         rows = slice(starts[begin], starts[end])
         neighbours, local[rows] = np.unique(second[rows], return_inverse=True)
         strips.append(Strip(begin, end, neighbours))
     return local, strips
 
 
-__all__ = ["STRIP", "EngineGraph", "Pool", "Strip", "filter_table", "radial_splines", "spatial_order"]
+__all__ = [
+    "STRIP",
+    "EngineGraph",
+    "Pool",
+    "Strip",
+    "filter_table",
+    "neighbours_of",
+    "radial_splines",
+    "spatial_order",
+    "strips_of",
+]

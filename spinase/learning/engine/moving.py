@@ -17,9 +17,9 @@ from spinase.compiled.rows import LANES
 from spinase.compiled.threads import thread_map
 from spinase.errors import ModelError
 from spinase.geometry import Bonds
-from spinase.learning.engine.evaluator import Evaluation, FrozenEngine
+from spinase.learning.engine.evaluator import Evaluation, FrozenEngine, Scope
 from spinase.learning.engine.graph import Pool, radial_splines
-from spinase.learning.engine.moving_graph import STRIP, Knots, MovingGraph
+from spinase.learning.engine.moving_graph import Knots, Layout, MovingGraph, layout_of
 from spinase.learning.engine.pair_splines import pair_law
 from spinase.learning.engine.workspace import LayerContext
 from spinase.learning.mhipnn.network import Interaction, MagneticHIPNN, Mix
@@ -79,8 +79,12 @@ class MovingEngine(FrozenEngine):
 
     def graph(self, bonds: Bonds, positions: FloatArray) -> MovingGraph:
         """Pairs of a geometry, from its bonds within the cutoff; `positions` (N, 3), length."""
-        with thread_map(min(self.threads, -(-len(positions) // STRIP)) or 1) as each:
-            return MovingGraph(bonds, positions, self.config.cutoff, self.knots, self.dtype, self._pool, each)
+        return self.laid_out(bonds, layout_of(bonds, positions, self.config.cutoff))
+
+    def laid_out(self, bonds: Bonds, layout: Layout) -> MovingGraph:
+        """Pairs of a geometry whose layout is known."""
+        with thread_map(min(self.threads, len(layout.begins)) or 1) as each:
+            return MovingGraph(bonds, layout, self.knots, self.dtype, self._pool, each)
 
     def solve(
         self,
@@ -90,6 +94,7 @@ class MovingEngine(FrozenEngine):
         mix: Mix | None = None,
         moving: bool = True,
         magnets: int = 1,
+        scope: Scope | None = None,
     ) -> MovingAnswer:
         """Energies and fields; with `moving` forces and virial.
 
@@ -107,21 +112,26 @@ class MovingEngine(FrozenEngine):
             Whether forces and virial are wanted.
         magnets : int
             Magnets of equal size that lie side by side, one after the other in the order of the sites.
+        scope : Scope, optional
+            Which sites count, with weights that are known; energies are of these.  Default: all.
         """
-        if mix is None and len(self._constant) > 1:
+        if mix is None and scope is None and len(self._constant) > 1:
             raise ModelError("this network needs electrons: a filling or a chemical potential")
         own, pairs = np.ascontiguousarray(spins[graph.order], self.dtype), graph.pairs(moving)
         pushed = np.zeros((len(spins), 3), self.dtype) if moving else None
         with thread_map(min(self.threads, len(graph.strips)) or 1) as each:
             contexts = [LayerContext(pairs, one, self._options, self._channels_by_degree) for one in self._layers]
-            energies, field = self._evaluate(Evaluation(graph, each, own, contexts, pushed), species, mix)
-            if self._pair_law is not None:
+            run = Evaluation(graph, each, own, contexts, pushed, scope)
+            energies, field = self._evaluate(run, species, mix)
+            if self._pair_law is not None and scope is None:
                 self._pair_law.add(pairs, graph.strips, each, species[graph.order], own, energies, field)
-        fields = field[graph.back, :3].astype(np.float64)
+            elif self._pair_law is not None:
+                self._pair_law.add_of(run.counted, pairs, species[graph.order], own, energies, field)
+        energies, fields = energies[graph.back[: run.counted]], field[graph.back, :3].astype(np.float64)
         if pushed is None:
-            return MovingAnswer(energies[graph.back], fields)
+            return MovingAnswer(energies, fields)
         forces = (field[:, 3:6] + pushed)[graph.back].astype(np.float64)
-        return MovingAnswer(energies[graph.back], fields, forces, self._virials(graph, field, magnets))
+        return MovingAnswer(energies, fields, forces, self._virials(graph, field, magnets))
 
     def _virials(self, graph: MovingGraph, field: Array, magnets: int) -> FloatArray:
         """Sums (R, 3, 3) of the last nine columns of `field` over the sites of every magnet."""

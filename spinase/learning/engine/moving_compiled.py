@@ -11,6 +11,7 @@ from spinase.learning.engine.evaluator import supports
 from spinase.learning.engine.moving import MovingAnswer, MovingEngine
 from spinase.learning.engine.moving_graph import MovingGraph
 from spinase.learning.engine.potentials import in_passes, potentials
+from spinase.learning.engine.regions import MovingRegions
 from spinase.learning.evaluator import Evaluation, Evaluator, Question, Request
 from spinase.learning.frozen_geometry import FrozenGeometry
 from spinase.learning.mhipnn.network import MagneticHIPNN, Mix
@@ -23,6 +24,7 @@ class MovingEvaluator(Evaluator):
 
     joins_replicas = True
     joins_derivatives = True
+    on_regions = MovingRegions
 
     def __init__(self, trunks: Sequence[Trunk], request: Request) -> None:
         super().__init__(trunks, request)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,20 +27,48 @@ class Knots(NamedTuple):
     last: int
 
 
-class MovingGraph:
-    """Pairs of one geometry.
+class Layout(NamedTuple):
+    """Order of the sites (N,) in memory, and directed pairs by rows of sites in their OWN order.
 
-    Sites are put in the order of a curve through their boxes, and cut into strips of STRIP sites; fewer sites stay in their
-    own order.  Neighbours of a site come in the order of their numbers.
+    `starts` (N + 1,) where rows begin; `bonds` (P,): bond b, or -1 - b where it goes backwards; `begins`: first sites of the
+    strips, in the order in memory.
+    """
+
+    order: IntArray
+    starts: IntArray
+    bonds: IntArray
+    begins: Sequence[int]
+
+
+def layout_of(bonds: Bonds, positions: FloatArray, cutoff: float) -> Layout:
+    """Sites in the order of a curve through their boxes, cut into strips of STRIP sites; fewer stay in their own order.
+
+    Neighbours of a site come in the order of their numbers.
 
     Parameters
     ----------
     bonds : Bonds
-        Pairs within the network's cutoff, in the order of :func:`spinase.geometry.find_bonds`.
+        Each pair once, in the order of :func:`spinase.geometry.find_bonds`.
     positions : (N, 3) ndarray
-        Used for the order only, length.
+        Of the sites, length.
     cutoff : float
-        The network's, length.
+        Side of the boxes, length.
+    """
+    sites = len(positions)
+    order: IntArray = np.argsort(box_codes(positions, cutoff), kind="stable") if sites > STRIP else np.arange(sites)
+    starts, directed = _directed(bonds.first, bonds.second, sites)
+    return Layout(order, starts, directed, range(0, sites, STRIP))
+
+
+class MovingGraph:
+    """Pairs of one geometry.
+
+    Parameters
+    ----------
+    bonds : Bonds
+        Pairs within the network's cutoff.
+    layout : Layout
+        Where sites and pairs go.
     knots : Knots
         Those of the engine's splines.
     dtype : numpy dtype
@@ -62,23 +91,19 @@ class MovingGraph:
     def __init__(
         self,
         bonds: Bonds,
-        positions: FloatArray,
-        cutoff: float,
+        layout: Layout,
         knots: Knots,
         dtype: Any,
         pool: Pool,
         each: Callable[..., list[Any]],
     ) -> None:
-        sites = len(positions)
+        sites = len(layout.order)
         self.borrow, self.give_back, self.workspaces = pool.borrow, pool.give_back, pool.workspaces
         self.cached: dict[tuple[str, Any], Any] = {}
         self._density = np.dtype(dtype).type(knots.density)
-        self.order: IntArray = np.arange(sites)
-        if sites > STRIP:
-            self.order = np.argsort(_codes(positions, cutoff), kind="stable")
-        self.back: IntArray = np.empty_like(self.order)
+        self.order, self.back = layout.order, np.empty_like(layout.order)
         self.back[self.order] = np.arange(sites)
-        starts, bond = _directed(bonds.first, bonds.second, sites)
+        starts, bond = layout.starts, layout.bonds
         counts = np.diff(starts)[self.order]
         self.starts = np.concatenate([[0], np.cumsum(counts)])
         pairs = len(bond)
@@ -87,16 +112,15 @@ class MovingGraph:
         self._harmonics = np.empty((pairs, 9), dtype)
         given = (bonds.first, bonds.second, bonds.vectors, bonds.distances, starts, bond, self.order, self.back, *knots)
         out = (self.starts, self._second, self._knots, self._fractions, self._distances, self._harmonics)
-        begins = range(0, sites, STRIP)
-        each(lambda begin: _fill(begin, min(sites, begin + STRIP), *given, *out), begins)
-        self.strips: list[Strip] = each(self._strip, begins)
+        pieces = list(pairwise([*layout.begins, sites]))
+        each(lambda piece: _fill(*piece, *given, *out), pieces)
+        self.strips: list[Strip] = each(lambda piece: self._strip(piece, len(pieces) == 1), pieces)
 
-    def _strip(self, begin: int) -> Strip:
+    def _strip(self, piece: tuple[int, int], alone: bool) -> Strip:
         """A strip, whose neighbours get numbers of their own; where there is one only, those of the sites."""
-        sites = len(self.order)
-        end = min(sites, begin + STRIP)
+        (begin, end), sites = piece, len(self.order)
         rows = slice(self.starts[begin], self.starts[end])
-        if sites <= STRIP:
+        if alone:
             self._local[rows] = self._second[rows]
             return Strip(begin, end, np.arange(sites, dtype=np.int32))
         seen, places = np.full(sites, -1, dtype=np.int32), np.empty(min(sites, rows.stop - rows.start), dtype=np.int32)
@@ -119,7 +143,7 @@ class MovingGraph:
 
 
 @njit
-def _codes(positions: FloatArray, length: float) -> IntArray:
+def box_codes(positions: FloatArray, length: float) -> IntArray:
     """Codes (N,) of the boxes of side `length` that hold the sites, along a Z-curve."""
     codes = np.zeros(len(positions), dtype=np.int64)
     for a in range(3):
@@ -212,4 +236,4 @@ def _number(second: Array, local: Array, seen: Array, places: Array) -> int:
     return count
 
 
-__all__ = ["STRIP", "Knots", "MovingGraph"]
+__all__ = ["STRIP", "Knots", "Layout", "MovingGraph", "box_codes", "layout_of"]

@@ -15,13 +15,21 @@ import numpy as np
 from torch import Tensor, nn
 
 from spinase.compiled.threads import default_threads, thread_map
-from spinase.learning.engine.lattice.graph import LatticeGraph, StripOf
+from spinase.learning.engine.lattice.graph import LatticeGraph, StripOf, both_ways
 from spinase.learning.engine.lattice.kernels import backward, forward
 from spinase.learning.engine.lattice.tiles import WIDTH
 from spinase.learning.engine.lattice.workspace import SiteWeights, Wanted, Workspace, new_workspace, site_kind
 from spinase.learning.engine.layers import add_strip
 from spinase.learning.engine.potentials import potentials
-from spinase.learning.evaluator import Evaluation, Evaluator, Question, Request
+from spinase.learning.evaluator import (
+    Evaluation,
+    Evaluator,
+    Question,
+    RegionAnswer,
+    RegionEvaluator,
+    RegionSites,
+    Request,
+)
 from spinase.learning.frozen_geometry import FrozenGeometry
 from spinase.learning.lattice.network import LatticeNetwork, SiteNetwork
 from spinase.learning.readout import Weighed
@@ -187,10 +195,42 @@ def _unweighed(parts: FloatArray) -> Weighed:
     return Weighed(np.ones((1, *parts.shape)))
 
 
+class LatticeRegions(RegionEvaluator):
+    """Compiled loops for networks on lattices, on regions: strips of owned sites, with ghosts among their places."""
+
+    def __init__(self, trunks: Sequence[Trunk], request: Request) -> None:
+        super().__init__(trunks, request)
+        self._engines = [LatticeEngine(cast(LatticeNetwork, trunk), np.dtype(request.dtype)) for trunk in self.trunks]
+
+    @classmethod
+    def supports(cls, trunk: Trunk, request: Request) -> bool:
+        """Networks on lattices, which see one cutoff far, on the CPU."""
+        return isinstance(trunk, LatticeNetwork) and request.device == "cpu" and not request.positions
+
+    def prepare(self, sites: RegionSites) -> tuple[LatticeGraph, int]:
+        """Strips of owned sites; how many these are."""
+        network, pairs = cast(LatticeNetwork, self.trunks[0]), sites.pairs
+        listed = (pairs.first, pairs.second, pairs.vectors)
+        return LatticeGraph(network, listed, sites.positions, sites.species), sites.owned
+
+    def evaluate(
+        self, prepared: tuple[LatticeGraph, int], member: int, spins: FloatArray, weights: FloatArray, forces: bool
+    ) -> RegionAnswer:
+        """Forwards and backwards; forces there are none."""
+        (graph, owned), given = prepared, weights[None]
+
+        def weigh(parts: FloatArray) -> Weighed:
+            return Weighed(np.tile(weights, (1, len(parts), 1)))
+
+        values, fields, _ = self._engines[member](graph, spins, weigh, given)
+        return RegionAnswer(values[0, :owned], fields[0])
+
+
 class LatticeEvaluator(Evaluator):
     """Compiled loops for networks on lattices, in both precisions, on the CPU, for sites that stay."""
 
     joins_replicas = True
+    on_regions = LatticeRegions
 
     def __init__(self, trunks: Sequence[Trunk], request: Request) -> None:
         super().__init__(trunks, request)
@@ -204,7 +244,7 @@ class LatticeEvaluator(Evaluator):
     def prepare(self, geometry: FrozenGeometry) -> LatticeGraph:
         """Strips of sites."""
         network = cast(LatticeNetwork, self.trunks[0])
-        return LatticeGraph(network, geometry.bonds, geometry.positions, geometry.species)
+        return LatticeGraph(network, both_ways(geometry.bonds), geometry.positions, geometry.species)
 
     def evaluate(self, prepared: LatticeGraph, member: int, question: Question) -> Evaluation:
         """Forwards, and backwards for every potential."""
@@ -215,4 +255,4 @@ class LatticeEvaluator(Evaluator):
         return Evaluation(potentials(values, question.magnets), values, weighed, fields, seen_from_sites=True)
 
 
-__all__ = ["LatticeEngine", "LatticeEvaluator"]
+__all__ = ["LatticeEngine", "LatticeEvaluator", "LatticeRegions"]

@@ -18,6 +18,14 @@ from spinase.typing import Array, FloatArray, IntArray
 STRIP = 512  # sites
 
 
+def both_ways(bonds: Bonds) -> tuple[IntArray, IntArray, FloatArray]:
+    """Directed pairs of bonds, ordered by first site: first, second (P,) and vectors (P, 3), length."""
+    first = np.concatenate([bonds.first, bonds.second])
+    second = np.concatenate([bonds.second, bonds.first])
+    rows = np.argsort(first, kind="stable")
+    return first[rows], second[rows], np.concatenate([bonds.vectors, -bonds.vectors])[rows]
+
+
 @dataclass(frozen=True, eq=False)
 class StripOf:
     """A strip of sites of one `kind`."""
@@ -33,7 +41,9 @@ class LatticeGraph(Pool):
     ----------
     network : LatticeNetwork
         Which knows the lattice.
-    bonds, positions, species
+    pairs : (first, second, vectors)
+        Directed pairs (P,), ordered by first site, and r_second - r_first (P, 3), length.  Sites without any are left out.
+    positions, species
         Of a geometry, as an evaluator is given them.
 
     Raises
@@ -42,19 +52,21 @@ class LatticeGraph(Pool):
         If a site has other surroundings than the lattice of the network.
     """
 
-    def __init__(self, network: LatticeNetwork, bonds: Bonds, positions: FloatArray, species: IntArray) -> None:
+    def __init__(
+        self,
+        network: LatticeNetwork,
+        pairs: tuple[IntArray, IntArray, FloatArray],
+        positions: FloatArray,
+        species: IntArray,
+    ) -> None:
         super().__init__()
-        first = np.concatenate([bonds.first, bonds.second])
-        second = np.concatenate([bonds.second, bonds.first])
-        vectors = np.concatenate([bonds.vectors, -bonds.vectors])
-        rows = np.argsort(first, kind="stable")
         rank = np.empty(len(species), dtype=np.int64)
         rank[spatial_order(positions, network.config.cutoff)] = np.arange(len(species))
         self.cached: dict[tuple[str, Any], list[Workspace]] = {}
         self.strips: list[StripOf] = []
         self._along: FloatArray | None = None
         self._arms: list[Array] = []
-        for kind, (sites, places) in enumerate(network.places((first[rows], second[rows], vectors[rows]), species)):
+        for kind, (sites, places) in enumerate(network.places(pairs, species)):
             order = np.argsort(rank[sites])
             for begin in range(0, len(sites), STRIP):
                 part = order[begin : begin + STRIP]
@@ -94,4 +106,4 @@ def _arms(strip: Strip, along: FloatArray, dtype: Any) -> Array:
     return found
 
 
-__all__ = ["STRIP", "LatticeGraph", "StripOf"]
+__all__ = ["STRIP", "LatticeGraph", "StripOf", "both_ways"]
