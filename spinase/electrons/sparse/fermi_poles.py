@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from scipy.linalg import lstsq
+from scipy.linalg import lstsq, qr, solve_triangular
 from scipy.optimize import least_squares
 from scipy.special import expit
 
@@ -35,6 +35,7 @@ _RATIO = 1.3  # ranges are rounded up to powers of this, so that few sets are ev
 _LEAST_RANGE = 10.0
 _ROUNDS = 6  # reweightings towards the smallest largest error
 _CHECK_POINTS = 20_000
+_LOGARITHMS = (-40.0, 40.0)  # of heights, between which a fit looks for them
 _NEAR = 8.0  # a first fit within this factor of the tolerance is worth refining
 
 
@@ -111,32 +112,78 @@ def _smallest(half_range: float, tolerance: float) -> FermiPoles:
     )
 
 
+@dataclass(frozen=True, eq=False)
+class _Projected:
+    r"""What is left of t = tanh(x/2)/2 when the amplitudes a are the best ones for given heights y = exp(theta).
+
+    .. math:: r = v\,(t - B a),\qquad B_{jk} = \frac{x_j y_k}{x_j^2 + y_k^2},\qquad a = (v B)^+\, v t,\qquad w_k = a_k y_k
+
+    with its whole derivative, the term of the order of r included (G. H. Golub and V. Pereyra, SIAM J. Numer. Anal. 10, 413
+    (1973)); without that term a pole may run away where the fit is close to round-off.
+
+    Attributes
+    ----------
+    x : (n,) float
+        Points.
+    measure : (n,) float
+        v.
+    scale : float
+        Residuals are given in units of 1/scale.
+    """
+
+    x: FloatArray
+    measure: FloatArray
+    scale: float
+
+    def solve(self, logs: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Weights w (K,), and t - B a (n,), for logarithms of heights (K,)."""
+        heights, basis = self._basis(logs)
+        target = 0.5 * np.tanh(0.5 * self.x)
+        weighted = basis * self.measure[:, None]
+        amplitudes = lstsq(weighted, target * self.measure, 1e-16, check_finite=False, lapack_driver="gelsy")[0]
+        return amplitudes * heights, target - basis @ amplitudes
+
+    def residual(self, logs: FloatArray) -> FloatArray:
+        """r (n,), in units of 1/scale."""
+        return self.scale * self.measure * self.solve(logs)[1]
+
+    def slopes(self, logs: FloatArray) -> FloatArray:
+        """dr_j/dtheta_k = -[(1 - Q Q^T) B'_k a_k + Q R^-T e_k (B'_k . r)]_j with vB = QR and B' = dB/dtheta; (n, K)."""
+        heights, basis = self._basis(logs)
+        squares, weighted = self.x[:, None] ** 2, basis * self.measure[:, None]
+        q, upper = qr(weighted, mode="economic", check_finite=False)
+        target = 0.5 * np.tanh(0.5 * self.x) * self.measure
+        seen = q.T @ target
+        amplitudes = solve_triangular(upper, seen, check_finite=False)
+        changes = weighted * (squares - heights**2) / (squares + heights**2)
+        moved = changes * amplitudes
+        by_amplitudes = np.diag(changes.T @ (target - q @ seen))
+        onto = solve_triangular(upper, by_amplitudes, trans="T", check_finite=False)
+        return -self.scale * (moved + q @ (onto - q.T @ moved))
+
+    def _basis(self, logs: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Heights (K,) and B (n, K)."""
+        heights = np.exp(np.clip(logs, *_LOGARITHMS))
+        return heights, self.x[:, None] * heights / (self.x[:, None] ** 2 + heights**2)
+
+
 def _fit(half_range: float, heights: FloatArray, rounds: int) -> FermiPoles:
     """Optimal heights and weights from a guess of the heights, by variable projection and reweighting (Lawson)."""
     x = np.concatenate([np.linspace(0.0, 8.0, 120)[1:], np.geomspace(8.0, half_range, 40 * len(heights))])
-    target, measure = 0.5 * np.tanh(0.5 * x), np.ones(len(x))
-    guess, scale = np.log(heights), 1e3
+    guess, projected = np.log(heights), _Projected(x, np.ones(len(x)), 1e3)
     best_error, best = np.inf, (heights, np.zeros(len(heights)))
-
-    def solve(logs: FloatArray) -> tuple[FloatArray, FloatArray]:
-        values = np.exp(logs)
-        basis = x[:, None] * values / (x[:, None] ** 2 + values**2)
-        amplitudes = lstsq(basis * measure[:, None], target * measure, 1e-16, check_finite=False, lapack_driver="gelsy")[0]
-        return amplitudes * values, target - basis @ amplitudes
-
-    def weighted(logs: FloatArray) -> FloatArray:
-        return scale * measure * solve(logs)[1]
-
     for _ in range(rounds):
-        found = least_squares(weighted, guess, method="lm", xtol=1e-11, ftol=1e-9, max_nfev=20 * len(heights))
-        guess = np.sort(found.x)
-        weights, residual = solve(guess)
+        steps = 20 * len(heights)
+        found = least_squares(
+            projected.residual, guess, projected.slopes, method="lm", xtol=1e-11, ftol=1e-9, max_nfev=steps
+        )
+        guess = np.sort(np.clip(found.x, *_LOGARITHMS))
+        weights, residual = projected.solve(guess)
         error = float(np.abs(residual).max())
         if error < best_error:
             best_error, best = error, (np.exp(guess), weights)
-        measure = measure * np.sqrt(np.abs(residual) / error + 1e-4)
-        measure /= measure.max()
-        scale = 1.0 / error
+        measure = projected.measure * np.sqrt(np.abs(residual) / error + 1e-4)
+        projected = _Projected(x, measure / measure.max(), 1.0 / error)
     return _checked(*best, half_range)
 
 

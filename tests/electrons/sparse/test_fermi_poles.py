@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from spinase.electrons.sparse.fermi_poles import fermi_poles
+from spinase.electrons.sparse.fermi_poles import _Projected, fermi_poles
 from spinase.errors import ConvergenceError
 
 
@@ -41,6 +41,26 @@ def test_poles_needed_grow_with_digits_and_with_the_logarithm_of_the_range() -> 
     assert digits[3] <= 12
     ranges = [len(fermi_poles(half_range, 1e-6).heights) for half_range in (1e2, 1e3, 1e4)]
     assert max(np.diff(ranges)) <= 5
+
+
+def test_no_pole_runs_away_where_the_fit_is_close_to_round_off() -> None:
+    """Without the term of the order of the residual in the derivative of the fit, one did here, and no set was found."""
+    poles = fermi_poles(5430.0, 1e-10)
+    assert poles.error <= 1e-10
+    assert len(poles.heights) <= 21
+    assert np.abs(poles.weights / poles.heights).sum() < 10.0  # no large terms that cancel
+    assert poles.heights.max() < 10.0 * poles.half_range
+
+
+def test_the_residual_of_a_fit_has_the_slopes_it_says() -> None:
+    """Central differences, of a guess that is far from the best: both terms of the derivative count."""
+    x = np.geomspace(0.1, 60.0, 80)
+    projected = _Projected(x, np.random.default_rng(1).uniform(0.5, 1.0, len(x)), 3.0)
+    logs, step = np.log([2.0, 11.0, 50.0]), 1e-5
+    slopes = projected.slopes(logs)
+    for k, change in enumerate(step * np.eye(3)):
+        found = (projected.residual(logs + change) - projected.residual(logs - change)) / (2.0 * step)
+        np.testing.assert_allclose(slopes[:, k], found, atol=1e-8 * np.abs(slopes).max())
 
 
 def test_sets_are_shared() -> None:
