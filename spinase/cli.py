@@ -15,7 +15,7 @@ import typer
 
 from spinase import __version__
 from spinase.cli_files import export, movie, shown_progress, view
-from spinase.errors import SpinaseError, StyleError
+from spinase.errors import InputError, SpinaseError, StyleError
 from spinase.listing import description_text, list_text, options_text
 from spinase.styles import Style, find_style, list_styles, load_style, registry_problems
 from spinase.team import ToldElsewhere
@@ -42,6 +42,8 @@ def run(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="directory (default: <input>_run)")] = None,
     figures: Annotated[bool, typer.Option("--figures/--no-figures", help="draw the figures at the end")] = True,
     stop_after: Annotated[int | None, typer.Option(min=0, help="stop with a checkpoint after so many steps")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="say nothing but errors and warnings")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="lines on the way instead of a bar")] = False,
 ) -> None:
     """Run an input file: trajectory, log, checkpoints and figures in one directory."""
     if dry_run:
@@ -49,8 +51,10 @@ def run(
         return
     from spinase.run import RunOptions, RunStopped, run_file
 
+    if restart and overwrite:
+        raise InputError("give --restart to go on with a run, or --overwrite to begin it anew, not both")
     options = RunOptions(output, restart, overwrite, stop_after)
-    with shown_progress() as progress:
+    with shown_progress(quiet, verbose) as progress:
         try:
             path = run_file(file, set_ or (), options, progress)
         except RunStopped as stop:
@@ -60,9 +64,13 @@ def run(
             raise typer.Exit(STOPPED) from None
     if path is None:  # another process writes, and tells
         return
-    typer.echo(f"wrote {path}")
+    made = [path]
     if figures:
-        plot(path, None)
+        from spinase.viz.report import plot_run
+
+        made += plot_run(path, path.parent)
+    for one in () if quiet else made:
+        typer.echo(f"wrote {one}")
 
 
 @app.command()
@@ -93,7 +101,6 @@ def convert(
     ] = None,
 ) -> None:
     """Convert labelled data of other programs into label files, or back."""
-    from spinase.errors import InputError
     from spinase.run.config import table_of
     from spinase.run.convert import export_labels, import_labels
 
@@ -108,10 +115,11 @@ def convert(
 
 @app.command()
 def check(file: InputPath, set_: Overrides = None) -> None:
-    """Check an input file and say what it would do and how long a field takes, without running it."""
+    """Check an input file and say what it would do and how long it takes (a few steps are made), without running it."""
     from spinase.run import build_setup, read_input
     from spinase.run.couplings import describe_couplings
-    from spinase.run.execute import check_stages, describe_step, estimate
+    from spinase.run.execute import check_stages, describe_step
+    from spinase.run.forecast import forecast, forecast_text
     from spinase.run.streams import RunStreams
 
     config, _ = read_input(file, set_ or ())
@@ -133,11 +141,7 @@ def check(file: InputPath, set_: Overrides = None) -> None:
         typer.echo(f"  {line}")
     streams = RunStreams(setup, drivers)
     typer.echo(f"  observers: {', '.join(streams.names) or 'none'}")
-    seconds = estimate(setup)
-    typer.echo(
-        f"  one evaluation of the fields takes about {seconds:.2g} s here: {setup.steps} steps at two a step about "
-        f"{2 * seconds * setup.steps:.2g} s; frames, log, observers and the driver itself come on top"
-    )
+    typer.echo(f"  {forecast_text(forecast(setup, drivers))}")
 
 
 @app.command()
@@ -146,12 +150,19 @@ def styles(
         str | None, typer.Argument(help="calculators, drivers, observers, ...; input: the input file", show_default=False)
     ] = None,
     name: Annotated[str | None, typer.Argument(help="one style of that kind", show_default=False)] = None,
+    schema: Annotated[bool, typer.Option("--schema", help="with input: a JSON schema for editors")] = False,
 ) -> None:
     """List what can be chosen by name with package, version and citation, or describe one style with its options and units.
 
     ``spinase styles input`` lists the keys of an input file.
     """
-    if kind == "input" and name is None:
+    if schema:
+        from spinase.run.schema import input_schema
+
+        if kind != "input" or name is not None:
+            raise StyleError(f"there is a schema of the whole input file only: `spinase styles input --schema`; got {kind}")
+        typer.echo(json.dumps(input_schema(), indent=1))
+    elif kind == "input" and name is None:
         from spinase.run.config import input_reference
 
         typer.echo("Keys of an input file of `spinase run`; options of styles and drivers: spinase styles KIND NAME\n")
@@ -326,7 +337,9 @@ def main() -> None:
     words = sys.argv[1:]
     try:
         if words[:1] == ["styles"] and len(words) <= 3 and not any(word.startswith("-") for word in words):
-            styles(*words[1:])  # typer makes pydantic models of the options of every command first, and a list is quick
+            # typer makes pydantic models of the options of every command first, and a list is quick
+            kind, name = (*words[1:], None, None)[:2]
+            styles(kind, name)
         else:
             _add_plugin_commands()
             app()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,25 +11,58 @@ from typing import Annotated, Any
 
 import typer
 
+_EVERY = 10.0  # seconds between lines of a verbose run
+
+
+class _Lines:
+    """Progress in lines: one for each stage, and (verbose) one every ten seconds.
+
+    What follows a comma in the name of a stage changes within it.
+    """
+
+    def __init__(self, verbose: bool, unit: str) -> None:
+        self.verbose, self.unit, self._stage, self._last = verbose, unit, "", 0.0
+        self._stream = sys.stderr  # libraries that are quietened redirect it
+
+    def __call__(self, done: int, total: int, stage: str) -> None:
+        now = time.monotonic()
+        name = stage.partition(",")[0]
+        if name != self._stage or done == total or (self.verbose and now > self._last + _EVERY):
+            typer.echo(f"{stage}: {done} of {total} {self.unit}", file=self._stream)
+            self._stage, self._last = name, now
+
 
 @contextmanager
-def shown_progress() -> Iterator[Any]:
-    """A progress bar with rate and remaining time on a terminal; None when piped."""
-    if not sys.stderr.isatty():
+def shown_progress(quiet: bool = False, verbose: bool = False, unit: str = "steps") -> Iterator[Any]:
+    """A progress bar with rate and remaining time on a terminal; a line for each stage when piped.
+
+    Parameters
+    ----------
+    quiet : bool
+        Neither of them: gives None.
+    verbose : bool
+        Lines on a terminal, too, and one every ten seconds.
+    unit : str
+        What is counted.
+    """
+    if quiet:
         yield None
+        return
+    if verbose or not sys.stderr.isatty():
+        yield _Lines(verbose, unit)
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     rate = TextColumn("{task.fields[rate]}")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    with Progress(*columns, console=Console(file=sys.stderr)) as bar:
         task = bar.add_task("start", total=None, rate="")
 
         def report(done: int, total: int, stage: str) -> None:
             """Show steps done, the stage, and the rate."""
             speed = bar.tasks[0].speed
-            bar.update(task, completed=done, total=total, description=stage, rate=f"{speed:.1f} steps/s" if speed else "")
+            bar.update(task, completed=done, total=total, description=stage, rate=f"{speed:.1f} {unit}/s" if speed else "")
 
         yield report
 

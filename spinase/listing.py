@@ -28,13 +28,15 @@ def list_text(kind: str | None = None) -> str:
 
 
 def options_text(options: Mapping[str, Any]) -> str:
-    """Keys with their descriptions, choices and defaults, a line each (see :func:`spinase.options.options_table`)."""
+    """Keys with descriptions (units), types, choices and defaults, a line each (:func:`spinase.options.options_table`)."""
     width, lines = max([20, *map(len, options)]), []
     for option, entry in options.items():
         default = entry["default"]
         shown = "required" if default == "required" else f"default {json.dumps(default)}"
         if entry["choices"]:
             shown = f"one of {', '.join(str(choice) for choice in entry['choices'])}; {shown}"
+        elif entry["type"]:
+            shown = f"{entry['type']}; {shown}"
         lines.append(f"  {option:{width}} {entry['description']} ({shown})".replace("  (", " ("))
     return "\n".join(lines)
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal, cast, get_args, get_origin, get_type_hints
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
 from pydantic import (
     AfterValidator,
@@ -20,6 +22,9 @@ from pydantic import (
 
 from spinase.errors import InputError, StyleError, in_words
 from spinase.styles import Style, load_style, nearest
+
+STYLE_KIND = "style_kind"
+"""Entry of ``json_schema_extra`` of a field that is a table ``{ style = ..., ... }``: the kind of its style."""
 
 
 def config_model(target: Any) -> type[BaseModel]:
@@ -199,7 +204,7 @@ def _keys_at(model: type[BaseModel], path: list[str]) -> list[str]:
 
 
 def options_table(model: type[BaseModel], prefix: str = "", above: tuple[type[BaseModel], ...] = ()) -> dict[str, Any]:
-    """Every key of a table and of the tables in it (dotted): description, default (or "required"), choices.
+    """Every key of a table and of the tables in it (dotted): description and unit, type, default (or "required"), choices.
 
     `<name>` stands for a key of the user's own, `<n>` for a place in a list; where a key takes one of several tables, their
     names are in brackets.
@@ -220,6 +225,7 @@ def options_table(model: type[BaseModel], prefix: str = "", above: tuple[type[Ba
         choices = _choices(field.annotation)
         rows[key] = {
             "description": field.description or ("chooses this table" if len(choices) == 1 else ""),
+            "type": type_words(field.annotation),
             "default": TypeAdapter(Any).dump_python(default, mode="json", by_alias=True, fallback=repr),
             "choices": choices,
         }
@@ -228,6 +234,42 @@ def options_table(model: type[BaseModel], prefix: str = "", above: tuple[type[Ba
             told = f"({table.__name__.removesuffix('Config')})" if len(tables) > 1 else ""
             rows |= options_table(table, f"{key}{place}{told}.", (*above, table))
     return rows
+
+
+def type_words(annotation: Any) -> str:
+    """What kind of value an annotation asks for, in words: ``number``, ``list of whole numbers``, ``table``, ...
+
+    Parameters
+    ----------
+    annotation : type or annotation
+        Of a field.
+    """
+    if isinstance(annotation, type):
+        found = next((word for kind, word in _WORDS.items() if issubclass(annotation, kind)), "")
+        if found:
+            return found
+    origin, parts = get_origin(annotation), [part for part in get_args(annotation) if part is not type(None)]
+    if origin in (Union, UnionType):
+        return " or ".join(dict.fromkeys(filter(None, map(type_words, parts))))
+    if origin is Annotated:
+        return type_words(parts[0])
+    if origin in (list, tuple):
+        inner = type_words(parts[0]) if parts else ""
+        plural = "values" if inner in ("", _WORDS[bool]) else " or ".join(f"{word}s" for word in inner.split(" or "))
+        return f"{f'{len(parts)} ' if origin is tuple and ... not in parts else 'list of '}{plural}"
+    if origin in (dict, Mapping):
+        return "table"
+    return "text" if origin is Literal and all(isinstance(part, str) for part in parts) else ""
+
+
+_WORDS: dict[type, str] = {
+    bool: "true or false",
+    int: "whole number",
+    float: "number",
+    str: "text",
+    Path: "file",
+    BaseModel: "table",
+}
 
 
 def _choices(annotation: Any) -> list[Any]:

@@ -304,7 +304,9 @@ def test_functions_tell_their_units_in_their_text() -> None:
 def test_keys_of_nested_tables_and_choices_are_told() -> None:
     exchange = describe(find_style("calculators", "heisenberg"))["options"]
     assert set(exchange) >= {f"bethe_slater.{key}" for key in ("amplitude", "shape", "range", "cutoff", "switch_width")}
-    assert exchange["bethe_slater.range"] == {"description": "d [length]", "default": "required", "choices": []}
+    told = {"description": "d [length]", "type": "number", "default": "required", "choices": []}
+    assert exchange["bethe_slater.range"] == told
+    assert exchange["distances"]["type"] == "list of numbers"
     assert exchange["pairs.<name>.morse.depth"]["description"] == "depth of the well [energy]"
     table = describe(find_style("calculators", "bond-table"))["options"]
     assert table["format"]["choices"] == ["tb2j", "uppasd", "vampire"]

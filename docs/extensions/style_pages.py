@@ -9,6 +9,7 @@ from typing import Any
 
 from spinase.options import describe
 from spinase.run.config import input_reference
+from spinase.run.schema import input_schema
 from spinase.styles import Style, list_styles
 
 KINDS = {
@@ -35,15 +36,15 @@ def cell(text: str) -> str:
 
 
 def options_rows(options: dict[str, Any]) -> list[str]:
-    """A table of keys: meaning with its unit, choices, default."""
+    """A table of keys: meaning with its unit, type or choices, default."""
     if not options:
         return []
-    rows = ["", "| key | meaning | default |", "|---|---|---|"]
+    rows = ["", "| key | meaning | type | default |", "|---|---|---|---|"]
     for key, told in options.items():
-        choices = f" ({', '.join(f'`{choice}`' for choice in told['choices'])})" if told["choices"] else ""
+        kind = ", ".join(f"`{choice}`" for choice in told["choices"]) or told["type"]
         default = {"required": "required", "null": "none"}.get(cell(json.dumps(told["default"])).strip('"'))
         default = default or f"`{cell(json.dumps(told['default']))}`"
-        rows.append(f"| `{key}` | {cell(told['description'])}{choices} | {default} |")
+        rows.append(f"| `{key}` | {cell(told['description'])} | {cell(kind)} | {default} |")
     return rows
 
 
@@ -77,10 +78,14 @@ def write_pages(app: Any) -> None:
     keys = [
         "# Keys of an input file",
         "",
-        "Options of styles and drivers: [styles](index.md).",
+        "Options of styles and drivers: [styles](index.md). Numbers with a unit in brackets may be texts in metal units,",
+        '`"1 fs"`, `"300 K"`, `"20 meV"`, `"0 0 5 T"`. For editors: `spinase styles input --schema`',
+        "(beside this site: `input.schema.json`).",
         *options_rows(input_reference()),
     ]
     (folder / "input.md").write_text("\n".join([*keys, ""]), encoding="utf-8")
+    Path(app.outdir).mkdir(parents=True, exist_ok=True)
+    (Path(app.outdir) / "input.schema.json").write_text(json.dumps(input_schema(), indent=1), encoding="utf-8")
     text = [
         "# Styles and input files",
         "",

@@ -75,7 +75,7 @@ class CubicConfig(OptionTable):
 class ZeemanConfig(OptionTable):
     """Uniform magnetic field on the moments."""
 
-    field: tuple[float, float, float] = Field(description="B [energy/moment; metal: eV/mu_B]")
+    field: tuple[float, float, float] = Field(description='B (metal: eV/mu_B, or "0 0 5 T") [energy/moment]')
 
 
 class TermCalculator(SpinCalculator[FrozenTerm, None]):

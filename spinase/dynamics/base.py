@@ -12,6 +12,7 @@ from ase import Atoms
 from ase.md.md import MolecularDynamics
 from numpy.typing import ArrayLike
 
+from spinase.amounts import plain_number
 from spinase.atoms import get_moments, get_spins, get_units
 from spinase.contract import (
     FieldFunction,
@@ -75,11 +76,11 @@ class SpinDriver(MolecularDynamics, ABC):
     def __init__(
         self,
         atoms: Atoms,
-        timestep: float,
+        timestep: float | str,
         *,
-        kT: Temperature,  # noqa: N803
-        temperature_K: Temperature | None,  # noqa: N803
-        field: AppliedField | None,
+        kT: Temperature | str,  # noqa: N803
+        temperature_K: Temperature | str | None,  # noqa: N803
+        field: AppliedField | str | None,
         frozen: ArrayLike | None,
         rng: np.random.Generator | int | None,
         trajectory: str | None,
@@ -88,9 +89,9 @@ class SpinDriver(MolecularDynamics, ABC):
     ) -> None:
         self.atoms, self.nsteps, self._clock = atoms, 0, Clock()
         self._rng: np.random.Generator | None = None
-        checked("timestep", timestep, positive=True)
-        super().__init__(atoms, timestep, trajectory=trajectory, loginterval=loginterval)
         self.unit_system = get_units(atoms)
+        step = checked("timestep", plain_number(timestep, "time", self.unit_system, "timestep"), positive=True)
+        super().__init__(atoms, step, trajectory=trajectory, loginterval=loginterval)
         self.rng = rng  # type: ignore[assignment]
         if temperature_K is None:
             self.kT = kT
@@ -122,8 +123,9 @@ class SpinDriver(MolecularDynamics, ABC):
         return self._clock.timestep
 
     @dt.setter
-    def dt(self, value: float) -> None:
-        self._clock = self._clock.with_timestep(checked("timestep", value, positive=True), self.nsteps)
+    def dt(self, value: float | str) -> None:
+        step = plain_number(value, "time", self.unit_system, "timestep")
+        self._clock = self._clock.with_timestep(checked("timestep", step, positive=True), self.nsteps)
 
     @property
     def timestep(self) -> float:
@@ -131,7 +133,7 @@ class SpinDriver(MolecularDynamics, ABC):
         return self.dt
 
     @timestep.setter
-    def timestep(self, value: float) -> None:
+    def timestep(self, value: float | str) -> None:
         self.dt = value
 
     def get_time(self) -> float:
@@ -155,8 +157,9 @@ class SpinDriver(MolecularDynamics, ABC):
         return self._kT
 
     @kT.setter
-    def kT(self, value: Temperature) -> None:  # noqa: N802
-        known: Temperature = value if callable(value) else checked("kT", value)
+    def kT(self, value: Temperature | str) -> None:  # noqa: N802
+        given = plain_number(value, "energy", self.unit_system, "kT")
+        known: Temperature = given if callable(given) else checked("kT", given)
         self._check_temperature(known)
         self._kT = known
 
@@ -166,8 +169,9 @@ class SpinDriver(MolecularDynamics, ABC):
         return self.bath_temperature() / self._metal_units().boltzmann
 
     @temperature_K.setter
-    def temperature_K(self, value: Temperature) -> None:  # noqa: N802
+    def temperature_K(self, value: Temperature | str) -> None:  # noqa: N802
         boltzmann = self._metal_units().boltzmann
+        value = plain_number(value, "K", self.unit_system, "temperature_K")
         if callable(value):
             self.kT = lambda time: boltzmann * float(value(time))
         else:
@@ -179,7 +183,8 @@ class SpinDriver(MolecularDynamics, ABC):
         return self._field
 
     @field.setter
-    def field(self, value: AppliedField | None) -> None:
+    def field(self, value: AppliedField | str | None) -> None:
+        value = plain_number(value, "energy/moment", self.unit_system, "field")
         given = value(self.get_time()) if callable(value) else value
         known = None if given is None else as_vectors(given, len(self.atoms), "applied field")
         self._field = value if callable(value) else known  # a copy: the caller's array may change

@@ -19,20 +19,20 @@ class LLGConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    timestep: float = Field(gt=0, description="time step [metal: ASE time units (1 fs = 0.0982); reduced: hbar/t]")
+    timestep: float = Field(gt=0, description='time step, a number (metal: ASE\'s unit, 1 fs = 0.0982) or "1 fs" [time]')
     damping: float = Field(0.0, ge=0, description="Gilbert damping alpha [1]")
     integrator: str = Field("sib", description="heun, depondt, sib, midpoint, or one of a plugin")
     form: Literal["landau-lifshitz-gilbert", "landau-lifshitz"] = Field(
         "landau-lifshitz-gilbert", description="with or without the factor 1/(1 + damping^2)"
     )
     kT: NotNegative | RampConfig = Field(  # noqa: N815
-        0.0, description="temperature of the spin bath as an energy, or a ramp { from, to } [eV or t]"
+        0.0, description='temperature of the spin bath as an energy or "300 K", or a ramp { from, to } [eV or t]'
     )
     temperature_K: NotNegative | RampConfig | None = Field(  # noqa: N815
         None, description="the same in kelvin, metal units only [K]"
     )
     field: tuple[float, float, float] | FieldRampConfig | None = Field(
-        None, description="uniform applied field, or a ramp { from, to } [eV/mu_B or t/|m|]"
+        None, description='uniform applied field, [0, 0, 1] or "0 0 5 T", or a ramp { from, to } [eV/mu_B or t/|m|]'
     )
     frozen: list[int] | None = Field(None, description="indices of spins that do not move")
     axes: tuple[float, float, float] | None = Field(None, description="axis about which spins turn; absent: freely")
@@ -73,6 +73,7 @@ class LLGDynamics(SpinDynamics):
         The magnet with its calculator; plain ``Atoms`` or ``SpinAtoms``.  Sites with zero moment stay so.
     timestep : float
         Time step, ASE time units (use ``ase.units.fs``) or hbar/t, following the unit system of the atoms.
+        In metal units this, temperatures and a field may be texts: ``"1 fs"``, ``"20 meV"``, ``"300 K"``, ``"0 0 5 T"``.
     damping : float
         Gilbert damping alpha.
     integrator : str or Integrator

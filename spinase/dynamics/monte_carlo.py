@@ -85,12 +85,12 @@ class MonteCarlo(SpinDriver):
     def __init__(
         self,
         atoms: Atoms,
-        kT: Temperature,  # noqa: N803
+        kT: Temperature | str,  # noqa: N803
         *,
         rng: np.random.Generator | int,
         method: Method = "heat-bath",
         over_relaxation: int = 0,
-        field: AppliedField | None = None,
+        field: AppliedField | str | None = None,
         frozen: ArrayLike | None = None,
         trajectory: str | None = None,
         logfile: IO[str] | str | None = None,
@@ -142,7 +142,7 @@ class MonteCarlo(SpinDriver):
         return self._clock.timestep
 
     @dt.setter
-    def dt(self, value: float) -> None:
+    def dt(self, value: float | str) -> None:
         if value != 1.0:
             raise ModelError(f"the time of Monte Carlo counts sweeps, one a step: it has no time step, got {value}")
 

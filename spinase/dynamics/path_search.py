@@ -20,7 +20,7 @@ from spinase.dynamics.neb import PathResult, SpinBand, geodesic_path, rotation_v
 from spinase.dynamics.relaxation import Relaxation
 from spinase.dynamics.settings import checked
 from spinase.errors import AccuracyWarning, ConvergenceError, InputError, SpinaseError
-from spinase.options import options_of
+from spinase.options import STYLE_KIND, options_of
 from spinase.quantities import Observed, Quantity
 from spinase.styles import load_style
 from spinase.typing import Array, FloatArray
@@ -39,14 +39,17 @@ class NebConfig(BaseModel):
     start: dict[str, Any] | None = Field(
         None,
         description="first end: { style = an initializer, ... } or { file = name, index }; absent: the atoms now",
+        json_schema_extra={STYLE_KIND: "initializers"},
     )
-    end: dict[str, Any] = Field(description="last end, likewise")
+    end: dict[str, Any] = Field(description="last end, likewise", json_schema_extra={STYLE_KIND: "initializers"})
     relax_ends: bool = Field(True, description="relax both ends first")
     climbing: bool = Field(True, description="let the highest image climb to the saddle point")
     spring: float = Field(1.0, gt=0, description="spring constant [energy]")
     torque: float = Field(1e-4, gt=0, description="largest force on a spin of an image at the end [energy]")
     minimizer: str | dict[str, Any] = Field(
-        default_factory=lambda: dict(_STEP), description="fire, lbfgs, or a table { style = name, its options }"
+        default_factory=lambda: dict(_STEP),
+        description="fire, lbfgs, or a table { style = name, its options }",
+        json_schema_extra={STYLE_KIND: "minimizers"},
     )
     accept_unconverged: bool = Field(False, description="go on with the next stage if the steps do not suffice")
 

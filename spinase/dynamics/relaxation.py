@@ -18,6 +18,7 @@ from spinase.dynamics.minimizers import Minimizer, make_minimizer
 from spinase.dynamics.relax import SpinOptimizable
 from spinase.dynamics.settings import checked
 from spinase.errors import AccuracyWarning, ConvergenceError, ModelError
+from spinase.options import STYLE_KIND
 from spinase.quantities import Observed, Quantity
 from spinase.typing import Array, FloatArray
 
@@ -30,7 +31,11 @@ class RelaxConfig(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     move: Move = Field("spins", description="what moves: spins, atoms, or both")
-    minimizer: str | dict[str, Any] = Field("fire", description="fire, lbfgs, or a table { style = name, its options }")
+    minimizer: str | dict[str, Any] = Field(
+        "fire",
+        description="fire, lbfgs, or a table { style = name, its options }",
+        json_schema_extra={STYLE_KIND: "minimizers"},
+    )
     torque: float = Field(1e-4, gt=0, description="largest torque on a spin at the end [energy]")
     fmax: float = Field(1e-2, gt=0, description="largest force on an atom at the end [energy/length]")
     length: float = Field(1.0, gt=0, description="displacement that counts as a turn by one radian, move = 'both' [length]")

@@ -47,14 +47,14 @@ class SpinDynamics(SpinDriver):
     def __init__(
         self,
         atoms: Atoms,
-        timestep: float,
+        timestep: float | str,
         *,
         damping: float = 0.0,
         integrator: str | Integrator = "sib",
         form: Form = "landau-lifshitz-gilbert",
-        kT: Temperature = 0.0,  # noqa: N803
-        temperature_K: Temperature | None = None,  # noqa: N803
-        field: AppliedField | None = None,
+        kT: Temperature | str = 0.0,  # noqa: N803
+        temperature_K: Temperature | str | None = None,  # noqa: N803
+        field: AppliedField | str | None = None,
         frozen: ArrayLike | None = None,
         axes: ArrayLike | None = None,
         motion: SpinMotion | None = None,

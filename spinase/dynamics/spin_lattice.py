@@ -100,7 +100,7 @@ class SpinLatticeDynamics(SpinDynamics):
     def __init__(
         self,
         atoms: Atoms,
-        timestep: float,
+        timestep: float | str,
         *,
         thermostat: LatticeThermostat | None = None,
         barostat: IsotropicBarostat | None = None,
@@ -111,9 +111,9 @@ class SpinLatticeDynamics(SpinDynamics):
         damping: float = 0.0,
         integrator: str | Integrator = "midpoint",
         form: Form = "landau-lifshitz-gilbert",
-        kT: Temperature = 0.0,  # noqa: N803
-        temperature_K: Temperature | None = None,  # noqa: N803
-        field: AppliedField | None = None,
+        kT: Temperature | str = 0.0,  # noqa: N803
+        temperature_K: Temperature | str | None = None,  # noqa: N803
+        field: AppliedField | str | None = None,
         frozen: ArrayLike | None = None,
         axes: ArrayLike | None = None,
         motion: SpinMotion | None = None,

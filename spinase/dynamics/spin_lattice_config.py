@@ -12,7 +12,7 @@ from spinase.dynamics.llg import LLGConfig
 from spinase.dynamics.ramp import NotNegative, RampConfig, built
 from spinase.dynamics.thermostats import LatticeBussi, LatticeLangevin, LatticeThermostat
 from spinase.errors import StyleError
-from spinase.options import built_style
+from spinase.options import STYLE_KIND, built_style
 
 
 class ElectronBathConfig(BaseModel):
@@ -30,7 +30,9 @@ class SpinLatticeConfig(LLGConfig):
 
     integrator: str = Field("midpoint", description="midpoint, sib, depondt, heun, or one of a plugin")
     thermostat: Literal["langevin", "bussi"] | dict[str, Any] | None = Field(
-        None, description="bath of the atoms, or a table { style = a thermostat, its options }; absent: none"
+        None,
+        description="bath of the atoms, or a table { style = a thermostat, its options }; absent: none",
+        json_schema_extra={STYLE_KIND: "thermostats"},
     )
     lattice_kT: NotNegative | RampConfig | None = Field(  # noqa: N815
         None, description="temperature of the bath of the atoms, or a ramp { from, to } [eV or t]"
@@ -44,7 +46,9 @@ class SpinLatticeConfig(LLGConfig):
     pressure: float | None = Field(None, description="constant pressure, with lattice_kT [energy/length^3]; absent: volume")
     piston_time: float | None = Field(None, gt=0, description="characteristic time of the volume [time]")
     barostat: dict[str, Any] | None = Field(
-        None, description="constant pressure otherwise: a table { style = a barostat, its options }"
+        None,
+        description="constant pressure otherwise: a table { style = a barostat, its options }",
+        json_schema_extra={STYLE_KIND: "barostats"},
     )
     electrons: ElectronBathConfig | None = Field(None, description="a bath of electrons: { kT, capacity, friction }")
 

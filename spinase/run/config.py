@@ -14,7 +14,9 @@ from spinase.errors import InputError
 from spinase.files import file_digest
 from spinase.lattices import LATTICES
 from spinase.options import options_table, validated
+from spinase.run.plain import plain_input
 
+_SET = "# --set "
 MOST_SITES = 10**8  # what an input file may ask for: nobody has the memory for more
 
 
@@ -142,10 +144,10 @@ def read_input(path: str | Path, overrides: Sequence[str] = ()) -> tuple[RunInpu
     Raises
     ------
     InputError
-        If the file is missing, no TOML, or has unknown, missing or wrong entries.
+        If the file is missing, no TOML, or has unknown, missing or wrong entries (amounts with a wrong unit, too).
     """
     table, shown = read_table(path, overrides)
-    return validated(RunInput, table, str(path)), shown
+    return validated(RunInput, plain_input(RunInput, table, Path(path).resolve().parent), str(path)), shown
 
 
 def read_table(path: str | Path, overrides: Sequence[str] = ()) -> tuple[dict[str, Any], str]:
@@ -169,7 +171,22 @@ def read_table(path: str | Path, overrides: Sequence[str] = ()) -> tuple[dict[st
         raise InputError(f"{source} is no valid TOML: {error}") from None
     for override in overrides:
         _override(table, override)
-    return table, text + "".join(f"\n# --set {override}" for override in overrides)
+    return table, text + "".join(f"\n{_SET}{override}" for override in overrides)
+
+
+def table_of_text(text: str) -> dict[str, Any]:
+    """The nested tables that the text of :func:`read_table` stands for, overrides at its end included.
+
+    Parameters
+    ----------
+    text : str
+        TOML, with overrides as comments in the last lines.
+    """
+    table, lines = tomllib.loads(text), text.splitlines()
+    count = next((k for k, line in enumerate(reversed(lines)) if not line.startswith(_SET)), len(lines))
+    for line in lines[len(lines) - count :]:
+        _override(table, line.removeprefix(_SET))
+    return table
 
 
 def table_of(overrides: Sequence[str]) -> dict[str, Any]:

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from spinase.atoms import get_moments, get_spins, set_moments
-from spinase.contract import Driver, field_function, restart_state
+from spinase.atoms import get_moments, set_moments
+from spinase.contract import Driver, restart_state
 from spinase.errors import CheckpointError, ConvergenceError, InputError, OutOfDomainError, UnstableDynamicsError
-from spinase.run.build import Setup, StageInput, build_setup
+from spinase.run.build import Setup, build_setup
 from spinase.run.config import named_files, read_input
 from spinase.run.output import RUN_FILE, FolderOutput, FollowerOutput, Moment, Progress, RunOutput
 from spinase.stopping import RunStopped, StopRequest, stop_signals
@@ -32,7 +32,8 @@ class RunOptions:
     output : Path or None
         Directory of the run; default: the input's ``output.directory``, or ``<input stem>_run`` in the current directory.
     restart : bool
-        Go on from the checkpoint in the directory.  The input and the overrides must be those of the start.
+        Go on from the checkpoint in the directory.  The input and the overrides must be those of the start, but for more
+        steps of the last stage: a finished run is made longer so.
     overwrite : bool
         Replace a run in the directory.
     stop_after : int or None
@@ -57,8 +58,8 @@ def run_file(
     The directory gets ``run.h5`` (trajectory, observables, provenance), ``log.txt``, ``checkpoint.npz`` and a copy of
     the input.  A run that is cut by a checkpoint, a signal or a kill and restarted gives the same bytes in every
     dataset and in the log as an uncut one, on one kind of processor with one number of threads (others round differently).
-    A restart needs the same input text and overrides: anything else would be another run (``stop_after`` is how to run an
-    input in pieces).
+    A restart needs the same input and overrides: anything else would be another run (``stop_after`` is how to run an input
+    in pieces).  The last stage may get more steps; what was written at its former end stays.
 
     Stages whose drivers are divided among processes are run by all of them (``mpiexec -n 4 spinase run ...``): each reads
     the input, the first writes.
@@ -320,15 +321,3 @@ def describe_step(driver: Driver, calculator: Any) -> list[str]:
     driver.atoms.calc = calculator
     line, problems = driver.describe_step()
     return [*([line] if line else []), *(f"warning: {problem}" for problem in problems)]
-
-
-def estimate(setup: Setup) -> float:
-    """Seconds one field evaluation of the first stage takes now (one call, after one to warm up)."""
-    stage: StageInput = setup.stages[0]
-    atoms = setup.atoms.copy()
-    fields, spins = field_function(atoms, stage.calculator), get_spins(atoms)
-    for sign in (1.0, -1.0):  # other spins: members of a sum remember the last ones
-        start = time.perf_counter()
-        fields(sign * spins)
-        seconds = time.perf_counter() - start
-    return seconds

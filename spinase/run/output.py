@@ -23,6 +23,8 @@ from spinase.io.run_log import RunLog
 from spinase.measures import summary
 from spinase.observers.error_bars import WHAT_TO_DO
 from spinase.run.build import Setup
+from spinase.run.config import table_of_text
+from spinase.run.longer import require_longer
 from spinase.run.provenance import provenance
 from spinase.run.streams import FRAMES, RunStreams, periods_of
 
@@ -296,10 +298,7 @@ class FolderOutput(RunOutput):
     def _found_checkpoint(self) -> dict[str, Any]:
         folder, checkpoint = self.folder, load_checkpoint(self.folder / CHECKPOINT_FILE)
         if checkpoint.get("input") != text_digest(self.text):
-            raise CheckpointError(
-                f"the input differs from the one {folder} was started with ({folder / INPUT_FILE}): restart with that "
-                "file and the same --set, or start a new run elsewhere with --output"
-            )
+            checkpoint = self._made_longer(checkpoint)
         if checkpoint.get("run") != read_mark(folder).get("run"):
             raise CheckpointError(f"the checkpoint in {folder} is of another run than the folder")
         if checkpoint.get("files", self.files) != self.files:
@@ -310,6 +309,17 @@ class FolderOutput(RunOutput):
                 "restart with those of the start, or start a new run elsewhere with --output"
             )
         return checkpoint
+
+    def _made_longer(self, checkpoint: dict[str, Any]) -> dict[str, Any]:
+        """The checkpoint for the new input, which asks for more steps than the one the run was started with."""
+        started = (self.folder / INPUT_FILE).read_text(encoding="utf-8")
+        if checkpoint.get("input") != text_digest(started):
+            raise CheckpointError(f"{self.folder / INPUT_FILE} is not that of the checkpoint beside it: was it changed?")
+        require_longer(table_of_text(started), table_of_text(self.text), checkpoint, self.folder)
+        taken = {**checkpoint, "input": text_digest(self.text)}
+        save_checkpoint(self.folder / CHECKPOINT_FILE, taken)
+        write_text(self.folder / INPUT_FILE, self.text)
+        return taken
 
     def _begin_anew(self, replace: bool) -> None:
         if (self.folder / RUN_FILE).exists() and not replace:

@@ -176,9 +176,16 @@ class RunStreams:
             if own is not None and driver.observer is not None:
                 values = observe(driver.observer, atoms, driver)
                 yield own, {f"{SERIES}/{own}/{key}": value for key, value in values.items()}
-            yield FRAMES, self._frame(atoms)
+            yield FRAMES, self.frame(atoms)
 
-    def _frame(self, atoms: SpinAtoms) -> dict[str, Any]:
+    def frame(self, atoms: SpinAtoms) -> dict[str, Any]:
+        """What a frame holds.
+
+        Parameters
+        ----------
+        atoms : SpinAtoms
+            As they are now.
+        """
         frame = self._fixed_part(atoms)
         if self.told_energy:
             frame[_ENERGY] = np.nan if energy_name(atoms.calc) is None else energy_of(atoms)

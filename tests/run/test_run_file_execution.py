@@ -164,7 +164,7 @@ def test_signals_stop_with_a_checkpoint(here: Path, number: int) -> None:
     assert process.returncode == 3
     assert f"stopped by signal {int(number)}" in out.decode()
     assert b"--restart" in out
-    assert not err
+    assert err.decode().splitlines()[1:] == [], "one line: that the stage began"
     assert load_checkpoint(here / "killed" / "checkpoint.npz")["step"] > 0
 
 
@@ -181,11 +181,32 @@ def test_restart_refuses_another_input_and_a_broken_checkpoint(here: Path) -> No
         run_file("in.toml", options=RunOptions(restart=True))
     with pytest.raises(RunStopped):
         run_file("in.toml", options=RunOptions(stop_after=10))
-    with pytest.raises(CheckpointError, match="the input differs from the one"):
+    with pytest.raises(CheckpointError, match=r"the input differs from the one .* in stage.0.damping \(see "):
         run_file("in.toml", ["stage.0.damping=0.5"], RunOptions(restart=True))
     (here / "in_run" / "checkpoint.npz").write_bytes(b"broken")
     with pytest.raises(CheckpointError, match="damaged or no checkpoint"):
         run_file("in.toml", options=RunOptions(restart=True))
+
+
+def test_a_finished_run_is_made_longer(here: Path) -> None:
+    """Its steps come out as those of a run that was so long from the start; at its former end it has a frame more."""
+    whole = read_run(run_file("in.toml", options=RunOptions(output=here / "whole")))
+    short = ["stage.1.steps=20"]
+    run_file("in.toml", short, RunOptions(output=here / "short"))
+    longer = read_run(run_file("in.toml", options=RunOptions(output=here / "short", restart=True)))
+    np.testing.assert_array_equal(longer.steps, whole.steps)
+    np.testing.assert_array_equal(longer.moments, whole.moments)
+    assert longer.times[-1] == whole.times[-1]
+    assert run_file("in.toml", options=RunOptions(output=here / "short", restart=True)) is not None
+    with pytest.raises(CheckpointError, match="stage 1 .* has 35 steps behind it: it cannot end after 20"):
+        run_file("in.toml", short, RunOptions(output=here / "short", restart=True))
+
+
+def test_a_ramp_as_long_as_its_stage_cannot_be_made_longer(here: Path) -> None:
+    ramp = ["stage.1.kT={ from = 0.1, to = 0.2 }"]
+    run_file("in.toml", ramp)
+    with pytest.raises(CheckpointError, match="a ramp as long as the stage"):
+        run_file("in.toml", [*ramp, "stage.1.steps=50"], RunOptions(restart=True))
 
 
 SUM = """calculator = { style = "sum", terms = [

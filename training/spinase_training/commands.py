@@ -35,7 +35,7 @@ def label(
     executor: ExecutorName = None,
 ) -> None:
     """Label configurations with a calculator, for training; a killed labelling goes on when it is started again."""
-    with shown_progress() as progress:
+    with shown_progress(unit="realizations") as progress:
         try:
             path = label_file(file, set_ or (), LabelOptions(output, workers), executor, progress)
         except RunStopped as stop:
@@ -55,12 +55,13 @@ def train(
 
     recipe, text = read_recipe(file, tuple(set_ or ()))
     folder = (output or Path(f"{file.stem}_training")).resolve()  # the trainer changes the directory
-    typer.echo(f"training into {folder}; follow {folder / 'log.txt'}")
-    try:
-        path = train_recipe(recipe, text, file.resolve().parent, folder, restart)
-    except RunStopped as stop:
-        typer.echo(str(stop))
-        raise typer.Exit(STOPPED) from None
+    typer.echo(f"training into {folder} (every epoch in its log.txt)")
+    with shown_progress(unit="epochs") as progress:
+        try:
+            path = train_recipe(recipe, text, file.resolve().parent, folder, restart, progress=progress)
+        except RunStopped as stop:
+            typer.echo(str(stop))
+            raise typer.Exit(STOPPED) from None
     typer.echo(f"wrote {path}: {error_line(load_model(path)[1])}")
 
 

@@ -6,7 +6,7 @@ import contextlib
 import json
 import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ from spinase_training.recipe import Recipe
 from spinase_training.uncertainty import FLOOR, calibration_table, field_errors
 from spinase_training.validation import energy_offset, errors, predict
 
+Progress = Callable[[int, int, str], None]
 MODEL, LOG = "model.npz", "log.txt"
 FIGURES = ("curves.png", "parity.png")
 _AGAIN = "go on with --restart, from the last whole epoch"
@@ -55,10 +56,17 @@ class Task:
     folder: Path
     stop: StopRequest
     start: list[Trunk] | None = None
+    progress: Progress | None = None
 
 
 def train_recipe(
-    recipe: Recipe, text: str, home: Path, folder: Path, restart: bool = False, start: Path | None = None
+    recipe: Recipe,
+    text: str,
+    home: Path,
+    folder: Path,
+    restart: bool = False,
+    start: Path | None = None,
+    progress: Progress | None = None,
 ) -> Path:
     """Train what a recipe describes into `folder`; returns the model file.
 
@@ -74,6 +82,8 @@ def train_recipe(
         Go on from the checkpoints in it.
     start : path, optional
         Model file with whose weights the networks begin.
+    progress : callable, optional
+        Called after every epoch with (epochs done, epochs in all, which network and how well it does).
 
     Raises
     ------
@@ -84,22 +94,25 @@ def train_recipe(
     """
     keep_memory()
     with stop_signals() as stop:
-        return _train(recipe, text, home, folder.resolve(), restart, start, stop)  # hippynn works in a folder of its own
+        labels, attributes = read_files(recipe, home)
+        task = _task(recipe, labels, folder.resolve(), start, stop)  # hippynn works in a folder of its own
+        _prepare_folder(task.folder, text, _source(attributes, start), restart)
+        return _train(replace(task, progress=progress), labels, attributes, text)
 
 
-def _train(
-    recipe: Recipe, text: str, home: Path, folder: Path, restart: bool, start: Path | None, stop: StopRequest
-) -> Path:
-    labels, attributes = read_files(recipe, home)
+def _task(recipe: Recipe, labels: list[Labels], folder: Path, start: Path | None, stop: StopRequest) -> Task:
     data = prepare(labels, recipe.floor, recipe.orders > 0)
     readout, numbers = recipe.meaning(data.window, data.biases)
     config = trunk_config(recipe, labels, data.species, numbers)
     refuse_empty_surroundings(labels, config.cutoff)
     parts = split(data.realization, recipe, learned_realizations(labels))
     begin = None if start is None else _weights(start, config, readout, recipe.ensemble)
-    task = Task(recipe, data, config, readout, parts, folder, stop, begin)
-    _prepare_folder(folder, text, _source(attributes, start), restart)
-    networks, histories = zip(*(_train_member(task, member) for member in range(recipe.ensemble)), strict=True)
+    return Task(recipe, data, config, readout, parts, folder, stop, begin)
+
+
+def _train(task: Task, labels: list[Labels], attributes: Mapping[str, str], text: str) -> Path:
+    folder = task.folder
+    networks, histories = zip(*(_train_member(task, member) for member in range(task.recipe.ensemble)), strict=True)
     card = _card(task, labels, attributes, list(networks), text)
     save_model(folder / MODEL, list(networks), card)
     if card["errors"]["r2"] < _NOTHING:
@@ -182,6 +195,7 @@ def _train_member(task: Task, member: int) -> tuple[Trunk, list[dict[str, float]
     modules, controller, metrics = setup_training(modules, parameters)
     keeper = _Keeper(task.folder / f"checkpoint_{member}.pt", modules[0], controller, metrics, task.folder / LOG, member)
     keeper.restore()
+    listeners = [keeper] if task.progress is None else [keeper, _Teller(task.progress, recipe, metrics, member)]
     if controller.current_epoch < recipe.epochs:
         with _inside(task.folder / f"hippynn_{member}"):
             database = _database(task, info)
@@ -190,7 +204,7 @@ def _train_member(task: Task, member: int) -> tuple[Trunk, list[dict[str, float]
                 database,
                 controller,
                 metrics,
-                [keeper],
+                listeners,
                 [lambda *_: task.stop.check(_AGAIN)],
                 store_structure_file=False,
                 store_metrics=False,
@@ -309,6 +323,19 @@ class _Keeper:
         torch.set_rng_state(state["random"])
 
 
+class _Teller:
+    """Callback after every epoch: how far the training is, and the relative error of the fields that were kept apart."""
+
+    def __init__(self, progress: Progress, recipe: Recipe, metrics: Any, member: int) -> None:
+        self.progress, self.metrics, self.member = progress, metrics, member
+        self.epochs, self.total = recipe.epochs, recipe.epochs * recipe.ensemble
+
+    def __call__(self, epoch: int, better: bool) -> None:
+        """Tell it; errors are those of the validation data, root mean square over the fields' own."""
+        error = math.sqrt(max(float(self.metrics.epoch_metric_values[-1]["valid"]["field"]), 0.0))
+        self.progress(self.member * self.epochs + epoch + 1, self.total, f"network {self.member}, error {error:.3f}")
+
+
 @contextlib.contextmanager
 def _inside(folder: Path) -> Iterator[None]:
     """hippynn writes into the current directory and prints: both go into `folder`."""
@@ -322,7 +349,7 @@ def _inside(folder: Path) -> Iterator[None]:
         yield
 
 
-def _card(task: Task, labels: list[Labels], attributes: dict[str, str], networks: list[Trunk], text: str) -> ModelCard:
+def _card(task: Task, labels: list[Labels], attributes: Mapping[str, str], networks: list[Trunk], text: str) -> ModelCard:
     """What the model file says of itself, with its errors on the realizations it has never seen."""
     recipe, data = task.recipe, task.data
     teacher = json.loads(attributes["teacher"]) if "teacher" in attributes else None

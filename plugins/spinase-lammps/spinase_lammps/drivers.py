@@ -20,7 +20,7 @@ class LammpsConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    timestep: float = Field(gt=0, description="time step [metal: ASE time units (1 fs = 0.0982); reduced: hbar/t]")
+    timestep: float = Field(gt=0, description='time step, a number (metal: ASE\'s unit, 1 fs = 0.0982) or "1 fs" [time]')
     damping: float = Field(0.0, ge=0, description="Gilbert damping alpha [1]")
     kT: float = Field(0.0, ge=0, description="temperature of the spins' bath as an energy [eV or t]")  # noqa: N815
     field: tuple[float, float, float] = Field((0.0, 0.0, 0.0), description="uniform applied field [eV/mu_B or t/|m|]")

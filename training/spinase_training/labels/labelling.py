@@ -22,8 +22,10 @@ from spinase.files import held, read_mark, refuse_foreign, text_digest, write_ma
 from spinase.io.labels import is_label_file, load_part, write_labels
 from spinase.options import validated
 from spinase.run.config import named_files, read_table
+from spinase.run.plain import numbers_of, plain_calculator
 from spinase.run.provenance import code_identity, versions
 from spinase.stopping import StopRequest, stop_signals
+from spinase.units import UNIT_SYSTEMS
 from spinase.workers import Job, Workers
 from spinase_training.labels.config import LabelInput
 from spinase_training.labels.realizations import explore_realization, label_realization
@@ -84,7 +86,7 @@ def label_file(
     """
     options = options or LabelOptions()
     table, text = read_table(path, overrides)
-    config: LabelInput = validated(LabelInput, table, str(path))
+    config: LabelInput = validated(LabelInput, plain_labels(table), str(path))
     target = options.output or Path.cwd() / f"{Path(path).stem}_labels.h5"
     home = Path(path).resolve().parent
     marks = "" if config.select is None else file_marks(config.select, home)
@@ -97,6 +99,31 @@ def label_file(
         _make_labels_in(folder, task, Workers(options.workers, executor), progress)
         shutil.rmtree(folder)
     return target
+
+
+def plain_labels(table: dict[str, Any]) -> dict[str, Any]:
+    """An input of labels with amounts (``"1 fs"``, ``"20 meV"``) as numbers of its unit system, in calculators as well.
+
+    Parameters
+    ----------
+    table : dict
+        As it was read.
+
+    Raises
+    ------
+    InputError
+        On an amount that cannot be one of its key.
+    """
+    units = table.get("units", "reduced")
+    if units not in UNIT_SYSTEMS:
+        return table
+    found = numbers_of(LabelInput, table, units, "")
+    if "calculator" in found:
+        found["calculator"] = plain_calculator(found["calculator"], units, "[calculator]")
+    for key in ("quench", "thermal"):
+        if isinstance(found.get(key), dict) and "driver" in found[key]:
+            found[key] = {**found[key], "driver": plain_calculator(found[key]["driver"], units, f"[{key}] driver")}
+    return found
 
 
 @dataclass(frozen=True)

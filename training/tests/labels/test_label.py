@@ -11,9 +11,11 @@ import h5py
 import numpy as np
 import pytest
 from ase.io import read as ase_read
+from ase.units import fs
 from spinase_training.commands import label
 from spinase_training.labels import LabelOptions, label_file
 from spinase_training.labels import realizations as labelling
+from spinase_training.labels.labelling import plain_labels
 from typer import Typer
 from typer.testing import CliRunner
 
@@ -268,3 +270,15 @@ style = "ferro"
     assert len(frames) == 10
     assert frames[1].get_potential_energy() == pytest.approx(parts[0].energies[1])
     np.testing.assert_allclose(frames[3].arrays["magnetic_forces"], parts[1].magnetic_forces[1], atol=1e-7)
+
+
+def test_amounts_with_units_in_label_inputs() -> None:
+    """In tables of the input and of its calculators; reduced units have none."""
+    shells = {"style": "heisenberg", "shells": ["16 meV"]}
+    table = {"units": "metal", "calculator": shells, "quench": {"timestep": "1 fs", "times": ["0.1 ps"], "driver": shells}}
+    found = plain_labels(table)
+    assert found["calculator"]["shells"] == found["quench"]["driver"]["shells"] == [pytest.approx(0.016)]
+    assert found["quench"]["timestep"] == pytest.approx(fs)
+    assert found["quench"]["times"] == [pytest.approx(100.0 * fs)]
+    with pytest.raises(InputError, match="quench timestep: '1 fs' has a unit, but the units are reduced"):
+        plain_labels({**table, "units": "reduced", "calculator": {}})
