@@ -56,7 +56,7 @@ def follow(bias: float) -> tuple[SpinAtoms, NEGFCalculator, np.ndarray]:
 
 
 fig, axes = plt.subplots(1, 3, figsize=(13, 3.4), layout="constrained")
-axes[0].set(xlabel="time [hbar/t]", ylabel="position of the wall [a]")
+axes[0].set(xlabel="time [ħ/t]", ylabel="position of the wall [a]")
 rows = []
 for bias, color in zip((-0.6, -0.3, 0.3, 0.6), COLORS, strict=False):
     atoms, negf, track = follow(bias)

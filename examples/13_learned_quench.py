@@ -69,16 +69,22 @@ for name, values in energies.items():
     print(f"{name}: energy per spin falls by {-values[:, -1].mean():.4f} +- {values[:, -1].std(ddof=1):.4f} t")
 
 fig, axes = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
-for k, (now, color) in enumerate(zip(TIMES, COLORS, strict=False)):
-    low, high = mean["model"][k] - scatter["model"][k], mean["model"][k] + scatter["model"][k]
+error = {name: spread / np.sqrt(REALIZATIONS) for name, spread in scatter.items()}  # of the mean
+for k, (now, color) in enumerate(zip(TIMES, plt.cm.viridis(np.linspace(0.0, 0.85, len(TIMES))), strict=True)):
+    low, high = mean["model"][k] - error["model"][k], mean["model"][k] + error["model"][k]
     axes[0].fill_between(radii, low, high, color=color, alpha=0.25, lw=0)
-    axes[0].plot(radii, mean["model"][k], color=color, label=f"t = {now:g}")
-    axes[0].errorbar(radii + 0.01 * k, mean["exact"][k], scatter["exact"][k], fmt="o", ms=4, color=color, capsize=2)
+    axes[0].plot(radii, mean["model"][k], color=color, label=f"{now:g} ħ/t")
+    axes[0].errorbar(radii + 0.01 * k, mean["exact"][k], error["exact"][k], fmt="o", ms=4, color=color, capsize=2)
 axes[0].set(xlabel="distance r [a]", ylabel="C(r, t)", title="lines: model, 1000 spins; points: exact, 120 spins")
-axes[0].legend(frameon=False)
+axes[0].legend(frameon=False, title="time")
 for name, color in zip(energies, COLORS, strict=False):
-    centre, width = energies[name].mean(axis=0), energies[name].std(axis=0, ddof=1)
-    axes[1].errorbar(TIMES, centre, width, fmt="o-", ms=4, color=color, capsize=2, label=name)
-axes[1].set(xlabel="time [ħ/t]", ylabel="energy per spin, from the start [t]", title="bars: scatter of realizations")
+    centre, width = energies[name].mean(axis=0), energies[name].std(axis=0, ddof=1) / np.sqrt(REALIZATIONS)
+    marker = {"model": "o", "exact": "s"}[name]
+    axes[1].errorbar(TIMES, centre, width, fmt=marker, ms=5, mfc="none", color=color, capsize=2, label=name)
+axes[1].set(
+    xlabel="time [ħ/t]",
+    ylabel="energy per spin, from the start [t]",
+    title=f"bars: errors of means of {REALIZATIONS} quenches",
+)
 axes[1].legend(frameon=False)
 fig.savefig("learned_quench.png", dpi=150)

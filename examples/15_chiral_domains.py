@@ -57,11 +57,11 @@ axes[0].plot(
     times[1:], size[1:], "o", ms=4, color=COLORS[0], label=f"{SIZE} x {SIZE}, {QUENCHES} quench{'es' * (QUENCHES > 1)}"
 )
 axes[0].plot(times[late], np.polyval(laws[1], times[late]), color=COLORS[1], label="L linear in time, second half")
-axes[0].set(xlabel="time [hbar/t]", ylabel="size of chiral domains [a]", ylim=(0, None))
+axes[0].set(xlabel="time [ħ/t]", ylabel="size of chiral domains [a]", ylim=(0, None))
 axes[0].legend(frameon=False)
 for ax, (now, places, chirality) in zip(axes[1:], maps, strict=True):
     shown = ax.scatter(*places.T, c=chirality, s=1.5e4 / SIZE**2, marker="h", cmap=SIGNS, vmin=-0.77, vmax=0.77, lw=0)
-    ax.set(title=f"t = {now:.0f} hbar/t", xticks=[], yticks=[], aspect="equal")
+    ax.set(title=f"t = {now:.0f} ħ/t", xticks=[], yticks=[], aspect="equal")
 figure.colorbar(shown, ax=axes[1:], label="scalar chirality", shrink=0.8)
 figure.savefig("chiral_domains.png", dpi=120)
 print("wrote chiral_domains.png")

@@ -101,7 +101,7 @@ def write(tracks: dict[float, tuple[np.ndarray, np.ndarray]]) -> None:
     labels = "way of the wall [a]", "turn of the wall [rad]", "current [electrons t/hbar]"
     for axis, label in zip(axes, labels, strict=True):
         axis.axhline(0.0, lw=0.6, color="0.7")
-        axis.set(xlabel="time [hbar/t]", ylabel=label)
+        axis.set(xlabel="time [ħ/t]", ylabel=label)
     rows = []
     for (bias, pair), color in zip(tracks.items(), COLORS, strict=False):
         for who, style, track in zip(("negf", "model"), ("o", "-"), pair, strict=True):

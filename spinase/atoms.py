@@ -18,6 +18,7 @@ from ase import Atom, Atoms
 from numpy.typing import ArrayLike
 
 from spinase import lattices, textures
+from spinase.brief import shown
 from spinase.errors import InvalidMomentsError, UnitMismatchError
 from spinase.geometry import Geometry
 from spinase.moments import (
@@ -145,6 +146,20 @@ class SpinAtoms(Atoms):
             set_spins(self, spins)
         if g is not None:
             set_g_factors(self, g)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return str(shown("notebook:atoms_html")(self))
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the spins, coloured by direction (:func:`spinase.viz.plot_spins`); returns the axes.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Where; default: a new figure.
+        """
+        return shown("spins:plot_spins")(self, ax)
 
     @property
     def moments(self) -> FloatArray:

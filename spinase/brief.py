@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,6 +27,18 @@ def brief(value: Any) -> str:
         return f"[{inside}]" if isinstance(value, list) else f"({inside})"
     text = repr(value)
     return text if len(text) <= _LONG else f"{text[: _LONG - 3]}..."
+
+
+def shown(function: str) -> Any:
+    """A function of :mod:`spinase.viz` by name: drawing is on a floor above, and needed only where somebody looks.
+
+    Parameters
+    ----------
+    function : str
+        ``module:name`` within that room.
+    """
+    module, _, name = function.partition(":")
+    return getattr(importlib.import_module(f"spinase.viz.{module}"), name)
 
 
 def one_line(text: object, most: int = 160) -> str:

@@ -13,6 +13,7 @@ from ase import Atoms
 from pydantic import Field
 
 from spinase.atoms import geometry_of, get_moments, get_reference_lengths
+from spinase.brief import call
 from spinase.calculators.base import SpinCalculator, per_moment, split_moments
 from spinase.calculators.learned_images import ImageSet, energies_and_fields_of_replicas, states_of_images
 from spinase.calculators.negf_options import Bias, BiasRampConfig, bias_number
@@ -31,7 +32,7 @@ from spinase.learning.shipped import find_model, shipped_model
 from spinase.learning.trunk import Trunk
 from spinase.learning.trust.device import lead_problem, require_open
 from spinase.learning.trust.domain import Domain, DomainProblem
-from spinase.learning.trust.error_bars import Calibration
+from spinase.learning.trust.error_bars import calibration_of
 from spinase.learning.trust.watch import DomainWatch, OutsideDomain
 from spinase.learning.two_potentials import TwoPotentialsReadout
 from spinase.spin_algebra import tangent
@@ -260,6 +261,9 @@ class LearnedCalculator(SpinCalculator[Bound, EnsembleState]):
         leads: list[dict[str, Any]] = (self.card.notes.get("teacher") or {}).get("leads", [])
         return leads
 
+    def __repr__(self) -> str:
+        return call(type(self).__name__, self.card.name, units=self.units, networks=len(self.networks))
+
     def freeze(self, geometry: Geometry, neighbours: NeighbourCache | None = None) -> Bound:
         """Neighbours within the cutoff (from a list of its own, if given), and places of the species.
 
@@ -422,20 +426,9 @@ class LearnedCalculator(SpinCalculator[Bound, EnsembleState]):
             For a single network, whose bars would be one constant whatever the spins are; if the model was never calibrated,
             or on too few realizations for this coverage.
         """
-        if len(self.networks) < 2:
-            raise ModelError(
-                f"the model {self.card.name!r} is a single network, which has no error bars: they would be the same number "
-                "for every magnet, right or wrong. Train an ensemble (ensemble = 4 in the recipe) for bars; distances, "
-                "neighbours and electrons are held against the training in any case (outside_domain)"
-            )
-        table = self.card.notes.get("calibration")
-        if table is None:
-            raise ModelError(
-                f"the model {self.card.name!r} has no calibrated error bars: make them from labels it was not trained on "
-                "with `spinase calibrate MODEL LABELS.h5`"
-            )
+        calibration = calibration_of(self.card.name, len(self.networks), self.card.notes.get("calibration"))
         lengths = split_moments(get_moments(atoms))[1]
-        bars = Calibration.from_table(table).bars(self.spread(atoms) * lengths, coverage)
+        bars = calibration.bars(self.spread(atoms) * lengths, coverage)
         return bars / np.where(lengths > 0.0, lengths, np.inf)
 
     def domain_problem(self, atoms: Atoms, margin: float = 0.02) -> DomainProblem | None:

@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 
 from spinase.atoms import SpinAtoms, set_reference_lengths
+from spinase.brief import call, shown
 from spinase.errors import CheckpointError
 from spinase.io.hdf5 import DamageError, attributes_digest, read_array, read_attribute, static_digest
 from spinase.io.layout import open_run
@@ -85,6 +86,22 @@ class Run:
 
     def __len__(self) -> int:
         return len(self.steps)
+
+    def __repr__(self) -> str:
+        end = f"{self.times[-1]:g}" if len(self) else "-"
+        return call(
+            "Run",
+            frames=len(self),
+            sites=len(self.numbers),
+            units=self.units,
+            end=end,
+            observables=list(self.observables),
+            title=self.provenance.get("title") or None,
+        )
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return str(shown("notebook:run_html")(self))
 
     def seconds(self, index: int) -> float | None:
         """Time of frame `index` in s; None in reduced units, and where the clock counts something else (sweeps)."""

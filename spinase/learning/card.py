@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from spinase.brief import call
 from spinase.errors import ModelError, ModelFileError
 from spinase.learning.readout import EnergyReadout, Readout
 from spinase.learning.trunk import TrunkConfig
@@ -41,6 +42,19 @@ class ModelCard:
     energy_shift: float = 0.0
     readout: Readout = field(default_factory=EnergyReadout)
     notes: dict[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        errors = self.notes.get("errors", {})
+        return call(
+            "ModelCard",
+            self.name,
+            units=self.units,
+            trunk=type(self.trunk).__name__.removesuffix("Config"),
+            cutoff=self.trunk.cutoff,
+            readout=type(self.readout).__name__.removesuffix("Readout"),
+            r2=errors.get("r2"),
+            notes=sorted(self.notes),
+        )
 
     @property
     def conservative(self) -> bool:

@@ -14,10 +14,10 @@ from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Polygon
 from matplotlib.ticker import MaxNLocator
-from scipy.spatial import Voronoi, cKDTree
 
 from spinase.files import refuse_foreign, replacing
 from spinase.typing import FloatArray
+from spinase.viz.views import in_print, lattice_of, middle_layer, spacing, wigner_seitz
 
 _OKLAB_TO_CONES = np.array(
     [[1.0, 0.3963377774, 0.2158037573], [1.0, -0.1055613458, -0.0638541728], [1.0, -0.0894841775, -1.2914855480]]
@@ -30,6 +30,7 @@ _CONES_TO_RGB = np.array(
     ]
 )
 
+_GROUND = "0.72"
 _MADE_BY = "spinase"  # in the text of a figure, by which it is known again
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 """Okabe-Ito colours: distinguishable with any colour vision."""
@@ -81,7 +82,9 @@ def direction_colors(spins: FloatArray) -> FloatArray:
     return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1.0 / 2.4) - 0.055)
 
 
-def spin_map(ax: Axes, positions: FloatArray, spins: FloatArray, cell: FloatArray | None = None) -> None:
+def spin_map(
+    ax: Axes, positions: FloatArray, spins: FloatArray, cell: FloatArray | None = None, length_unit: str = ""
+) -> None:
     """Spins of a magnet seen from +z, coloured by direction (hue: azimuth, light: up, dark: down), with in-plane arrows.
 
     Parameters
@@ -92,35 +95,37 @@ def spin_map(ax: Axes, positions: FloatArray, spins: FloatArray, cell: FloatArra
         Sites (length) and unit vectors; sites with a zero spin are left out.
     cell : array (3, 3), optional
         Cell vectors as rows; draws the outline of the first two, centred on the sites.
+    length_unit : str
+        Of the scale bar.
 
     Notes
     -----
-    Planar lattices are tiled, other planar sites are discs.  Three-dimensional magnets are discs in a slightly oblique
-    view, so that sites above each other are all seen: higher ones are larger, in front, and shifted to the upper right.
+    Lattices are tiled, other sites are discs; where there is none the ground is grey, which is the colour of no spin.
+    Of a three-dimensional magnet the layer in its middle is shown, and its height told.
     """
-    shown = spins.any(axis=1)
+    shown = np.asarray(spins.any(axis=1))
+    if shown.any() and float(np.ptp(positions[shown, 2])) > 1e-6:
+        shown[shown] = middle_layer(positions[shown])
+        height = float(positions[shown, 2].mean())
+        ax.text(1.0, -0.07, f"layer at z = {in_print(f'{height:.3g} {length_unit}')}", transform=ax.transAxes,
+                ha="right", va="center", fontsize="small")  # fmt: skip
     places, directions = positions[shown], spins[shown]
     ax.set_axis_off()
     if not len(places):
         ax.text(0.5, 0.5, "no magnetic sites", ha="center", va="center", transform=ax.transAxes)
         return
-    if float(np.ptp(places[:, 2])) > 1e-6:
-        order = np.argsort(places[:, 2], kind="stable")
-        places, directions = places[order], directions[order]
-        points, diameters = _oblique(places)
-        _discs(ax, points, diameters, direction_colors(directions))
+    points = places[:, :2]
+    diameter = spacing(points)
+    tile = _wigner_seitz(points)
+    if tile is None:
+        _discs(ax, points, np.full(len(points), diameter), direction_colors(directions))
     else:
-        points = places[:, :2]
-        diameters = np.full(len(points), _spacing(points))
-        tile = _wigner_seitz(points)
-        if tile is None:
-            _discs(ax, points, diameters, direction_colors(directions))
-        else:
-            _tiles(ax, points, tile, direction_colors(directions))
+        _tiles(ax, points, tile, direction_colors(directions))
     if len(points) <= 1600:
-        _arrows(ax, points, 0.8 * diameters[:, None] * directions[:, :2], directions[:, 2])
-    _frame(ax, points, float(diameters.max()), cell)
+        _arrows(ax, points, 0.8 * diameter * directions[:, :2], directions[:, 2])
+    _frame(ax, points, diameter, cell, ground=_GROUND)
     direction_key(ax)
+    scale_bar(ax, length_unit)
 
 
 def current_map(ax: Axes, positions: FloatArray, currents: FloatArray, label: str | None = None) -> None:
@@ -139,8 +144,8 @@ def current_map(ax: Axes, positions: FloatArray, currents: FloatArray, label: st
     largest = float(strength.max(initial=0.0))
     if largest == 0.0:
         return
-    points, spacing = positions[:, :2], _spacing(positions[:, :2])
-    arrows = spacing * currents[:, :2] / largest
+    points, apart = positions[:, :2], spacing(positions[:, :2])
+    arrows = apart * currents[:, :2] / largest
     ax.quiver(
         points[:, 0],
         points[:, 1],
@@ -152,7 +157,7 @@ def current_map(ax: Axes, positions: FloatArray, currents: FloatArray, label: st
         scale=1.0,
         color="k",
         pivot="mid",
-        width=0.1 * spacing,
+        width=0.1 * apart,
     )
     if label is not None:
         ax.set_title(f"{label} {largest:.2g}", fontsize="small")
@@ -182,7 +187,7 @@ def site_map(
     shades = ScalarMappable(Normalize(-largest, largest), SIGNS)
     colors = shades.to_rgba(values)[:, :3]
     tile = _wigner_seitz(points) if float(np.ptp(positions[:, 2])) <= 1e-6 else None
-    diameters = np.full(len(points), _spacing(points))
+    diameters = np.full(len(points), spacing(points))
     if tile is None:
         _discs(ax, points, diameters, colors)
     else:
@@ -190,7 +195,7 @@ def site_map(
     _frame(ax, points, float(diameters.max()), cell)
     figure = ax.get_figure()
     assert figure is not None
-    figure.colorbar(shades, ax=ax, shrink=0.85, label=label)
+    figure.colorbar(shades, ax=ax, shrink=0.85, label=in_print(label))
 
 
 def direction_key(ax: Axes) -> None:
@@ -208,7 +213,26 @@ def direction_key(ax: Axes) -> None:
         inset.text(1.25, 0.0, label, ha="left", va="center", fontsize="small")
 
 
-def structure_factor_map(ax: Axes, wavevectors: FloatArray, values: FloatArray) -> None:
+def scale_bar(ax: Axes, unit: str) -> None:
+    """A bar of a round length below the lower right corner of a map, about a fifth of its width.
+
+    Parameters
+    ----------
+    ax : Axes
+        A map, with its limits set.
+    unit : str
+        Of its lengths.
+    """
+    left, right = ax.get_xlim()
+    width = right - left
+    power = 10.0 ** np.floor(np.log10(0.25 * width))
+    length = max(step * power for step in (1.0, 2.0, 5.0) if step * power <= 0.25 * width)
+    ax.plot([1.0 - length / width, 1.0], [-0.025, -0.025], transform=ax.transAxes, color="k", lw=1.5, clip_on=False)
+    ax.text(0.98 - length / width, -0.025, in_print(f"{length:g} {unit}").strip(), transform=ax.transAxes,
+            ha="right", va="center", fontsize="small")  # fmt: skip
+
+
+def structure_factor_map(ax: Axes, wavevectors: FloatArray, values: FloatArray, zone: FloatArray | None = None) -> None:
     """S(q) over the plane of the wavevectors, shape (n, 2) or (n, 3); along a third component S is summed.
 
     Parameters
@@ -219,12 +243,14 @@ def structure_factor_map(ax: Axes, wavevectors: FloatArray, values: FloatArray) 
         1/length.
     values : (n,) ndarray
         S(q).
+    zone : (k, 2) ndarray, optional
+        Corners of the Brillouin zone, 1/length, which is outlined.
     """
     plane, group = np.unique(np.round(wavevectors[:, :2], 9), axis=0, return_inverse=True)
     total = np.bincount(group.ravel(), weights=values)
     tile = _wigner_seitz(plane)
     if tile is None:
-        tile = 0.5 * _spacing(plane) * np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
+        tile = 0.5 * spacing(plane) * np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
     tiles = PolyCollection(list(plane[:, None, :] + tile), cmap="magma", linewidths=0.2, edgecolors="face")
     tiles.set_array(total)
     tiles.set_clim(0.0, max(float(total.max()), 1e-12))
@@ -236,6 +262,8 @@ def structure_factor_map(ax: Axes, wavevectors: FloatArray, values: FloatArray) 
     margin = 0.03 * float((high - low).max())
     ax.set(xlim=(low[0] - margin, high[0] + margin), ylim=(low[1] - margin, high[1] + margin))
     ax.set(aspect="equal", xlabel="$q_x$", ylabel="$q_y$")
+    if zone is not None:
+        ax.add_patch(Polygon(zone, fill=False, ec=COLORS[4], lw=1.2, ls="--", zorder=3))
 
 
 def time_series(ax: Axes, times: FloatArray, values: FloatArray, label: str, unit: str, time_unit: str) -> None:
@@ -272,7 +300,7 @@ def against_time(ax: Axes, label: str, unit: str, time_unit: str) -> None:
         Words for the axes; an empty unit is left out.
     """
     name = {"sweeps": "Monte Carlo sweeps", "iterations": "iterations"}.get(time_unit, f"time [{time_unit}]")
-    ax.set(xlabel=name, ylabel=f"{label} [{unit}]" if unit else label)
+    ax.set(xlabel=in_print(name), ylabel=in_print(f"{label} [{unit}]" if unit else label))
     ax.xaxis.set_major_locator(MaxNLocator(5))
     ax.spines[["top", "right"]].set_visible(False)
     ax.margins(x=0.01)
@@ -298,6 +326,8 @@ def honest_range(ax: Axes) -> None:
 def profile(ax: Axes, x: FloatArray, y: FloatArray, xlabel: str, ylabel: str, label: str = "") -> None:
     """A quantity against distance or the like; a dotted line marks zero.
 
+    Points of a grid are joined; distances of a lattice are not, as nothing lies between them.
+
     Parameters
     ----------
     ax : matplotlib Axes
@@ -311,47 +341,16 @@ def profile(ax: Axes, x: FloatArray, y: FloatArray, xlabel: str, ylabel: str, la
     """
     ax.axhline(0.0, color="0.6", lw=0.8, ls=":")
     color = COLORS[(len(ax.get_lines()) // 2) % len(COLORS)]
-    ax.plot(x, y, marker="o", ms=3.5, lw=1.2, label=label, color=color)
-    ax.set(xlabel=xlabel, ylabel=ylabel)
+    even = len(x) < 3 or bool(np.ptp(np.diff(x)) <= 1e-6 * float(np.ptp(x)))
+    ax.plot(x, y, marker="o", ms=3.5, lw=1.2 if even else 0.0, label=label, color=color)
+    ax.set(xlabel=in_print(xlabel), ylabel=in_print(ylabel))
     ax.spines[["top", "right"]].set_visible(False)
-
-
-def _spacing(points: FloatArray) -> float:
-    """Median distance of a point to its nearest neighbour."""
-    if len(points) < 2:
-        return 1.0
-    return float(np.median(np.asarray(cKDTree(points).query(points, k=2)[0])[:, 1])) or 1.0
 
 
 def _wigner_seitz(points: FloatArray) -> FloatArray | None:
     """Corners (k, 2) of the Wigner-Seitz cell of the lattice that holds all points; None if no simple lattice does."""
-    steps = points - points[int(np.argmin(np.linalg.norm(points - points.mean(axis=0), axis=1)))]
-    lengths = np.linalg.norm(steps, axis=1)
-    ordered = steps[np.argsort(lengths, kind="stable")][1:]
-    if not len(ordered):
-        return _wigner_seitz(np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]))
-    first = ordered[0]
-    turn = first[0] * ordered[:, 1] - first[1] * ordered[:, 0]
-    independent = np.flatnonzero(np.abs(turn) > 1e-3 * (first @ first))
-    second = ordered[independent[0]] if len(independent) else np.array([-first[1], first[0]])  # a chain: square tiles
-    basis = np.stack([first, second])
-    turns = steps @ np.linalg.inv(basis)
-    if np.abs(turns - np.round(turns)).max() > 1e-3:
-        return None
-    grid = np.stack(np.meshgrid(np.arange(-2, 3), np.arange(-2, 3), indexing="ij"), axis=-1).reshape(-1, 2)
-    diagram = Voronoi(grid @ basis)
-    corners = diagram.vertices[diagram.regions[diagram.point_region[12]]]  # the middle one of 25
-    return np.asarray(corners[np.argsort(np.arctan2(corners[:, 1], corners[:, 0]))])
-
-
-def _oblique(places: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Points (N, 2) of a view from slightly to the lower left of +z, and diameters (N,) that grow towards the eye."""
-    front = (places[:, 2] - places[:, 2].min()) / np.ptp(places[:, 2])
-    columns = np.unique(np.round(places[:, :2], 6), axis=0)
-    shift = 0.75 * _spacing(columns) * np.array([0.9, 0.6])
-    points = places[:, :2] + front[:, None] * shift
-    extent = np.ptp(points, axis=0) + 0.3 * float(np.ptp(points, axis=0).max())
-    return points, 0.48 * float(np.sqrt(np.prod(extent) / len(points))) * (0.75 + 0.5 * front)
+    basis = lattice_of(points)
+    return None if basis is None else wigner_seitz(basis)
 
 
 def _tiles(ax: Axes, points: FloatArray, tile: FloatArray, colors: FloatArray) -> None:
@@ -377,13 +376,14 @@ def _arrows(ax: Axes, points: FloatArray, arrows: FloatArray, heights: FloatArra
             )  # fmt: skip
 
 
-def _frame(ax: Axes, points: FloatArray, margin: float, cell: FloatArray | None) -> None:
-    """Axis limits around sites and cell, and the outline of the cell centred on the sites."""
+def _frame(ax: Axes, points: FloatArray, margin: float, cell: FloatArray | None, ground: str = "none") -> None:
+    """Axis limits around sites and cell, and the outline of the cell centred on the sites, filled with `ground`."""
     everything = points
     if cell is not None and abs(np.linalg.det(cell[:2, :2])) > 1e-12:
         corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) @ cell[:2, :2]
         middle = 0.5 * (points.min(axis=0) + points.max(axis=0))
         corners = corners - corners.mean(axis=0) + middle
+        ax.add_patch(Polygon(corners, fc=ground, ec="none", zorder=0))
         ax.add_patch(Polygon(corners, fill=False, ec="0.55", lw=0.7, zorder=2))
         everything = np.vstack([points, corners])
     low, high = everything.min(axis=0) - 0.6 * margin, everything.max(axis=0) + 0.6 * margin

@@ -129,7 +129,7 @@ def _panel(run: Run, name: str) -> Panel:
     def draw(ax: Axes, frame: int) -> None:
         """Spins seen from +z."""
         atoms = run.atoms(frame)
-        spin_map(ax, atoms.positions, get_spins(atoms), np.asarray(atoms.cell))
+        spin_map(ax, atoms.positions, get_spins(atoms), np.asarray(atoms.cell), unit_system(run.units).length)
 
     return draw
 

@@ -28,6 +28,7 @@ from spinase.viz.figures import (
     structure_factor_map,
     time_series,
 )
+from spinase.viz.views import brillouin_zone, in_print, staggering
 
 _TELLING = {
     "energy": ("per_site",),
@@ -153,7 +154,7 @@ def _profile_panel(run: Run, observer: str, series: Series) -> Panel:
                 series.values[frame],
                 name,
                 f"{series.label} [{series.unit}]" if series.unit else series.label,
-                label=_at(run, series.times[frame]),
+                label=in_print(_at(run, series.times[frame])),
             )
         ax.legend(frameon=False, fontsize="small")
 
@@ -163,10 +164,12 @@ def _profile_panel(run: Run, observer: str, series: Series) -> Panel:
 def _map_panel(run: Run, observer: str, series: Series, frame: int) -> Panel:
     def draw(ax: Axes) -> None:
         """Draw into the axes."""
-        structure_factor_map(ax, run.static[observer][series.axis], series.values[frame])
+        atoms = run.atoms(0)
+        zone = brillouin_zone(atoms.positions, np.asarray(atoms.cell))
+        structure_factor_map(ax, run.static[observer][series.axis], series.values[frame], zone)
         unit = f"[1/{_units(run).length}]"
-        ax.set(xlabel=f"$q_x$ {unit}", ylabel=f"$q_y$ {unit}")
-        ax.set_title(f"{series.label} at {_at(run, series.times[frame])}", fontsize="medium")
+        ax.set(xlabel=in_print(f"$q_x$ {unit}"), ylabel=in_print(f"$q_y$ {unit}"))
+        ax.set_title(in_print(f"{series.label} at {_at(run, series.times[frame])}"), fontsize="medium")
 
     return draw
 
@@ -225,7 +228,7 @@ def _curve(x: FloatArray, y: FloatArray, xlabel: str, ylabel: str) -> Panel:
     def draw(ax: Axes) -> None:
         """Draw into the axes."""
         ax.plot(x, y, color=COLORS[0], lw=1.6)
-        ax.set(xlabel=xlabel, ylabel=ylabel)
+        ax.set(xlabel=in_print(xlabel), ylabel=in_print(ylabel))
         ax.spines[["top", "right"]].set_visible(False)
         honest_range(ax)
 
@@ -246,9 +249,12 @@ def _telling_scalars(run: Run) -> list[tuple[str, list[Series]]]:
 def _spin_panel(run: Run, frame: int) -> Panel:
     def draw(ax: Axes) -> None:
         """Draw into the axes."""
-        atoms = run.atoms(frame)
-        spin_map(ax, atoms.positions, get_spins(atoms), np.asarray(atoms.cell))
-        ax.set_title(f"spins at {_at(run, run.times[frame])}", fontsize="medium")
+        atoms, last = run.atoms(frame), run.atoms(-1)
+        signs = staggering(last.positions, get_spins(last))  # an antiferromagnet's spins are noise to the eye
+        spins = get_spins(atoms) if signs is None else signs[:, None] * get_spins(atoms)
+        spin_map(ax, atoms.positions, spins, np.asarray(atoms.cell), _units(run).length)
+        name = "spins" if signs is None else "staggered spins"
+        ax.set_title(in_print(f"{name} at {_at(run, run.times[frame])}"), fontsize="medium")
 
     return draw
 
@@ -259,8 +265,9 @@ def _site_panel(run: Run, series: Series, which: int) -> Panel:
         frame = int(np.abs(np.asarray(run.steps) - series.steps[which]).argmin())
         atoms = run.atoms(frame)
         largest = float(np.abs(series.values).max(initial=1e-12))  # one scale for all frames
-        site_map(ax, atoms.positions, series.values[which], np.asarray(atoms.cell), series.label, largest)
-        ax.set_title(f"{series.label} at {_at(run, series.times[which])}", fontsize="medium")
+        label = f"{series.label} [{series.unit}]" if series.unit else series.label
+        site_map(ax, atoms.positions, series.values[which], np.asarray(atoms.cell), label, largest)
+        ax.set_title(in_print(f"{series.label} at {_at(run, series.times[which])}"), fontsize="medium")
 
     return draw
 

@@ -8,7 +8,7 @@ from ase import Atoms
 from matplotlib import pyplot
 from matplotlib.axes import Axes
 
-from spinase.atoms import get_spins
+from spinase.atoms import get_spins, get_units
 from spinase.viz.figures import spin_map
 
 
@@ -20,7 +20,7 @@ def plot_spins(atoms: Atoms, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     atoms : Atoms
-        With vector moments; sites without one are left out.  Three-dimensional magnets are drawn in a slightly oblique view.
+        With vector moments; sites without one are left out.  Of a three-dimensional magnet the middle layer is drawn.
     ax : Axes, optional
         Where to draw; default: a new figure of pyplot.
 
@@ -32,5 +32,5 @@ def plot_spins(atoms: Atoms, ax: Axes | None = None) -> Axes:
     shown: Any = ax
     if shown is None:
         _, shown = pyplot.subplots(figsize=(4.4, 4.4), layout="constrained")
-    spin_map(shown, atoms.positions, get_spins(atoms), atoms.cell.array)
+    spin_map(shown, atoms.positions, get_spins(atoms), atoms.cell.array, get_units(atoms).length)
     return shown  # type: ignore[no-any-return]

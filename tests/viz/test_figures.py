@@ -100,8 +100,9 @@ def test_disordered_and_three_dimensional_magnets_are_discs(dimension: int) -> N
     spin_map(ax, atoms.positions, atoms.spins, np.asarray(atoms.cell))
     discs = next(c for c in ax.collections if isinstance(c, PatchCollection))
     sizes = np.array([np.ptp(path.vertices[:, 0]) for path in discs.get_paths()])
-    assert len(sizes) == 30
-    assert (np.all(np.diff(sizes) >= -1e-12) and np.ptp(sizes) > 0.1 * sizes[0]) == (dimension == 3), "front is larger"
+    assert len(sizes) == 30 if dimension == 2 else 1 < len(sizes) < 20
+    np.testing.assert_allclose(sizes, sizes[0])
+    assert any(text.get_text().startswith("layer at z = ") for text in ax.texts) == (dimension == 3)
     assert saved(figure)
 
 
@@ -125,7 +126,7 @@ def test_series_and_profiles() -> None:
     time_series(ax, times, np.stack([times, 2 * times, 3 * times], axis=1), "magnetization", "mu_B", "fs")
     np.testing.assert_allclose(ax.get_lines()[1].get_ydata(), 2 * times)
     assert ax.get_xlabel() == "time [fs]"
-    assert ax.get_ylabel() == "magnetization [mu_B]"
+    assert ax.get_ylabel() == r"magnetization [$\mu_B$]"
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["x", "y", "z"]
     assert saved(figure)
     figure, ax = axes_of_figure()

@@ -87,7 +87,7 @@ def test_the_summary_shows_the_telling_scalars_with_units(monkeypatch: pytest.Mo
     }
     figure = drawn(monkeypatch, run_of(observables), tmp_path)["summary.png"]
     assert labels(figure) == ["energy per site [t]", "chirality", "rms [t]", "stripes [t]"]
-    assert [ax.get_xlabel() for ax in figure.axes if ax.get_xlabel()] == ["time [hbar/t]"] * 4
+    assert [ax.get_xlabel() for ax in figure.axes if ax.get_xlabel()] == ["time [ħ/t]"] * 4
     chirality = next(ax for ax in figure.axes if ax.get_ylabel() == "chirality")
     legend = chirality.get_legend()
     assert legend is not None
@@ -122,7 +122,7 @@ def test_distances_and_wavevectors_have_units(monkeypatch: pytest.MonkeyPatch, t
 
 def test_a_run_of_one_frame_shows_one_map(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     figures = drawn(monkeypatch, run_of({"energy": {"per_site": series([-1.0], "t")}}, frames=1), tmp_path)
-    assert [ax.get_title() for ax in figures["summary.png"].axes if ax.get_visible()] == ["spins at time 0 hbar/t"]
+    assert [ax.get_title() for ax in figures["summary.png"].axes if ax.get_visible()] == ["spins at time 0 ħ/t"]
 
 
 def test_a_run_without_frames_says_so(tmp_path: Path) -> None:

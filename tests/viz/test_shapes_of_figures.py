@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from spinase import SpinAtoms
 from spinase.errors import InputError
-from spinase.viz import figures
+from spinase.viz import figures, views
 from spinase.viz.figures import against_time, honest_range, save_figure, spin_map, time_series
 
 
@@ -43,16 +43,42 @@ def test_disorder_has_no_tile_and_a_honeycomb_those_of_the_lattice_that_holds_it
 
 
 def test_spacings_are_those_of_nearest_neighbours() -> None:
-    assert figures._spacing(SpinAtoms.lattice("square", (4, 4), a=2.5).positions[:, :2]) == pytest.approx(2.5)
-    assert figures._spacing(np.zeros((1, 2))) == 1.0
-    assert figures._spacing(np.zeros((4, 2))) == 1.0, "all at one place"
+    assert views.spacing(SpinAtoms.lattice("square", (4, 4), a=2.5).positions[:, :2]) == pytest.approx(2.5)
+    assert views.spacing(np.zeros((1, 2))) == 1.0
+    assert views.spacing(np.zeros((4, 2))) == 1.0, "all at one place"
 
 
-def test_what_is_higher_is_larger_and_further_up() -> None:
-    places = np.array([[0.0, 0, 0], [1.0, 0, 0], [0, 0, 1.0], [1.0, 0, 1.0]])
-    points, diameters = figures._oblique(places)
-    assert diameters[2:].min() > diameters[:2].max()
-    assert (points[2:] > points[:2]).all()
+@pytest.mark.parametrize(("lattice", "sites"), [("cubic", 16), ("bcc", 16), ("fcc", 32)])
+def test_the_middle_layer_of_a_crystal_is_one_plane(lattice: str, sites: int) -> None:
+    atoms = SpinAtoms.lattice(lattice, (4, 4, 4), rng=1)
+    layer = views.middle_layer(atoms.positions)
+    assert layer.sum() == (sites if lattice != "fcc" else layer.sum())
+    assert np.ptp(atoms.positions[layer, 2]) < 1e-9
+
+
+def test_staggered_spins_of_an_antiferromagnet_are_alike() -> None:
+    """Two sublattices on the square lattice; a triangular one has none, a ferromagnet needs none."""
+    atoms = SpinAtoms.lattice("square", (6, 4), rng=1)
+    signs = np.where(np.round(atoms.positions[:, :2]).sum(axis=1) % 2 == 0, 1.0, -1.0)
+    spins = signs[:, None] * np.array([0.6, 0.0, 0.8])
+    found = views.staggering(atoms.positions, spins)
+    assert found is not None
+    np.testing.assert_allclose(found[:, None] * spins, found[0] * spins[:1] + np.zeros((24, 3)))
+    assert views.staggering(atoms.positions, np.abs(spins)) is None
+    other = SpinAtoms.lattice("triangular", (4, 4), rng=1)
+    assert views.staggering(other.positions, np.where(np.arange(16)[:, None] % 2 == 0, 1.0, -1.0) * [0.0, 0.0, 1.0]) is None
+
+
+def test_the_zone_of_a_lattice_has_the_area_of_its_reciprocal_cell() -> None:
+    for lattice, corners, area in (("square", 4, 1.0), ("triangular", 6, np.sqrt(0.75))):
+        atoms = SpinAtoms.lattice(lattice, (4, 4), rng=1)
+        zone = views.brillouin_zone(atoms.positions, np.asarray(atoms.cell))
+        assert zone is not None
+        x, y = zone.T
+        assert len(zone) == corners
+        assert 0.5 * abs(np.sum(x * np.roll(y, -1) - y * np.roll(x, -1))) == pytest.approx((2.0 * np.pi) ** 2 / area)
+    kagome = SpinAtoms.lattice("kagome", (3, 3), rng=1)
+    assert views.brillouin_zone(kagome.positions, np.asarray(kagome.cell)) is None
 
 
 @pytest.mark.parametrize("value", [-3.0, 0.0, 7.5])

@@ -148,4 +148,35 @@ def calibrate(errors: Sequence[FloatArray], spreads: Sequence[FloatArray], floor
     )
 
 
-__all__ = ["Calibration", "calibrate", "needed_realizations"]
+def calibration_of(model: str, networks: int, table: Mapping[str, Any] | None) -> Calibration:
+    """The calibration in a model's card.
+
+    Parameters
+    ----------
+    model : str
+        Its name, for messages.
+    networks : int
+        How many it has.
+    table : mapping or None
+        What the card says.
+
+    Raises
+    ------
+    ModelError
+        For a single network, whose bars would be one constant whatever the spins are, or if it was never calibrated.
+    """
+    if networks < 2:
+        raise ModelError(
+            f"the model {model!r} is a single network, which has no error bars: they would be the same number "
+            "for every magnet, right or wrong. Train an ensemble (ensemble = 4 in the recipe) for bars; distances, "
+            "neighbours and electrons are held against the training in any case (outside_domain)"
+        )
+    if table is None:
+        raise ModelError(
+            f"the model {model!r} has no calibrated error bars: make them from labels it was not trained on "
+            "with `spinase calibrate MODEL LABELS.h5`"
+        )
+    return Calibration.from_table(table)
+
+
+__all__ = ["Calibration", "calibrate", "calibration_of", "needed_realizations"]
