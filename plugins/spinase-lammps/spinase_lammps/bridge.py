@@ -24,6 +24,7 @@ class Question(ctypes.Structure):
         ("places", ctypes.c_int64),
         ("forces", ctypes.c_int32),
         ("energies", ctypes.c_int32),
+        ("reach", ctypes.c_double),
         ("positions", ctypes.POINTER(ctypes.c_double)),
         ("spins", ctypes.POINTER(ctypes.c_double)),
         ("tags", ctypes.POINTER(ctypes.c_int32)),
@@ -152,7 +153,7 @@ class Bridge:
             _array(asked.second, (pairs,), np.int64).copy(),
             vectors,
             self.local.cutoff,
-            self.local.ghost_depth,
+            asked.reach,
             magnetic,
         )
 

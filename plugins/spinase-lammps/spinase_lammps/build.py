@@ -11,6 +11,7 @@ import tempfile
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from spinase.errors import SpinaseError
 
@@ -48,6 +49,29 @@ def plugin_library() -> Path:
     if not target.exists():
         _compile(compiler, source, headers, release, target)
     return target
+
+
+def plugin_on_all(comm: Any) -> Path:
+    """The shared library on every process of a communicator; an error on one of them is an error on all.
+
+    Parameters
+    ----------
+    comm : mpi4py communicator
+        Whose processes all call this.
+
+    Raises
+    ------
+    BuildError
+        With what the first process that has an error says.
+    """
+    try:
+        found, wrong = plugin_library(), ""
+    except (SpinaseError, OSError) as error:
+        found, wrong = Path(), str(error)
+    for rank, told in enumerate(comm.allgather(wrong)):
+        if told:
+            raise BuildError(told if comm.size == 1 else f"process {rank}: {told}")
+    return found
 
 
 def _compiler() -> str:
@@ -98,4 +122,4 @@ def _compile(compiler: str, source: bytes, headers: Path, release: str, target: 
         os.replace(library, target)  # whole or not at all: ranks may compile at once
 
 
-__all__ = ["BuildError", "plugin_library"]
+__all__ = ["BuildError", "plugin_library", "plugin_on_all"]

