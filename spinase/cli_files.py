@@ -89,7 +89,7 @@ def movie(
     """Film a run (finished, running or killed): spin maps, 3-D scenes, time series with a mark that follows."""
     from spinase.viz.movie import run_movie
 
-    with shown_progress() as progress:
+    with shown_progress(unit="frames") as progress:
         path = run_movie(file, output, panel or ("spins",), every, rate, progress)
     typer.echo(f"wrote {path}")
 

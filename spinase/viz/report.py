@@ -200,12 +200,17 @@ def _response_panels(run: Run) -> list[Panel]:
         along = fields[np.linalg.norm(fields, axis=1).argmax()]
         if along.any():
             along = along / np.linalg.norm(along)
-            unit = conditions["field"].unit
+            tesla = unit_system(run.units).tesla  # a field is said in T, a temperature in K, where the units know them
+            unit = conditions["field"].unit if tesla is None else "T"
+            fields = fields if tesla is None else fields / tesla
             label = f"M along the field [{magnets['x'].unit}]"
             found.append(_curve(fields @ along, vectors @ along, f"applied field [{unit}]", label))
     if "kT" in conditions and "length" in magnets:
         temperatures, lengths = _together(conditions["kT"], magnets["length"])
-        found.append(_curve(temperatures, lengths, f"temperature kT [{conditions['kT'].unit}]", magnets["length"].label))
+        told = f"temperature kT [{conditions['kT'].unit}]"
+        if run.units == "metal":
+            temperatures, told = temperatures / unit_system(run.units).boltzmann, "temperature [K]"
+        found.append(_curve(temperatures, lengths, told, _named(magnets["length"])))
     if "bias" in conditions and np.ptp(conditions["bias"].values) > 0.0:
         currents = run.observables.get("currents", {})
         for name in sorted(key for key in currents if key.startswith("1_")):

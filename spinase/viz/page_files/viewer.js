@@ -17,7 +17,7 @@
 
   // -- scene
   const holder = at("scene");
-  const renderer = new L.WebGLRenderer({ antialias: true, preserveDrawingBuffer: true });
+  const renderer = new L.WebGLRenderer({ antialias: count <= 3000, preserveDrawingBuffer: true });
   renderer.setClearColor(0xd5d9df); // spins that point up are white
   holder.appendChild(renderer.domElement);
   const scene = new L.Scene();
@@ -30,14 +30,14 @@
   scene.add(camera);
 
   const radius = data.spacing;
-  const segments = count > 3000 ? 6 : 12;
   const many = count > 2000; // fat arrows can still be seen when there are many
   const width = many ? 1.8 : 1;
-  const shaft = new L.CylinderGeometry(0.07 * width * radius, 0.07 * width * radius, 0.5 * radius, segments);
+  const shaft = new L.CylinderGeometry(0.07 * width * radius, 0.07 * width * radius, 0.5 * radius, 12);
   shaft.translate(0, -0.17 * radius, 0);
-  const head = new L.ConeGeometry(0.2 * width * radius, 0.42 * radius, segments);
+  const head = new L.ConeGeometry(0.2 * width * radius, 0.42 * radius, 12);
   head.translate(0, 0.24 * radius, 0);
-  const arrow = L.mergeGeometries([shaft, head]);
+  // without a graphics processor the triangles count: ten thousand arrows are slender pyramids
+  const arrow = count > 3000 ? new L.ConeGeometry(0.3 * radius, 0.9 * radius, 4) : L.mergeGeometries([shaft, head]);
   const arrows = new L.InstancedMesh(arrow, new L.MeshLambertMaterial(), count);
   const ball = new L.IcosahedronGeometry(0.11 * radius, count > 3000 ? 0 : 1);
   const balls = new L.InstancedMesh(ball, new L.MeshLambertMaterial(), count);
