@@ -6,10 +6,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 from ase import Atoms
+from numpy.typing import ArrayLike
 from pydantic import BaseModel, ConfigDict, Field
 
 from spinase.atoms import get_moments
 from spinase.contract import Driver
+from spinase.dynamics.constrained import mobile_mask
 from spinase.typing import FloatArray
 from spinase_lammps.engine import Held, LammpsMagnet, Motion
 from spinase_lammps.team import team_of_processes
@@ -25,6 +27,7 @@ class LammpsConfig(BaseModel):
     kT: float = Field(0.0, ge=0, description="temperature of the spins' bath as an energy [eV or t]")  # noqa: N815
     field: tuple[float, float, float] = Field((0.0, 0.0, 0.0), description="uniform applied field [eV/mu_B or t/|m|]")
     tolerance: float = Field(1e-13, gt=0, description="largest change of a spin in the last iteration of a step [1]")
+    frozen: list[int] | None = Field(None, description="indices of spins that do not move")
     log: str | None = Field(None, description="LAMMPS' own log file")
 
 
@@ -56,6 +59,8 @@ class LammpsLLG(Driver):
         Of the noise, 0 <= seed < 2^63.
     tolerance : float
         Largest change of a spin component in the last iteration of a step.
+    frozen : mask or indices, optional
+        Spins that do not move; with :class:`LammpsSpinLattice` their atoms do.
     log : str, optional
         LAMMPS' own log file.
     comm : mpi4py communicator, optional
@@ -88,13 +93,14 @@ class LammpsLLG(Driver):
         field: Any = (0.0, 0.0, 0.0),
         seed: int = 1,
         tolerance: float = 1e-13,
+        frozen: ArrayLike | None = None,
         log: str | None = None,
         comm: Any = None,
     ) -> None:
         applied = tuple(float(one) for one in np.asarray(field, dtype=np.float64).reshape(3))
         self.motion = Motion(timestep, damping, kT, int(seed), self.moves_atoms, applied, tolerance)
         self.atoms, self.nsteps = atoms, 0
-        self._comm, self._log = comm, log
+        self._comm, self._log, self.frozen = comm, log, ~mobile_mask(frozen, len(atoms))
         self.team = team_of_processes(comm)
         self._engine: LammpsMagnet | None = None
         self._made_of: tuple[Any, ...] = ()
@@ -114,7 +120,7 @@ class LammpsLLG(Driver):
             self.close()  # another box, species or calculator
         if self._engine is None:
             self._made_of = made_of
-            self._engine = LammpsMagnet(self.atoms, self.motion, self._comm, self._log)
+            self._engine = LammpsMagnet(self.atoms, self.motion, self._comm, self._log, self.frozen)
         return self._engine
 
     def run(self, steps: int) -> bool:

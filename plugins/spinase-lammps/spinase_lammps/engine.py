@@ -12,9 +12,11 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.lammps import Prism
 from mpi4py import MPI  # first: it brings the library that LAMMPS needs
+from numpy.typing import ArrayLike
 
 from spinase.atoms import geometry_of, get_moments, get_reference_lengths, set_moments
 from spinase.contract import calculator_of, check_units, field_resolution, local_energy
+from spinase.dynamics.constrained import mobile_mask
 from spinase.errors import ModelError, SpinaseError
 from spinase.geometry import solid_cell
 from spinase.moments import get_units, gyromagnetic_ratios
@@ -127,6 +129,8 @@ class LammpsMagnet:
         Default: all processes.
     log : str, optional
         LAMMPS' own log file.
+    frozen : mask or indices, optional
+        Spins that do not move, as those of the ASE drivers.
 
     Raises
     ------
@@ -136,7 +140,14 @@ class LammpsMagnet:
         If LAMMPS ends with an error.
     """
 
-    def __init__(self, atoms: Atoms, motion: Motion, comm: Any = None, log: str | None = None) -> None:
+    def __init__(
+        self,
+        atoms: Atoms,
+        motion: Motion,
+        comm: Any = None,
+        log: str | None = None,
+        frozen: ArrayLike | None = None,
+    ) -> None:
         self.atoms, self.motion, self.comm = atoms, motion, MPI.COMM_WORLD if comm is None else comm
         check_units(atoms, calculator_of(atoms))
         if atoms.constraints:
@@ -162,7 +173,7 @@ class LammpsMagnet:
         self._home: FloatArray = np.zeros((len(atoms), 3))
         # g factors with LAMMPS' hbar and time, that turn spins at the rate of the magnet's
         ratios = np.broadcast_to(np.ravel(gyromagnetic_ratios(atoms)), len(atoms))
-        self._g: FloatArray = ratios * self._hbar / self._time
+        self._g: FloatArray = np.where(mobile_mask(frozen, len(atoms)), ratios * self._hbar / self._time, 0.0)  # 0: it stays
         self._prepare(numbers, library)
         self.take()
 

@@ -25,7 +25,7 @@ from ase.constraints import FixAtoms  # noqa: E402
 from ase.units import fs  # noqa: E402
 from cases import CASES as MAGNETS  # noqa: E402
 from cases import FIELD, perform  # noqa: E402
-from spinase_lammps import LammpsError, LammpsPairCalculator  # noqa: E402
+from spinase_lammps import LammpsError, LammpsLLG, LammpsPairCalculator  # noqa: E402
 from spinase_lammps.engine import Motion  # noqa: E402
 from spinase_lammps.pair import without_pair  # noqa: E402
 from spinase_lammps.team import require_one_mpi  # noqa: E402
@@ -262,6 +262,26 @@ def test_processes_of_another_mpi_are_refused(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(InputError, match=r"mpiexec started 4 processes, .* another MPI than mpi4py\. Start with .*mpiexec"):
         require_one_mpi(1)
     require_one_mpi(4)
+
+
+def test_frozen_spins_stay_and_sites_without_moments_do_not_matter() -> None:
+    """As under the ASE driver, with a bath that does not reach them."""
+    atoms, other = (MAGNETS["plane"][0]() for _ in range(2))
+    for one in (atoms, other):
+        one.moments = one.spins * (np.arange(len(one)) != 7)[:, None]
+    held = [0, 3, 20]
+    before = atoms.spins[held]
+    run = LammpsLLG(atoms, 0.05, damping=0.1, field=FIELD, frozen=held)
+    run.run(20)
+    LLGDynamics(other, 0.05, damping=0.1, field=FIELD, integrator="midpoint", frozen=held).run(20)
+    np.testing.assert_array_equal(atoms.spins[held], before)
+    np.testing.assert_allclose(atoms.moments, other.moments, atol=1e-11)
+    assert np.flatnonzero(run.frozen).tolist() == held
+    run.close()
+    still = LammpsLLG(atoms, 0.05, damping=0.1, kT=0.1, frozen=np.ones(len(atoms), dtype=bool))
+    still.run(2)
+    still.close()
+    np.testing.assert_allclose(atoms.moments, other.moments, atol=1e-11)
 
 
 def test_an_error_of_the_compiler_is_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
