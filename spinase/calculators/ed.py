@@ -10,9 +10,11 @@ from numpy.typing import ArrayLike
 from pydantic import Field
 
 from spinase.calculators.electrons import ClosedElectronCalculator, PlannedElectrons, is_site_resolved
+from spinase.calculators.exchange import ExchangeTensors, coupled_pairs
 from spinase.electrons.config import SDModelConfig
 from spinase.electrons.model import SDModel
 from spinase.electrons.observables import density_of_states
+from spinase.electrons.response import dense_spin_response
 from spinase.electrons.solvers.dense import DenseSolver, Precision
 from spinase.errors import ModelError
 from spinase.geometry import Geometry
@@ -101,6 +103,33 @@ class EDCalculator(ClosedElectronCalculator):
         assert self._state is not None
         electrons = self._state.electrons(bonds=False)
         return density_of_states(electrons.levels, electrons.weights, energies, width)
+
+    def exchange_tensors(self, atoms: Atoms, shells: int = 3, cutoff: float | None = None) -> ExchangeTensors:
+        """Exchange between pairs of sites in the present texture, from all eigenstates.
+
+        Parameters
+        ----------
+        atoms : Atoms
+            The magnet; with k-points it is the cell repeated ``kpts`` times.
+        shells : int
+            Neighbour shells of the magnetic sites; not used with a cutoff.
+        cutoff : float, optional
+            All pairs up to this distance instead, length.
+
+        Raises
+        ------
+        ModelError
+            At kT = 0 without a gap, or for atoms without moments.
+        InvalidGeometryError
+            If the shells reach beyond the nearest images of sites.
+        """
+        self.get_property("chemical_potential", atoms)
+        assert self._state is not None
+        pairs = coupled_pairs(atoms, shells, cutoff, self.kpts)
+        hamiltonian = self._state.hamiltonian
+        operator = hamiltonian.operator(self._state.spins)
+        response = dense_spin_response(operator, self._model.occupation, self.kpts, pairs.with_sites())
+        return ExchangeTensors.of(atoms, pairs, hamiltonian.coupling, response)
 
     def for_supercell(self, repeat: tuple[int, int, int]) -> EDCalculator | None:
         """The calculator of a repeated cell: the same k-points, folded; None if the mesh does not fold."""

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import warnings
-from typing import Literal
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from ase import Atoms
 from pydantic import Field
 
-from spinase.atoms import geometry_of, get_spins
+from spinase.atoms import geometry_of, get_spins, magnetic_sites
 from spinase.calculators.electrons import ClosedElectronCalculator, PlannedElectrons
+from spinase.calculators.exchange import CoupledPairs, ExchangeTensors, coupled_pairs
 from spinase.electrons.config import SDModelConfig
 from spinase.electrons.model import SDModel
+from spinase.electrons.response import RationalSpinResponse
 from spinase.electrons.solvers.rational import CostEstimate, Precision, RationalPlan, RationalSolver
 from spinase.errors import CostWarning
 from spinase.geometry import Geometry
+from spinase.typing import BoolArray
 
 _MATTERS = 1e9  # multiplications below which nobody cares which solver is cheaper
 
@@ -25,6 +29,23 @@ class RationalConfig(SDModelConfig):
 
     tolerance: float = Field(1e-6, gt=0, description="largest error of an occupation number [1]")
     dtype: Literal["complex128", "complex64"] = Field("complex128", description="precision of the selected inversion")
+
+
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """Pairs whose exchange was asked for last, and what they were found for."""
+
+    frozen: PlannedElectrons
+    shells: int
+    cutoff: float | None
+    magnetic: BoolArray
+    pairs: CoupledPairs
+    response: RationalSpinResponse
+
+    def holds(self, frozen: PlannedElectrons, shells: int, cutoff: float | None, magnetic: BoolArray) -> bool:
+        """Whether it was for these."""
+        same = frozen is self.frozen and (shells, cutoff) == (self.shells, self.cutoff)
+        return same and np.array_equal(magnetic, self.magnetic)
 
 
 class RationalCalculator(ClosedElectronCalculator):
@@ -61,6 +82,7 @@ class RationalCalculator(ClosedElectronCalculator):
         self._rational = RationalSolver(model.occupation, tolerance, dtype)
         super().__init__(model, self._rational, units=units)
         self._warned = False
+        self._asked: _Asked | None = None
 
     @classmethod
     def from_config(cls, config: RationalConfig) -> RationalCalculator:
@@ -108,6 +130,49 @@ class RationalCalculator(ClosedElectronCalculator):
         plan = self._plan_for(geometry, hamiltonian)
         assert isinstance(plan, RationalPlan)
         return plan.estimate(hamiltonian.operator(get_spins(atoms)))
+
+    def exchange_tensors(self, atoms: Atoms, shells: int = 3, cutoff: float | None = None) -> ExchangeTensors:
+        """Exchange between pairs of sites in the present texture, from Green functions at the poles.
+
+        They are second derivatives of the free energy this calculator gives; of the exact one within about
+        coupling^2 tolerance/kT.
+
+        Parameters
+        ----------
+        atoms : Atoms
+            The magnet.
+        shells : int
+            Neighbour shells of the magnetic sites; not used with a cutoff.
+        cutoff : float, optional
+            All pairs up to this distance instead, length.
+
+        Raises
+        ------
+        ModelError
+            For atoms without moments.
+        InvalidGeometryError
+            If the shells reach beyond the nearest images of sites.
+        """
+        chemical_potential = self.get_property("chemical_potential", atoms)
+        assert self._state is not None
+        hamiltonian, (pairs, response) = self._state.hamiltonian, self._pairs_of(atoms, shells, cutoff)
+        found = response.at(hamiltonian.operator(self._state.spins), chemical_potential)
+        return ExchangeTensors.of(atoms, pairs, hamiltonian.coupling, found)
+
+    def _pairs_of(self, atoms: Atoms, shells: int, cutoff: float | None) -> tuple[CoupledPairs, RationalSpinResponse]:
+        """The pairs, and the way to them; those of the last time while geometry, moments and question are the same."""
+        assert self._frozen is not None
+        last, sites = self._asked, magnetic_sites(atoms)
+        if last is None or not last.holds(self._frozen, shells, cutoff, sites):
+            assert isinstance(self._frozen.plan, RationalPlan)
+            pairs = coupled_pairs(atoms, shells, cutoff, (1, 1, 1))
+            response = RationalSpinResponse(self._frozen.plan, pairs.with_sites())
+            last = self._asked = _Asked(self._frozen, shells, cutoff, sites, pairs, response)
+        return last.pairs, last.response
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickled and copied without what is found again."""
+        return {**super().__getstate__(), "_asked": None}
 
     def for_supercell(self, repeat: tuple[int, int, int]) -> RationalCalculator | None:
         """None: without k-points a larger cell has other levels."""

@@ -191,6 +191,35 @@ class DensePlan(Plan[ElectronState]):
         return Density(charge=sites[:, 0].copy(), spin=sites[:, 1:] @ frame.axes, bond=bond)
 
 
+def bloch_states(operator: SpinOperator, kpts: tuple[int, int, int]) -> tuple[FloatArray, ComplexArray, FloatArray]:
+    """All eigenstates of an operator on a mesh of k-points, none left out by symmetry.
+
+    Parameters
+    ----------
+    operator : SpinOperator
+        H, energy.
+    kpts : (int, int, int)
+        Mesh along the cell vectors, k = n/kpts.
+
+    Returns
+    -------
+    levels : (n_k, 2N)
+        Energy, ascending at each k.
+    vectors : (n_k, 2N, N, 2)
+        Periodic parts u of the states, one a row, as spinors of the sites; at cell S of the crystal exp(2 pi i k.S) u.
+    points : (n_k, 3)
+        k in units of the reciprocal cell vectors.
+    """
+    index = np.stack(np.meshgrid(*(np.arange(n) for n in kpts), indexing="ij"), axis=-1).reshape(-1, 3)
+    points = index / np.array(kpts)
+    hopping = operator.hopping * np.exp(2j * np.pi * (points @ operator.bonds.shifts.T))
+    matrices = _spinor_matrices(operator, hopping, operator.exchange, np.dtype(np.complex128))
+    levels, vectors = _eigh(matrices, vectors=True)
+    assert vectors is not None
+    states = vectors[:, 0].reshape(len(points), 2 * len(operator), len(operator), 2)
+    return levels[:, 0], states.astype(np.complex128, copy=False), points
+
+
 def _spin_frame(operator: SpinOperator) -> _Frame:
     """Axes in which the exchange vectors lie along z (rank 1) or in the xz plane (rank 2)."""
     vectors = operator.exchange

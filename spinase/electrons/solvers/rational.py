@@ -17,7 +17,7 @@ import numpy as np
 from spinase.electrons.occupation import FixedChemicalPotential, FixedFilling, Occupation
 from spinase.electrons.operator import Density, ElectronState, SparsityPattern, SpinOperator
 from spinase.electrons.solvers.base import Plan, Solver
-from spinase.electrons.solvers.chemical_potential import Goal, MuMemory, Trial, find_mu
+from spinase.electrons.solvers.chemical_potential import Goal, MuMemory, Trial, find_mu, largest_share
 from spinase.electrons.sparse.elimination import EliminationTree, cheapest_tree
 from spinase.electrons.sparse.fermi_poles import FermiPoles, fermi_poles
 from spinase.electrons.sparse.selected_inversion import Inverse, SelectedInversion
@@ -154,7 +154,7 @@ class RationalPlan(Plan[ElectronState]):
         self.solver, self.tree = solver, tree
         self.occupation, self.tolerance, self.dtype = solver.occupation, solver.tolerance, solver.dtype
         self.memory = memory or MuMemory()
-        self._inversion = SelectedInversion(tree, pattern.first, pattern.second)
+        self.inversion = SelectedInversion(tree, pattern.first, pattern.second)
 
     def follow(self, pattern: SparsityPattern) -> RationalPlan:
         """A plan for `pattern`: the order of elimination stays while it covers the bonds, the chemical potential is near."""
@@ -165,7 +165,7 @@ class RationalPlan(Plan[ElectronState]):
 
     def _solve(self, operator: SpinOperator, bonds: bool) -> ElectronState:
         """Density on the operator's pattern, energies from traces and log determinants."""
-        plan = self._inversion
+        plan = self.inversion
         if isinstance(self.occupation, FixedChemicalPotential):
             solution = self._at(plan, operator, self.occupation.chemical_potential, self.tolerance, bonds)
             return self._state(operator, solution, None)
@@ -198,6 +198,14 @@ class RationalPlan(Plan[ElectronState]):
             memory=tree.storage() * np.dtype(self.dtype).itemsize,
             dense_multiplications=_DENSE_CUBE * (2.0 * len(operator)) ** 3,
         )
+
+    def poles(self, operator: SpinOperator, chemical_potential: float) -> FermiPoles:
+        """The poles that a solution of `operator` takes at a chemical potential (energy) that its search has found."""
+        tolerance = self.tolerance
+        if isinstance(self.occupation, FixedFilling):
+            share = largest_share(self.memory.slope, self.occupation.kT)
+            tolerance = _pole_tolerance(tolerance, share * 2.0 * len(operator))
+        return self._poles(operator, chemical_potential, tolerance)
 
     def step_state(self) -> MuMemory:
         """What a solution may change."""

@@ -149,7 +149,7 @@ class SelectedInversion:
         rounds = int(np.ceil(len(poles) * kept / _CHUNK_BYTES))
 
         def run(part: IntArray) -> Inverse:
-            kept, logs = self._ascend(blocks, hopping, poles[part], [sigma[part] for sigma in dense])
+            kept, logs = self.eliminate(blocks, hopping, poles[part], [sigma[part] for sigma in dense])
             bond_entries = np.empty((len(part), *entries), dtype=poles.dtype)
             return Inverse(self._descend(kept, len(blocks), bond_entries), bond_entries, logs)
 
@@ -160,7 +160,7 @@ class SelectedInversion:
             log_determinants=np.concatenate([chunk.log_determinants for chunk in chunks]),
         )
 
-    def _ascend(
+    def eliminate(
         self, blocks: ComplexBlocks, hopping: ComplexBlocks, poles: ComplexBlocks, dense: list[ComplexBlocks]
     ) -> tuple[list[_Kept], ComplexArray]:
         """Eliminate from the leaves up: what the way down needs, and the log determinants."""
