@@ -100,7 +100,7 @@ def normalized(vectors: FloatArray, what: str = "spins") -> FloatArray:
 
 def directions(vectors: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Unit vectors along the rows of `vectors` (..., 3), zero where a row is zero, and the lengths (...,) of the rows."""
-    lengths = np.linalg.norm(vectors, axis=-1)
+    lengths = np.sqrt(np.add.reduce(vectors * vectors, axis=-1))
     return vectors / np.where(lengths > 0.0, lengths, 1.0)[..., None], lengths
 
 

@@ -24,6 +24,7 @@ Frozen = TypeVar("Frozen")
 State = TypeVar("State")
 
 GEOMETRY_CHANGES = frozenset({"positions", "numbers", "cell", "pbc"})
+_FEW_BYTES = 1 << 16
 
 
 class MomentsOfAtoms:
@@ -278,7 +279,8 @@ class SpinCalculator(MomentsOfAtoms, Calculator, ABC, Generic[Frozen, State]):
         return ase_outputs(self.results)
 
     def _geometry_is_current(self, atoms: Atoms) -> bool:
-        if self.atoms is None:
+        known = self.atoms
+        if known is None or not _same(known.arrays.get("positions"), atoms.arrays["positions"]):
             return False
         return not GEOMETRY_CHANGES.intersection(self.check_state(atoms))
 
@@ -330,14 +332,16 @@ def copied(atoms: Atoms, over: Atoms | None) -> Atoms:
     if over is None or over is atoms or type(over) is not type(atoms) or over.constraints or atoms.constraints:
         return atoms.copy()
     old, new = over.arrays, atoms.arrays
-    if old.keys() != new.keys() or any(old[k].shape != new[k].shape or old[k].dtype != new[k].dtype for k in new):
+    if old.keys() != new.keys() or over.info.keys() != atoms.info.keys():
         return atoms.copy()
-    if over.info.keys() != atoms.info.keys() or any(
-        not isinstance(value, str | float | int) or value != over.info[key] for key, value in atoms.info.items()
-    ):
-        return atoms.copy()
+    for key, value in atoms.info.items():
+        if not isinstance(value, str | float | int) or value != over.info[key]:
+            return atoms.copy()
     for name, array in new.items():
-        old[name][...] = array
+        known = old[name]
+        if known.shape != array.shape or known.dtype != array.dtype:
+            return atoms.copy()
+        known[...] = array
     over.cell.array[...] = atoms.cell.array
     over.pbc[...] = atoms.pbc
     return over
@@ -346,6 +350,8 @@ def copied(atoms: Atoms, over: Atoms | None) -> Atoms:
 def _same(one: Array | None, two: Array | None) -> bool:
     if one is None or two is None or one is two:
         return one is two
+    if one.nbytes <= _FEW_BYTES and one.dtype == two.dtype:  # a few copies take less time than numpy's comparison
+        return one.shape == two.shape and one.tobytes() == two.tobytes()
     return one.shape == two.shape and bool((one == two).all())
 
 

@@ -43,6 +43,12 @@ def vars_of(term: Term) -> dict[str, Any]:
     return {name: value for name, value in vars(term).items() if not name.startswith("_")}
 
 
+def _has_moment(moments: FloatArray) -> BoolArray:
+    """Whether rows (N, 3) are not zero, (N,): column by column, in a fraction of the time of ``any(axis=1)``."""
+    x, y, z = (moments != 0.0).T
+    return np.asarray(x | y | z)
+
+
 class HeisenbergConfig(PairConfig):
     """Heisenberg exchange."""
 
@@ -129,7 +135,7 @@ class TermCalculator(SpinCalculator[FrozenTerm, None]):
     def _look_at_sites(self, atoms: Atoms) -> None:
         """Where other sites have moments than before, there are other shells."""
         reference = get_reference_lengths(atoms)
-        sites = np.asarray(get_moments(atoms).any(axis=1) if reference is None else reference > 0.0)
+        sites = _has_moment(get_moments(atoms)) if reference is None else np.asarray(reference > 0.0)
         if self._sites is None or not np.array_equal(sites, self._sites):
             self._sites, self._frozen, self._state = sites, None, None
 

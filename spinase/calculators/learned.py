@@ -36,7 +36,7 @@ from spinase.learning.trust.error_bars import calibration_of
 from spinase.learning.trust.watch import DomainWatch, OutsideDomain
 from spinase.learning.two_potentials import TwoPotentialsReadout
 from spinase.spin_algebra import tangent
-from spinase.typing import FloatArray
+from spinase.typing import FloatArray, IntArray
 
 
 class LearnedConfig(OptionTable):
@@ -137,6 +137,7 @@ class LearnedCalculator(SpinCalculator[Bound, EnsembleState]):
         self.conservative = readout.conservative
         self.symmetries = networks[0].symmetries - readout.breaks
         self._neighbours, self._images = NeighbourCache(), ImageSet()
+        self._species: tuple[IntArray, IntArray] | None = None  # atomic numbers, and their places in those of the trunk
         self._declared: bool | None = None  # whether atoms move
         self._say_what_it_gives()
 
@@ -246,8 +247,8 @@ class LearnedCalculator(SpinCalculator[Bound, EnsembleState]):
         OutOfDomainError
             If the bias was not trained.
         """
-        bias = bias_number(self._bias_law(time)) if callable(self._bias_law) else self.bias
-        if bias == self.bias:
+        bias = bias_number(self._bias_law(time)) if callable(self._bias_law) else None
+        if bias is None or bias == self.bias:
             return
         self.watch.require_bias(bias)
         self.ensemble = self.ensemble.with_readout(self.ensemble.readout.under(bias))
@@ -275,11 +276,18 @@ class LearnedCalculator(SpinCalculator[Bound, EnsembleState]):
         readout, trunk = self.ensemble.readout, self.card.trunk
         if isinstance(readout, TwoPotentialsReadout) and readout.axis is not None:
             require_open(geometry, readout.axis, self.card.name, self._leads)
-        species = trunk.indices(geometry.numbers, f"the model {self.card.name!r}")
+        species = self._places_of(geometry.numbers)
         bonds = (neighbours or self._neighbours).bonds(geometry, trunk.cutoff)
         self.watch.geometry(geometry, bonds)
-        place = FrozenGeometry(bonds, geometry.positions.copy(), species, trunk.cutoff, geometry.volume)
+        place = FrozenGeometry(bonds, geometry.positions.copy(), species, trunk.cutoff, geometry.cell)
         return Bound(self.ensemble, place)
+
+    def _places_of(self, numbers: IntArray) -> IntArray:
+        """Places (N,) of atomic numbers (N,) in the species of the trunk; those of the last geometry are kept."""
+        if self._species is None or not np.array_equal(self._species[0], numbers):
+            places = self.card.trunk.indices(numbers, f"the model {self.card.name!r}")
+            self._species = (numbers, places)
+        return self._species[1]
 
     def solve(self, frozen: Bound, spins: FloatArray, lengths: FloatArray) -> EnsembleState:
         """What the networks say of these spins, computed when it is asked for."""
@@ -351,7 +359,9 @@ class LearnedCalculator(SpinCalculator[Bound, EnsembleState]):
         if name in self.ensemble.readout.results:
             return float(self._of_spins(state).results[name].mean())
         if name == "magnetic_forces":
-            return per_moment(self._of_spins(state).gradients.mean(axis=0) * (lengths > 0.0)[:, None], lengths)
+            gradients = self._of_spins(state).gradients
+            mean = gradients[0] if len(gradients) == 1 else gradients.mean(axis=0)
+            return per_moment(mean * (lengths > 0.0)[:, None], lengths)
         forces, virial = state.motion
         if name == "forces":
             return forces

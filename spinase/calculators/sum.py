@@ -25,6 +25,7 @@ from spinase.contract import (
     begin_step,
     check_units,
     field_function,
+    follows_time,
     is_conservative,
     local_energy_on,
     recall_step,
@@ -97,6 +98,7 @@ class SpinSumCalculator(MomentsOfAtoms, Calculator):
             raise ModelError(f"{len(self.weights)} weights for {len(self.calculators)} calculators: give one for each")
         self.units = _common_units(self.calculators)
         self._draws = any(getattr(type(calc), "begin_step", _NO_DRAWING) is not _NO_DRAWING for calc in self.calculators)
+        self._timed = tuple(calc for calc in self.calculators if follows_time(calc))
         self.conservative = all(is_conservative(calc) for calc in self.calculators)
         self.symmetries = frozenset.intersection(
             *(getattr(calc, "symmetries", SpinCalculator.symmetries) for calc in self.calculators)
@@ -185,8 +187,12 @@ class SpinSumCalculator(MomentsOfAtoms, Calculator):
             for m, (calc, weight) in enumerate(zip(self.calculators, self.weights, strict=True))
             if _member_name(calc, name) in calc.implemented_properties
         ]
-        total = np.sum(parts, axis=0)
-        return float(total) if total.ndim == 0 else total
+        if parts[0].ndim == 0:
+            return float(np.sum(parts))
+        total = parts[0]
+        for part in parts[1:]:
+            total = total + part
+        return total
 
     def results_of_images(self, images: Sequence[Atoms], names: Sequence[str]) -> list[dict[str, Any]]:
         """Results of many magnets (see :mod:`spinase.images`): every member is asked for all at once."""
@@ -286,9 +292,9 @@ class SpinSumCalculator(MomentsOfAtoms, Calculator):
 
     def set_time(self, time: float) -> None:
         """Tell the members what time it is; what those that care gave before is forgotten."""
-        for calc in self.calculators:
+        for calc in self._timed:
             tell_time(calc, time)
-        if any(hasattr(calc, "set_time") for calc in self.calculators):
+        if self._timed:
             self.results = {}
 
     def for_supercell(self, repeat: tuple[int, int, int]) -> SpinSumCalculator | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from typing import Any, TypeVar
 
@@ -29,10 +29,17 @@ def map_threads(run: Callable[[Item], Result], items: Iterable[Item], threads: i
         return each(run, items)
 
 
-@contextmanager
-def thread_map(threads: int) -> Iterator[Callable[..., list[Any]]]:
-    """:func:`map_threads` for many calls in a row, which share their threads: yields ``each(run, items)``."""
+def thread_map(threads: int) -> AbstractContextManager[Callable[..., list[Any]]]:
+    """:func:`map_threads` for many calls in a row, which share their threads: gives ``each(run, items)``."""
     single = all(library.num_threads == 1 for library in _linear_algebra())
+    if single and threads == 1:
+        return nullcontext(_one_by_one)
+    return _pooled(threads, single)
+
+
+@contextmanager
+def _pooled(threads: int, single: bool) -> Iterator[Callable[..., list[Any]]]:
+    """The same where there is something to set and to restore; `single`: linear algebra is on one thread already."""
     with nullcontext() if single else _controller().limit(limits=1, user_api="blas"):
         if threads == 1:
             yield _one_by_one

@@ -151,7 +151,7 @@ class ImplicitMidpoint(Integrator):
             changes.append(_largest(improved - new))
             new = improved
             if self._ends(changes, self.resolution * abs(timestep) * _largest(vector)):
-                self._remember(vector, timestep)
+                self._remember(vector, guess, timestep)
                 return new
         raise ConvergenceError(
             f"implicit midpoint did not converge in {self.max_iterations} iterations (last change {changes[-1]:.2e}, "
@@ -178,10 +178,11 @@ class ImplicitMidpoint(Integrator):
         rounded = last < 100 * self.tolerance and len(changes) > 1 and last >= changes[-2]
         return rounded or (stalled >= _PATIENCE and last < _NOISE)
 
-    def _remember(self, vector: FloatArray, timestep: float) -> None:
+    def _remember(self, vector: FloatArray, guess: FloatArray, timestep: float) -> None:
         """Keep A (N, 3) of the step for the next ones, and which extrapolation would have foretold it best."""
         if self._past:
-            errors = [_largest(_extrapolated(self._past, order) - vector) for order in range(len(self._past))]
+            foretold = [guess if k == self._order else _extrapolated(self._past, k) for k in range(len(self._past))]
+            errors = [_largest(one - vector) for one in foretold]
             self._order = int(np.argmin(errors)) + (len(self._past) < len(_EXTRAPOLATIONS))
         self._past, self._timestep = (vector, *self._past[: len(_EXTRAPOLATIONS) - 1]), timestep
         self._order = min(self._order, len(self._past) - 1)
@@ -211,12 +212,12 @@ def _extrapolated(past: tuple[FloatArray, ...], order: int) -> FloatArray:
     factors = _EXTRAPOLATIONS[order]
     found = factors[0] * past[0]
     for factor, vector in zip(factors[1:], past[1:], strict=False):
-        found = found + factor * vector
+        found += factor * vector
     return found
 
 
 def _largest(vectors: FloatArray) -> float:
-    return float(np.abs(vectors).max(initial=0.0))
+    return float(np.maximum.reduce(np.abs(vectors), axis=None, initial=0.0))
 
 
 def make_integrator(choice: str | Integrator) -> Integrator:

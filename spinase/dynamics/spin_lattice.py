@@ -228,6 +228,8 @@ class SpinLatticeDynamics(SpinDynamics):
         moved = self.atoms.positions - before
         if self.barostat is not None:
             moved = moved - before @ (np.linalg.solve(cell, self.atoms.cell.array) - np.eye(3))
+        if np.einsum("ia,ia->i", moved, moved).max(initial=0.0) <= self._reach**2:  # not so where a number is none
+            return
         far = np.linalg.norm(moved, axis=1)
         worst = int(np.argmax(np.where(np.isfinite(far), far, np.inf)))
         if far[worst] <= self._reach:

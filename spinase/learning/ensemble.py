@@ -148,7 +148,8 @@ class Ensemble:
     def question(self, frozen: FrozenGeometry, spins: FloatArray, magnets: int = 1) -> Question:
         """What evaluators are asked about spins (R N, 3) of R magnets."""
         each = frozen.positions.reshape(magnets, -1, 3)
-        places = (each - each.mean(axis=1, keepdims=True)).reshape(-1, 3) if each.size else frozen.positions
+        middle = np.add.reduce(each, axis=1, keepdims=True) / max(each.shape[1], 1)
+        places = (each - middle).reshape(-1, 3) if each.size else frozen.positions
         return Question(spins, self.readout, places, self.card.energy_scale, magnets)
 
     def answer(self, found: Sequence[Evaluation], question: Question) -> SpinAnswer:
@@ -186,7 +187,8 @@ class Ensemble:
             for state in states:
                 self.find([state], moving)
             return
-        count, spins = len(states), np.concatenate([state.spins for state in states])
+        count = len(states)
+        spins = states[0].spins if count == 1 else np.concatenate([state.spins for state in states])
         whole = self._whole([state.frozen for state in states])
         if moving:
             question = self.question(whole, spins, count)

@@ -26,8 +26,10 @@ class FrozenGeometry:
         Of the sites, length.
     species : (N,) ndarray of int
         Places in the species of the trunk.
-    cutoff, volume : float
-        Range of the bonds, length; volume of the cell (zero: none), length^3.
+    cutoff : float
+        Range of the bonds, length.
+    cell : (3, 3) ndarray
+        Its vectors as rows, length; zero: none.
     kept : dict
         What evaluators made of it.
     """
@@ -36,10 +38,15 @@ class FrozenGeometry:
     positions: FloatArray
     species: IntArray
     cutoff: float
-    volume: float = 0.0
+    cell: FloatArray = field(default_factory=lambda: np.zeros((3, 3)))
     kept: dict[object, Any] = field(default_factory=dict, init=False)
     _pairs: dict[tuple[torch.dtype, str], Pairs] = field(default_factory=dict, init=False)
     _copies: tuple[int, FrozenGeometry] | None = field(default=None, init=False)
+
+    @property
+    def volume(self) -> float:
+        """Volume of the cell, length^3; zero without one."""
+        return float(abs(np.linalg.det(self.cell)))
 
     def pairs(self, dtype: torch.dtype, device: str = "cpu") -> Pairs:
         """Both directions of every bond, for torch."""
@@ -75,7 +82,7 @@ class FrozenGeometry:
 
 
 def joined(parts: Sequence[FrozenGeometry]) -> FrozenGeometry:
-    """Geometries of one model side by side, which do not feel each other; the volume is that of the first.
+    """Geometries of one model side by side, which do not feel each other; the cell is that of the first.
 
     Parameters
     ----------
@@ -91,7 +98,7 @@ def joined(parts: Sequence[FrozenGeometry]) -> FrozenGeometry:
     # apart in space, because memory follows places
     apart = max(np.ptp(one.positions, axis=0).max(initial=0.0) for one in parts) + parts[0].cutoff
     places = np.concatenate([one.positions + k * apart * np.eye(3)[0] for k, one in enumerate(parts)])
-    return FrozenGeometry(bonds, places, np.concatenate([one.species for one in parts]), parts[0].cutoff, parts[0].volume)
+    return FrozenGeometry(bonds, places, np.concatenate([one.species for one in parts]), parts[0].cutoff, parts[0].cell)
 
 
 __all__ = ["FrozenGeometry", "joined"]

@@ -39,7 +39,7 @@ def magnet(seed: int = 1) -> SpinAtoms:
 
 def frozen(geometry: Geometry) -> FrozenGeometry:
     bonds = find_bonds(geometry, CUTOFF)
-    return FrozenGeometry(bonds, geometry.positions, np.zeros(len(geometry), dtype=np.int64), CUTOFF, geometry.volume)
+    return FrozenGeometry(bonds, geometry.positions, np.zeros(len(geometry), dtype=np.int64), CUTOFF, geometry.cell)
 
 
 def answer(net: Sums, geometry: FrozenGeometry, question: Question, request: Request = DOUBLE) -> Any:

@@ -22,7 +22,7 @@ def magnet(sites: int = 11, seed: int = 1) -> SpinAtoms:
 def frozen(atoms: SpinAtoms) -> FrozenGeometry:
     geometry = geometry_of(atoms)
     bonds, species = find_bonds(geometry, CUTOFF), np.arange(len(atoms)) % 2
-    return FrozenGeometry(bonds, geometry.positions, species, CUTOFF, geometry.volume)
+    return FrozenGeometry(bonds, geometry.positions, species, CUTOFF, geometry.cell)
 
 
 def listed(pairs: Pairs) -> set[tuple[int, int, tuple[float, ...]]]:

@@ -7,8 +7,7 @@ in order, so that any number of threads gives the same numbers.  The README of t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
@@ -293,15 +292,12 @@ class FrozenEngine:
             return np.ones((len(parts), 1))
         return mix((parts + self._constant)[run.graph.back])[run.graph.order]
 
-    @contextmanager
-    def _workspace(self, graph: EngineGraph) -> Iterator[Workspace]:
-        """One that no other thread works in."""
+    def _workspace(self, graph: EngineGraph) -> Workspace:
+        """One that no other thread works in, until it is put back into ``graph.workspaces``."""
         try:
-            workspace = graph.workspaces.pop()
+            return graph.workspaces.pop()
         except IndexError:
-            workspace = new_workspace(self._channels_by_degree, self.config.invariants(), self.dtype)
-        yield workspace
-        graph.workspaces.append(workspace)
+            return new_workspace(self._channels_by_degree, self.config.invariants(), self.dtype)
 
     def _empty(self, *shape: int) -> Array:
         return np.empty(shape, self.dtype)
@@ -324,8 +320,9 @@ class FrozenEngine:
         vectors = graph.borrow(self.dtype, len(run.spins), 3 * self._channels)
 
         def over(strip: Strip) -> None:
-            with self._workspace(graph) as workspace:
-                forward(strip.begin, strip.end, context, workspace, run.spins, cache, features, vectors)
+            workspace = self._workspace(graph)
+            forward(strip.begin, strip.end, context, workspace, run.spins, cache, features, vectors)
+            graph.workspaces.append(workspace)
 
         run.each(over, run.strips(k))
         return features, vectors
@@ -351,8 +348,9 @@ class FrozenEngine:
             grad_sent = graph.borrow(self.dtype, len(strip.neighbours), width)
             grad_sent[:] = 0.0
             given = LayerGradients(*gradients, grad_sent)
-            with self._workspace(graph) as workspace:
-                backward(strip.begin, strip.end, context, workspace, run.spins, cache, features, given, field)
+            workspace = self._workspace(graph)
+            backward(strip.begin, strip.end, context, workspace, run.spins, cache, features, given, field)
+            graph.workspaces.append(workspace)
             return grad_sent
 
         return self._added(run, run.strips(k), run.each(over, run.strips(k)), width)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import prod
 from typing import Any, cast
 
 import numpy as np
@@ -47,15 +48,17 @@ class Pool:
 
         The system takes longer to come up with fresh memory than the sums take to fill it.
         """
-        free = self._free.setdefault((dtype, shape), [])
-        try:
-            return free[0] if 0 in shape else free.pop()  # nobody writes into an array without elements
-        except IndexError:
-            size = int(np.prod(shape))
-            array = cast(Array, aligned(size + LANES, dtype)[:size].reshape(shape))
-            if not size:
-                free.append(array)
-            return array
+        free = self._free.get((dtype, shape))
+        if free:
+            try:
+                return free[0] if 0 in shape else free.pop()  # nobody writes into an array without elements
+            except IndexError:
+                pass  # another thread was faster
+        size = prod(shape)
+        array = cast(Array, aligned(size + LANES, dtype)[:size].reshape(shape))
+        if not size:
+            self._free[dtype, shape] = [array]
+        return array
 
     def give_back(self, *arrays: Array) -> None:
         """Let others have borrowed arrays."""
