@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ase import units
 from systems.runs import made
 
 from spinase.errors import CheckpointError, InputError
@@ -84,14 +85,16 @@ def test_a_browser_draws_it_and_the_slider_moves(tmp_path: Path) -> None:
     page = run_page(made(), tmp_path / "page.html")
     quiet = "--no-first-run --disable-quic --disable-background-networking --disable-component-update --disable-sync"
     drawn = "--use-angle=swiftshader --enable-unsafe-swiftshader --enable-logging=stderr --virtual-time-budget=4000"
-    for frame, time in ((0, "0"), (1, "0.5")):
+    for frame, time in ((0, 0.0), (1, 0.5 / units.fs)):  # the page shows metal runs in fs
         command = [browser, "--headless", "--no-sandbox", f"--user-data-dir={tmp_path / 'user'}", *quiet.split()]
         command += [*drawn.split(), "--dump-dom", f"{page.as_uri()}#frame={frame}&colour=torque&bonds=1"]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
         body = re.search(r"<body[^>]*>", done.stdout)
         assert body is not None
         assert f'data-frame="{frame}"' in body[0]
-        assert f'data-cursor="{time}"' in body[0]
+        cursor = re.search(r'data-cursor="([\d.]+)"', body[0])
+        assert cursor is not None
+        assert float(cursor[1]) == pytest.approx(time)
         assert "data-error" not in body[0]
         triangles = re.search(r'data-drawn="(\d+)"', body[0])
         assert triangles is not None
