@@ -118,7 +118,7 @@ def test_the_bias_of_a_device_is_in_the_run_file_at_its_time(
     for panel in panels:
         axes = Figure().subplots()
         panel(axes)
-        assert (axes.get_xlabel(), axes.get_ylabel()) == ("bias [t]", "current from left [1/(hbar/t)]")
+        assert (axes.get_xlabel(), axes.get_ylabel()) == ("bias [t]", "current from left [t/ħ]")
         np.testing.assert_allclose(axes.lines[0].get_xdata(), expected)
 
 
@@ -163,7 +163,7 @@ def test_a_run_that_explodes_is_no_bad_input(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "spinase.cli", "run", "in.toml", "--no-figures"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 3, done.stderr
-    assert done.stderr.count("\n") == 1
+    assert done.stderr.count("\n") == 2, "that the stage began, and why it ended"
     assert "spins explode. The run in" in done.stderr
     bad = subprocess.run([*command, "--set", "seed=-1"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert bad.returncode == 2
