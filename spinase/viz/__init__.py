@@ -1,15 +1,22 @@
-"""Figures: of a run, of the spins of a magnet, and the drawings they are made of."""
+"""Figures: of a run, of the spins of a magnet, of magnon bands, and the drawings they are made of."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from spinase.viz.magnons import band_axis, draw_bands, draw_spectrum
     from spinase.viz.report import plot_run
     from spinase.viz.spins import plot_spins
 
-_LAZY = {"plot_run": "spinase.viz.report", "plot_spins": "spinase.viz.spins"}  # pyplot is for those who show spins
+_LAZY = {
+    "band_axis": "spinase.viz.magnons",
+    "draw_bands": "spinase.viz.magnons",
+    "draw_spectrum": "spinase.viz.magnons",
+    "plot_run": "spinase.viz.report",
+    "plot_spins": "spinase.viz.spins",  # pyplot is for those who show spins
+}
 
-__all__ = ["plot_run", "plot_spins"]
+__all__ = ["band_axis", "draw_bands", "draw_spectrum", "plot_run", "plot_spins"]
 
 
 def __getattr__(name: str) -> Any:
