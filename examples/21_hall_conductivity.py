@@ -89,6 +89,7 @@ across = np.array([along[1], -along[0], 0.0])
 flow = both.tensor([gap])[0]
 print(f"4x4 sites, all moments: {limit:.4f} e^2/h")
 print(f"two walls: {profile.max():.3f} states/(t site) on a wall, {profile[WALL[0] // 4]:.1e} inside a domain; ", end="")
-print(f"Hall {both.hall([gap])[0, 2]:.4f}, along the walls {along @ flow @ along:.3f}, across {across @ flow @ across:.1e} e^2/h")
+lengthwise, crosswise = along @ flow @ along, across @ flow @ across
+print(f"Hall {both.hall([gap])[0, 2]:.4f}, along the walls {lengthwise:.3f}, across {crosswise:.1e} e^2/h")
 figure.savefig("hall_conductivity.png", dpi=150)
 print("wrote hall_conductivity.png")

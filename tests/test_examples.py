@@ -123,7 +123,7 @@ def test_a_lattice_that_is_not_there_is_said_in_one_line(tmp_path: Path) -> None
 
 
 def check_responses(name: str, lines: list[str]) -> None:
-    """Magnon bands: those of a run, both senses of an antiferromagnet, none unstable in a metal; a quantum of conductivity."""
+    """Magnon bands: those of a run, both senses of an antiferromagnet, a stable metal; a quantum of conductivity."""
     if name.startswith("20"):
         assert numbers(lines[0])[0] < 0.4
         assert numbers(lines[1]) == pytest.approx([-1.0, 1.0], abs=1e-3)
