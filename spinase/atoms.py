@@ -248,11 +248,23 @@ class SpinAtoms(Atoms):
             self.info[G_INFO] = _g_witness(self, g_declared)
 
     def rotate(self, a: Any, v: Any = None, center: Any = (0, 0, 0), rotate_cell: bool = False) -> None:
-        """Rotate atoms as ASE does, and their moments with them."""
+        """Rotate atoms as ASE does, and their moments with them.
+
+        Parameters
+        ----------
+        a, v, center, rotate_cell
+            As in :meth:`ase.Atoms.rotate`: angle (degree) and axis, the point that stays, and whether the cell turns, too.
+        """
         rotate_with_moments(self, a, v, center=center, rotate_cell=rotate_cell)
 
     def euler_rotate(self, phi: float = 0.0, theta: float = 0.0, psi: float = 0.0, center: Any = (0, 0, 0)) -> None:
-        """Rotate atoms by Euler angles as ASE does, and their moments with them."""
+        """Rotate atoms by Euler angles as ASE does, and their moments with them.
+
+        Parameters
+        ----------
+        phi, theta, psi, center
+            As in :meth:`ase.Atoms.euler_rotate`: angles (degree) about z, x and z, and the point that stays.
+        """
         euler_rotate_with_moments(self, phi, theta, psi, center=center)
 
     def rotate_spins(self, axis: ArrayLike, angle: float) -> None:
@@ -329,7 +341,16 @@ class SpinAtoms(Atoms):
     ) -> SpinAtoms:
         """Sites at random in a periodic box with a minimum distance (random sequential addition), with spins.
 
-        `density` is sites per length^dimension; see :func:`spinase.lattices.disordered`.
+        Parameters
+        ----------
+        sites, density, min_distance, dimension
+            As in :func:`spinase.lattices.disordered`: density in sites per length^dimension, distance a length.
+        units, symbol, moment
+            Unit system, chemical symbol, and length of the moments (mu_B or |m|).
+        texture, texture_options
+            A style of the kind ``initializers`` (default: ``"random"``), and its options.
+        rng : numpy.random.Generator or int, optional
+            Draws positions, then spins.
         """
         generator = np.random.default_rng(rng)
         positions, cell, pbc = lattices.disordered(sites, density, min_distance, dimension, generator)

@@ -89,7 +89,17 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 def write_arrays(path: str | Path, arrays: Mapping[str, np.ndarray], compressed: bool = False) -> None:
-    """Write named arrays to one file (numpy's ``.npz``, without pickles), whole or not at all."""
+    """Write named arrays to one file (numpy's ``.npz``, without pickles), whole or not at all.
+
+    Parameters
+    ----------
+    path : str or Path
+        File, replaced if it is there.
+    arrays : mapping of str to ndarray
+        What :func:`numpy.load` finds in it.
+    compressed : bool
+        Smaller and slower.
+    """
     with replacing(path) as temporary, open(temporary, "wb") as file:
         (np.savez_compressed if compressed else np.savez)(file, allow_pickle=False, **arrays)  # type: ignore[arg-type]
 

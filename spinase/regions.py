@@ -95,6 +95,15 @@ class Region:
     def require(self, what: str, cutoff: float, depth: float) -> None:
         """Refuse a region whose pairs or ghosts do not reach as far as `what` needs (lengths).
 
+        Parameters
+        ----------
+        what : str
+            Who asks, for the message.
+        cutoff : float
+            Distance within which all pairs of owned sites must be listed, length.
+        depth : float
+            How far from owned sites there must be ghosts, length.
+
         Raises
         ------
         InvalidGeometryError

@@ -65,6 +65,17 @@ class Workers:
         A worker that dies (killed, out of memory) is replaced, and what it had begun is begun again.  Without a request to
         stop, SIGINT, SIGTERM and SIGHUP are listened to while the jobs are done.
 
+        Parameters
+        ----------
+        jobs : mapping of Path to Job
+            The file that a job writes, and the job.
+        stop : StopRequest, optional
+            Of a caller that listens to signals itself.
+        how_to_go_on : str
+            For the message of a stop.
+        done : function of int, optional
+            Progress.
+
         Raises
         ------
         RunStopped

@@ -235,6 +235,7 @@ class ExchangeTensors:
         count = np.bincount(self.shell)
 
         def mean(values: FloatArray) -> FloatArray:
+            """Averages of numbers of pairs, shell by shell."""
             return np.asarray(np.bincount(self.shell, values) / count)
 
         average = mean(self.isotropic)

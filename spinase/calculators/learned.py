@@ -77,14 +77,10 @@ class LearnedCalculator(SpinCalculator[Bound, EnsembleState]):
     ----------
     model : path, name, or (networks, card)
         Model file, or name of a model that comes with the package (``spinase models``), or networks with their card.
-    device : str
-        Torch device.
-    dtype : str
-        ``"float32"`` or ``"float64"``.
-    filling : float, optional
-        Electrons per spin-orbital, for models of electrons; default: that of their teacher.
-    chemical_potential : float, optional
-        A fixed chemical potential instead, energy.
+    device, dtype : str
+        Torch device; ``"float32"`` or ``"float64"``.
+    filling, chemical_potential : float, optional
+        Electrons per spin-orbital, for models of electrons (default: that of their teacher), or a fixed energy instead.
     outside_domain : {"warn", "error", "ignore"}
         What to do with magnets unlike those of the training (:class:`spinase.learning.trust.watch.DomainWatch`).
     evaluators : sequence of Evaluator classes
@@ -97,11 +93,9 @@ class LearnedCalculator(SpinCalculator[Bound, EnsembleState]):
     ------
     ModelFileError
         If the file is missing, damaged, of another version or convention.
-    ModelError
+    ModelError, OutOfDomainError
         On an unknown dtype or device, or electrons that the model does not know; later, if no chemical potential that the
-        model knows gives the filling.
-    OutOfDomainError
-        Later, on magnets as said above.
+        model knows gives the filling, and on magnets as said above.
     """
 
     Config: type[LearnedConfig] = LearnedConfig

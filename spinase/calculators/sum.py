@@ -203,6 +203,7 @@ class SpinSumCalculator(MomentsOfAtoms, Calculator):
             found.append(results_of_images(calc, images, sorted(own)))
 
         def total(name: str, k: int) -> Any:
+            """One result of magnet number k."""
             return self._total(name, images[k], lambda m, wanted: found[m][k][wanted])
 
         return [{name: total(name, k) for name in names} for k in range(len(images))]

@@ -114,6 +114,7 @@ def _cutoffs(cell: FloatArray, density: float, a: float, accuracy: float) -> tup
     reciprocal = np.asarray(2.0 * np.pi * np.linalg.inv(cell).T)
 
     def real(x: float) -> float:
+        """What pairs beyond the distance x/a would add, relative to `scale`."""
         r = x / a
         b, c, _ = _screened(np.array(r), a)
         gauss = 4.0 * a**3 / np.sqrt(np.pi) * np.exp(-(x**2))  # largest eigenvalues of the interaction and of its gradient
@@ -121,6 +122,7 @@ def _cutoffs(cell: FloatArray, density: float, a: float, accuracy: float) -> tup
         return float(worst * _beyond(r, density, 0.5 / (a * x), _shell_gap(cell, spacing, r)))
 
     def waves(x: float) -> float:
+        """What waves beyond the wavevector 2 a x would add."""
         k = 2.0 * a * x
         worst = 4.0 * np.pi * density * np.exp(-(x**2)) * max(1.0, spacing * k)
         gap = _shell_gap(reciprocal, 2.0 * np.pi / spacing, k)

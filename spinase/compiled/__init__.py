@@ -7,6 +7,7 @@ Nobody outside this room imports numba or llvmlite, whose insides change between
 :func:`register_jitable`    a Python function that compiled functions of any argument types may call; it becomes part of them
 :func:`overload`            one that is chosen by the types of its arguments (:func:`is_named`: which named tuple it is)
 :mod:`~.rows`               short vectors that stay in registers, and ``kernel``, the decorator of loops over them
+:mod:`~.exponential`        the exponential function of rows
 :mod:`~.dual`               the same with tangents
 :mod:`~.dense`              products of small matrices
 :mod:`~.threads`            threads of our own

@@ -31,6 +31,17 @@ def multiply(left: Array, right: Array, out: Array, add: bool) -> None:
     """left (n, k) times right (k, m) into `out` (n, m), or added to it; `right` is a :func:`matrix`, rows have no gaps.
 
     Eight rows of two vectors stay in registers.
+
+    Parameters
+    ----------
+    left : (n, k) ndarray
+        Contiguous.
+    right : (k, m) ndarray
+        A :func:`matrix`: a vector behind its end may be read.
+    out : (n, m) ndarray
+        Contiguous, written or added to.
+    add : bool
+        Whether the product is added to what `out` holds.
     """
     depth, width = right.shape
     full_rows, flat = len(left) - len(left) % 8, out.reshape(-1)
@@ -75,7 +86,15 @@ def add_matrix(out: Array, other: Array) -> None:
 
 @register_jitable
 def multiply_elements(left: Array, right: Array, out: Array) -> None:
-    """out[i, q] = left[i, q] right[i, q], all (n, k); `out` may be one of the others."""
+    """out[i, q] = left[i, q] right[i, q], all (n, k); `out` may be one of the others.
+
+    Parameters
+    ----------
+    left, right : (n, k) ndarray
+        Factors.
+    out : (n, k) ndarray
+        Written; it may be one of the factors.
+    """
     for i in range(out.shape[0]):
         for q in range(out.shape[1]):
             out[i, q] = left[i, q] * right[i, q]
@@ -83,7 +102,15 @@ def multiply_elements(left: Array, right: Array, out: Array) -> None:
 
 @njit(nogil=True)
 def padded_empty(rows: int, columns: int, like: Array) -> Array:
-    """An array (rows, columns) with anything in it, behind whose end a vector may be read, and written back."""
+    """An array (rows, columns) with anything in it, behind whose end a vector may be read, and written back.
+
+    Parameters
+    ----------
+    rows, columns : int
+        The shape.
+    like : ndarray
+        Whose type of numbers is taken.
+    """
     return np.empty(rows * columns + LANES, like.dtype)[: rows * columns].reshape(rows, columns)
 
 

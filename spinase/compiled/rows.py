@@ -64,7 +64,17 @@ def load(typing: Any, array: Any, offset: Any) -> Any:
 
 @intrinsic
 def store(typing: Any, array: Any, offset: Any, row: Any) -> Any:
-    """Write `row` to `array` from element `offset` on."""
+    """Write `row` to `array` from element `offset` on.
+
+    Parameters
+    ----------
+    array : ndarray or pair of them
+        Contiguous float32 or float64; of a pair, values and tangents.
+    offset : int
+        First element of the flat array; ``offset + LANES <= array.size``.
+    row : row or dual row
+        What is written.
+    """
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         places = addresses(context, builder, signature.args[0], arguments[0], arguments[1])
@@ -89,7 +99,17 @@ def element(typing: Any, array: Any, offset: Any) -> Any:
 
 @intrinsic
 def set_element(typing: Any, array: Any, offset: Any, value: Any) -> Any:
-    """Write a number of the array's type to element `offset`, which is not negative."""
+    """Write a number of the array's type to element `offset`, which is not negative.
+
+    Parameters
+    ----------
+    array : ndarray
+        Contiguous, of any type and shape.
+    offset : int
+        Element of the flat array, 0 or more; not checked against its length.
+    value : number
+        Of the array's type.
+    """
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
@@ -107,7 +127,15 @@ def _fma(builder: Any, a: Any, b: Any, c: Any) -> Any:
 
 @intrinsic
 def fma(typing: Any, factor: Any, row: Any, addend: Any) -> Any:
-    """factor * row + addend; `factor` is a number of the row's type or a row."""
+    """factor * row + addend; `factor` is a number of the row's type or a row.
+
+    Parameters
+    ----------
+    factor : number or row
+        A number stands for the same one in all lanes.
+    row, addend : row
+        LANES numbers each.
+    """
     scaled = not isinstance(factor, Row)
     first = row.dtype if scaled else factor
 
@@ -181,7 +209,15 @@ def filled(typing: Any, like: Any, value: Any) -> Any:
 
 @intrinsic
 def select_lanes(typing: Any, count: Any, row: Any, other: Any) -> Any:
-    """A row (or dual row) with the lanes k < `count` of `row` and the others of `other`."""
+    """A row (or dual row) with the lanes k < `count` of `row` and the others of `other`.
+
+    Parameters
+    ----------
+    count : int
+        Lanes of the first, 0 to LANES.
+    row, other : row or dual row
+        Of one type.
+    """
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         word = ir.VectorType(ir.IntType(64), LANES)
@@ -242,96 +278,21 @@ def with_first_lane(typing: Any, row: Any, value: Any) -> Any:
     return row(row, value), code
 
 
-@intrinsic
-def nearest(typing: Any, row: Any) -> Any:
-    """Every number rounded to the nearest whole one (ties to even), still in floating point."""
-
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        kind = arguments[0].type
-        name = f"llvm.nearbyint.v{LANES}f{32 if isinstance(kind.element, ir.FloatType) else 64}"
-        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind]), name)
-        return builder.call(function, [arguments[0]])
-
-    return row(row), code
-
-
-@intrinsic
-def power_of_two(typing: Any, row: Any) -> Any:
-    """2**n for a row of whole numbers n, by its exponent bits: 2**n must be a normal number of the type."""
-
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        bits, bias, mantissa = (32, 127, 23) if row.dtype == types.float32 else (64, 1023, 52)
-        word = ir.VectorType(ir.IntType(bits), LANES)
-        integers = builder.fptosi(arguments[0], word)
-        exponent = builder.add(integers, ir.Constant(word, [bias] * LANES))
-        shifted = builder.shl(exponent, ir.Constant(word, [mantissa] * LANES))
-        return builder.bitcast(shifted, arguments[0].type)
-
-    return row(row), code
-
-
-@intrinsic
-def clipped(typing: Any, row: Any, bound: Any) -> Any:
-    """min(max(row, -bound), bound); nan stays nan."""
-
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        value, high = arguments[0], operand(context, builder, signature.args[1], arguments[1], row)
-        low = builder.fneg(high)
-        value = builder.select(builder.fcmp_unordered("<", value, high), value, high)
-        return builder.select(builder.fcmp_unordered(">", value, low), value, low)
-
-    return row(row, bound), code
-
-
-def exp(row: Any) -> Any:
-    """Compiled code only: exp(x) of a row, by its type.
-
-    exp(x) = 2**n exp(r),   n = round(x / ln 2),   r = x - n ln 2,   exp(r) = 1 + r + r^2 P(r)
-
-    Single precision: |x| <= 80 (beyond, exp(+-80)), P of degree 5, relative error 2e-7 (Cephes' expf).  Double precision:
-    |x| <= 700, P of degree 11 (Taylor's), relative error 1e-15.
-    """
-    raise NotImplementedError
-
-
-@overload(exp)
-def _exp(row):  # type: ignore[no-untyped-def]  # numba wants the same signature in all
-    return _exp_double if row.dtype == types.float64 else _exp_single
-
-
-def _exp_single(row):  # type: ignore[no-untyped-def]
-    x = clipped(row, 80.0)
-    n = nearest(x * 1.4426950408889634)
-    r = (x - n * 0.693359375) + n * 2.12194440054690583e-4  # ln 2 in two parts (Cody-Waite): n times the first is exact
-    p = r * 1.9875691500e-4 + 1.3981999507e-3
-    p = p * r + 8.3334519073e-3
-    p = p * r + 4.1665795894e-2
-    p = p * r + 1.6666665459e-1
-    p = p * r + 5.0000001201e-1
-    return (p * r * r + r + 1.0) * power_of_two(n)
-
-
-def _exp_double(row):  # type: ignore[no-untyped-def]
-    x = clipped(row, 700.0)
-    n = nearest(x * 1.4426950408889634)
-    r = (x - n * 0.693145751953125) - n * 1.42860682030941723212e-6
-    p = r * (1.0 / 6227020800.0) + 1.0 / 479001600.0
-    p = p * r + 1.0 / 39916800.0
-    p = p * r + 1.0 / 3628800.0
-    p = p * r + 1.0 / 362880.0
-    p = p * r + 1.0 / 40320.0
-    p = p * r + 1.0 / 5040.0
-    p = p * r + 1.0 / 720.0
-    p = p * r + 1.0 / 120.0
-    p = p * r + 1.0 / 24.0
-    p = p * r + 1.0 / 6.0
-    p = p * r + 0.5
-    return (p * r * r + r + 1.0) * power_of_two(n)
-
-
 @register_jitable
 def store_partial(array: Any, offset: int, row: Any, count: int) -> None:
-    """array[offset + k] = row_k for k < min(count, LANES); what follows is read and written back unchanged."""
+    """array[offset + k] = row_k for k < min(count, LANES); what follows is read and written back unchanged.
+
+    Parameters
+    ----------
+    array : ndarray or pair of them
+        Contiguous; LANES elements from `offset` on must be there.
+    offset : int
+        First element.
+    row : row or dual row
+        What is written.
+    count : int
+        How many lanes count; LANES or more: all.
+    """
     if count < LANES:
         store(array, offset, select_lanes(count, row, load(array, offset)))
     else:
@@ -340,7 +301,17 @@ def store_partial(array: Any, offset: int, row: Any, count: int) -> None:
 
 @register_jitable
 def load_partial(array: Any, offset: int, count: int) -> Any:
-    """The row with array[offset + k] for k < count and zeros in its other lanes."""
+    """The row with array[offset + k] for k < count and zeros in its other lanes.
+
+    Parameters
+    ----------
+    array : ndarray or pair of them
+        Contiguous; LANES elements from `offset` on must be there.
+    offset : int
+        First element.
+    count : int
+        How many lanes count; LANES or more: all.
+    """
     row = load(array, offset)
     return select_lanes(count, row, filled(array, 0.0)) if count < LANES else row
 
@@ -394,9 +365,7 @@ def aligned(size: int, dtype: Any) -> Any:
 __all__ = [
     "LANES",
     "aligned",
-    "clipped",
     "element",
-    "exp",
     "filled",
     "first_lane",
     "fma",
@@ -404,9 +373,7 @@ __all__ = [
     "lane",
     "load",
     "load_partial",
-    "nearest",
     "padded_length",
-    "power_of_two",
     "prefetch",
     "scale",
     "select_lanes",

@@ -24,7 +24,17 @@ def default_threads() -> int:
 
 
 def map_threads(run: Callable[[Item], Result], items: Iterable[Item], threads: int) -> list[Result]:
-    """``[run(item) for item in items]`` on `threads` threads, in order; linear algebra is on one thread meanwhile."""
+    """``[run(item) for item in items]`` on `threads` threads, in order; linear algebra is on one thread meanwhile.
+
+    Parameters
+    ----------
+    run : function
+        Of one item; it should leave Python's lock, as compiled loops do.
+    items : iterable
+        What it is called with.
+    threads : int
+        1: in this thread.
+    """
     with thread_map(threads) as each:
         return each(run, items)
 

@@ -47,13 +47,33 @@ class _DualRowModel(StructModel):
 
 
 def split(context: Any, builder: Any, kind: Any, dual: Any) -> tuple[Any, Any]:
-    """Value and tangent of a dual row, two LLVM vectors."""
+    """Value and tangent of a dual row, two LLVM vectors.
+
+    Parameters
+    ----------
+    context, builder
+        Of numba and llvmlite, as an intrinsic's code is given them.
+    kind : DualRow
+        Its type.
+    dual
+        LLVM value.
+    """
     both = cgutils.create_struct_proxy(kind)(context, builder, value=dual)
     return both.value, both.tangent
 
 
 def joined(context: Any, builder: Any, kind: Any, value: Any, tangent: Any) -> Any:
-    """The dual row of two LLVM vectors."""
+    """The dual row of two LLVM vectors.
+
+    Parameters
+    ----------
+    context, builder
+        Of numba and llvmlite, as an intrinsic's code is given them.
+    kind : DualRow
+        Type of the result.
+    value, tangent
+        LLVM vectors of LANES numbers.
+    """
     both = cgutils.create_struct_proxy(kind)(context, builder)
     both.value, both.tangent = value, tangent
     return both._getvalue()
@@ -71,7 +91,17 @@ def scalar_type(dtype: types.Float) -> ir.Type:
 
 
 def addresses(context: Any, builder: Any, kind: Any, array: Any, offset: Any) -> list[Any]:
-    """Pointers to the row at element `offset` of an array, or of both of a pair."""
+    """Pointers to the row at element `offset` of an array, or of both of a pair.
+
+    Parameters
+    ----------
+    context, builder
+        Of numba and llvmlite, as an intrinsic's code is given them.
+    kind
+        Type of the array, or of the pair.
+    array, offset
+        LLVM values; the offset counts elements of the flat array.
+    """
     if not isinstance(kind, types.BaseTuple):  # type: ignore[attr-defined]
         return [_address(context, builder, kind, array, offset)]
     parts = enumerate(kind)
@@ -93,5 +123,17 @@ def broadcast(builder: Any, value: Any) -> Any:
 
 
 def operand(context: Any, builder: Any, kind: Any, value: Any, row: Row) -> Any:
-    """A row as it is, a number in every lane."""
+    """A row as it is, a number in every lane.
+
+    Parameters
+    ----------
+    context, builder
+        Of numba and llvmlite, as an intrinsic's code is given them.
+    kind
+        Type of the value: a row's, or a number's.
+    value
+        LLVM value.
+    row : Row
+        Type of the row it meets, whose numbers it becomes.
+    """
     return value if isinstance(kind, Row) else broadcast(builder, context.cast(builder, value, kind, row.dtype))

@@ -67,6 +67,7 @@ def watched(fields: FieldFunction, atoms: Atoms, lengths: FloatArray) -> FieldFu
     """
 
     def finite(spins: FloatArray) -> FloatArray:
+        """The fields (N, 3), energy/moment, which are finite."""
         values = fields(spins)
         if not _sums_up(values):
             probe = atoms.copy()

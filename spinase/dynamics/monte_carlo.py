@@ -340,9 +340,11 @@ class _Tempering:
         self.reset_counts()
 
     def reset_counts(self) -> None:
+        """Count exchanges between neighbouring temperatures from zero."""
         self.accepted, self.tried = np.zeros(len(self.kT) - 1), np.zeros(len(self.kT) - 1)
 
     def advance(self, sweeps: int, over_relaxation: int, parity: int) -> None:
+        """Sweep every replica at its temperature, and take its energy."""
         for r, spins in enumerate(self.replicas):
             for _ in range(sweeps):
                 for _ in range(over_relaxation):

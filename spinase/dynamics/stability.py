@@ -81,6 +81,7 @@ def lowest_curvatures(surface: Surface, basis: FloatArray, scale: float) -> Curv
     residue = float(np.linalg.norm(surface.get_gradient().reshape(-1, 3), axis=1).max(initial=0.0))
 
     def times(coefficients: FloatArray) -> FloatArray:
+        """The Hessian times a vector (m,), by central differences."""
         direction = coefficients @ basis
         forward, backward = surface.displaced_gradient(_STEP * direction), surface.displaced_gradient(-_STEP * direction)
         return np.asarray(basis @ (forward - backward) / (2.0 * _STEP))

@@ -64,7 +64,10 @@ def linear_step(integrator: Integrator, stays: float, follows: float, damping: f
     exact.resolution = 0.0
 
     def step(tilt: float, noise: float) -> complex:
+        """s_x + i s_y after a step from a spin that is tilted, in a field that is tilted by `noise`; radian."""
+
         def rate(spins: FloatArray, fraction: float) -> FloatArray:
+            """A (1, 3) for a step of unit length, radian."""
             field = follows * spins + [noise, 0.0, stays]
             return precession_vector(spins, np.ascontiguousarray(field), prefactor, damping)
 

@@ -179,9 +179,11 @@ def find_chemical_potential(levels: FloatArray, weights: FloatArray, electrons: 
     rest = electrons - filled[full]
 
     def excess(mu: float) -> float:
+        """Electrons too many at mu."""
         return float(w_high @ expit((mu - high) / kT) - w_low @ expit((low - mu) / kT)) - rest
 
     def ratio(mu: float) -> float:
+        """Logarithm of electrons above the gap over holes below it."""
         above = logsumexp(log_expit((mu - high) / kT), b=w_high)
         return float(above - logsumexp(log_expit((low - mu) / kT), b=w_low))
 

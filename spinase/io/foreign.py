@@ -149,6 +149,15 @@ def group_frames(frames: Iterable[Frame], together: int | None, units: str) -> l
     """Realizations of consecutive frames of one magnet (same species, boundaries and labels).
 
     Up to `together` of them; without it those that the file counts as one realization, else each frame by itself.
+
+    Parameters
+    ----------
+    frames : iterable of Frame
+        In the order of the file.
+    together : int or None
+        Most frames of a realization.
+    units : str
+        Unit system of the labels: ``"metal"`` or ``"reduced"``.
     """
     parts: list[list[Frame]] = []
     for frame in frames:
@@ -196,6 +205,21 @@ def to_moments_and_fields(
 
     With s the file's unit spins, mu the `moment`, H = -dE/ds: m = mu s, B = H/mu; a gradient changes the sign of B, vectors
     opposite to the moments that of both.
+
+    Parameters
+    ----------
+    vectors : (..., N, 3) ndarray
+        Moments (mu_B), or unit spins; zero: non-magnetic.
+    fields : (..., N, 3) ndarray
+        dE/dm, -dE/dm or -dE/ds, as `options` say; eV/mu_B or eV.
+    numbers : (N,) ndarray of int
+        Atomic numbers.
+    options : VectorOptions
+        What the file does not say.
+    where : str
+        File, for messages.
+    units : str
+        Unit system: ``"metal"`` or ``"reduced"``.
 
     Raises
     ------

@@ -171,6 +171,15 @@ def require_stored(dataset: h5py.Dataset, count: int, size: int) -> None:
 
     HDF5 itself returns zeros for what is beyond the end of a file that was cut off in single-writer mode.
 
+    Parameters
+    ----------
+    dataset : h5py.Dataset
+        Chunked along its first axis only.
+    count : int
+        Rows that must be there.
+    size : int
+        Of the file, bytes.
+
     Raises
     ------
     DamageError
@@ -274,7 +283,17 @@ def static_digest(arrays: Mapping[str, Array]) -> str:
 
 
 def frame_digest(step: int, time: float, rows: Mapping[str, Array]) -> int:
-    """Digest of one frame of a stream: its clock and one row of each of its elements, 64 bits."""
+    """Digest of one frame of a stream: its clock and one row of each of its elements, 64 bits.
+
+    Parameters
+    ----------
+    step : int
+        Steps done.
+    time : float
+        Of the frame, in the unit of its stream.
+    rows : mapping of str to ndarray
+        Elements of the stream by name; their order does not matter.
+    """
     total = hashlib.blake2b(np.int64(step).tobytes() + np.float64(time).tobytes(), digest_size=8)
     for name in sorted(rows):
         total.update(np.ascontiguousarray(rows[name], dtype=np.float64).tobytes())

@@ -192,6 +192,17 @@ class RunWriter:
     def append(self, stream: str, steps: Any, times: Any, values: Mapping[str, Any]) -> None:
         """Append one frame (or, with a leading axis everywhere, several) to a stream and flush it.
 
+        Parameters
+        ----------
+        stream : str
+            Name of one that was declared.
+        steps : int or (K,) ndarray of int
+            Steps done at the frames.
+        times : float or (K,) ndarray
+            In the time unit of the stream.
+        values : mapping of str to ndarray
+            An array for every element of the stream, in the shape and unit it was declared with.
+
         Raises
         ------
         OutputError
@@ -267,6 +278,15 @@ class RunWriter:
 
 def copy_frames(source: Path, writer: RunWriter, lengths: Mapping[str, int]) -> None:
     """Append the first ``lengths[stream]`` frames of each stream of the run file `source` to a fresh writer.
+
+    Parameters
+    ----------
+    source : Path
+        Run file.
+    writer : RunWriter
+        Of a new file of the same run, without frames.
+    lengths : mapping of str to int
+        Frames to take, for every stream.
 
     Raises
     ------

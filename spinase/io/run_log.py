@@ -44,6 +44,15 @@ class RunLog:
     def resumed(cls, path: Path, length: int, digest: str) -> RunLog:
         """The file as it was at a checkpoint: `length` bytes with that digest; what follows is cut off.
 
+        Parameters
+        ----------
+        path : Path
+            Log file.
+        length : int
+            Bytes of it that the checkpoint knows.
+        digest : str
+            SHA-256 of these, hexadecimal.
+
         Raises
         ------
         CheckpointError

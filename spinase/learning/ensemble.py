@@ -139,14 +139,34 @@ class Ensemble:
         return other
 
     def solve(self, frozen: FrozenGeometry, spins: FloatArray, magnets: int = 1) -> SpinAnswer:
-        """Energies and spin gradients of every network for spins (R N, 3) of R magnets on copies of the geometry."""
+        """Energies and spin gradients of every network for spins (R N, 3) of R magnets on copies of the geometry.
+
+        Parameters
+        ----------
+        frozen : FrozenGeometry
+            Of one magnet, or of R copies.
+        spins : (R N, 3) ndarray
+            Unit spins, zero rows where there is no moment.
+        magnets : int
+            R.
+        """
         question = self.question(frozen, spins, magnets)
         prepared = self.by_spins.prepared(frozen)
         found = [self.by_spins.evaluate(prepared, member, question) for member in range(len(self.networks))]
         return self.answer(found, question)
 
     def question(self, frozen: FrozenGeometry, spins: FloatArray, magnets: int = 1) -> Question:
-        """What evaluators are asked about spins (R N, 3) of R magnets."""
+        """What evaluators are asked about spins (R N, 3) of R magnets.
+
+        Parameters
+        ----------
+        frozen : FrozenGeometry
+            Of all magnets.
+        spins : (R N, 3) ndarray
+            Unit spins, zero rows where there is no moment.
+        magnets : int
+            R.
+        """
         each = frozen.positions.reshape(magnets, -1, 3)
         middle = np.add.reduce(each, axis=1, keepdims=True) / max(each.shape[1], 1)
         places = (each - middle).reshape(-1, 3) if each.size else frozen.positions
@@ -168,6 +188,15 @@ class Ensemble:
         """What the networks say of R magnets of equal size with spins (R, N, 3); with `moving`, forces and virials as well.
 
         It is found in one pass where compiled loops do it.
+
+        Parameters
+        ----------
+        parts : sequence of FrozenGeometry
+            R of them, of N sites each.
+        spins : (R, N, 3) ndarray
+            Unit spins, zero rows where there is no moment.
+        moving : bool
+            Whether forces and virials are asked for.
         """
         states = [EnsembleState(self, part, one) for part, one in zip(parts, spins, strict=True)]
         if len(states) > 1 and self._joins(moving):

@@ -39,7 +39,19 @@ class Pairs:
 
 
 def pairs_from(bonds: Bonds, sites: int, dtype: torch.dtype, device: torch.device | str = "cpu") -> Pairs:
-    """Both directions of every bond, ordered by first site."""
+    """Both directions of every bond, ordered by first site.
+
+    Parameters
+    ----------
+    bonds : Bonds
+        Each pair once, vectors from first to second site, length.
+    sites : int
+        N.
+    dtype : torch.dtype
+        Precision of the vectors.
+    device : torch.device or str
+        Where they lie.
+    """
     first = np.concatenate([bonds.first, bonds.second])
     second = np.concatenate([bonds.second, bonds.first])
     vectors = np.concatenate([bonds.vectors, -bonds.vectors])
@@ -50,7 +62,17 @@ def pairs_from(bonds: Bonds, sites: int, dtype: torch.dtype, device: torch.devic
 
 
 def pairs_of(geometry: Geometry, cutoff: float, dtype: torch.dtype = torch.float32) -> Pairs:
-    """Pairs of a geometry within `cutoff` (length), images included."""
+    """Pairs of a geometry within `cutoff` (length), images included.
+
+    Parameters
+    ----------
+    geometry : Geometry
+        Positions, cell and boundaries.
+    cutoff : float
+        Largest distance, length.
+    dtype : torch.dtype
+        Precision of the vectors.
+    """
     return pairs_from(find_bonds(geometry, cutoff), len(geometry), dtype)
 
 

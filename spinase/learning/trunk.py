@@ -43,7 +43,19 @@ class TrunkConfig(TrunkSize):
 
     @classmethod
     def from_training(cls, size: Mapping[str, Any], species: Sequence[int], parts: int, geometry: Geometry) -> Self:
-        """The trunk of a recipe with what labels tell: species, and the `geometry` of the first."""
+        """The trunk of a recipe with what labels tell: species, and the `geometry` of the first.
+
+        Parameters
+        ----------
+        size : mapping
+            The table ``network`` of a recipe.
+        species : sequence of int
+            Atomic numbers, in the order of their indices.
+        parts : int
+            K, numbers that a site gives.
+        geometry : Geometry
+            Of the first configuration.
+        """
         return cls.model_validate({**size, "species": tuple(species), "parts": parts})
 
     def indices(self, numbers: IntArray, who: str = "the trunk") -> IntArray:
@@ -133,6 +145,15 @@ class Trunk(nn.Module, ABC):
 
 def prepare(trunk: Trunk, geometry: Geometry, dtype: torch.dtype = torch.float64) -> Any:
     """What a trunk on the CPU makes of a whole geometry, images included.
+
+    Parameters
+    ----------
+    trunk : Trunk
+        On the CPU, in precision `dtype`.
+    geometry : Geometry
+        The whole magnet.
+    dtype : torch.dtype
+        Precision of the vectors of pairs.
 
     Raises
     ------

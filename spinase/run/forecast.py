@@ -109,10 +109,12 @@ def _outputs(setup: Setup, streams: RunStreams, atoms: SpinAtoms, driver: Driver
         writer.start()
 
         def frame() -> None:
+            """One frame, as a run writes it."""
             summary(atoms, driver.applied_field())
             writer.append(FRAMES, 0, 0.0, streams.frame(atoms))
 
         def checkpoint() -> None:
+            """One checkpoint, as a run writes it."""
             writer.sync()
             state = {"moments": atoms.arrays["initial_magmoms"], "driver": driver.checkpoint_state()}
             save_checkpoint(folder / "checkpoint.npz", state)

@@ -33,6 +33,7 @@ class _Generator(GenerateJsonSchema):
     """Schemas of options whose types JSON does not know (arrays, callables) accept anything."""
 
     def handle_invalid_for_json_schema(self, schema: Any, error_info: str) -> JsonSchemaValue:
+        """The schema that anything fits."""
         return {}
 
     def emit_warning(self, kind: Any, detail: str) -> None:

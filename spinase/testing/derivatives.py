@@ -97,6 +97,7 @@ def _compare(
         direction = rng.uniform(-1.0, 1.0, size=shape)
 
         def along(step: float, direction: FloatArray = direction) -> float:
+            """Energy after a step along the direction."""
             return energy_of(calc, path(direction, step))
 
         slope = central_difference(along, case.tolerances.step)
@@ -140,9 +141,11 @@ def check_magnetic_forces(case: Case) -> CheckResult:
     moments, fields = get_moments(atoms), ask(case.calculator(), atoms, "magnetic_forces")
 
     def path(axes: FloatArray, angle: float) -> Atoms:
+        """All spins turned about their axes by angle times axis, radian."""
         return turned(atoms, axes, angle)
 
     def slope(axes: FloatArray) -> float:
+        """dE/d(angle) as the fields have it, energy."""
         return -float(np.sum(fields * cross(moments, axes)))
 
     errors = _compare(case, path, slope, (len(atoms), 3))
@@ -158,11 +161,13 @@ def check_forces(case: Case) -> CheckResult:
     forces = ask(case.calculator(), atoms, "forces")
 
     def path(direction: FloatArray, step: float) -> Atoms:
+        """All atoms moved along a direction."""
         moved = atoms.copy()
         moved.positions += step * direction
         return moved
 
     def slope(direction: FloatArray) -> float:
+        """dE/d(step) as the forces have it, energy/length."""
         return -float(np.sum(forces * direction))
 
     try:
@@ -185,6 +190,7 @@ def check_stress(case: Case) -> CheckResult:
     stress = voigt_6_to_full_3x3_stress(ask(case.calculator(), atoms, "stress"))
 
     def path(direction: FloatArray, step: float) -> Atoms:
+        """Cell and positions strained by the symmetric part of a direction (3, 3)."""
         strained = atoms.copy()
         strain = np.eye(3) + 0.5 * step * (direction + direction.T)
         strained.set_cell(atoms.cell.array @ strain, scale_atoms=False)
@@ -192,6 +198,7 @@ def check_stress(case: Case) -> CheckResult:
         return strained
 
     def slope(direction: FloatArray) -> float:
+        """dE/d(strain) as the stress has it, energy."""
         return float(np.sum(stress * direction)) * atoms.get_volume()
 
     try:
@@ -228,7 +235,10 @@ def _asymmetry(case: Case, calc: Any, atoms: Atoms, rng: np.random.Generator) ->
     moves = [cross(spins, axis) for axis in axes]
 
     def response(axis: FloatArray) -> FloatArray:
+        """dH/d(angle) (N, 3) when spins turn about axes, energy."""
+
         def field(angle: float) -> FloatArray:
+            """H (N, 3) after the turn, energy."""
             return lengths * ask(calc, turned(atoms, axis, angle), "magnetic_forces")
 
         return np.asarray(central_difference(field, case.tolerances.step))

@@ -235,10 +235,12 @@ class _Trap:
             calc.field_function = lambda *given, **named: self._watched(make(*given, **named))
 
     def arm(self, at: int) -> None:
+        """Count from zero, and interrupt call number `at`; 0: none."""
         self.calls, self.at = 0, at
 
     def _watched(self, function: Callable[..., Any]) -> Callable[..., Any]:
         def call(*given: Any, **named: Any) -> Any:
+            """The function, then an interrupt if it is its turn."""
             value = function(*given, **named)
             self.calls += 1
             if self.calls == self.at:

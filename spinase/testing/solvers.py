@@ -44,6 +44,7 @@ def check_shapes(case: SolverCase) -> CheckResult:
     """Real charges and spins, site blocks with eigenvalues in 0..1 (rho is hermitian and positive), one number a bond."""
 
     def measure(question: Question) -> tuple[float, float]:
+        """How far eigenvalues are outside; infinite where shapes are wrong."""
         operator, density = question.system.operator(), case.answer(question).density
         shapes = (density.charge.shape, density.spin.shape, density.bond.shape)
         wanted = ((len(operator),), (len(operator), 3), (len(operator.bonds),))
@@ -60,6 +61,7 @@ def check_trace(case: SolverCase) -> CheckResult:
     """The density holds the electrons that are reported, and at a filling those that were asked for."""
 
     def measure(question: Question) -> tuple[float, float]:
+        """Electrons that are missing."""
         operator, state = question.system.operator(), case.answer(question)
         wrong = abs(complex(state.density.charge.sum()) - state.electrons)
         if isinstance(question.occupation, FixedFilling):
@@ -85,6 +87,7 @@ def check_energies(case: SolverCase) -> CheckResult:
     """Energies of diagonalization, and of levels in closed form; skipped where no system has energies to compare."""
 
     def measure(question: Question) -> tuple[float, float]:
+        """Worst error of both energies, energy."""
         system, state = question.system, case.answer(question)
         occupation = case.occupied(question.occupation)
         references: list[Any] = [DenseSolver(occupation).solve(system.operator())]
@@ -105,6 +108,7 @@ def check_thermodynamics(case: SolverCase) -> CheckResult:
     """F = U - kT S at a fixed number of electrons, Omega = U - kT S - mu N at a fixed chemical potential."""
 
     def measure(question: Question) -> tuple[float, float]:
+        """How far both sides are apart, energy."""
         state = case.answer(question)
         if np.isnan(state.entropy):  # open systems
             return 0.0, 1.0
@@ -120,11 +124,13 @@ def check_fields(case: SolverCase) -> CheckResult:
     """``contract(density)`` gives the derivatives of the free energy when spins turn."""
 
     def measure(question: Question) -> tuple[float, float]:
+        """How far slope and finite difference are apart, energy."""
         system, frozen = question.system, question.system.freeze()
         axes = np.random.default_rng(1).normal(size=system.spins.shape)
         plan = question.solver.plan(frozen.pattern)
 
         def energy(angle: float) -> float:
+            """Free energy when all spins are turned about their axes."""
             return float(plan.solve(frozen.operator(rotate_about(system.spins, angle * axes))).free_energy)
 
         state = plan.solve(frozen.operator(system.spins))
@@ -141,16 +147,19 @@ def check_forces(case: SolverCase) -> CheckResult:
     """``contract(density)`` gives the derivatives of the free energy when atoms move."""
 
     def measure(question: Question) -> tuple[float, float]:
+        """How far slope and finite difference are apart, energy/length."""
         system, frozen = question.system, question.system.freeze()
         steps = np.random.default_rng(2).normal(size=system.spins.shape)
         plan = question.solver.plan(frozen.pattern)
         state = plan.solve(frozen.operator(system.spins))
 
         def moved(distance: float) -> SpinOperator:
+            """The operator when all atoms are moved."""
             geometry = replace(system.geometry, positions=system.geometry.positions + distance * steps)
             return system.hamiltonian.freeze(geometry).operator(system.spins)
 
         def energy(distance: float) -> float:
+            """Free energy when all atoms are moved."""
             operator = moved(distance)
             pattern = SparsityPattern.of(operator)  # at the cutoff bonds come and go
             here = plan if plan.pattern.equals(pattern) else plan.follow(pattern)
@@ -182,6 +191,7 @@ def check_patterns(case: SolverCase) -> CheckResult:
     """A plan refuses an operator with a bond less or a site more, goes on with its own, and one that follows it is right."""
 
     def measure(question: Question) -> tuple[float, float]:
+        """Worst change of a density; infinite where another pattern is not refused."""
         operator = question.system.operator()
         plan = question.solver.plan(SparsityPattern.of(operator))
         first = plan.solve(operator).density
@@ -218,6 +228,7 @@ def check_repeatability(case: SolverCase) -> CheckResult:
     """The same question has the same answer: from a new plan, and from one that was asked something else in between."""
 
     def measure(question: Question) -> tuple[float, float]:
+        """Worst change of a density over what is allowed."""
         operator, again = question.system.operator(), case.make(question.system, question.occupation)
         pattern, error = SparsityPattern.of(operator), question.solver.density_error(question.system.operator())
         fresh = again.plan(pattern).solve(operator).density
@@ -234,6 +245,7 @@ def check_bonds(case: SolverCase) -> CheckResult:
     """Without the bond density everything else stays as it is."""
 
     def measure(question: Question) -> tuple[float, float]:
+        """Worst change of charges and spins."""
         whole = case.answer(question)
         part = case.make(question.system, question.occupation).solve(question.system.operator(), bonds=False)
         worst = max(
@@ -249,6 +261,7 @@ def check_restart(case: SolverCase) -> CheckResult:
     """A step that is taken back and a checkpoint leave the next answer as it was."""
 
     def measure(question: Question) -> tuple[float, float]:
+        """Worst change of a density."""
         operator = question.system.operator()
         plan: Plan[Any] = question.solver.plan(SparsityPattern.of(operator))
         plan.solve(operator)

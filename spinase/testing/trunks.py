@@ -216,6 +216,7 @@ def check_spin_derivatives(case: TrunkCase) -> CheckResult:
     (slopes,) = torch.autograd.grad(total, spins, materialize_grads=True, allow_unused=True)
 
     def value(step: float) -> float:
+        """Mixed parts when spins are moved by step times direction."""
         return float((case.parts(spins=case.spins + step * direction) * mix).sum())
 
     return _slopes_agree(case, float((slopes.numpy() * direction).sum()), value, "by spins")
@@ -237,6 +238,7 @@ def check_position_derivatives(case: TrunkCase) -> CheckResult:
     slope = float((pulls * (moves[pairs.rows.second] - moves[pairs.rows.first])).sum())
 
     def value(step: float) -> float:
+        """Mixed parts when atoms are moved by step times direction."""
         return float((case.parts(replace(geometry, positions=geometry.positions + step * direction)) * mix).sum())
 
     return _slopes_agree(case, slope, value, "by positions")
@@ -252,6 +254,7 @@ def check_training(case: TrunkCase) -> CheckResult:
     prepared = prepare(case.trunk, case.geometry)
 
     def loss() -> Tensor:
+        """Sum of squares of the slopes by spins."""
         spins = torch.tensor(case.spins).requires_grad_(True)
         total = case.trunk(prepared, spins).sum()
         (slopes,) = torch.autograd.grad(total, spins, create_graph=True, materialize_grads=True, allow_unused=True)
@@ -261,6 +264,7 @@ def check_training(case: TrunkCase) -> CheckResult:
     slope = float(sum((one * along).sum() for one, along in zip(found, directions, strict=True)))
 
     def value(step: float) -> float:
+        """Loss when weights are moved by step times direction."""
         with torch.no_grad():
             for weight, along in zip(weights, directions, strict=True):
                 weight.add_(step * along)

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from numba import njit
 
-from spinase.compiled import rows as simd
 from spinase.compiled.dual import dual
+from spinase.compiled.exponential import exp
 from spinase.compiled.rows import LANES, filled, first_lane, load, load_partial, store, store_partial, total, with_first_lane
 
 
 @njit
 def exponential(x, out):
     for c in range(0, len(x), LANES):
-        store(out, c, simd.exp(load(x, c)))
+        store(out, c, exp(load(x, c)))
 
 
 @njit

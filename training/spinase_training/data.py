@@ -86,6 +86,15 @@ def read_files(recipe: Recipe, home: Path) -> tuple[list[Labels], dict[str, str]
 def prepare(parts: list[Labels], floor: float, electrons: bool = False) -> TrainingData:
     """Arrays for training; `floor` is the recipe's, `electrons` whether its network knows them.
 
+    Parameters
+    ----------
+    parts : list of Labels
+        Realizations.
+    floor : float
+        Least mean-square field in the weights of configurations, in units of its mean over the data.
+    electrons : bool
+        Whether numbers of electrons are trained on.
+
     Raises
     ------
     InputError
@@ -183,7 +192,19 @@ def _electrons(parts: list[Labels]) -> _Electrons:
 
 
 def trunk_config(recipe: Recipe, parts: list[Labels], species: tuple[int, ...], numbers: int) -> TrunkConfig:
-    """Networks of a recipe with `numbers` parts of a site, and what the data tell: species and a geometry."""
+    """Networks of a recipe with `numbers` parts of a site, and what the data tell: species and a geometry.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        Kind and size of the network.
+    parts : list of Labels
+        Realizations; the first configuration of the first gives the geometry.
+    species : tuple of int
+        Atomic numbers, in the order of their indices.
+    numbers : int
+        Parts that the readout needs of a site.
+    """
     part = parts[0]
     geometry = Geometry(part.positions[0], part.cells[0], part.pbc, part.numbers)
     return recipe.trunk.Config.from_training(recipe.size, species, numbers, geometry)
@@ -199,6 +220,15 @@ def split(realization: IntArray, recipe: Recipe, learned: frozenset[int] = froze
 
     Realizations that active learning added (`learned`) are for training; the others are divided as if they were alone, so
     what is held back stays the same from round to round.
+
+    Parameters
+    ----------
+    realization : (n,) ndarray of int
+        Number of the realization of every configuration.
+    recipe : Recipe
+        Seed, and parts that are held back for validation and test.
+    learned : frozenset of int
+        Numbers of realizations that active learning added.
 
     Raises
     ------

@@ -46,7 +46,17 @@ def geometries_of(parts: Sequence[Labels]) -> list[Geometry]:
 
 
 def domain_of_labels(parts: Sequence[Labels], cutoff: float, readout: Readout) -> Domain:
-    """Domain of networks with this cutoff, length, and readout that were trained on these labels."""
+    """Domain of networks with this cutoff, length, and readout that were trained on these labels.
+
+    Parameters
+    ----------
+    parts : sequence of Labels
+        Realizations.
+    cutoff : float
+        Length.
+    readout : Readout
+        Of the model.
+    """
     lengths = np.concatenate([np.linalg.norm(part.moments, axis=2).ravel() for part in parts])
     domain = Domain.from_geometries(geometries_of(parts), cutoff).with_moments(lengths)
     if isinstance(readout, TwoPotentialsReadout):
@@ -160,6 +170,15 @@ def renewed_card(card: ModelCard, members: int, folder: Path) -> ModelCard:
 
     Domain: from the label input; what was trained on: from the recipe; bars of a single network, which are one constant, are
     taken out.
+
+    Parameters
+    ----------
+    card : ModelCard
+        Of an older model.
+    members : int
+        Networks of the model.
+    folder : Path
+        Where relative files of its label input are looked for.
 
     Raises
     ------

@@ -63,6 +63,7 @@ def curl_of(calc: Any, atoms: SpinAtoms) -> float:
     field = calc.field_function(atoms)
 
     def by_unit_spins(unit: FloatArray) -> FloatArray:
+        """H (N, 3), energy, of unit spins."""
         return np.asarray(field(unit)) * lengths[:, None]
 
     return curl_part(by_unit_spins, spins, pairs=_PAIRS)

@@ -38,7 +38,17 @@ def parity(predictions: Sequence[Prediction], path: Path) -> None:
 
 
 def validation_figure(predictions: Sequence[Prediction], dynamics: Mapping[str, Any] | None, path: Path) -> None:
-    """Parity of torques and of forces (or energies), R^2 by place or kind, and the trajectories next to the teacher's."""
+    """Parity of torques and of forces (or energies), R^2 by place or kind, and the trajectories next to the teacher's.
+
+    Parameters
+    ----------
+    predictions : sequence of Prediction
+        One for every realization.
+    dynamics : mapping or None
+        What ``trajectories.compare`` found; None: no such row.
+    path : Path
+        Image to write.
+    """
     figure = Figure(figsize=(12, 7.4 if dynamics else 3.8), layout="constrained")
     axes = figure.subplots(2 if dynamics else 1, 3, squeeze=False)
     _parity(axes[0, 0], [p.labelled for p in predictions], [p.predicted for p in predictions], "torque")
@@ -106,7 +116,19 @@ def _trajectories(axes: Sequence[Axes], dynamics: Mapping[str, Any]) -> None:
 
 
 def learning(rounds: Sequence[dict[str, Any]], bound: float, relative: bool, path: Path) -> None:
-    """Rms torque error against the number of labels; part of the runs beyond the bound, and the worst bar, by round."""
+    """Rms torque error against the number of labels; part of the runs beyond the bound, and the worst bar, by round.
+
+    Parameters
+    ----------
+    rounds : sequence of dict
+        Rows of the report of an active learning.
+    bound : float
+        The largest error bar a run may have, energy/moment, or 1 if it is relative.
+    relative : bool
+        Whether bars are counted in units of the rms tangent field.
+    path : Path
+        Image to write.
+    """
     figure = Figure(figsize=(9, 3.8), layout="constrained")
     left, right = figure.subplots(1, 2)
     labels = [one["labels"] for one in rounds]

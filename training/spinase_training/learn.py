@@ -196,7 +196,19 @@ def _explored(loop: Loop, number: int, model: Path, left: int, workers: Workers,
 
 
 def make_run(target: Path, loop: Loop, number: int, run: int, model: Path) -> None:
-    """One run; what became of it and which of its frames to label go to `target`.  A task of its own, in any process."""
+    """One run; what became of it and which of its frames to label go to `target`.  A task of its own, in any process.
+
+    Parameters
+    ----------
+    target : Path
+        JSON file to write; the run goes into a folder beside it.
+    loop : Loop
+        The learning.
+    number, run : int
+        Round, and number of the run in it; both decide its random numbers.
+    model : Path
+        Model file that drives the run.
+    """
     folder, why = target.parent, ""
     try:
         overrides = loop.run_overrides(number, run, model.resolve())
@@ -239,7 +251,21 @@ def _within(left: int, chosen: list[list[int]]) -> list[list[int]]:
 
 
 def label_frames(target: Path, teacher: dict[str, Any], run: Path, frames: list[int], forces: bool) -> None:
-    """Label frames of a run file and write them as one realization; a task of its own, in any process."""
+    """Label frames of a run file and write them as one realization; a task of its own, in any process.
+
+    Parameters
+    ----------
+    target : Path
+        File of the part to write.
+    teacher : dict
+        Table of a calculator.
+    run : Path
+        Run file.
+    frames : list of int
+        Which frames of it.
+    forces : bool
+        Whether forces on atoms are labels, too.
+    """
     with threadpool_limits(1):
         watched = read_run(run)
         configurations = ((LEARNED, watched.atoms(frame)) for frame in frames)

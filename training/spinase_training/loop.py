@@ -82,7 +82,15 @@ class Loop:
         return read_recipe(self.home / self.config.recipe, tuple(f"{k}={as_toml(v)}" for k, v in changes.items()))
 
     def run_overrides(self, number: int, run: int, model: Path) -> tuple[str, ...]:
-        """What a run of a round replaces in the run input: random numbers, calculator, observers."""
+        """What a run of a round replaces in the run input: random numbers, calculator, observers.
+
+        Parameters
+        ----------
+        number, run : int
+            Round, and number of the run in it.
+        model : Path
+            Model file that drives the run.
+        """
         guard = self.config.guard.model_dump()
         options = {"style": "error-bar", **guard, "patience": self.config.per_run}
         if self.config.selection == "random":
@@ -98,6 +106,15 @@ class Loop:
 
 def read_loop(path: Path, overrides: tuple[str, ...], folder: Path) -> Loop:
     """Read an input of ``spinase learn`` and check it with the files it names, before anything is computed.
+
+    Parameters
+    ----------
+    path : Path
+        TOML input.
+    overrides : tuple of str
+        Entries ``key=value`` that replace those of the file.
+    folder : Path
+        Directory of the learning.
 
     Raises
     ------
@@ -124,6 +141,15 @@ def read_loop(path: Path, overrides: tuple[str, ...], folder: Path) -> Loop:
 def check_labels(loop: Loop, realizations: int, attributes: dict[str, str]) -> None:
     """Check that the start labels are of the loop's teacher, and enough for its error bars.
 
+    Parameters
+    ----------
+    loop : Loop
+        The learning.
+    realizations : int
+        Realizations of the start labels.
+    attributes : dict
+        What the label file says of itself.
+
     Raises
     ------
     InputError
@@ -148,6 +174,15 @@ def prepare_folder(loop: Loop, restart: bool, names: Sequence[str]) -> None:
 
     One in which nothing was finished yet is not: a mistake does not stand in the way of its correction.  Files called like
     ours (`names` are those that come later) in a folder that is of no learning are refused, too.
+
+    Parameters
+    ----------
+    loop : Loop
+        The learning, with its directory.
+    restart : bool
+        Whether to go on with what is there.
+    names : sequence of str
+        Files of the directory that come later.
 
     Raises
     ------

@@ -23,6 +23,17 @@ def fit_pairs(network: Trunk, data: TrainingData, rows: IntArray, force_weight: 
 
     Tangent fields count by their mean square, forces (if there are any) by theirs times `force_weight`; what it leaves is
     the sum of squares of both, against that without a law.
+
+    Parameters
+    ----------
+    network : Trunk
+        Whose law of pairs is set.
+    data : TrainingData
+        Configurations with tangent fields, and forces if there are some.
+    rows : (n,) ndarray of int
+        Configurations that may be taken.
+    force_weight : float
+        Of the forces against the fields; 0: without them.
     """
     law, species = network.law_of_pairs(), network.config.species
     columns = len(species) ** 2 * 2 * law.laws.shape[-1]

@@ -139,6 +139,15 @@ def symmetry_defects(model: Any, labels: Labels, bias: float | None = None) -> d
 
     Driven models are asked under a bias, energy.  Measured on the first configuration of a realization, as in the
     conformance kit (:mod:`spinase.testing.symmetry`); None where an operation does not apply.
+
+    Parameters
+    ----------
+    model : str, Path or pair
+        What a learned calculator is made from.
+    labels : Labels
+        A realization.
+    bias : float, optional
+        Between the leads of a driven model, energy.
     """
     atoms = labels.atoms(0)
     atoms.calc = None

@@ -54,6 +54,15 @@ def teacher_of(card: ModelCard, attributes: Mapping[str, Any] | None = None, bia
     `bias` is the one between its leads, energy, where it has some.  A table with a ``style`` is one of a ``[calculator]``;
     without, it is that of an s-d model, solved exactly.
 
+    Parameters
+    ----------
+    card : ModelCard
+        Of the model.
+    attributes : mapping, optional
+        Of the label file.
+    bias : float, optional
+        Between the leads of the teacher, energy.
+
     Raises
     ------
     InputError
@@ -74,6 +83,15 @@ def teacher_of(card: ModelCard, attributes: Mapping[str, Any] | None = None, bia
 
 def compare(model: Any, teacher: Any, parts: Sequence[Labels], course: Course) -> dict[str, Any]:
     """Run model and teacher from the same spins and compare them at the same times.
+
+    Parameters
+    ----------
+    model, teacher
+        ASE calculators with magnetic forces.
+    parts : sequence of Labels
+        Realizations; a run starts from the first configuration of each.
+    course : Course
+        Time step, length, damping, number of runs and of samples.
 
     Returns
     -------

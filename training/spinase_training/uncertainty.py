@@ -76,7 +76,17 @@ def _check(found: Sequence[FieldErrors], floor: float) -> dict[str, Any]:
 
 
 def covered_by_place(calibration: Calibration, one: FieldErrors, coverage: float) -> FloatArray:
-    """Part of the errors below their bars, (T,), for every configuration of a realization."""
+    """Part of the errors below their bars, (T,), for every configuration of a realization.
+
+    Parameters
+    ----------
+    calibration : Calibration
+        Which turns spreads into bars.
+    one : FieldErrors
+        Errors and spreads (T, M) of a realization, energy.
+    coverage : float
+        Part of the errors that a bar should cover, 0 to 1.
+    """
     return np.asarray(np.mean(one.errors <= calibration.bars(one.spreads, coverage), axis=1))
 
 

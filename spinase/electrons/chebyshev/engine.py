@@ -148,6 +148,7 @@ class NumbaEngine(ChebyshevEngine):
         kept = set(list(self._starts)[: max(1, _KEEP_BYTES // block)])
 
         def run(first: int) -> FloatArray:
+            """Moments of the columns of one chunk."""
             even, odd, moments = self._forward(first, steps)
             if first in kept:
                 self._ends[first] = (even, odd)
@@ -161,6 +162,7 @@ class NumbaEngine(ChebyshevEngine):
         assert len(coefficients) == 2 * steps + 1
 
         def run(first: int) -> tuple[FloatArray, FloatArray]:
+            """Density of sites and of bonds from the columns of one chunk."""
             even, odd = self._ends.pop(first) if first in self._ends else self._forward(first, steps)[:2]
             scratch = (aligned(len(even), even.dtype), aligned(len(even), even.dtype))
             density, pairs = self._empty(bonds)
@@ -179,6 +181,7 @@ class NumbaEngine(ChebyshevEngine):
         p = self.pattern
 
         def run(first: int) -> tuple[FloatArray, FloatArray]:
+            """Density of sites and of bonds from the columns of one chunk."""
             even, source = self._fill(first), self._fill(first)
             odd, answer = aligned(len(even), even.dtype), aligned(len(even), even.dtype)
             add_scaled(answer, even, coefficients[0])
@@ -202,6 +205,7 @@ class NumbaEngine(ChebyshevEngine):
         local = place[sites]
 
         def run(first: int) -> FloatArray:
+            """Terms (order + 1, sites, 4) from the columns of one chunk."""
             even, source = self._fill(first), self._fill(first)
             odd, terms = aligned(len(even), even.dtype), np.zeros((order + 1, len(sites), 4))
             contract_sites(even, source, local, terms[0])

@@ -66,6 +66,7 @@ class RationalSpinResponse:
         places = (chemical_potential + 1j * kT * poles.heights).astype(plan.dtype)
 
         def products(which: IntArray, there: ComplexBlocks, back: ComplexBlocks) -> ComplexArray:
+            """Weighted products of the Pauli components of G_ij and G_ji, (P, 4, 4)."""
             x, y = pauli_components(there), pauli_components(back)
             return np.einsum("k,kpm,kpn->pmn", kT * poles.weights[which], x, y, optimize=True).astype(np.complex128)
 

@@ -96,6 +96,7 @@ class Calibrator:
         kT, sites, gradient = self.expansion.occupation.kT, len(operator), self.expansion.options.estimator == "gradient"
 
         def numbers(order: int) -> tuple[FloatArray, float]:
+            """Density, and energy a site, of a series of this order."""
             draft = Calibration(band, order, columns)
             mu, target = self.expansion.chemical_potential(moments[: order + 1], draft, 2.0 * sites)
             energy = float(coefficients(lambda e: (e - mu) * fermi(e, mu, kT), band, order) @ moments[: order + 1])
@@ -105,6 +106,7 @@ class Calibrator:
         exact, energy = numbers(sample.order)
 
         def error(order: int) -> float:
+            """The larger error of fields and of the energy a site, energy."""
             density, there = numbers(order)
             return max(strength * rms_components(density - exact), abs(there - energy))
 

@@ -120,6 +120,7 @@ class ChebyshevExpansion:
             )
 
         def excess(mu: float) -> float:
+            """Electrons too many at mu."""
             return float(coefficients(lambda e: fermi(e, mu, kT), with_.band, with_.order) @ moments) - target
 
         low, high = with_.band.low - _REACH * kT, with_.band.high + _REACH * kT

@@ -271,10 +271,12 @@ class NEGFPlan(Plan[TransportState]):
         device = self.device
 
         def weights(energies: FloatArray) -> FloatArray:
+            """(f_a - f_ref)/2 pi of every lead a at the energies, (K, leads)."""
             here = np.stack([fermi(energies, m, t) for m, t in zip(mu, kT, strict=True)], axis=1)
             return (here - here[:, [reference]]) / (2.0 * np.pi)
 
         def function(energies: FloatArray) -> FloatArray:
+            """Weighted densities of sites, transmissions and densities of bonds at the energies, flat rows (K, ...)."""
             found, factors = device.inject(operator, energies, driven, bonds), weights(energies)
             count = len(energies)
             sites = (found.sites * factors[:, :, None, None]).reshape(count, -1)

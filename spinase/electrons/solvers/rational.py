@@ -174,6 +174,7 @@ class RationalPlan(Plan[ElectronState]):
         electrons = self.occupation.filling * states
 
         def trial(mu: float, rough: bool, share: float) -> Trial[_Solution]:
+            """Electrons at mu, with poles for a rough answer, or for a share of the allowed error."""
             tolerance = max(_ROUGH, self.tolerance) if rough else _pole_tolerance(self.tolerance, share * states)
             found = self._at(plan, operator, mu, tolerance, bonds)
             return Trial(found.electrons, found)

@@ -91,6 +91,7 @@ class PairInversion:
         rounds = int(np.ceil(len(poles) * self._size * poles.itemsize / _CACHE_BYTES))
 
         def run(part: IntArray) -> FloatArray | ComplexBlocks:
+            """What is folded from some of the poles."""
             return fold(part, *self._blocks(operator, poles[part]))
 
         parts = np.array_split(np.arange(len(poles)), min(len(poles), threads * rounds))
@@ -157,6 +158,7 @@ def _closed(tree: EliminationTree, first: IntArray, second: IntArray) -> list[In
     wanted = [np.zeros(0, dtype=bool)] * len(tree.nodes)
 
     def want(n: int, sites: IntArray) -> None:
+        """Mark sites that supernode n needs."""
         if not len(wanted[n]):
             wanted[n] = np.zeros(tree.sites, dtype=bool)
         wanted[n][sites] = True

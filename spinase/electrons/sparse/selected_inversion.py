@@ -149,6 +149,7 @@ class SelectedInversion:
         rounds = int(np.ceil(len(poles) * kept / _CHUNK_BYTES))
 
         def run(part: IntArray) -> Inverse:
+            """Some of the poles."""
             kept, logs = self.eliminate(blocks, hopping, poles[part], [sigma[part] for sigma in dense])
             bond_entries = np.empty((len(part), *entries), dtype=poles.dtype)
             return Inverse(self._descend(kept, len(blocks), bond_entries), bond_entries, logs)
@@ -163,7 +164,19 @@ class SelectedInversion:
     def eliminate(
         self, blocks: ComplexBlocks, hopping: ComplexBlocks, poles: ComplexBlocks, dense: list[ComplexBlocks]
     ) -> tuple[list[_Kept], ComplexArray]:
-        """Eliminate from the leaves up: what the way down needs, and the log determinants."""
+        """Eliminate from the leaves up: what the way down needs, and the log determinants.
+
+        Parameters
+        ----------
+        blocks : (N, 2, 2) ndarray
+            Site blocks of the operator, energy.
+        hopping : (b, ...) ndarray
+            On its bonds, energy.
+        poles : (k,) ndarray
+            p, energy.
+        dense : list of (k, ...) ndarray
+            Self-energies of lattice leads at the poles, energy.
+        """
         kept: list[_Kept] = []
         logs = np.zeros(len(poles), dtype=np.complex128)
         pending: list[list[tuple[IntArray, ComplexBlocks]]] = [[] for _ in self._steps]

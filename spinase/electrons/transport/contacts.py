@@ -176,6 +176,7 @@ class LatticeContact(AttachedLead):
         """Without spin, kept: coupling g coupling+ (c, c), coupling waves (c, p), the energy they are at (1,)."""
 
         def make() -> tuple[ComplexArray, ...]:
+            """The three arrays at this energy."""
             surface = self.modes.surface(energy)
             green = self.coupling @ surface.green @ self.coupling.conj().T
             return green, self.coupling @ surface.waves, np.array([surface.energy])

@@ -147,6 +147,7 @@ class LayeredDevice:
         inputs = [(self._contacts(energy), *self._sources(energy, wanted)) for energy in resolved]
 
         def run(part: IntArray) -> None:
+            """Some of the energies, into `result`."""
             green = aligned(self._size, np.float64)
             for k in part:
                 if inputs[k][2]:

@@ -49,6 +49,7 @@ def step_poles(solve: Callable[[ComplexArray], Inverse], mu: float, reach: float
     _refuse_level_at(mu, solve(np.asarray(mu + 1j * heights)), heights, tolerance)
 
     def function(v: FloatArray) -> FloatArray:
+        """Density of sites and bonds at heights v, times the slope of the variable; real rows (K, ...)."""
         heights, slopes = _heights(v, reach)
         found = solve(np.asarray(mu + 1j * heights))
         sites = 0.5 * (found.sites + found.sites.conj().swapaxes(2, 3))

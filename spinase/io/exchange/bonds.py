@@ -41,7 +41,17 @@ class DirectedBonds:
 
     @classmethod
     def of(cls, keys: ArrayLike, tensors: ArrayLike, lines: ArrayLike) -> DirectedBonds:
-        """From rows (i, j, x, y, z), (b, 5)."""
+        """From rows (i, j, x, y, z), (b, 5).
+
+        Parameters
+        ----------
+        keys : (b, 5) array
+            First site, second site and the cell (x, y, z) of the second.
+        tensors : (b, 3, 3) array
+            Couplings, energy.
+        lines : (b,) array of int
+            Where in the file they stand, for messages.
+        """
         table = np.asarray(keys, dtype=np.int64).reshape(-1, 5)
         values = np.asarray(tensors, dtype=np.float64).reshape(-1, 3, 3)
         return cls(table[:, 0], table[:, 1], table[:, 2:], values, np.asarray(lines, dtype=np.int64))

@@ -48,7 +48,17 @@ class Lattice:
     direct: bool
 
     def vectors(self, maptype: int, first: IntArray, second: IntArray, listed: FloatArray) -> FloatArray:
-        """Vectors of bonds (b, 3): listed as such (1), as cells of the second site (2), or of the second raw site (3)."""
+        """Vectors of bonds (b, 3): listed as such (1), as cells of the second site (2), or of the second raw site (3).
+
+        Parameters
+        ----------
+        maptype : int
+            UppASD's keyword: 1, 2 or 3.
+        first, second : (b,) ndarray of int
+            Sites of the cell.
+        listed : (b, 3) ndarray
+            As the file has them: vectors (Cartesian or in cell vectors), or cells.
+        """
         if maptype == 1:
             return listed @ self.cell if self.direct else listed
         places = self.positions if maptype == 2 else self.raw
@@ -69,7 +79,25 @@ class Shells:
 def shells_of(
     lattice: Lattice, maptype: int, rows: list[Line], pairs: IntArray, listed: FloatArray, tensors: FloatArray, keep: bool
 ) -> Shells:
-    """Lines of a coupling file, each vector of a type once (the last line counts), or all of them with `keep`."""
+    """Lines of a coupling file, each vector of a type once (the last line counts), or all of them with `keep`.
+
+    Parameters
+    ----------
+    lattice : Lattice
+        Of the input, in UppASD's order of sites.
+    maptype : int
+        As in :meth:`Lattice.vectors`.
+    rows : list of Line
+        Lines of the file, for messages.
+    pairs : (b, 2) ndarray of int
+        First and second sites.
+    listed : (b, 3) ndarray
+        As in :meth:`Lattice.vectors`.
+    tensors : (b, 3, 3) ndarray
+        Couplings in the file's unit.
+    keep : bool
+        Whether vectors that are listed twice count twice.
+    """
     vectors = lattice.vectors(maptype, pairs[:, 0], pairs[:, 1], listed)
     types, partners = lattice.types[pairs[:, 0]], lattice.types[pairs[:, 1]]
     owner = np.arange(len(rows))

@@ -73,6 +73,15 @@ class UppasdInput:
 def read_input(path: Path, leave_out: Collection[str], cell_is_given: bool = False) -> UppasdInput:
     """Read ``inpsd.dat`` word by word; later entries of a keyword replace earlier ones, as in UppASD.
 
+    Parameters
+    ----------
+    path : Path
+        ``inpsd.dat``.
+    leave_out : collection of str
+        Keywords to do without; each must be one that is known.
+    cell_is_given : bool
+        Whether a cell comes from elsewhere, so that the file needs none.
+
     Raises
     ------
     InputError

@@ -105,6 +105,15 @@ def applied_field(source: UppasdInput) -> FloatArray | None:
 def has_dipoles(source: UppasdInput, periodic: list[bool], has_lengths: bool) -> bool:
     """Whether dipoles are summed, as over all pairs of a finite magnet.
 
+    Parameters
+    ----------
+    source : UppasdInput
+        The input that was read.
+    periodic : list of bool
+        Boundaries, one for each cell vector.
+    has_lengths : bool
+        Whether a lattice constant gives lengths in Angstrom.
+
     Raises
     ------
     InputError

@@ -121,6 +121,15 @@ class ExportFormat(ABC, Generic[Options]):
 def require_own(target: Path, mark: bytes, what: str) -> None:
     """Refuse to replace a file that does not have `mark` among its first thousand bytes.
 
+    Parameters
+    ----------
+    target : Path
+        Where a file is to be written; nothing there is no mistake.
+    mark : bytes
+        What the files of this export have near their beginning.
+    what : str
+        Words for the message.
+
     Raises
     ------
     InputError
@@ -138,6 +147,17 @@ def require_own(target: Path, mark: bytes, what: str) -> None:
 def chosen(number: int, index: int, source: Path, what: str) -> int:
     """The place from 0 of frame `index` (from the end if negative) among `number`.
 
+    Parameters
+    ----------
+    number : int
+        Frames that are there.
+    index : int
+        Which of them; -1: the last.
+    source : Path
+        File, for the message.
+    what : str
+        What it holds, in the plural, for the message.
+
     Raises
     ------
     InputError
@@ -150,6 +170,15 @@ def chosen(number: int, index: int, source: Path, what: str) -> int:
 
 def numbers_in(text: str, columns: int, source: Path) -> FloatArray:
     """Rows of numbers, (rows, columns), from text with blanks or commas between them.
+
+    Parameters
+    ----------
+    text : str
+        Blanks, line ends or commas stand between the numbers.
+    columns : int
+        Numbers of a row.
+    source : Path
+        File, for the message.
 
     Raises
     ------

@@ -21,8 +21,9 @@ from spinase.compiled.rows import LANES
 from spinase.compiled.threads import default_threads, thread_map
 from spinase.errors import ModelError
 from spinase.learning.engine.graph import EngineGraph, Strip, filter_table
-from spinase.learning.engine.layers import add_strip, backward, forward, send, send_backward
+from spinase.learning.engine.layers import add_strip, backward, forward
 from spinase.learning.engine.pulls import MOTION
+from spinase.learning.engine.sending import send, send_backward
 from spinase.learning.engine.workspace import (
     ChannelsByDegree,
     LayerCache,
@@ -320,6 +321,7 @@ class FrozenEngine:
         vectors = graph.borrow(self.dtype, len(run.spins), 3 * self._channels)
 
         def over(strip: Strip) -> None:
+            """Do one strip."""
             workspace = self._workspace(graph)
             forward(strip.begin, strip.end, context, workspace, run.spins, cache, features, vectors)
             graph.workspaces.append(workspace)
@@ -345,6 +347,7 @@ class FrozenEngine:
         width = cache.sent.shape[1] + (0 if run.pushed is None else LANES)
 
         def over(strip: Strip) -> Array:
+            """What one strip adds to its neighbours, (n, width)."""
             grad_sent = graph.borrow(self.dtype, len(strip.neighbours), width)
             grad_sent[:] = 0.0
             given = LayerGradients(*gradients, grad_sent)
@@ -365,6 +368,7 @@ class FrozenEngine:
         columns = np.linspace(0, width, threads + 1).astype(int)
 
         def add(part: int) -> None:
+            """Add up one range of columns, in the order of the strips."""
             out[:, columns[part] : columns[part + 1]] = 0.0
             for strip, values in zip(strips, by_strips, strict=True):
                 add_strip(strip.neighbours, values, columns[part], columns[part + 1], out)

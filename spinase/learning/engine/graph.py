@@ -171,6 +171,7 @@ def radial_splines(radial: RadialBasis, dtype: Any) -> SplineTable:
     """Splines of radial functions from their start to their cutoff; filters are combinations of the columns."""
 
     def functions(distances: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Radial functions and their slopes (1/length) at distances (P,): (P, radial) each."""
         at = torch.from_numpy(distances)
         return radial(at).numpy(), radial.slopes(at).numpy()
 
@@ -211,7 +212,14 @@ def spatial_order(positions: FloatArray, length: float) -> IntArray:
 def strips_of(starts: IntArray, second: NDArray[np.int32], begins: Sequence[int]) -> tuple[NDArray[np.int32], list[Strip]]:
     """For every pair the index of its second site among the neighbours of its strip (P,), and the strips.
 
-    `starts` (N + 1,), `second` (P,): as in :class:`Neighbours`; `begins`: the first site of every strip.
+    Parameters
+    ----------
+    starts : (N + 1,) ndarray of int
+        Pairs of site i are ``starts[i] .. starts[i + 1] - 1``.
+    second : (P,) ndarray of int32
+        Their second sites.
+    begins : sequence of int
+        First site of every strip.
     """
     strips, local = [], np.empty_like(second)
     for begin, end in pairwise([*begins, len(starts) - 1]):

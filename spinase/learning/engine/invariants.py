@@ -228,7 +228,16 @@ def _product_invariants(
 def cache_products(site: SiteSums, at: int, step: int, component: int, cache: Array) -> None:
     """P (5 rows) and Q(u') (5 rows) of LANES channels into `cache`; u' is there already (CACHE_U).
 
-    `at`: offset of T'_x with spin component x in ``site.sums``; `step`: to T'_y; `component`: to the next spin component.
+    Parameters
+    ----------
+    site : SiteSums
+        Sums of the site, of which T' (3 x 3 rows) is read.
+    at : int
+        Element of ``site.sums`` where T'_x of the first spin component begins.
+    step, component : int
+        Elements from T'_x to T'_y, and from one spin component to the next.
+    cache : (CACHE_ROWS * LANES,)
+        u' is read from CACHE_U on; P and Q are written from CACHE_P and CACHE_Q on.
     """
     none = filled(cache, 0.0)
     p = (none, none, none, none, none)
@@ -250,14 +259,38 @@ def cache_products(site: SiteSums, at: int, step: int, component: int, cache: Ar
 
 @register_jitable
 def u_and_w(site: SiteSums, k: int, channels: int, c: int, m: Any) -> Any:
-    """u_k = s.T_k and w_k = M.T_k of harmonic k for channels c .. c + LANES - 1; `channels` of its degree, `m`: their M."""
+    """u_k = s.T_k and w_k = M.T_k of harmonic k for channels c .. c + LANES - 1.
+
+    Parameters
+    ----------
+    site : SiteSums
+        Sums and spin of the site.
+    k : int
+        Harmonic, 1 to 8 in the order of a row of sums.
+    channels : int
+        Number of channels of its degree.
+    c : int
+        First of the LANES channels.
+    m : tuple of three rows
+        M of these channels.
+    """
     t = load_vector(site.sums, site.start + k * site.stride + padded_length(channels) + c, padded_length(channels))
     return t[0] * site.spin_x + t[1] * site.spin_y + t[2] * site.spin_z, dot(t, m)
 
 
 @register_jitable
 def previous_channel(site: SiteSums, channels_0: int, c: int) -> Any:
-    """M_(c-1) .. M_(c-2+LANES), three rows; before channel 0 comes the last one."""
+    """M_(c-1) .. M_(c-2+LANES), three rows; before channel 0 comes the last one.
+
+    Parameters
+    ----------
+    site : SiteSums
+        Sums of the site.
+    channels_0 : int
+        C_0.
+    c : int
+        Channel of the first lane.
+    """
     at = site.start + channels_0 + c
     rows = load_vector(site.sums, at - 1, channels_0)
     if c:
@@ -278,7 +311,15 @@ def vanishes(site: SiteSums, k: int) -> bool:
 
 @register_jitable
 def load_vector(array: Array, at: int, step: int) -> Any:
-    """Three rows: array[at ..], array[at + step ..], array[at + 2 step ..]."""
+    """Three rows: array[at ..], array[at + step ..], array[at + 2 step ..].
+
+    Parameters
+    ----------
+    array : ndarray or pair of them
+        Contiguous, of any shape.
+    at, step : int
+        First element of the first row; elements from one row to the next.
+    """
     return load(array, at), load(array, at + step), load(array, at + 2 * step)
 
 

@@ -45,6 +45,7 @@ class MovingEvaluator(Evaluator):
         (graph, species), engine = prepared, self._engines[member]
 
         def run(mix: Mix | None, first: bool) -> MovingAnswer:
+            """One pass with a mix of the parts; the first gives forces, too."""
             return engine.solve(graph, species, question.spins, mix, question.pulls and first, question.magnets)
 
         found, weighed = in_passes(question, self.trunks[member].config.parts, run)

@@ -41,7 +41,25 @@ class PairSplines:
         energies: FloatArray,
         field: Array,
     ) -> None:
-        """Add half of every pair's energy to `energies` (N,), and to `field` what the network adds there."""
+        """Add half of every pair's energy to `energies` (N,), and to `field` what the network adds there.
+
+        Parameters
+        ----------
+        pairs : MovingPairs or Neighbours
+            Directed pairs by rows; distances in the model's length.
+        strips : list of Strip
+            Sites, strip by strip.
+        each : function
+            ``each(run, strips)``: does them on the threads of the engine.
+        species : (N,) int
+            Indices of the model's species.
+        spins : (N, 3)
+            Free spin vectors.
+        energies : (N,)
+            Added to, the network's unit of energy.
+        field : (N, 3) or (N, 3 + MOTION)
+            -dE/ds in the first three columns, added to; behind them, where atoms move, pulls and virial.
+        """
         moving = field.shape[1] > 3
         what = (pairs.starts, pairs.second, pairs.harmonics, pairs.distances, species, spins)
         law = (self._coefficients, self._start, self._density, self._species)
@@ -50,7 +68,16 @@ class PairSplines:
     def add_of(self, counted: int, pairs: Any, species: IntArray, spins: Array, energies: FloatArray, field: Array) -> None:
         """As :meth:`add` for the energies of the first `counted` sites, whose pairs with the others have one direction.
 
-        `energies` (counted,); `field` (N, ..), that of the others, too.
+        Parameters
+        ----------
+        counted : int
+            How many sites count, the first ones.
+        pairs, species, spins
+            As in :meth:`add`.
+        energies : (counted,)
+            Added to, the network's unit of energy.
+        field : (N, 3) or (N, 3 + MOTION)
+            As in :meth:`add`, of the sites that do not count, too.
         """
         what = (pairs.starts, pairs.second, pairs.harmonics, pairs.distances, species, spins)
         law = (self._coefficients, self._start, self._density, self._species)

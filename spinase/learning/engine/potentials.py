@@ -33,6 +33,7 @@ def in_passes(question: Question, parts: int, run: Callable[[Mix | None, bool], 
     weighed: list[Weighed] = []
 
     def first(values: FloatArray) -> FloatArray:
+        """Weigh the parts (N, K) for all potentials; weights (N, K) of the first of them."""
         weighed.append(question.weigh(values))
         return weighed[0].weights[0]
 

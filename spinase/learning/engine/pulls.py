@@ -38,7 +38,27 @@ def to_neighbours(
     grad_sent: Array,
     field: Array,
 ) -> None:
-    """Compiled code only: :func:`sum_neighbours_backward`, or :func:`pull_neighbours` for :class:`MovingPairs`."""
+    """Compiled code only: :func:`sum_neighbours_backward`, or :func:`pull_neighbours` for :class:`MovingPairs`.
+
+    Parameters
+    ----------
+    begin, end : int
+        Sites, a chunk at most.
+    pairs : Neighbours or MovingPairs
+        Its type decides.
+    table : (rows, columns)
+        Filters at distances, or coefficients of their splines.
+    channels : ChannelsByDegree
+        Ranges as long as there are channels of degree 0, 1, 2.
+    grad_sums : (CHUNK, 9, row_width)
+        dE/dS of the sites from `begin` on.
+    sent : (N, row_width)
+        What the sites have sent.
+    grad_sent : (neighbours of the strip, row_width or more)
+        dE by what they have sent, added to.
+    field : (N, 3 or more)
+        Written by :func:`pull_neighbours` only.
+    """
     raise NotImplementedError
 
 
@@ -72,6 +92,12 @@ def pull_neighbours(
 
     Parameters
     ----------
+    begin, end : int
+        Sites, a chunk at most.
+    pairs : MovingPairs
+        Directed pairs of these sites, with distances, harmonics and places on the splines.
+    channels : ChannelsByDegree
+        Ranges as long as there are channels of degree 0, 1, 2.
     table : (intervals + 3, columns)
         Spline coefficients of the filters.
     grad_sums : (CHUNK, 9, row_width)

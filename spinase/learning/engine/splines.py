@@ -140,7 +140,17 @@ def basis(t: Any, number: Any) -> Any:
 
 @register_jitable
 def basis_slopes(t: Any, density: Any, number: Any) -> Any:
-    """dB_m/dr at t, 1/length; those of t = 0 for t < 0."""
+    """dB_m/dr at t, 1/length; those of t = 0 for t < 0.
+
+    Parameters
+    ----------
+    t : float
+        Place in the interval, 0 to 1; below 0 before the first knot.
+    density : float
+        Knots per length.
+    number : type
+        float32 or float64: makes constants of that type.
+    """
     half = number(0.5)
     inside = max(t, number(0.0))
     rest, square = number(1.0) - inside, inside * inside
@@ -151,7 +161,17 @@ def basis_slopes(t: Any, density: Any, number: Any) -> Any:
 
 @register_jitable
 def combined(table: Array, at: int, weights: Any) -> Any:
-    """sum_m weights_m C_(k + m) of one vector of columns; `at` is the element of its C_k."""
+    """sum_m weights_m C_(k + m) of one vector of columns; `at` is the element of its C_k.
+
+    Parameters
+    ----------
+    table : (intervals + 3, columns)
+        Coefficients C.
+    at : int
+        Element of C_k where the columns begin.
+    weights : tuple of four numbers
+        B_m, or their derivatives.
+    """
     width = table.shape[1]
     row = fma(weights[1], load(table, at + width), scale(weights[0], load(table, at)))
     return fma(weights[3], load(table, at + 3 * width), fma(weights[2], load(table, at + 2 * width), row))

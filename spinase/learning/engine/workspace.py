@@ -208,7 +208,17 @@ def row_width(channels: int) -> int:
 
 
 def new_workspace(channels_by_degree: ChannelsByDegree, invariants: int, dtype: Any) -> Workspace:
-    """Workspace for layers with these channels and so many invariants."""
+    """Workspace for layers with these channels and so many invariants.
+
+    Parameters
+    ----------
+    channels_by_degree : ChannelsByDegree
+        Ranges as long as there are channels of degree 0, 1, 2.
+    invariants : int
+        I, invariants of a site.
+    dtype : dtype
+        float32 or float64.
+    """
     channels = [len(part) for part in channels_by_degree]
     width, projected = row_width(channels[0]), 4 * sum(padded_length(count) for count in channels)
     shapes: tuple[tuple[int, ...], ...] = (
@@ -232,6 +242,17 @@ def pair_filter(pairs: Any, p: int, table: Array, column: int) -> Any:
 
     With k = pairs.knots[p], t = pairs.fractions[p]: for :class:`Neighbours` w = (1 - t) table[k] + t table[k + 1], `table`
     (rows + 1, columns); for pairs of atoms that move the spline of :mod:`spinase.learning.engine.splines`.
+
+    Parameters
+    ----------
+    pairs : Neighbours or MovingPairs
+        Its type decides.
+    p : int
+        Pair.
+    table : (rows, columns)
+        Filters at distances, or coefficients of their splines.
+    column : int
+        First of LANES columns.
     """
     raise NotImplementedError
 

@@ -100,7 +100,15 @@ Term = list[tuple[tuple[int, ...], float]]
 
 
 def blocks_of(irreps: Sequence[Irrep], even: Sequence[int], odd: Sequence[int]) -> list[Block]:
-    """Blocks of forms, one after the other, from numbers of copies of every representation; empty ones are left out."""
+    """Blocks of forms, one after the other, from numbers of copies of every representation; empty ones are left out.
+
+    Parameters
+    ----------
+    irreps : sequence of Irrep
+        Representations of the point group.
+    even, odd : sequence of int
+        Copies of each among the bonds (even under time reversal) and among the chiralities (odd).
+    """
     found, start = list[Block](), 0
     for is_odd, counts in ((False, even), (True, odd)):
         for irrep, copies in zip(irreps, counts, strict=True):
@@ -161,7 +169,19 @@ def bispectrum(blocks: Sequence[Block]) -> list[Term]:
 def table(
     forms: SiteForms, linear_bonds: FloatArray, linear_triples: FloatArray, direct: IntArray, terms: Sequence[Term]
 ) -> InvariantTable:
-    """Invariants from the forms `linear_bonds` (F1, K) and `linear_triples` (F2, M), `direct` ones and products."""
+    """Invariants from the forms `linear_bonds` (F1, K) and `linear_triples` (F2, M), `direct` ones and products.
+
+    Parameters
+    ----------
+    forms : SiteForms
+        Bonds and triangles of the site.
+    linear_bonds, linear_triples : (F1, K), (F2, M) ndarray
+        Forms as sums of bond variables s_p.s_q and of scalar chiralities.
+    direct : (D,) ndarray of int
+        Forms that are invariants themselves; they come first.
+    terms : sequence of Term
+        For each invariant that follows: products of two or three forms, and their factors.
+    """
     listed: dict[int, tuple[list[list[int]], list[float]]] = {2: ([], []), 3: ([], [])}
     for out, term in enumerate(terms, len(direct)):
         for factors, weight in term:

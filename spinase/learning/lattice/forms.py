@@ -66,7 +66,17 @@ class SiteForms:
 
 
 def site_forms(surrounding: Surrounding, reach: Reach, axis: int | None = None) -> SiteForms:
-    """All forms of a surrounding within a reach; `axis` is one that differs from others (see ``maps``)."""
+    """All forms of a surrounding within a reach; `axis` is one that differs from others (see ``maps``).
+
+    Parameters
+    ----------
+    surrounding : Surrounding
+        A site with its neighbours.
+    reach : Reach
+        How far the ends of bonds and triangles are apart, length.
+    axis : int, optional
+        Cartesian axis 0 to 2 along which something flows; default: none.
+    """
     group = Group.of(point_group(surrounding, axis))
     irreps = irreps_of(group)
     points = np.concatenate([np.zeros((1, 3)), surrounding.vectors])

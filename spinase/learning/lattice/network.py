@@ -83,6 +83,17 @@ class LatticeConfig(LatticeSize, TrunkConfig):
     def from_training(cls, size: Mapping[str, Any], species: Sequence[int], parts: int, geometry: Geometry) -> Self:
         """The network of a recipe on the lattice of the labels.
 
+        Parameters
+        ----------
+        size : mapping
+            The table ``network`` of a recipe.
+        species : sequence of int
+            Atomic numbers, in the order of their indices.
+        parts : int
+            K, numbers that a site gives.
+        geometry : Geometry
+            Of the first configuration.
+
         Raises
         ------
         ModelError
@@ -150,7 +161,17 @@ class SiteNetwork(nn.Module):
         self.activation = nn.SiLU()
 
     def prepare(self, sites: Tensor, neighbours: Tensor, like: Tensor) -> SitesOf:
-        """Bases and coefficients in the precision and on the device of `like`."""
+        """Bases and coefficients in the precision and on the device of `like`.
+
+        Parameters
+        ----------
+        sites : (S,) Tensor of int
+            Sites that have this surrounding.
+        neighbours : (S, n + 1) Tensor of int
+            The site itself and its neighbours, in the order of the surrounding.
+        like : Tensor
+            Whose precision and device are taken.
+        """
         bases = [torch.from_numpy(_SPREAD * one).to(like) for one in (self.trivial[:, None], *self.bases)]
         weights = [torch.from_numpy(one).to(like) for one in (self.pattern.quadratic_weights, self.pattern.cubic_weights)]
         joined = neighbours.T[torch.from_numpy(self.pattern.bonds.T).to(like.device)].flatten(1)  # (2, K S)

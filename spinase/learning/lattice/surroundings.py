@@ -50,6 +50,13 @@ def maps(one: Surrounding, other: Surrounding, axis: int | None = None) -> Itera
 
     Every orthogonal map that takes one set of neighbours to the other, species included, gives one; with a Cartesian `axis`,
     along which something flows, those that leave it or turn it round.
+
+    Parameters
+    ----------
+    one, other : Surrounding
+        From which, and to which.
+    axis : int, optional
+        Cartesian, 0 to 2; default: none is singled out.
     """
     if one.kind != other.kind or not np.array_equal(np.sort(one.kinds), np.sort(other.kinds)):
         return
@@ -193,6 +200,19 @@ def placed(
     """Sites of every known surrounding, and their neighbours in its order: (S,) and (S, n + 1), the site itself first.
 
     Sites without pairs (ghosts of a region) are left out, unless there are no pairs at all.
+
+    Parameters
+    ----------
+    known : sequence of Surrounding
+        Those of the model.
+    pairs : tuple of (P,), (P,), (P, 3) ndarray
+        First and second sites, and vectors from first to second, length.
+    kinds : (N,) ndarray of int
+        Indices of species.
+    names : sequence
+        Of the species, for the message.
+    axis : int, optional
+        As in :func:`maps`.
 
     Raises
     ------

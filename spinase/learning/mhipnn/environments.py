@@ -26,6 +26,15 @@ def site_environments(geometry: Geometry, spins: FloatArray, basis: RadialBasis)
 
     With the radial functions s_v of `basis` and the species c of the neighbours j of site i, column by column
     sum_j s_v (j of species c);  s_i.M_v with M_v = sum_j s_v s_j;  |M_v|;  |sum_j s_v r/r|;  |sum_j s_v (r/r) s_j|.
+
+    Parameters
+    ----------
+    geometry : Geometry
+        Positions, cell and species.
+    spins : (N, 3) ndarray
+        Unit spins.
+    basis : RadialBasis
+        The radial functions s_v, up to its cutoff (length).
     """
     pairs = pairs_of(geometry, basis.cutoff, torch.float64)
     radial = basis(pairs.vectors.norm(dim=1))
@@ -53,7 +62,17 @@ def site_environments(geometry: Geometry, spins: FloatArray, basis: RadialBasis)
 
 
 def model_environments(trunk: Trunk, geometry: Geometry, spins: FloatArray) -> FloatArray:
-    """What a trained trunk keeps of every site (``Trunk.features``), (N, F), for species it knows, in double precision."""
+    """What a trained trunk keeps of every site (``Trunk.features``), (N, F), for species it knows, in double precision.
+
+    Parameters
+    ----------
+    trunk : Trunk
+        Trained; it stays as it is.
+    geometry : Geometry
+        Species must be its.
+    spins : (N, 3) ndarray
+        Unit spins.
+    """
     exact = type(trunk).from_config(trunk.config).double()
     exact.load_state_dict(trunk.state_dict())
     with torch.no_grad():
@@ -87,7 +106,20 @@ def farthest_points(
 
     The first is the farthest from the mean, or from the `known` points (L, D) if there are some.  Columns are measured in
     their standard deviations over `points`; of points equally far (within 1e-9) the first is taken.  At most `most` points
-    of one owner (K,) are taken, and no point twice: fewer come back when the rest coincide with those taken.
+    of one owner are taken, and no point twice: fewer come back when the rest coincide with those taken.
+
+    Parameters
+    ----------
+    points : (K, D) ndarray
+        Any numbers that tell points apart.
+    count : int
+        How many are wanted.
+    known : (L, D) ndarray, optional
+        Points that need not be taken again.
+    owners : (K,) ndarray of int, optional
+        To whom a point belongs; default: each to itself.
+    most : int, optional
+        Points of one owner; default: as many as there are.
     """
     if not len(points):
         return np.zeros(0, dtype=np.int64)

@@ -128,6 +128,15 @@ class Graph:
 def shells(distances: FloatArray, cutoff: float, dtype: Any) -> tuple[IntArray, NDArray[np.int32]]:
     """Pairs of equal distance, as far as numbers of type `dtype` can tell.
 
+    Parameters
+    ----------
+    distances : (P,) ndarray
+        Length.
+    cutoff : float
+        The largest there can be, length.
+    dtype : dtype
+        float32 or float64.
+
     Returns
     -------
     place : (shells,) ndarray of int

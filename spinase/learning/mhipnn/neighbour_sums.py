@@ -64,12 +64,14 @@ class _Sum(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, rows: Rows, w: Tensor, y: Tensor, u: Tensor) -> Tensor:
+        """G (N, harmonics, components, C)."""
         ctx.rows = rows
         ctx.save_for_backward(w, y, u)
         return _call(_sum, rows, (len(u), y.shape[1], *u.shape[1:]), w, y, u)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        """By w, Y and U."""
         (w, y, u), rows, (g,) = ctx.saved_tensors, ctx.rows, gradients
         need = ctx.needs_input_grad
         return (
@@ -85,12 +87,14 @@ class _OfSent(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, rows: Rows, w: Tensor, y: Tensor, g: Tensor) -> Tensor:
+        """(N, components, C)."""
         ctx.rows = rows
         ctx.save_for_backward(w, y, g)
         return _call(_of_sent, rows, (len(g), *g.shape[2:]), w, y, g)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        """By w, Y and G."""
         (w, y, g), rows, (u,) = ctx.saved_tensors, ctx.rows, gradients
         need = ctx.needs_input_grad
         return (
@@ -106,6 +110,7 @@ class _OfFilters(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, rows: Rows, y: Tensor, u: Tensor, g: Tensor) -> Tensor:
+        """(P, C)."""
         ctx.rows = rows
         ctx.save_for_backward(y, u, g)
         shape = (len(y), u.shape[2])
@@ -113,6 +118,7 @@ class _OfFilters(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        """By Y, U and G."""
         (y, u, g), rows, (w,) = ctx.saved_tensors, ctx.rows, gradients
         need = ctx.needs_input_grad
         return (
@@ -128,12 +134,14 @@ class _OfHarmonics(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, rows: Rows, w: Tensor, u: Tensor, g: Tensor) -> Tensor:
+        """(P, harmonics)."""
         ctx.rows = rows
         ctx.save_for_backward(w, u, g)
         return _call(_of_harmonics, rows, (len(w), g.shape[1]), w, u, g)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        """By w, U and G."""
         (w, u, g), rows, (y,) = ctx.saved_tensors, ctx.rows, gradients
         need = ctx.needs_input_grad
         return (

@@ -75,7 +75,19 @@ class NetworkConfig(NetworkSize, TrunkConfig):
 
     @classmethod
     def from_training(cls, size: Mapping[str, Any], species: Sequence[int], parts: int, geometry: Geometry) -> Self:
-        """The network of a recipe with what labels tell."""
+        """The network of a recipe with what labels tell.
+
+        Parameters
+        ----------
+        size : mapping
+            The table ``network`` of a recipe.
+        species : sequence of int
+            Atomic numbers, in the order of their indices.
+        parts : int
+            K, numbers that a site gives.
+        geometry : Geometry
+            Of the first configuration: its mean number of neighbours scales the sums.
+        """
         neighbours = 2.0 * len(find_bonds(geometry, size["cutoff"])) / max(len(geometry), 1)
         told = {"species": tuple(species), "parts": parts, "neighbours": max(neighbours, 1.0)}
         return cls.model_validate({**size, **told})
@@ -206,7 +218,19 @@ class Interaction(nn.Module):
     def forward(
         self, graph: Graph, features: Tensor, spins: Tensor, collected: Tensor | None
     ) -> tuple[Tensor, Tensor | None]:
-        """New features (N, width), and the spin vectors M of this layer (N, 3, channels)."""
+        """New features (N, width), and the spin vectors M of this layer (N, 3, channels).
+
+        Parameters
+        ----------
+        graph : Graph
+            Pairs with radial functions and harmonics.
+        features : (N, width) Tensor
+            a.
+        spins : (N, 3) Tensor
+            Free spin vectors.
+        collected : (N, 3, channels) Tensor or None
+            M of the layer before; None in the first.
+        """
         sent = self._sent(features, spins, collected)
         sums = [graph.sum(degree, weights, sent[:, :, : weights.shape[1]]) for degree, weights in enumerate(self.filters)]
         found = _lattice_invariants(sums)
@@ -306,7 +330,19 @@ def _polarized(spins: Tensor) -> Tensor:
 
 
 def energy_and_field(trunk: Trunk, prepared: Any, spins: Tensor, create_graph: bool = False) -> tuple[Tensor, Tensor]:
-    """The only part of every site (N,) and H = -dE/ds (N, 3), by automatic differentiation."""
+    """The only part of every site (N,) and H = -dE/ds (N, 3), by automatic differentiation.
+
+    Parameters
+    ----------
+    trunk : Trunk
+        With one part a site.
+    prepared
+        What ``trunk.prepare`` made of the geometry.
+    spins : (N, 3) Tensor
+        Free spin vectors.
+    create_graph : bool
+        Whether H may be differentiated in its turn (by the weights, as training does).
+    """
     variable = spins if spins.requires_grad else spins.detach().requires_grad_(True)
     (energies,) = trunk(prepared, variable).unbind(1)
     (gradient,) = torch.autograd.grad(energies.sum(), variable, create_graph=create_graph, materialize_grads=True)

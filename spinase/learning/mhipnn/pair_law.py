@@ -39,7 +39,15 @@ class PairLaw(nn.Module):
         self.laws = nn.Parameter(torch.zeros(species, species, 2, count))
 
     def values(self, distances: Tensor, first: Tensor, second: Tensor) -> Tensor:
-        """phi and psi (P, 2) of pairs of species indices, in the network's unit of energy."""
+        """phi and psi (P, 2) of pairs of species indices, in the network's unit of energy.
+
+        Parameters
+        ----------
+        distances : (P,) Tensor
+            Length.
+        first, second : (P,) Tensor of int
+            Indices of species.
+        """
         return self._law(self.basis(distances), first, second)
 
     def _law(self, radial: Tensor, first: Tensor, second: Tensor) -> Tensor:
@@ -49,7 +57,17 @@ class PairLaw(nn.Module):
         return torch.einsum("pk,pck->pc", radial, both[first, second])
 
     def forward(self, graph: Graph, species: Tensor, spins: Tensor) -> Tensor:
-        """Half the energy of its pairs for every site, (N,)."""
+        """Half the energy of its pairs for every site, (N,).
+
+        Parameters
+        ----------
+        graph : Graph
+            Directed pairs.
+        species : (N,) Tensor of int
+            Indices of species.
+        spins : (N, 3) Tensor
+            Free spin vectors.
+        """
         rows = graph.pairs.rows
         law = self.values(graph.distances, species[rows.first], species[rows.second])
         return self._energies(rows, law, (spins[rows.first] * spins[rows.second]).sum(1))
@@ -62,6 +80,15 @@ class PairLaw(nn.Module):
         """As :meth:`forward` (N,), and slopes of the sum by spins (N, 3) and vectors of pairs (P, 3).
 
         They have graphs to the weights only: it is their shortest way to slopes of a loss by those.
+
+        Parameters
+        ----------
+        pairs : Pairs
+            Directed, with vectors (P, 3) from first to second, length.
+        species : (N,) Tensor of int
+            Indices of species.
+        spins : (N, 3) Tensor
+            Free spin vectors.
         """
         rows, distances = pairs.rows, pairs.vectors.norm(dim=1)
         kinds, neighbours = (species[rows.first], species[rows.second]), spins[rows.second]
@@ -72,7 +99,19 @@ class PairLaw(nn.Module):
         return self._energies(rows, law, aligned), by_spins, by_distances[:, None] * pairs.vectors
 
     def frozen(self, starts: Array, second: Array, distances: Array, species: Array) -> Any:
-        """Half the bare energies of the sites (N,), and the matrix of psi (N, N), for directed pairs by rows."""
+        """Half the bare energies of the sites (N,), and the matrix of psi (N, N), for directed pairs by rows.
+
+        Parameters
+        ----------
+        starts : (N + 1,) ndarray of int
+            Pairs of site i are ``starts[i] .. starts[i + 1] - 1``.
+        second : (P,) ndarray of int
+            Their second sites.
+        distances : (P,) ndarray
+            Length.
+        species : (N,) ndarray of int
+            Indices of species.
+        """
         sites = len(starts) - 1
         first = np.repeat(np.arange(sites), np.diff(starts))
         kinds = [torch.from_numpy(species[k]) for k in (first, second)]

@@ -87,6 +87,15 @@ class Collection:
 def label_configurations(configurations: Iterable[tuple[str, SpinAtoms]], calculator: Any, forces: bool = False) -> Labels:
     """Labels of configurations of one magnet (kind, atoms), as `calculator` says; with forces on atoms if asked for.
 
+    Parameters
+    ----------
+    configurations : iterable of (str, SpinAtoms)
+        Kind and atoms; one magnet, whose species and boundaries stay.
+    calculator
+        Any ASE calculator with magnetic forces.
+    forces : bool
+        Whether forces on atoms are labels, too.
+
     Raises
     ------
     InputError

@@ -19,7 +19,17 @@ from spinase_training.labels.config import LabelInput, QuenchTable, TextureTable
 
 
 def realization_of(config: LabelInput, folder: Path, number: int) -> tuple[SpinAtoms, Iterator[str]]:
-    """Atoms of one realization with the teacher, and an iterator that puts one configuration after the other on them."""
+    """Atoms of one realization with the teacher, and an iterator that puts one configuration after the other on them.
+
+    Parameters
+    ----------
+    config : LabelInput
+        Input of ``spinase label``.
+    folder : Path
+        Where its relative files are.
+    number : int
+        Of the realization, from 0; decides its random numbers.
+    """
     sites, spins, shaking, _ = random_streams(config, number)
     if names_a_script(config.model_dump()):
         make_importable(folder)

@@ -23,6 +23,21 @@ def label_realization(
     """Label one realization (or those of its candidates in `source` that were chosen) and write its part to `target`.
 
     A task of its own, in any process.
+
+    Parameters
+    ----------
+    target : Path
+        File of the part.
+    config : LabelInput
+        Input of ``spinase label``.
+    folder : Path
+        Where its relative files are.
+    number : int
+        Of the realization, from 0; decides its random numbers.
+    source : Path, optional
+        Candidates that :func:`explore_realization` wrote; default: all configurations are labelled.
+    chosen : sequence of int
+        Indices of candidates.
     """
     with threadpool_limits(1):
         if source is None:
@@ -32,13 +47,27 @@ def label_realization(
 
 
 def explore_realization(target: Path, config: LabelInput, folder: Path, number: int) -> None:
-    """Make the configurations of one realization and what a selection compares; a task of its own."""
+    """Make the configurations of one realization and what a selection compares; a task of its own.
+
+    Parameters
+    ----------
+    target : Path
+        File of the candidates.
+    config, folder, number
+        As in :func:`label_realization`.
+    """
     with threadpool_limits(1):
         make_candidates(config, folder, number).save(target)
 
 
 def make_labels(config: LabelInput, folder: Path, number: int) -> Labels:
-    """Configurations of one realization with their labels; relative files are looked for in `folder`."""
+    """Configurations of one realization with their labels; relative files are looked for in `folder`.
+
+    Parameters
+    ----------
+    config, folder, number
+        As in :func:`label_realization`.
+    """
     atoms, kinds = realization_of(config, folder, number)
     collected, asked = Collection(config.forces), Questions(config, number)
     for kind in kinds:
@@ -48,6 +77,11 @@ def make_labels(config: LabelInput, folder: Path, number: int) -> Labels:
 
 def make_candidates(config: LabelInput, folder: Path, number: int) -> Candidates:
     """Configurations of one realization without labels, with the measure of ``config.select``.
+
+    Parameters
+    ----------
+    config, folder, number
+        As in :func:`label_realization`.
 
     Raises
     ------
@@ -64,7 +98,17 @@ def make_candidates(config: LabelInput, folder: Path, number: int) -> Candidates
 
 
 def label_chosen(config: LabelInput, folder: Path, number: int, candidates: Candidates, chosen: Sequence[int]) -> Labels:
-    """Labels of the chosen candidates of one realization."""
+    """Labels of the chosen candidates of one realization.
+
+    Parameters
+    ----------
+    config, folder, number
+        As in :func:`label_realization`.
+    candidates : Candidates
+        All of this realization.
+    chosen : sequence of int
+        Indices of those to label.
+    """
     atoms, _ = realization_of(config, folder, number)
     collected, asked = Collection(config.forces), Questions(config, number)
     for index in chosen:

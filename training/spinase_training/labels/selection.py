@@ -174,6 +174,15 @@ class Selection:
 def select(table: SelectTable, candidates: Sequence[Candidates], folder: Path) -> Selection:
     """Choose among the candidates of all realizations; the same candidates give the same choice.
 
+    Parameters
+    ----------
+    table : SelectTable
+        How to choose, and how many.
+    candidates : sequence of Candidates
+        One for every realization, all with the same measure.
+    folder : Path
+        Where relative files of the table are looked for.
+
     Raises
     ------
     InputError
@@ -224,7 +233,17 @@ def _known(table: SelectTable, folder: Path) -> FloatArray | None:
 
 
 def with_configuration(atoms: SpinAtoms, candidates: Candidates, index: int) -> None:
-    """Put one candidate on the atoms."""
+    """Put one candidate on the atoms.
+
+    Parameters
+    ----------
+    atoms : SpinAtoms
+        Of the same realization.
+    candidates : Candidates
+        Positions (length) and moments (mu_B or |m|).
+    index : int
+        Of the candidate.
+    """
     atoms.positions = candidates.positions[index]
     atoms.moments = candidates.moments[index]
 

@@ -220,6 +220,7 @@ class LatticeRegions(RegionEvaluator):
         (graph, owned), given = prepared, weights[None]
 
         def weigh(parts: FloatArray) -> Weighed:
+            """The weights that are given, whatever the parts are."""
             return Weighed(np.tile(weights, (1, len(parts), 1)))
 
         values, fields, _ = self._engines[member](graph, spins, weigh, given)

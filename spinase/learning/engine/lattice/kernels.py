@@ -33,6 +33,12 @@ def forward(strip: Strip, kind: SiteKind, spins: Array, work: Workspace, cache: 
 
     Parameters
     ----------
+    strip : Strip
+        Sites of one kind and the places of their neighbours.
+    kind : SiteKind
+        Maps, products and layers of that kind.
+    work : Workspace
+        Of this thread, overwritten.
     spins : (3 N,)
         Free spin vectors.
     cache : (blocks, F + hidden, WIDTH), flat
@@ -68,6 +74,8 @@ def backward(
 
     Parameters
     ----------
+    strip, kind, work
+        As :func:`forward` has them.
     spins, cache
         As :func:`forward` has them.
     wanted : Wanted

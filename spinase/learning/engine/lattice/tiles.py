@@ -97,7 +97,21 @@ def _blocks(matrix: FloatArray) -> Iterator[tuple[IntArray, IntArray]]:
 
 @kernel
 def apply(tiles: Tiles, number: int, values: Array, begin: int, out: Array, out_begin: int) -> None:
-    """Map `number` of rows of sites, which begin at elements `begin` of `values` and `out_begin` of `out`."""
+    """Map `number` of rows of sites, which begin at elements `begin` of `values` and `out_begin` of `out`.
+
+    Parameters
+    ----------
+    tiles : Tiles
+        Of all maps of a kind of site.
+    number : int
+        Which of the maps.
+    values : flat
+        Rows of WIDTH sites that are mapped, row k from element ``begin + k WIDTH`` on.
+    begin, out_begin : int
+        Elements where the rows begin.
+    out : flat
+        Written, WIDTH sites a row; it may be `values`, if the rows do not overlap.
+    """
     weights, columns = tiles.weights, tiles.columns
     for t in range(tiles.starts[number], tiles.starts[number + 1]):
         first, last, at, row, count = tiles.tiles[t]

@@ -116,7 +116,17 @@ class SiteWeights:
 
 
 def site_kind(weights: SiteWeights, places: int, dtype: Any) -> SiteKind:
-    """A kind of site with n + 1 = `places` places as the loops want it."""
+    """A kind of site with n + 1 = `places` places as the loops want it.
+
+    Parameters
+    ----------
+    weights : SiteWeights
+        Forms, invariants and layers of the network, float64.
+    places : int
+        n + 1: the site and its neighbours.
+    dtype : dtype
+        Precision of the loops, float32 or float64.
+    """
     table, widths = weights.table, [len(bias) for _, bias in weights.layers[:-1]]
     (adapted, variables), forms = weights.adapted.shape, len(weights.mixtures)
     sizes = [3 * places, variables, adapted, table.count, forms, 3 * places, *widths, len(weights.layers[-1][1]), variables]
@@ -195,7 +205,17 @@ class Workspace(NamedTuple):
 
 
 def new_workspace(longest: int, rows: int, dtype: Any) -> Workspace:
-    """For strips with up to `longest` neighbours and blocks of so many rows."""
+    """For strips with up to `longest` neighbours and blocks of so many rows.
+
+    Parameters
+    ----------
+    longest : int
+        Most neighbours of a strip.
+    rows : int
+        Rows of WIDTH numbers that a block needs, ``Rows`` of its kind.
+    dtype : dtype
+        float32 or float64.
+    """
     return Workspace(aligned(3 * longest, dtype), aligned(rows * WIDTH, dtype))
 
 

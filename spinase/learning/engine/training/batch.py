@@ -131,6 +131,7 @@ class _Evaluate(torch.autograd.Function):
     def forward(
         ctx: Any, first_pass: FirstPass, configurations: list[Configuration], how: tuple[int, bool], *parameters: Tensor
     ) -> tuple[Tensor, ...]:
+        """First pass over all configurations; torch calls this."""
         threads, differentiable = how
         with thread_map(min(threads, len(configurations)) or 1) as each:
             traces = each(first_pass.run, configurations)
@@ -145,6 +146,7 @@ class _Evaluate(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, by_parts: Tensor, *by_others: Tensor) -> tuple[Tensor | None, ...]:
+        """Second pass: gradients by all weights, added up in order; torch calls this."""
         _ = ctx.saved_tensors  # torch complains of weights that are others now
         first_pass, traces = ctx.first_pass, ctx.traces
         if not traces:

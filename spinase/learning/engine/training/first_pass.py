@@ -59,7 +59,15 @@ class PassMemory:
     grad_sent: Array
 
     def table(self, k: int, distances: int, columns: int) -> Array:
-        """Table number k, (distances, columns), with anything in it; made larger where it must be."""
+        """Table number k, (distances, columns), with anything in it; made larger where it must be.
+
+        Parameters
+        ----------
+        k : int
+            Number of the table.
+        distances, columns : int
+            Its shape.
+        """
         size = distances * columns
         if len(self.tables[k]) < size:
             self.tables[k] = aligned(size + size // 4, self.grad_sent.dtype)
@@ -222,7 +230,19 @@ class FirstPass:
         return [self.table(k, graph.radial, memory) for k in range(self.config.layers)]
 
     def table(self, k: int, radial: Array, memory: PassMemory, table: int = 0) -> Array:
-        """Filters of layer k from radial functions (distances, radial), in table number 0 or 1 of that layer in `memory`."""
+        """Filters of layer k from radial functions (distances, radial), in table number 0 or 1 of that layer in `memory`.
+
+        Parameters
+        ----------
+        k : int
+            Layer.
+        radial : (distances, radial)
+            Radial functions, or their derivatives.
+        memory : PassMemory
+            Where the table lies.
+        table : int
+            Which of the layer's two tables is overwritten, 0 or 1.
+        """
         weights = self.filter_weights(k)
         out = memory.table(k + table * self.config.layers, len(radial), weights.shape[1])
         np.matmul(radial, weights, out=out)
@@ -246,6 +266,7 @@ class FirstPass:
         one = new_workspace(self.channels_by_degree, count, self.dtype)
 
         def rows(*shape: int) -> Array:
+            """Memory that begins on a cache line, with anything in it."""
             return aligned_array(shape, self.dtype)
 
         workspaces = [one._replace(sums=rows(sites, HARMONICS, width)) for _ in layers]
@@ -317,7 +338,17 @@ class FirstPass:
             grad = grad_before
 
     def readout_gradient(self, k: int, factors: Array, sites: int) -> Array:
-        """d/da sum_k t_k e_k by way of readout k: sum_n t_n W_k[n], the same for every site, (N, F)."""
+        """d/da sum_k t_k e_k by way of readout k: sum_n t_n W_k[n], the same for every site, (N, F).
+
+        Parameters
+        ----------
+        k : int
+            Number of the readout.
+        factors : (K,)
+            t, the weights of the parts.
+        sites : int
+            N.
+        """
         return np.tile(factors @ self.weights[f"readouts.{k}.weight"], (sites, 1))
 
     def _onsite_backward(self, k: int, layer: LayerTrace, grad: Array, grad_before: Array, grad_invariants: Array) -> None:

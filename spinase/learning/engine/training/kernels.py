@@ -177,7 +177,19 @@ def _degree_pair_gradients(
 
 @register_jitable
 def load_filters(table: Array, at: int, c: int, channels_by_degree: ChannelsByDegree) -> Any:
-    """Filters (or their gradients) of degrees 0, 1, 2, channels c .., from the row at `at`; zeros where there are none."""
+    """Filters (or their gradients) of degrees 0, 1, 2, channels c .., from the row at `at`; zeros where there are none.
+
+    Parameters
+    ----------
+    table : (distances, columns) or pair of them
+        Filters, degree by degree.
+    at : int
+        Element where the row begins.
+    c : int
+        First of the LANES channels.
+    channels_by_degree : ChannelsByDegree
+        Ranges as long as there are channels of degree 0, 1, 2.
+    """
     column_1, column_2 = padded_length(len(channels_by_degree[0])), padded_length(len(channels_by_degree[1]))
     one = two = filled(table, 0.0)
     if c < len(channels_by_degree[1]):
@@ -189,7 +201,21 @@ def load_filters(table: Array, at: int, c: int, channels_by_degree: ChannelsByDe
 
 @register_jitable
 def store_filters(table: Array, at: int, c: int, channels_by_degree: ChannelsByDegree, filters: Any) -> None:
-    """Write what :func:`load_filters` reads."""
+    """Write what :func:`load_filters` reads.
+
+    Parameters
+    ----------
+    table : (distances, columns) or pair of them
+        Written.
+    at : int
+        Element where the row begins.
+    c : int
+        First of the LANES channels.
+    channels_by_degree : ChannelsByDegree
+        Ranges as long as there are channels of degree 0, 1, 2.
+    filters : tuple of three rows
+        Of degrees 0, 1 and 2.
+    """
     column_1, column_2 = padded_length(len(channels_by_degree[0])), padded_length(len(channels_by_degree[1]))
     store(table, at + c, filters[0])
     if c < len(channels_by_degree[1]):

@@ -18,7 +18,8 @@ import numpy as np
 
 from spinase.compiled import register_jitable
 from spinase.compiled.dual import dual
-from spinase.compiled.rows import LANES, exp, filled, fma, kernel, load, padded_length, scale, store
+from spinase.compiled.exponential import exp
+from spinase.compiled.rows import LANES, filled, fma, kernel, load, padded_length, scale, store
 from spinase.learning.engine.invariants import SiteSums, site_invariants
 from spinase.learning.engine.invariants_backward import site_invariants_backward
 from spinase.learning.engine.sums import sum_neighbours
@@ -53,7 +54,14 @@ def silu_tangent(inputs: Array, inputs_dot: Array, slopes: Array, out_dot: Array
 
         silu(x)_dot = silu'(x) x_dot,    silu'(x)_dot = g (1 - g) (2 + x (1 - 2 g)) x_dot,    g = 1/(1 + exp(-x))
 
-    `inputs` x, `inputs_dot` x_dot, `slopes` silu'(x); `out_dot` and `slopes_dot` are written.
+    Parameters
+    ----------
+    inputs, inputs_dot : (n,)
+        x and x_dot.
+    slopes : (n,)
+        silu'(x).
+    out_dot, slopes_dot : (n,)
+        silu(x)_dot and silu'(x)_dot, written.
     """
     vectors, one, two = len(inputs) // LANES * LANES, inputs.dtype.type(1.0), inputs.dtype.type(2.0)
     for c in range(0, vectors, LANES):
