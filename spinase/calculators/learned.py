@@ -86,16 +86,15 @@ class LearnedCalculator(SpinCalculator[Bound, EnsembleState]):
     evaluators : sequence of Evaluator classes
         Who may compute, the first choice first.
     bias : float or function of time, optional
-        Bias between the leads of the device, energy, for driven models of biases, as in
-        :class:`~spinase.calculators.negf.NEGFCalculator`; a function is asked at the driver's time.
+        Between the leads of a driven model, energy (:class:`~spinase.calculators.negf.NEGFCalculator`), at the driver's time.
 
     Raises
     ------
     ModelFileError
         If the file is missing, damaged, of another version or convention.
     ModelError, OutOfDomainError
-        On an unknown dtype or device, or electrons that the model does not know; later, if no chemical potential that the
-        model knows gives the filling, and on magnets as said above.
+        On an unknown dtype or device, or unknown electrons; later, if no known chemical potential gives the filling, and on
+        magnets as said above.
     """
 
     Config: type[LearnedConfig] = LearnedConfig
