@@ -86,7 +86,7 @@ class LearnedCalculator(SpinCalculator[Bound, EnsembleState]):
     evaluators : sequence of Evaluator classes
         Who may compute, the first choice first.
     bias : float or function of time, optional
-        Between the leads of a driven model, energy (:class:`~spinase.calculators.negf.NEGFCalculator`), at the driver's time.
+        Between the leads of a driven model, energy (:class:`~spinase.calculators.negf.NEGFCalculator`); a function of time, too.
 
     Raises
     ------
