@@ -86,7 +86,7 @@ class LearnedCalculator(SpinCalculator[Bound, EnsembleState]):
     evaluators : sequence of Evaluator classes
         Who may compute, the first choice first.
     bias : float or function of time, optional
-        Between the leads of a driven model, energy (:class:`~spinase.calculators.negf.NEGFCalculator`); a function of time, too.
+        Of a driven model, energy (:class:`~spinase.calculators.negf.NEGFCalculator`), at its time.
 
     Raises
     ------
