@@ -38,7 +38,6 @@ def measure(name: str, model: SDModel, side: int) -> None:
     field, tensor = float(np.median(fields)), float(np.median(tensors))
     ratio = tensor / field
     print(f"  {side}x{side}, {name}: fields {field:.3f} s, tensors {tensor:.3f} s, ratio {ratio:.2f}, first {first:.2f} s")
-    )
 
 
 def main() -> None:
