@@ -45,11 +45,11 @@ small, large, limit = [], [], exact_conductivity(tetrahedral(4), model, width=1e
 for count in MOMENTS:
     small.append(kpm_conductivity(tetrahedral(4), model, count, None).hall([gap])[0, 2])
     found = kpm_conductivity(tetrahedral(SIZE), model, count, VECTORS)
-    large.append((found.hall([gap])[0, 2], found.errors([gap])[0, 0, 1]))
+    large.append((found.hall([gap])[0, 2], found.hall_errors([gap])[0, 2]))
     print(f"{count} moments: 4x4 sites {small[-1]:.4f}, {SIZE}x{SIZE} sites {large[-1][0]:.4f} +- {large[-1][1]:.4f} e^2/h")
 some = levels[::6]
 left.errorbar(
-    some, found.hall(some)[:, 2], found.errors(some)[:, 0, 1], fmt="o", ms=3.5, mfc="none", color=COLORS[1],
+    some, found.hall(some)[:, 2], found.hall_errors(some)[:, 2], fmt="o", ms=3.5, mfc="none", color=COLORS[1],
     label=f"{SIZE}x{SIZE} sites, {MOMENTS[-1]} moments",
 )  # fmt: skip
 left.set(xlabel="chemical potential [t]", ylabel=r"Hall conductivity $\sigma_{xy}$ [$e^2/h$]", ylim=(-1.6, 1.6))

@@ -182,7 +182,8 @@ def test_random_vectors_scatter_as_they_say_and_little() -> None:
     value, error = found.tensor(levels, 0.1), found.errors(levels, 0.1)
     plane = np.s_[:, :2, :2]
     assert np.all(np.abs(value - exact)[plane] < 5.0 * error[plane] + 1e-6)
-    assert error[1, 0, 1] < 0.1, "pairs of filled states cancel in every vector"
+    np.testing.assert_allclose(found.hall(levels, 0.1)[:, 2], 0.5 * (value[:, 0, 1] - value[:, 1, 0]), atol=1e-12)
+    assert found.hall_errors(levels, 0.1)[1, 2] < 0.1, "pairs of filled states cancel in every vector"
     np.testing.assert_array_equal(kpm_conductivity(atoms, CHIRAL, 48, 12, seed=5).tensor(levels), found.tensor(levels))
 
 

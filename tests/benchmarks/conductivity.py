@@ -44,7 +44,7 @@ def main(sizes: list[int]) -> None:
         began = time.process_time()
         found = kpm_conductivity(magnet(size), MODEL, MOMENTS, VECTORS)
         took = time.process_time() - began
-        value, error = found.hall([GAP])[0, 2], found.errors([GAP])[0, 0, 1]
+        value, error = found.hall([GAP])[0, 2], found.hall_errors([GAP])[0, 2]
         print(f"{size}x{size}: {took:.1f} s, {value:.4f} +- {error:.4f} e^2/h")
 
 

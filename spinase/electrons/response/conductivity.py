@@ -95,9 +95,7 @@ class Conductivity:
         kT : float
             Of the electrons, energy; 0 allowed.
         """
-        whole = self.tensor(chemical_potentials, kT)
-        turned = 0.5 * (whole - whole.transpose(0, 2, 1))
-        return np.stack([turned[:, 1, 2], turned[:, 2, 0], turned[:, 0, 1]], axis=1)
+        return _axial(self._samples(chemical_potentials, kT)).mean(axis=0)
 
     def errors(self, chemical_potentials: ArrayLike, kT: float = 0.0) -> FloatArray:  # noqa: N803
         """Standard errors (m, 3, 3) of :meth:`tensor` from the scatter of random vectors.
@@ -114,9 +112,24 @@ class Conductivity:
         ModelError
             If there is but one sample, as of a trace that is exact.
         """
-        if len(self.sea) < 2:
-            raise ModelError("one sample has no scatter: the trace is exact, or take two random vectors or more")
-        return self._samples(chemical_potentials, kT).std(axis=0, ddof=1) / np.sqrt(len(self.sea))
+        return self._scatter(self._samples(chemical_potentials, kT))
+
+    def hall_errors(self, chemical_potentials: ArrayLike, kT: float = 0.0) -> FloatArray:  # noqa: N803
+        """Standard errors (m, 3) of :meth:`hall`; smaller than those of the tensor, whose symmetric part scatters, too.
+
+        Parameters
+        ----------
+        chemical_potentials : (m,) array_like
+            Energy.
+        kT : float
+            Of the electrons, energy; 0 allowed.
+
+        Raises
+        ------
+        ModelError
+            If there is but one sample, as of a trace that is exact.
+        """
+        return self._scatter(_axial(self._samples(chemical_potentials, kT)))
 
     def electrons(self, chemical_potentials: ArrayLike, kT: float = 0.0) -> FloatArray:  # noqa: N803
         """Number of electrons in the cell (m,) at chemical potentials (m,), energy.
@@ -129,6 +142,13 @@ class Conductivity:
             Of the electrons, energy; 0 allowed.
         """
         return self._filled(_checked(chemical_potentials, kT), kT) @ self.states
+
+    def _scatter(self, samples: FloatArray) -> FloatArray:
+        """Standard error of the mean over the samples."""
+        if len(samples) < 2:
+            raise ModelError("one sample has no scatter: the trace is exact, or take two random vectors or more")
+        error: FloatArray = samples.std(axis=0, ddof=1) / np.sqrt(len(samples))
+        return error
 
     def _samples(self, chemical_potentials: ArrayLike, kT: float) -> FloatArray:  # noqa: N803
         """One tensor for every sample, (samples, m, 3, 3)."""
@@ -151,6 +171,12 @@ class Conductivity:
         emptied = np.stack([1.0 - fermi(middle, level, kT) for level in levels])
         ends = np.ones((len(levels), 1))
         return np.diff(np.hstack([0.0 * ends, emptied, ends]), axis=1)
+
+
+def _axial(tensors: FloatArray) -> FloatArray:
+    """(yz, zx, xy) of the antisymmetric part of tensors (..., 3, 3)."""
+    turned = 0.5 * (tensors - np.swapaxes(tensors, -1, -2))
+    return np.stack([turned[..., 1, 2], turned[..., 2, 0], turned[..., 0, 1]], axis=-1)
 
 
 def _interpolation(levels: FloatArray, mesh: FloatArray) -> FloatArray:
