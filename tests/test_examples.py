@@ -123,7 +123,7 @@ def test_a_lattice_that_is_not_there_is_said_in_one_line(tmp_path: Path) -> None
 
 
 def check_responses(name: str, lines: list[str]) -> None:
-    """Magnon bands: those of a run, both senses of an antiferromagnet, a stable metal; a quantum of conductivity."""
+    """Magnon bands: those of a run, both senses of an antiferromagnet, a stable metal; conductivity; exchange."""
     if name.startswith("20"):
         assert numbers(lines[0])[0] < 0.4
         assert numbers(lines[1]) == pytest.approx([-1.0, 1.0], abs=1e-3)
@@ -133,6 +133,12 @@ def check_responses(name: str, lines: list[str]) -> None:
         assert missing < 0.01
     if name.startswith("21"):
         check_a_quantum_of_hall_conductivity(lines)
+    if name.startswith("22"):
+        assert "-++-+-+-+-++" in lines[1], "half filling: ferromagnetic on one sublattice, else antiferromagnetic"
+        (ferro, spread), (_, scatter) = (numbers(line.split(":")[1])[:2] for line in lines[2:4])
+        assert ferro > 10.0
+        assert spread < 1e-6 * ferro
+        assert scatter > 1.0
 
 
 def check_energies(name: str, lines: list[str]) -> None:

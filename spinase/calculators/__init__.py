@@ -33,6 +33,7 @@ from spinase.calculators.sum import SpinSumCalculator
 if TYPE_CHECKING:
     from spinase.calculators.ed import EDCalculator
     from spinase.calculators.electrons import SolverCalculator
+    from spinase.calculators.exchange import ExchangeTensors
     from spinase.calculators.hipnn import HIPNNCalculator
     from spinase.calculators.kpm import KPMCalculator
     from spinase.calculators.lattice import LatticeCalculator
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
 _LAZY = {
     "EDCalculator": "spinase.calculators.ed",
+    "ExchangeTensors": "spinase.calculators.exchange",
     "HIPNNCalculator": "spinase.calculators.hipnn",
     "KPMCalculator": "spinase.calculators.kpm",
     "LatticeCalculator": "spinase.calculators.lattice",
@@ -60,6 +62,7 @@ __all__ = [
     "DMICalculator",
     "DipoleCalculator",
     "EDCalculator",
+    "ExchangeTensors",
     "HIPNNCalculator",
     "HeisenbergCalculator",
     "KPMCalculator",

@@ -1,0 +1,86 @@
+"""Tables written for UppASD and Vampire, read back by readers that are held to those programs' own energies."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from spinase import SpinAtoms
+from spinase.atoms import get_moments
+from spinase.calculators import BondTableCalculator
+from spinase.classical import BondTable
+from spinase.errors import InputError
+from spinase.io.exchange import read_uppasd, read_vampire, write_uppasd, write_vampire
+from spinase.spin_algebra import normalized
+
+
+def magnet(kinds: str, sheared: bool) -> tuple[BondTable, SpinAtoms]:
+    """Three sites in a cell, with J, J and D, or whole tensors; pairs of a site with its own images, too."""
+    rng = np.random.default_rng(4)
+    cell = np.diag([4.0, 5.0, 6.0]) + (np.triu(rng.normal(size=(3, 3)), 1) if sheared else 0.0)
+    positions = np.array([[0.1, 0.2, 0.3], [0.6, 0.3, 0.1], [0.4, 0.8, 0.7]]) @ cell
+    first, second = np.array([0, 0, 1, 2, 0]), np.array([1, 2, 2, 2, 1])
+    shifts = np.array([[0, 0, 0], [1, 0, 0], [0, -1, 0], [0, 0, 1], [-1, 0, 0]])
+    tensors = rng.normal(scale=1e-2, size=(5, 3, 3))
+    if kinds != "tensors":
+        tensors = 0.5 * (tensors - tensors.transpose(0, 2, 1)) * (kinds == "twisted") + tensors[:, :1, :1] * np.eye(3)
+    moments = normalized(rng.normal(size=(3, 3))) * np.array([[1.0], [2.0], [0.5]])
+    atoms = SpinAtoms("Fe3", positions=positions, cell=cell, pbc=True, units="metal", moments=moments)
+    return BondTable(positions, cell, first, second, shifts, tensors), atoms
+
+
+def energies(table: BondTable, atoms: SpinAtoms, scale: float = 1.0) -> np.ndarray:
+    """Of random spins on a doubled cell, in an order of its own."""
+    rng, found = np.random.default_rng(5), []
+    large = SpinAtoms(atoms.repeat((2, 2, 2)))
+    large.set_positions(scale * large.positions)
+    large.set_cell(scale * large.cell.array)
+    large.calc = BondTableCalculator(table, units="metal")
+    for _ in range(3):
+        large.spins = rng.normal(size=(len(large), 3))
+        found.append(large.get_potential_energy())
+    return np.array(found)
+
+
+@pytest.mark.parametrize("kinds", ["isotropic", "twisted", "tensors"])
+def test_uppasd_reads_the_same_energies(kinds: str, tmp_path: Path) -> None:
+    table, atoms = magnet(kinds, sheared=True)
+    path = write_uppasd(tmp_path / "out", table, atoms)
+    found, sites = read_uppasd(path)
+    assert (tmp_path / "out" / "dmfile").exists() == (kinds == "twisted")
+    np.testing.assert_allclose(get_moments(sites), get_moments(atoms), atol=1e-9)
+    np.testing.assert_allclose(energies(found, atoms), energies(table, atoms), rtol=1e-9)
+
+
+@pytest.mark.parametrize("kinds", ["isotropic", "twisted", "tensors"])
+def test_vampire_reads_the_same_energies(kinds: str, tmp_path: Path) -> None:
+    table, atoms = magnet(kinds, sheared=False)
+    write_vampire(tmp_path / "fe.ucf", table, atoms)
+    found, _ = read_vampire(tmp_path / "fe.ucf")
+    np.testing.assert_allclose(energies(found, atoms), energies(table, atoms), rtol=1e-9)
+
+
+def test_other_units_are_turned_into_the_programs(tmp_path: Path) -> None:
+    table, atoms = magnet("twisted", sheared=False)
+    write_uppasd(tmp_path, table, atoms, energy=0.3, length=2.5)
+    found, sites = read_uppasd(tmp_path / "inpsd.dat")
+    np.testing.assert_allclose(sites.cell.array, 2.5 * atoms.cell.array)
+    np.testing.assert_allclose(energies(found, atoms, 2.5), 0.3 * energies(table, atoms), rtol=1e-9)
+    write_vampire(tmp_path / "fe.ucf", table, atoms, energy=0.3, length=2.5)
+    np.testing.assert_allclose(
+        energies(read_vampire(tmp_path / "fe.ucf")[0], atoms, 2.5), 0.3 * energies(table, atoms), rtol=1e-9
+    )
+
+
+def test_what_has_no_place_is_refused(tmp_path: Path) -> None:
+    table, atoms = magnet("isotropic", sheared=True)
+    with pytest.raises(InputError, match="not rectangular along x, y, z, and Vampire knows no other"):
+        write_vampire(tmp_path / "fe.ucf", table, atoms)
+    with pytest.raises(InputError, match="the table has biquadratic terms"):
+        write_uppasd(tmp_path, replace(table, biquadratic=np.full(5, 0.1)), atoms)
+    with pytest.raises(InputError, match="these 2 atoms are not the 3 sites of the table"):
+        write_uppasd(tmp_path, table, atoms[:2])
+    assert not list(tmp_path.iterdir()), "nothing is left behind"
