@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from spinase.calculators.ed import EDCalculator
     from spinase.calculators.electrons import SolverCalculator
     from spinase.calculators.exchange import ExchangeTensors
+    from spinase.calculators.fitted import FittedExchange, fit_exchange
     from spinase.calculators.hipnn import HIPNNCalculator
     from spinase.calculators.kpm import KPMCalculator
     from spinase.calculators.lattice import LatticeCalculator
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 _LAZY = {
     "EDCalculator": "spinase.calculators.ed",
     "ExchangeTensors": "spinase.calculators.exchange",
+    "FittedExchange": "spinase.calculators.fitted",
     "HIPNNCalculator": "spinase.calculators.hipnn",
     "KPMCalculator": "spinase.calculators.kpm",
     "LatticeCalculator": "spinase.calculators.lattice",
@@ -52,6 +54,7 @@ _LAZY = {
     "NEGFCalculator": "spinase.calculators.negf",
     "RationalCalculator": "spinase.calculators.rational",
     "SolverCalculator": "spinase.calculators.electrons",
+    "fit_exchange": "spinase.calculators.fitted",
     "teacher_of": "spinase.calculators.teachers",
 }
 
@@ -63,6 +66,7 @@ __all__ = [
     "DipoleCalculator",
     "EDCalculator",
     "ExchangeTensors",
+    "FittedExchange",
     "HIPNNCalculator",
     "HeisenbergCalculator",
     "KPMCalculator",
@@ -81,6 +85,7 @@ __all__ = [
     "UniaxialAnisotropyCalculator",
     "ZeemanCalculator",
     "ZhangLiCalculator",
+    "fit_exchange",
     "read_tb2j",
     "read_uppasd",
     "read_uppasd_model",
