@@ -136,7 +136,8 @@ def per_moment(gradient: FloatArray, lengths: FloatArray) -> FloatArray:
     lengths : (N,) ndarray
         mu, mu_B or |m|.
     """
-    return gradient / np.where(lengths > 0.0, lengths, np.inf)[:, None]
+    every = lengths if lengths.all() else np.where(lengths > 0.0, lengths, np.inf)
+    return gradient / every[:, None]
 
 
 def transverse_axes(spins: FloatArray) -> tuple[FloatArray, FloatArray]:
