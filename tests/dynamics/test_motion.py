@@ -30,10 +30,10 @@ from spinase.dynamics import (
     Ramp,
     SpinLatticeDynamics,
     set_maxwell_boltzmann,
-    spin_waves,
 )
 from spinase.errors import AccuracyWarning, InvalidGeometryError, InvalidMomentsError, ModelError, UnstableDynamicsError
 from spinase.radial import Exponential, Morse
+from spinase.spinwaves import spin_waves
 
 EXCHANGE = Exponential(amplitude=0.1, decay=1.0, reference=2.8, cutoff=4.4, width=0.6)
 WELL = Morse(depth=0.4, decay=1.4, reference=2.8, cutoff=5.0, width=1.0)

@@ -22,9 +22,9 @@ from spinase.dynamics import (
     SpinOptimizable,
     parallel_tempering,
     set_maxwell_boltzmann,
-    spin_waves,
 )
 from spinase.errors import InvalidMomentsError, ModelError, StyleError, UnstableDynamicsError
+from spinase.spinwaves import spin_waves
 
 
 def magnet(sites: int = 4) -> SpinAtoms:
