@@ -96,6 +96,19 @@ def test_the_current_that_flows_while_a_field_pushes_the_electrons() -> None:
     assert current == pytest.approx(-field / (2.0 * np.pi), rel=0.05)  # sigma_xy = -e^2/h
 
 
+def test_states_move_with_the_slope_of_their_energy() -> None:
+    """<n|v|n> = d e_n/dk, which also has the sign that products of two velocities do not show."""
+    atoms, step = metal(), 1e-5
+    operator, cell = operator_of(atoms, METAL), geometry_of(atoms).cell
+    k = np.array([0.13, 0.21, 0.0])
+    vectors = np.linalg.eigh(hamiltonian_matrix(operator, k).toarray())[1]
+    for axis, velocity in zip((0, 1), velocity_matrices(operator, [0, 1], k), strict=True):
+        along = cell @ np.eye(3)[axis] * step / (2.0 * np.pi)  # in parts of the reciprocal vectors
+        after, before = (np.linalg.eigvalsh(hamiltonian_matrix(operator, k + s * along).toarray()) for s in (1, -1))
+        found = np.einsum("in,in->n", vectors.conj(), velocity.toarray() @ vectors).real
+        np.testing.assert_allclose(found, (after - before) / (2.0 * step), atol=1e-7)
+
+
 # -- along the field --------------------------------------------------------------------------------------------------
 
 
