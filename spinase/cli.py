@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from spinase import __version__
-from spinase.cli_files import export, movie, shown_progress, view
+from spinase.cli_files import STOPPED, export, movie, shown_progress, sweep, view
 from spinase.errors import InputError, SpinaseError, StyleError
 from spinase.listing import description_text, list_text, options_text
 from spinase.styles import Style, find_style, list_styles, load_style, registry_problems
@@ -28,7 +28,6 @@ app = typer.Typer(
 
 InputPath = Annotated[Path, typer.Argument(help="TOML input file", show_default=False)]
 Overrides = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="replace an entry of the input")]
-STOPPED = 3  # exit status of a run that stopped early with a checkpoint
 _OF_TRAINING = ("label", "train", "validate", "calibrate", "learn")  # commands of the package spinase-training
 
 
@@ -281,7 +280,7 @@ def info() -> None:
     typer.echo("styles     " + ", ".join(f"{count} {kind}" for kind, count in counts.items()))
 
 
-for _command in (view, movie, export):
+for _command in (sweep, view, movie, export):
     app.command()(_command)
 
 

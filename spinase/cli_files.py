@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+STOPPED = 3  # exit status of a run that stopped early with a checkpoint
 _EVERY = 10.0  # seconds between lines of a verbose run
 
 
@@ -65,6 +66,34 @@ def shown_progress(quiet: bool = False, verbose: bool = False, unit: str = "step
             bar.update(task, completed=done, total=total, description=stage, rate=f"{speed:.1f} {unit}/s" if speed else "")
 
         yield report
+
+
+def sweep(
+    file: Annotated[Path, typer.Argument(help="TOML input file with a table [sweep]", show_default=False)],
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="replace an entry of the input")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="folder (default: <input>_sweep)")] = None,
+    workers: Annotated[int, typer.Option(min=0, help="processes; 0: this one")] = 0,
+    executor: Annotated[
+        str | None, typer.Option(metavar="NAME", help="who works: processes (default), mpi, dask, threads")
+    ] = None,
+) -> None:
+    """Make all runs of an input file's [sweep] (seeds, parameters), one table and one figure; started again, it goes on."""
+    from spinase.run.sweeps import FIGURE_FILE, SweepOptions, sweep_file
+    from spinase.stopping import RunStopped
+    from spinase.viz.sweeps import plot_sweep
+
+    try:
+        runs, asked, table = sweep_file(file, set_ or (), SweepOptions(output, workers, executor))
+    except RunStopped as stop:
+        typer.echo(str(stop))
+        raise typer.Exit(STOPPED) from None
+    typer.echo(f"{len(runs.points)} runs; at most {runs.megabytes.max():.0f} MB a process")
+    window = None if asked.window is None else (asked.window[0], asked.window[1])
+    figure = plot_sweep(runs, table.with_name(FIGURE_FILE), asked.y, asked.x, window, asked.log)
+    for path in (table, figure):
+        typer.echo(f"wrote {path}")
 
 
 def view(

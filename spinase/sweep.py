@@ -39,6 +39,7 @@ from spinase.files import (
     write_arrays,
     write_mark,
 )
+from spinase.stopping import RunStopped
 from spinase.typing import Array
 from spinase.workers import Job, Workers
 
@@ -153,19 +154,19 @@ def sweep(
     with held(place, f"the sweep in {place}"):
         _mark(place, function)
         files = [place / name for name in names]
-        for file in files:
-            if file.exists() and _ERROR in read_arrays(file):
-                file.unlink()
+        forget_errors(files)
         jobs: dict[Path, Job] = {file: (measure, function, point) for file, point in zip(files, listed, strict=True)}
         show = partial(_show, str(place)) if progress is None else progress
         Workers(workers, executor).do(jobs, done=lambda finished: show(finished, len(jobs)))
-        found = _collected(listed, files)
+        found = collected(listed, files)
     found.require_whole()
     return found
 
 
 def measure(path: Path, function: Measured, point: Point) -> None:
     """What a worker does: `function` at a point into the file `path`, arrays by name or, if it raises, its traceback.
+
+    A function that stops early (RunStopped: a signal) leaves no file: the point is begun again next time.
 
     Parameters
     ----------
@@ -183,6 +184,8 @@ def measure(path: Path, function: Measured, point: Point) -> None:
         for name, array in arrays.items():
             if array.dtype == object:
                 raise TypeError(f"{name!r} is no array of numbers or texts: {named[name]!r}")
+    except RunStopped:
+        raise
     except Exception:
         arrays = {_ERROR: np.array(traceback.format_exc())}
     write_arrays(path, {**arrays, "__point__": np.array(json.dumps(dict(point), sort_keys=True))})
@@ -234,8 +237,23 @@ def _mark(folder: Path, function: Measured) -> None:
         )
 
 
-def _collected(points: list[dict[str, Any]], files: list[Path]) -> Sweep:
-    """Results and errors in the files of all points."""
+def forget_errors(files: Iterable[Path]) -> None:
+    """Remove the files of points that failed, so that they are tried again."""
+    for file in files:
+        if file.exists() and _ERROR in read_arrays(file):
+            file.unlink()
+
+
+def collected(points: Sequence[Point], files: Iterable[Path]) -> Sweep:
+    """Results and errors in the files of all points.
+
+    Parameters
+    ----------
+    points : sequence of mapping
+        Parameters of each.
+    files : iterable of Path
+        What :func:`measure` wrote of each, in the same order.
+    """
     results: list[dict[str, Array] | None] = []
     errors = {}
     for k, file in enumerate(files):
@@ -251,4 +269,4 @@ def _show(folder: str, finished: int, total: int) -> None:
     print(f"{folder}: {finished} of {total} points", file=sys.stderr)
 
 
-__all__ = ["Sweep", "grid", "measure", "sweep"]
+__all__ = ["Sweep", "collected", "forget_errors", "grid", "measure", "sweep"]

@@ -73,6 +73,34 @@ class OutputTable(_Table):
     directory: str | None = Field(None, description="where, from the current directory; default: <input>_run")
 
 
+class SweepTable(_Table):
+    """Many runs of the file (`spinase sweep`); `spinase run` makes the one that the other tables describe."""
+
+    points: dict[str, list[Any]] = Field(
+        description='dotted keys of this file and their values: { seed = [1, 2], "calculator.kT" = [0.1, 0.2] } is four runs'
+    )
+    y: list[str] = Field([], description="OBSERVER.QUANTITY in the table and the figure; absent: every number observed")
+    x: str = Field("time", description="horizontal axis of the figure: time, or one of the keys of points")
+    window: list[float] | None = Field(
+        None,
+        min_length=2,
+        max_length=2,
+        description="first and last time whose mean the table tells; absent: the last value [time]",
+    )
+    log: list[Literal["x", "y"]] = Field([], description="axes of the figure with a logarithmic scale")
+
+    @model_validator(mode="after")
+    def _keys(self) -> SweepTable:
+        empty = [key for key, values in self.points.items() if not values]
+        if not self.points or empty:
+            raise ValueError(f"points needs keys with values each, e.g. {{ seed = [1, 2, 3] }} (empty: {empty or 'points'})")
+        if any(key.split(".")[0] == "sweep" for key in self.points):
+            raise ValueError("a key of points cannot be one of [sweep] itself")
+        if self.x != "time" and self.x not in self.points:
+            raise ValueError(f"x = {self.x!r} is neither time nor one of the keys of points: {', '.join(self.points)}")
+        return self
+
+
 class SpinsKeys(_Table):
     """Key of [spins] beside the options of the initializer."""
 
@@ -113,6 +141,7 @@ class RunInput(_Table):
     stage: list[dict[str, Any]] = Field(min_length=1, description="driver, steps, and the driver's options; run in order")
     observer: list[dict[str, Any]] = Field([], description="style = an observer, every, and its options")
     output: OutputTable = OutputTable()
+    sweep: SweepTable | None = Field(None, description="many runs of this file (`spinase sweep`); `spinase run` makes one")
 
 
 def input_reference() -> dict[str, Any]:

@@ -45,7 +45,9 @@ def require_longer(old: Mapping[str, Any], new: Mapping[str, Any], checkpoint: M
     CheckpointError
         Naming the keys that differ, or why a stage cannot get other steps.
     """
-    changes = list(changed_keys(old, new))
+    changes = [
+        key for key in changed_keys(old, new) if key.partition(".")[0] != "sweep"
+    ]  # other runs are none of its business
     stage, done = int(checkpoint["stage"]), int(checkpoint["done"])
     last = len(old.get("stage", [])) - 1
     others = [key for key in changes if key != f"stage.{last}.steps"]

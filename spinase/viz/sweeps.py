@@ -1,0 +1,144 @@
+"""The figure of a sweep: every number against time or against a key, averaged over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import units
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from spinase.errors import InputError
+from spinase.io.swept import SEED, SweptRuns
+from spinase.typing import FloatArray
+from spinase.units import unit_system
+from spinase.viz.figures import COLORS, against_time, save_figure
+from spinase.viz.views import in_print
+
+_PANELS = 9
+_CURVES = len(COLORS)
+
+
+def plot_sweep(
+    runs: SweptRuns,
+    path: str | Path,
+    names: Sequence[str] = (),
+    x: str = "time",
+    window: tuple[float, float] | None = None,
+    log: Sequence[str] = (),
+) -> Path:
+    """Draw a panel for every number; means over seeds with their standard errors, a colour for each set of other keys.
+
+    Parameters
+    ----------
+    runs : SweptRuns
+        With at least one run.
+    path : path
+        PNG file.
+    names : sequence of str
+        ``observer.quantity``; none: all (nine at most).
+    x : str
+        ``time``, or a key whose values are numbers.
+    window : (float, float), optional
+        With a key on the horizontal axis: times whose mean is shown; default: the last value.
+    log : sequence of str
+        Axes with a logarithmic scale, of ``x`` and ``y``.
+
+    Raises
+    ------
+    InputError
+        If runs did not observe one of them, the key has values that are no numbers, or curves are too many to tell apart.
+    """
+    chosen = list(names) or runs.names[:_PANELS]
+    for name in chosen:
+        runs.require(name)
+    groups = runs.groups((SEED,) if x == "time" else (SEED, x))
+    if len(groups) > _CURVES:
+        raise InputError(
+            f"{len(groups)} curves in one figure cannot be told apart ({_CURVES} can): choose fewer points of [sweep]"
+        )
+    columns = min(3, len(chosen))
+    rows = -(-len(chosen) // columns)
+    figure = Figure(figsize=(4.2 * columns, 3.4 * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for ax, name in zip(axes, chosen, strict=False):
+        for color, (common, places) in zip(COLORS, groups, strict=False):
+            told = _told(common)
+            if x == "time":
+                _curve(ax, runs, name, places, color, told)
+            else:
+                _points(ax, runs.values(name, window)[places], _numbers(runs, x, places), color, told)
+        _name_axes(ax, runs, name, x)
+        for axis in log:
+            (ax.set_xscale if axis == "x" else ax.set_yscale)("log")
+    if any(common for common, _ in groups):
+        axes[0].legend(frameon=False, fontsize="small")
+    for ax in axes[len(chosen) :]:
+        ax.set_visible(False)
+    return save_figure(figure, path)
+
+
+def _curve(ax: Axes, runs: SweptRuns, name: str, places: Sequence[int], color: str, label: str) -> None:
+    """Mean over runs of one length, with its standard error as a band; runs of different lengths one by one."""
+    series = [runs.series[k][name] for k in places]
+    scale, _ = _clock(runs)
+    times = series[0].times * scale
+    if any(len(one.times) != len(times) or not np.allclose(one.times, series[0].times) for one in series):
+        for k, one in enumerate(series):
+            ax.plot(one.times * scale, one.values, color=color, lw=1.0, label=None if k else label)
+        return
+    values = np.array([one.values for one in series])
+    mean = values.mean(axis=0)
+    ax.plot(times, mean, color=color, lw=1.6, label=_counted(label, len(series)))
+    if len(series) > 1:
+        error = values.std(axis=0, ddof=1) / np.sqrt(len(series))
+        ax.fill_between(times, mean - error, mean + error, color=color, alpha=0.25, lw=0)
+
+
+def _points(ax: Axes, values: FloatArray, abscissa: FloatArray, color: str, label: str) -> None:
+    """Mean and standard error over the runs at each value of the key."""
+    at = np.unique(abscissa)
+    held = [values[abscissa == one] for one in at]
+    errors = [one.std(ddof=1) / np.sqrt(len(one)) if len(one) > 1 else 0.0 for one in held]
+    counted = _counted(label, min(len(one) for one in held))
+    ax.errorbar(
+        at, [one.mean() for one in held], yerr=errors, color=color, marker="o", ms=4, lw=1.2, capsize=2, label=counted
+    )
+
+
+def _counted(label: str, runs: int) -> str:
+    return f"{label} (mean of {runs})" if runs > 1 and label else label
+
+
+def _told(common: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key.rpartition('.')[2]} = {value}" for key, value in common.items())
+
+
+def _numbers(runs: SweptRuns, key: str, places: Sequence[int]) -> FloatArray:
+    values = [runs.points[k][key] for k in places]
+    if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+        raise InputError(f"{key} has values that are no plain numbers ({values[0]!r}): they cannot be a horizontal axis")
+    return np.array(values, dtype=np.float64)
+
+
+def _clock(runs: SweptRuns) -> tuple[float, str]:
+    """Factor and unit of the times as people read them."""
+    usual = unit_system(runs.units).time
+    if runs.units == "metal" and runs.time_unit == usual:
+        return 1.0 / units.fs, "fs"
+    return 1.0, runs.time_unit
+
+
+def _name_axes(ax: Axes, runs: SweptRuns, name: str, x: str) -> None:
+    series = runs.series[0][name]
+    if x == "time":
+        against_time(ax, series.label, series.unit, _clock(runs)[1])
+        return
+    ax.set_xlabel(x)
+    ax.set_ylabel(f"{series.label} [{in_print(series.unit)}]" if series.unit else series.label)
+
+
+__all__ = ["plot_sweep"]
