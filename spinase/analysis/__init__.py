@@ -4,6 +4,7 @@ Only magnetic sites enter.  Conventions: wavevectors are Cartesian in 1/length, 
 """
 
 from spinase.analysis.conductivity import exact_conductivity, kpm_conductivity, local_density_of_states
+from spinase.analysis.coplanar import ThreeSublattices, three_sublattices, vector_chirality, z2_vortices
 from spinase.analysis.correlations import SpinCorrelation, spin_correlation
 from spinase.analysis.domains import (
     Clusters,
@@ -73,6 +74,7 @@ __all__ = [
     "PrimitiveLattice",
     "SpinCorrelation",
     "StructureFactor",
+    "ThreeSublattices",
     "TorqueNorms",
     "Triangles",
     "WaveMesh",
@@ -108,9 +110,12 @@ __all__ = [
     "spin_temperature",
     "staggered_magnetization",
     "structure_factor",
+    "three_sublattices",
     "topological_charge",
     "topological_density",
     "torque_norms",
     "triangles",
     "two_time_correlation",
+    "vector_chirality",
+    "z2_vortices",
 ]

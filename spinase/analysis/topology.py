@@ -30,7 +30,7 @@ def scalar_chirality(atoms: Atoms, triangulation: Triangulation = "nearest") -> 
     InvalidMomentsError
         If no site has a moment.
     """
-    return triangle_chirality(_spins(atoms), resolve(atoms, triangulation))
+    return triangle_chirality(spins_of(atoms), resolve(atoms, triangulation))
 
 
 def topological_charge(atoms: Atoms, triangulation: Triangulation = "delaunay") -> float:
@@ -63,7 +63,7 @@ def topological_density(atoms: Atoms, triangulation: Triangulation = "delaunay")
     triangulation : {"nearest", "delaunay"} or Triangles
         As in :func:`spinase.analysis.triangles`.
     """
-    return triangle_charge(_spins(atoms), resolve(atoms, triangulation))
+    return triangle_charge(spins_of(atoms), resolve(atoms, triangulation))
 
 
 def triangle_chirality(spins: FloatArray, corners: Triangles) -> FloatArray:
@@ -81,7 +81,8 @@ def triangle_charge(spins: FloatArray, corners: Triangles) -> FloatArray:
     return np.where(undecided, 0.0, np.arctan2(triple, 1.0 + cosines)) / (2.0 * np.pi)
 
 
-def _spins(atoms: Atoms) -> FloatArray:
+def spins_of(atoms: Atoms) -> FloatArray:
+    """Unit vectors (N, 3); InvalidMomentsError if no site has a moment."""
     if not has_moments(atoms):
         raise InvalidMomentsError("no site has a magnetic moment, so there is no chirality: set moments first")
     return get_spins(atoms)

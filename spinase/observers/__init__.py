@@ -20,7 +20,7 @@ from spinase.observers.magnetism import EnergyObserver, MagnetizationObserver, T
 from spinase.observers.motion import AngularMomentumObserver, EnergyPartitionObserver
 from spinase.observers.order import CorrelationLengthObserver, CorrelationObserver, StructureFactorObserver
 from spinase.observers.record import Record
-from spinase.observers.topology import ChiralityObserver, TopologicalChargeObserver
+from spinase.observers.topology import ChiralityObserver, CoplanarOrderObserver, TopologicalChargeObserver
 from spinase.observers.transport import CurrentsObserver, DomainWallObserver, GrownPhaseObserver
 from spinase.quantities import Observed, Observer, Quantity
 
@@ -28,6 +28,7 @@ __all__ = [
     "AngularMomentumObserver",
     "ChiralityObserver",
     "ClustersObserver",
+    "CoplanarOrderObserver",
     "CorrelationLengthObserver",
     "CorrelationObserver",
     "CurrentsObserver",

@@ -8,9 +8,11 @@ import numpy as np
 from ase import Atoms
 from pydantic import Field
 
-from spinase.analysis import Triangles
+from spinase.analysis import ThreeSublattices, Triangles
+from spinase.analysis.coplanar import three_sublattices, triangle_vector_chirality, z2_vortices
 from spinase.analysis.topology import scalar_chirality, topological_charge
 from spinase.analysis.triangles import triangles
+from spinase.atoms import get_spins
 from spinase.observers.base import Arrays, NoOptions, OfSites
 from spinase.quantities import Quantity
 
@@ -87,3 +89,37 @@ class TopologicalChargeObserver(_TriangleObserver):
     def observe(self, atoms: Atoms) -> dict[str, float]:
         """The charge, an integer on a torus."""
         return {"charge": topological_charge(atoms, self._sites.of(atoms))}
+
+
+class CoplanarOrderObserver:
+    """120-degree order of a triangular lattice: mean magnitude of the vector chirality, and the number of Z2 vortices."""
+
+    Config = NoOptions
+    name = "coplanar-order"
+    citation: ClassVar[str] = "H. Kawamura, S. Miyashita, J. Phys. Soc. Jpn. 53, 4138 (1984), doi:10.1143/JPSJ.53.4138"
+
+    def __init__(self) -> None:
+        self.quantities = {
+            "vector_chirality": Quantity("mean |vector chirality|"),
+            "vortices": Quantity("number of Z2 vortices"),
+        }
+        self._cells: OfSites[ThreeSublattices] = OfSites(three_sublattices)
+
+    @classmethod
+    def from_config(cls, config: NoOptions) -> CoplanarOrderObserver:
+        """Build from checked options (there are none)."""
+        return cls()
+
+    def prepare(self, atoms: Atoms) -> Arrays:
+        """Find sublattices, triangles and loops."""
+        self._cells.of(atoms)
+        return {}
+
+    def observe(self, atoms: Atoms) -> dict[str, float]:
+        """Mean |kappa| of upward triangles (1: spins at 120 degrees), and how many vortices there are."""
+        cells = self._cells.of(atoms)
+        kappa = triangle_vector_chirality(get_spins(atoms), cells.upward)
+        return {
+            "vector_chirality": float(np.linalg.norm(kappa, axis=1).mean()),
+            "vortices": float(len(z2_vortices(atoms, cells))),
+        }

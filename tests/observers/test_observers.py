@@ -20,7 +20,7 @@ from spinase.quantities import Observer, Quantity
 from spinase.styles import list_styles, load_style
 
 PLANAR = ["energy", "magnetization", "torque", "structure-factor", "correlation", "correlation-length", "chirality",
-          "topological-charge", "shell-correlation", "clusters", "energy-partition", "angular-momentum",
+          "coplanar-order", "topological-charge", "shell-correlation", "clusters", "energy-partition", "angular-momentum",
           "domain-wall", "grown-phase"]  # fmt: skip
 TETRAHEDRAL = 4 / (3 * np.sqrt(3))
 
@@ -239,6 +239,18 @@ def test_chirality_of_domains_cancels_in_the_mean_only() -> None:
     with pytest.raises(InvalidGeometryError, match='use triangulation="delaunay"'):
         observers.ChiralityObserver().prepare(square)
     assert watched(observers.ChiralityObserver("delaunay"), square)["mean_absolute"] > 0
+
+
+def test_order_at_120_degrees() -> None:
+    atoms = magnet("120-degree", (6, 6))
+    values = watched(observers_of("coplanar-order"), atoms)
+    assert values == {"vector_chirality": pytest.approx(1.0), "vortices": 0.0}
+    atoms.spins = np.random.default_rng(1).normal(size=(36, 3))
+    values = watched(observers_of("coplanar-order"), atoms)
+    assert 0.2 < values["vector_chirality"] < 0.8
+    assert values["vortices"] > 0
+    with pytest.raises(InvalidGeometryError, match="divisible by three"):
+        observers_of("coplanar-order").prepare(magnet("ferro", (8, 6)))
 
 
 def test_topological_charge() -> None:
