@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from ase import Atoms
 from numpy.typing import ArrayLike
+from scipy import fft
 
 from spinase.analysis.reciprocal import (
     PrimitiveLattice,
@@ -22,9 +23,11 @@ from spinase.analysis.triangles import Triangulation, resolve
 from spinase.atoms import get_spins
 from spinase.errors import InvalidGeometryError
 from spinase.measures import site_mask
-from spinase.typing import FloatArray
+from spinase.typing import FloatArray, IntArray
 
 _BLOCK = 4_000_000  # phases held at a time
+_ON_GRID = 1e-9  # of the cell: sites this near to the points of a grid are on it
+_EMPTY = 32  # points of a grid for each site, at most
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,8 +87,9 @@ def chirality_structure_factor(
 def intensity(positions: FloatArray, values: FloatArray, wavevectors: WaveMesh | ArrayLike) -> FloatArray:
     """|sum_i v_i exp(-i q.r_i)|^2 / N summed over the components of v, shape (n,).
 
-    On a mesh the phases factorise, exp(-i q.r) = prod_k exp(-2 pi i n_k f_k) with f the fractional coordinates, and
-    the sum is a matrix product; wavevectors given as an array (n, 3) are summed directly.
+    On a mesh the phases factorise, exp(-i q.r) = prod_k exp(-2 pi i n_k f_k) with f the fractional coordinates: positions
+    on a grid (those of lattices) take fast Fourier transforms, others a matrix product; wavevectors given as an array (n, 3)
+    are summed directly.
 
     Parameters
     ----------
@@ -97,7 +101,11 @@ def intensity(positions: FloatArray, values: FloatArray, wavevectors: WaveMesh |
         1/length, with 2 pi.
     """
     if isinstance(wavevectors, WaveMesh):
-        return _mesh_intensity(positions, values, wavevectors)
+        fractions = positions @ wavevectors.reciprocal.T / (2.0 * np.pi)
+        grid = _grid_of(fractions)
+        if grid is not None:
+            return _grid_intensity(*grid, values, wavevectors)
+        return _mesh_intensity(fractions, values, wavevectors)
     waves = _as_array(wavevectors)
     out = np.empty(len(waves))
     step = max(1, _BLOCK // max(1, len(positions)))
@@ -107,8 +115,34 @@ def intensity(positions: FloatArray, values: FloatArray, wavevectors: WaveMesh |
     return out / len(positions)
 
 
-def _mesh_intensity(positions: FloatArray, values: FloatArray, mesh: WaveMesh) -> FloatArray:
-    indices, fractions = mesh.indices, positions @ mesh.reciprocal.T / (2.0 * np.pi)
+def _grid_of(fractions: FloatArray) -> tuple[IntArray, IntArray] | None:
+    """Points per direction (d,) of a grid that all sites are on, and their places (N, d); None if it were too fine."""
+    own = fractions - fractions[0]
+    counts = []
+    for column in own.T:
+        along = np.sort(column % 1.0)
+        gaps = np.diff(along, append=along[0] + 1.0)
+        gap = gaps[gaps > _ON_GRID].min(initial=1.0)
+        counts.append(max(1, round(1.0 / gap)))
+    shape = np.array(counts, dtype=np.int64)
+    places = np.round(own * shape)
+    if np.prod(shape, dtype=np.float64) > _EMPTY * len(own) or np.abs(own - places / shape).max(initial=0.0) > _ON_GRID:
+        return None
+    return shape, places.astype(np.int64) % shape
+
+
+def _grid_intensity(shape: IntArray, places: IntArray, values: FloatArray, mesh: WaveMesh) -> FloatArray:
+    at = tuple((mesh.indices % shape).T)
+    out = np.zeros(len(mesh))
+    for component in values.T:
+        spread = np.zeros(tuple(shape))
+        np.add.at(spread, tuple(places.T), component)
+        out += np.abs(fft.fftn(spread)[at]) ** 2
+    return out / len(places)
+
+
+def _mesh_intensity(fractions: FloatArray, values: FloatArray, mesh: WaveMesh) -> FloatArray:
+    indices, sites = mesh.indices, len(fractions)
     while indices.shape[1] < 3:
         indices = np.pad(indices, ((0, 0), (0, 1)))
         fractions = np.pad(fractions, ((0, 0), (0, 1)))
@@ -120,7 +154,7 @@ def _mesh_intensity(positions: FloatArray, values: FloatArray, mesh: WaveMesh) -
         for k, phase in enumerate(third):
             total[:, :, k] += np.abs((first * (component * phase)) @ second.T) ** 2
     at = (indices - lowest).T
-    return np.asarray(total[at[0], at[1], at[2]] / len(positions))
+    return np.asarray(total[at[0], at[1], at[2]] / sites)
 
 
 def correlation_length(atoms: Atoms) -> float:

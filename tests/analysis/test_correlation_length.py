@@ -6,8 +6,15 @@ import numpy as np
 import pytest
 
 from spinase import SpinAtoms
-from spinase.analysis import chirality_correlation_length, correlation_length, scalar_chirality, triangles
-from spinase.analysis.structure_factor import chirality_structure_factor
+from spinase.analysis import (
+    chirality_correlation_length,
+    commensurate_mesh,
+    correlation_length,
+    primitive_lattice,
+    scalar_chirality,
+    triangles,
+)
+from spinase.analysis.structure_factor import chirality_structure_factor, intensity, structure_factor
 
 
 @pytest.mark.parametrize("staggered", [False, True])
@@ -45,3 +52,20 @@ def test_chirality_length_of_two_domains_by_a_direct_sum() -> None:
         top += np.linalg.norm(wave) * abs(amplitude) ** 2
         bottom += abs(amplitude) ** 2
     assert chirality_correlation_length(atoms) == pytest.approx(bottom / top)
+
+
+@pytest.mark.parametrize(
+    ("lattice", "size"),
+    [("triangular", (6, 4)), ("kagome", (3, 4)), ("honeycomb", (4, 3)), ("fcc", (2, 3, 2)), ("chain", (7,))],
+)
+def test_sites_on_a_grid_are_summed_as_by_hand(lattice: str, size: tuple[int, ...]) -> None:
+    """Fast Fourier transforms against the sum over sites; sites beside the grid take the other way, with the same answer."""
+    atoms = SpinAtoms.lattice(lattice, size, units="reduced", texture="random", rng=3)
+    atoms.positions += [0.3, -0.7, 0.2]  # anywhere
+    mesh = commensurate_mesh(primitive_lattice(atoms), 9.0)
+    by_hand = structure_factor(atoms, mesh.wavevectors).values
+    np.testing.assert_allclose(structure_factor(atoms, mesh).values, by_hand, atol=1e-11 * by_hand.max())
+    atoms.positions[1, 0] += 1e-3
+    moved = intensity(atoms.positions, atoms.spins, mesh)
+    np.testing.assert_allclose(moved, intensity(atoms.positions, atoms.spins, mesh.wavevectors), atol=1e-11 * by_hand.max())
+    assert np.abs(moved - by_hand).max() > 1e-5 * by_hand.max()
