@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spinase.compiled import njit, register_jitable
 from spinase.errors import ModelError
 from spinase.typing import FloatArray
 
@@ -24,9 +25,64 @@ def smooth_cutoff(distances: FloatArray, cutoff: float, width: float) -> tuple[F
     cutoff, width : float
         Where c is zero, and over what length it falls.
     """
-    x = np.clip((distances - cutoff + width) / width, 0.0, 1.0)
-    square = x * x  # products: a third power takes as long as an exponential
-    return 1.0 - x * square * (10.0 - 15.0 * x + 6.0 * square), -30.0 * square * (1.0 - x) ** 2 / width
+    rows, shape = _in_a_row(distances)
+    switch, slope = _switches(rows, cutoff, width)
+    return switch.reshape(shape), slope.reshape(shape)
+
+
+def _in_a_row(distances: FloatArray) -> tuple[FloatArray, tuple[int, ...]]:
+    """Distances (n,) one after the other, for compiled loops, and the shape they were given in."""
+    given = np.asarray(distances, dtype=np.float64)
+    return given.ravel(), given.shape
+
+
+@register_jitable
+def _switch(distance: float, cutoff: float, width: float) -> tuple[float, float]:
+    """c and dc/dr of :func:`smooth_cutoff` at one distance."""
+    x = (distance - cutoff + width) / width
+    x = 0.0 if x < 0.0 else x
+    x = 1.0 if x > 1.0 else x
+    square = x * x
+    return 1.0 - x * square * (10.0 - 15.0 * x + 6.0 * square), -30.0 * square * ((1.0 - x) * (1.0 - x)) / width
+
+
+@njit
+def _switches(distances: FloatArray, cutoff: float, width: float) -> tuple[FloatArray, FloatArray]:
+    """c and dc/dr, (n,) each, in one pass: numpy's fifteen take as long as the exponentials of a law."""
+    values, slopes = np.empty_like(distances), np.empty_like(distances)
+    for k in range(len(distances)):
+        values[k], slopes[k] = _switch(distances[k], cutoff, width)
+    return values, slopes
+
+
+@njit
+def _bethe_slater(
+    distances: FloatArray, waves: FloatArray, amplitude: float, shape: float, extent: float, cutoff: float
+) -> tuple[FloatArray, FloatArray]:
+    """The sharp Bethe-Slater law and its derivative, (n,) each, of `waves` exp(-(r/d)^2), (n,); d is `extent`."""
+    values, slopes = np.empty_like(distances), np.empty_like(distances)
+    for k in range(len(distances)):
+        ratio = distances[k] / extent
+        u, scale = ratio * ratio, 4.0 * amplitude * waves[k]
+        inside = 1.0 if distances[k] <= cutoff else 0.0
+        values[k] = scale * u * (1.0 - shape * u) * inside
+        bracket = 1.0 - (2.0 * shape + 1.0) * u + shape * (u * u)
+        slopes[k] = scale * bracket * 2.0 * distances[k] / (extent * extent) * inside
+    return values, slopes
+
+
+@njit
+def _morse(
+    distances: FloatArray, waves: FloatArray, depth: float, decay: float, cutoff: float, width: float
+) -> tuple[FloatArray, FloatArray]:
+    """Morse's law and its derivative, (n,) each, of `waves` exp(-a (r - r0)), (n,)."""
+    values, slopes, steep = np.empty_like(distances), np.empty_like(distances), -2.0 * decay * depth
+    for k in range(len(distances)):
+        wave = waves[k]
+        switch, falling = _switch(distances[k], cutoff, width)
+        value, slope = depth * wave * (wave - 2.0), steep * wave * (wave - 1.0)
+        values[k], slopes[k] = value * switch, slope * switch + value * falling
+    return values, slopes
 
 
 def step_width(cutoff: float, width: float | None) -> float:
@@ -116,15 +172,14 @@ class BetheSlater(RadialLaw):
 
     def __call__(self, distances: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Value and derivative at `distances`."""
-        u = (distances / self.range) ** 2
-        scale = 4.0 * self.amplitude * np.exp(-u)
-        value = scale * u * (1.0 - self.shape * u)
-        slope = scale * (1.0 - (2.0 * self.shape + 1.0) * u + self.shape * u**2) * 2.0 * distances / self.range**2
-        if self.width is None:
-            inside = distances <= self.cutoff
-            return value * inside, slope * inside
-        switch, falling = smooth_cutoff(distances, self.cutoff, self.width)
-        return value * switch, slope * switch + value * falling
+        rows, shape = _in_a_row(distances)
+        waves = np.exp(-((rows / self.range) ** 2))
+        sharp = np.inf if self.width is not None else self.cutoff
+        values, slopes = _bethe_slater(rows, waves, self.amplitude, self.shape, self.range, sharp)
+        if self.width is not None:
+            switch, falling = _switches(rows, self.cutoff, self.width)
+            values, slopes = values * switch, slopes * switch + values * falling
+        return values.reshape(shape), slopes.reshape(shape)
 
 
 @dataclass(frozen=True)
@@ -145,10 +200,10 @@ class Morse(RadialLaw):
 
     def __call__(self, distances: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Value and derivative at `distances`."""
-        wave = np.exp(-self.decay * (distances - self.reference))
-        value, slope = self.depth * wave * (wave - 2.0), -2.0 * self.decay * self.depth * wave * (wave - 1.0)
-        switch, falling = smooth_cutoff(distances, self.cutoff, self.width)
-        return value * switch, slope * switch + value * falling
+        rows, shape = _in_a_row(distances)
+        waves = np.exp(-self.decay * (rows - self.reference))
+        values, slopes = _morse(rows, waves, self.depth, self.decay, self.cutoff, self.width)
+        return values.reshape(shape), slopes.reshape(shape)
 
 
 @dataclass(frozen=True)
