@@ -47,6 +47,12 @@ class Geometry:
         magnetic = None if self.magnetic is None else self.magnetic[mask]
         return Geometry(self.positions[mask], self.cell, self.pbc, self.numbers[mask], magnetic)
 
+    def with_magnetic(self, magnetic: BoolArray | None) -> Geometry:
+        """The same sites, told which of them have a moment (N,); what was checked is not checked again."""
+        told = object.__new__(Geometry)
+        told.__dict__.update(self.__dict__, magnetic=magnetic)
+        return told
+
     @cached_property
     def volume(self) -> float:
         """Volume of the cell, length^3 (0 where a cell vector is missing)."""
@@ -190,7 +196,7 @@ def find_bonds(geometry: Geometry, cutoff: float) -> Bonds:
 
 
 def _refuse_coinciding(geometry: Geometry, bonds: Bonds, cutoff: float) -> None:
-    if not len(bonds) or bonds.distances.min() >= 1e-6 * cutoff:
+    if not len(bonds) or bonds.distances.min() >= _COINCIDE * cutoff:
         return
     b = int(bonds.distances.argmin())
     i, j = bonds.first[b], bonds.second[b]
@@ -201,6 +207,7 @@ def _refuse_coinciding(geometry: Geometry, bonds: Bonds, cutoff: float) -> None:
 
 
 _TIE = 1e-6
+_COINCIDE = 1e-6
 
 
 class NeighbourCache:
@@ -231,8 +238,10 @@ class NeighbourCache:
             self._kept = (geometry, cutoff, margin, found, _crossed(found.shifts, geometry.cell))
         assert self._kept is not None
         found, crossed = self._kept[3:]
-        bonds = Bonds(*_near_bonds(found.first, found.second, found.shifts, crossed, geometry.positions, cutoff))
-        _refuse_coinciding(geometry, bonds, cutoff)
+        now, shortest = _near_bonds(found.first, found.second, found.shifts, crossed, geometry.positions, cutoff)
+        bonds = Bonds(*now)
+        if shortest < _COINCIDE * cutoff:
+            _refuse_coinciding(geometry, bonds, cutoff)
         return bonds
 
     def _covers(self, geometry: Geometry, cutoff: float) -> bool:
@@ -247,7 +256,7 @@ class NeighbourCache:
         )
         if not same:
             return False
-        moved = _largest_displacement(origin.positions, geometry.positions)
+        moved = largest_displacement(origin.positions, geometry.positions)
         return 2.0 * moved <= (1.0 - 1e-9) * margin
 
     def __getstate__(self) -> dict[str, object]:
@@ -256,11 +265,22 @@ class NeighbourCache:
 
 
 @njit
-def _largest_displacement(before: FloatArray, now: FloatArray) -> float:
+def largest_displacement(before: FloatArray, now: FloatArray) -> float:
+    """Largest |r' - r| of sites, length; nan where there is one.
+
+    Parameters
+    ----------
+    before, now : (N, 3) ndarray
+        r and r', length.
+    """
     largest = 0.0
     for i in range(before.shape[0]):
         x, y, z = now[i, 0] - before[i, 0], now[i, 1] - before[i, 1], now[i, 2] - before[i, 2]
-        largest = max(largest, x * x + y * y + z * z)
+        square = x * x + y * y + z * z
+        if not square <= largest:
+            if np.isnan(square):
+                return square
+            largest = square
     return np.sqrt(largest)
 
 
@@ -277,10 +297,10 @@ def _crossed(shifts: IntArray, cell: FloatArray) -> FloatArray:
 @njit
 def _near_bonds(
     first: IntArray, second: IntArray, shifts: IntArray, crossed: FloatArray, positions: FloatArray, cutoff: float
-) -> tuple[IntArray, IntArray, IntArray, FloatArray, FloatArray]:
-    """Those of the bonds that are within the cutoff now, with their vectors r_j - r_i + crossed (n, 3) and distances."""
+) -> tuple[tuple[IntArray, IntArray, IntArray, FloatArray, FloatArray], float]:
+    """The bonds within the cutoff now, with vectors r_j - r_i + crossed (n, 3) and distances, and the shortest distance."""
     one, two, cells = np.empty_like(first), np.empty_like(second), np.empty_like(shifts)
-    vectors, distances, near = np.empty((len(first), 3)), np.empty(len(first)), 0
+    vectors, distances, near, shortest = np.empty((len(first), 3)), np.empty(len(first)), 0, np.inf
     for b in range(len(first)):
         i, j = first[b], second[b]
         x = positions[j, 0] - positions[i, 0] + crossed[b, 0]
@@ -292,8 +312,8 @@ def _near_bonds(
             # numbers one by one: an assignment of rows takes seconds to compile
             cells[near, 0], cells[near, 1], cells[near, 2] = shifts[b, 0], shifts[b, 1], shifts[b, 2]
             vectors[near, 0], vectors[near, 1], vectors[near, 2], distances[near] = x, y, z, distance
-            near += 1
-    return one[:near], two[:near], cells[:near], vectors[:near], distances[:near]
+            near, shortest = near + 1, min(shortest, distance)
+    return (one[:near], two[:near], cells[:near], vectors[:near], distances[:near]), shortest
 
 
 def nearest_distances(geometry: Geometry) -> FloatArray:

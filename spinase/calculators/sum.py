@@ -220,11 +220,13 @@ class SpinSumCalculator(MomentsOfAtoms, Calculator):
             if "magnetic_forces" in calc.implemented_properties
         ]
 
+        first, *others = parts or [(1.0, np.zeros_like)]
+
         def fields(spins: FloatArray) -> FloatArray:
             """Weighted sum of the members' magnetic forces at these spins (N, 3), energy/moment."""
-            total = np.zeros_like(spins)
-            for weight, part in parts:
-                total += weight * part(spins)
+            total = _weighted(*first, spins)
+            for weight, part in others:
+                total = total + _weighted(weight, part, spins)
             return total
 
         return fields
@@ -322,6 +324,11 @@ class SpinSumCalculator(MomentsOfAtoms, Calculator):
         """Give every member its state back."""
         for key, part in state.items():
             self.calculators[int(key)].restore_state(part)
+
+
+def _weighted(weight: float, fields: FieldFunction, spins: FloatArray) -> FloatArray:
+    """Fields (N, 3) of a member, energy/moment, times its weight."""
+    return fields(spins) if weight == 1.0 else weight * fields(spins)
 
 
 def _state_of(calc: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from spinase.classical.kernels import biquadratic_field, compressed_rows, overlaps
+from spinase.classical.kernels import biquadratic_field, by_row, compressed_rows, overlaps
 from spinase.classical.local_model import LocalModel, pair_model
 from spinase.classical.terms import FrozenLocalTerm, PairTerm, at_first, pull_along_bonds
 from spinase.geometry import Bonds
@@ -51,7 +51,7 @@ class FrozenBiquadratic(FrozenLocalTerm):
     def rows(self) -> tuple[IntArray, IntArray, FloatArray]:
         """Starts, neighbours and couplings of every site."""
         starts, neighbours, bonds = compressed_rows(self.bonds.first, self.bonds.second, self.sites)
-        return starts, neighbours, self.couplings[np.abs(bonds) - 1]
+        return starts, neighbours, by_row(bonds, self.couplings)
 
     def _overlap(self, spins: FloatArray) -> FloatArray:
         return overlaps(self.bonds.first, self.bonds.second, np.ascontiguousarray(spins))

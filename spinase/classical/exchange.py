@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from spinase.classical.kernels import compressed_rows, exchange_field, overlaps
+from spinase.classical.kernels import by_row, compressed_rows, exchange_field, overlaps
 from spinase.classical.local_model import LocalModel, pair_model
 from spinase.classical.terms import FrozenLocalTerm, PairTerm, at_first, pull_along_bonds
 from spinase.geometry import Bonds
@@ -56,7 +56,7 @@ class FrozenHeisenberg(FrozenLocalTerm):
     def rows(self) -> tuple[IntArray, IntArray, FloatArray]:
         """Starts, neighbours and couplings: those of site i are at ``starts[i]:starts[i + 1]``."""
         starts, neighbours, bonds = compressed_rows(self.bonds.first, self.bonds.second, self.sites)
-        return starts, neighbours, self.couplings[np.abs(bonds) - 1]
+        return starts, neighbours, by_row(bonds, self.couplings)
 
     def _reference(self, lengths: FloatArray) -> FloatArray | float:
         """1 on bonds of magnetic sites if energies count from the ferromagnet, else 0."""

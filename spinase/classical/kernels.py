@@ -48,6 +48,23 @@ def compressed_rows(first: IntArray, second: IntArray, sites: int) -> tuple[IntA
 
 
 @njit
+def by_row(bonds: IntArray, values: FloatArray) -> FloatArray:
+    """Values of bonds (n,) for the entries of compressed rows, (2 n,): the same in both directions.
+
+    Parameters
+    ----------
+    bonds : (2 n,) int64
+        Bond + 1, negative where it is reversed (:func:`compressed_rows`).
+    values : (n,)
+        Bond by bond.
+    """
+    out = np.empty(len(bonds))
+    for k in range(len(bonds)):
+        out[k] = values[abs(bonds[k]) - 1]
+    return out
+
+
+@njit
 def exchange_field(starts: IntArray, neighbours: IntArray, couplings: FloatArray, spins: FloatArray) -> FloatArray:
     """H_i = sum_j J_ij s_j, (N, 3), energy.
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from spinase.errors import ConvergenceError, StyleError
-from spinase.spin_algebra import cayley, cross, renormalize, rotate_about
+from spinase.spin_algebra import cayley, cross, largest_difference, renormalize, rotate_about
 from spinase.styles import load_style
 from spinase.typing import FloatArray
 
@@ -148,9 +148,10 @@ class ImplicitMidpoint(Integrator):
         for _ in range(self.max_iterations):
             vector = rate(0.5 * (spins + new), 0.5)
             improved = cayley(spins, 0.5 * timestep * vector)
-            changes.append(_largest(improved - new))
+            changes.append(largest_difference(improved, new))
             new = improved
-            if self._ends(changes, self.resolution * abs(timestep) * _largest(vector)):
+            noise = self.resolution * abs(timestep) * _largest(vector) if self.resolution else 0.0
+            if self._ends(changes, noise):
                 self._remember(vector, guess, timestep)
                 return new
         raise ConvergenceError(
@@ -182,8 +183,8 @@ class ImplicitMidpoint(Integrator):
         """Keep A (N, 3) of the step for the next ones, and which extrapolation would have foretold it best."""
         if self._past:
             foretold = [guess if k == self._order else _extrapolated(self._past, k) for k in range(len(self._past))]
-            errors = [_largest(one - vector) for one in foretold]
-            self._order = int(np.argmin(errors)) + (len(self._past) < len(_EXTRAPOLATIONS))
+            errors = [largest_difference(one, vector) for one in foretold]
+            self._order = errors.index(min(errors)) + (len(self._past) < len(_EXTRAPOLATIONS))
         self._past, self._timestep = (vector, *self._past[: len(_EXTRAPOLATIONS) - 1]), timestep
         self._order = min(self._order, len(self._past) - 1)
         self._age += 1

@@ -30,6 +30,7 @@ from spinase.errors import (
     ModelError,
     UnstableDynamicsError,
 )
+from spinase.geometry import largest_displacement
 from spinase.measures import energy_of_spins
 from spinase.typing import FloatArray
 
@@ -225,12 +226,10 @@ class SpinLatticeDynamics(SpinDynamics):
 
     def _require_stability(self, before: FloatArray, cell: FloatArray) -> None:
         """Atoms move by a small part of their distances in a step, or something is wrong."""
-        moved = self.atoms.positions - before
-        if self.barostat is not None:
-            moved = moved - before @ (np.linalg.solve(cell, self.atoms.cell.array) - np.eye(3))
-        if np.einsum("ia,ia->i", moved, moved).max(initial=0.0) <= self._reach**2:  # not so where a number is none
+        start = before if self.barostat is None else before @ np.linalg.solve(cell, self.atoms.cell.array)
+        if largest_displacement(start, self.atoms.positions) <= self._reach:  # not so where a number is none
             return
-        far = np.linalg.norm(moved, axis=1)
+        far = np.linalg.norm(self.atoms.positions - start, axis=1)
         worst = int(np.argmax(np.where(np.isfinite(far), far, np.inf)))
         if far[worst] <= self._reach:
             return
