@@ -82,6 +82,48 @@ def spin_lattice() -> Callable[[], Any]:
     return work
 
 
+def iron() -> Callable[[], Any]:
+    """Five steps of 250 iron atoms and their spins, as in spin_codes.py."""
+    from ase import units
+    from ase.build import bulk
+
+    from spinase import SpinAtoms
+    from spinase.calculators import HeisenbergCalculator, PairPotentialCalculator, SpinSumCalculator
+    from spinase.dynamics import SpinLatticeDynamics
+    from spinase.radial import BetheSlater, Morse
+
+    atoms = SpinAtoms(bulk("Fe", cubic=True, a=2.8665).repeat(5), moments=[0, 0, 2.0])
+    atoms.spins = np.random.default_rng(1).normal(size=(len(atoms), 3))
+    lattice = PairPotentialCalculator(Morse(0.4174, 1.3885, 2.845, 6.0, 0.5))
+    atoms.calc = SpinSumCalculator([lattice, HeisenbergCalculator(law=BetheSlater(0.02726, 0.2171, 1.841, 3.4))])
+    driver = SpinLatticeDynamics(atoms, 0.1 * units.fs)
+
+    def work() -> Any:
+        driver.run(5)
+        return np.concatenate([atoms.spins, atoms.positions])
+
+    return work
+
+
+def moving(sites: int) -> Callable[[], Any]:
+    """Three steps of atoms and spins of the shipped moving model; 8 atoms are far apart."""
+    from spinase import SpinAtoms
+    from spinase.calculators import HIPNNCalculator
+    from spinase.dynamics import SpinLatticeDynamics
+
+    density = {8: 0.02}.get(sites, 1.0)
+    atoms = SpinAtoms.disordered(sites, density=density, min_distance=0.75, rng=0, units="reduced")
+    atoms.set_masses(np.full(sites, 1e6))
+    atoms.calc = HIPNNCalculator.shipped("disordered-sd-moving", outside_domain="ignore")
+    driver = SpinLatticeDynamics(atoms, 0.02)
+
+    def work() -> Any:
+        driver.run(3)
+        return np.concatenate([atoms.spins, atoms.positions])
+
+    return work
+
+
 def engine(sites: int) -> Callable[[], Any]:
     """Fields of the shipped disordered model, atoms at rest."""
     from spinase import SpinAtoms
@@ -104,6 +146,9 @@ CASES: dict[str, Callable[[], Callable[[], Any]]] = {
     "LLG, exchange, 8x8, 10 steps": lambda: llg(8),
     "LLG, exchange, 32x32, 10 steps": lambda: llg(32),
     "spins and lattice, 125 sites, 5 steps": spin_lattice,
+    "iron, spins and lattice, 250 atoms, 5 steps": iron,
+    "learned, moving, 8 atoms, 3 steps": lambda: moving(8),
+    "learned, moving, 64 atoms, 3 steps": lambda: moving(64),
     "learned, 125 sites": lambda: engine(125),
     "learned, 1000 sites": lambda: engine(1000),
     "learned, 10000 sites": lambda: engine(10_000),
