@@ -47,6 +47,17 @@ def thread_map(threads: int) -> AbstractContextManager[Callable[..., list[Any]]]
     return _pooled(threads, single)
 
 
+def plain_map(threads: int) -> AbstractContextManager[Callable[..., list[Any]]]:
+    """:func:`thread_map` of loops that call no linear algebra: nobody has to ask or tell it its threads.
+
+    Parameters
+    ----------
+    threads : int
+        1: in this thread.
+    """
+    return nullcontext(_one_by_one) if threads == 1 else _pooled(threads, single=True)
+
+
 @contextmanager
 def _pooled(threads: int, single: bool) -> Iterator[Callable[..., list[Any]]]:
     """The same where there is something to set and to restore; `single`: linear algebra is on one thread already."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from spinase.compiled.dense import matrix
 from spinase.compiled.rows import LANES
-from spinase.compiled.threads import thread_map
+from spinase.compiled.threads import plain_map, thread_map
 from spinase.errors import ModelError
 from spinase.geometry import Bonds
 from spinase.learning.engine.evaluator import Evaluation, FrozenEngine, Scope
@@ -83,7 +83,7 @@ class MovingEngine(FrozenEngine):
 
     def laid_out(self, bonds: Bonds, layout: Layout) -> MovingGraph:
         """Pairs of a geometry whose layout is known."""
-        with thread_map(min(self.threads, len(layout.begins)) or 1) as each:
+        with plain_map(min(self.threads, len(layout.begins)) or 1) as each:
             return MovingGraph(bonds, layout, self.knots, self.dtype, self._pool, each)
 
     def solve(

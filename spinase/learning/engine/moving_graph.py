@@ -97,16 +97,12 @@ class MovingGraph:
         pool: Pool,
         each: Callable[..., list[Any]],
     ) -> None:
-        sites = len(layout.order)
+        sites, pairs = len(layout.order), len(layout.bonds)
         self.borrow, self.give_back, self.workspaces = pool.borrow, pool.give_back, pool.workspaces
         self.cached: dict[tuple[str, Any], Any] = {}
         self._density = np.dtype(dtype).type(knots.density)
-        self.order, self.back = layout.order, np.empty_like(layout.order)
-        self.back[self.order] = np.arange(sites)
-        starts, bond = layout.starts, layout.bonds
-        counts = np.diff(starts)[self.order]
-        self.starts = np.concatenate([[0], np.cumsum(counts)])
-        pairs = len(bond)
+        self.order, starts, bond = layout.order, layout.starts, layout.bonds
+        self.back, self.starts = _in_order(self.order, starts)
         self._second, self._local, self._knots = (np.empty(pairs, dtype=np.int32) for _ in range(3))
         self._fractions, self._distances = (np.empty(pairs, dtype) for _ in range(2))
         self._harmonics = np.empty((pairs, 9), dtype)
@@ -174,6 +170,17 @@ def _directed(first: IntArray, second: IntArray, sites: int) -> tuple[IntArray, 
         out[low[second[b]]] = -1 - b
         low[second[b]] += 1
     return starts, out
+
+
+@njit
+def _in_order(order: IntArray, starts: IntArray) -> tuple[IntArray, IntArray]:
+    """Inverse (N,) of an `order` (N,) of the sites, and where rows (N + 1,) begin that `starts` gives in their OWN order."""
+    back, begins = np.empty_like(order), np.zeros(len(order) + 1, dtype=np.int64)
+    for a in range(len(order)):
+        i = order[a]
+        back[i] = a
+        begins[a + 1] = begins[a] + starts[i + 1] - starts[i]
+    return back, begins
 
 
 @njit(nogil=True)
