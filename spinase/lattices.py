@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from spinase.errors import InvalidGeometryError
-from spinase.typing import FloatArray
+from spinase.typing import BoolArray, FloatArray
 
 Lattice = tuple[FloatArray, FloatArray, tuple[bool, bool, bool]]
 
+_BLOCK = 256  # trials at once
+_TRIALS = 20000  # in vain, before points do not fit
 _ROOT2, _ROOT3 = np.sqrt(2.0), np.sqrt(3.0)
 # name -> (cell vectors, basis positions), both in units of the nearest-neighbour distance; bcc and fcc by their cubic cells,
 # hexagonal: triangular layers straight above each other, hcp: close packed
@@ -110,20 +113,80 @@ def disordered(sites: int, density: float, min_distance: float, dimension: int, 
             f"{min_distance}: a site would be too close to its own image; use more sites, or lower one of them"
         )
     points = np.zeros((sites, 3))
-    for k in range(sites):
-        for _ in range(20000):
-            trial = np.zeros(3)
-            trial[:dimension] = rng.uniform(0.0, edge, size=dimension)
-            gap = points[:k, :dimension] - trial[:dimension]
-            gap -= edge * np.round(gap / edge)
-            if k == 0 or np.min(np.einsum("ia,ia->i", gap, gap)) >= min_distance**2:
-                points[k] = trial
-                break
-        else:
-            raise InvalidGeometryError(
-                f"only {k} of {sites} points fit at density {density} with min_distance {min_distance}: lower one of them"
-            )
+    points[:, :dimension] = _added(sites, density, min_distance, dimension, edge, rng)
     cell = np.eye(3)
     cell[:dimension] *= edge
     pbc = tuple(axis < dimension for axis in range(3))
     return points, cell, (pbc[0], pbc[1], pbc[2])
+
+
+def _added(
+    sites: int, density: float, min_distance: float, dimension: int, edge: float, rng: np.random.Generator
+) -> FloatArray:
+    """Points (sites, dimension) in a periodic box of `edge`, one trial after the other.
+
+    Trials are looked at in blocks, first against the points of earlier blocks, then against each other in their order: the
+    points, and the state of `rng` afterwards, are those of one trial at a time.
+
+    Parameters
+    ----------
+    sites, density, min_distance, dimension, rng
+        As in :func:`disordered`.
+    edge : float
+        Of the box, length.
+
+    Raises
+    ------
+    InvalidGeometryError
+        When the points do not fit.
+    """
+    points, failures = np.zeros((0, dimension)), 0
+    while len(points) < sites:
+        before, missing = rng.bit_generator.state, sites - len(points)
+        trials = rng.uniform(0.0, edge, size=(max(_BLOCK, min(len(points), 2 * missing)), dimension))
+        places = np.flatnonzero(_accepted(points, trials, min_distance, edge))[:missing]
+        ends = np.concatenate([[-1 - failures], places, [] if len(places) == missing else [len(trials)]])
+        long = np.flatnonzero(np.diff(ends) > _TRIALS)
+        if len(long):
+            raise InvalidGeometryError(
+                f"only {len(points) + long[0]} of {sites} points fit at density {density} with min_distance "
+                f"{min_distance}: lower one of them"
+            )
+        points, failures = np.concatenate([points, trials[places]]), int(ends[-1] - ends[-2]) - 1
+        if len(places) == missing:  # as if no trial had been drawn after the last point
+            rng.bit_generator.state = before
+            rng.uniform(0.0, edge, size=(places[-1] + 1, dimension))
+    return points
+
+
+def _accepted(points: FloatArray, trials: FloatArray, min_distance: float, edge: float) -> BoolArray:
+    """Trials (T,) that are nowhere closer than `min_distance` to the points nor to an accepted trial before them.
+
+    Parameters
+    ----------
+    points, trials : (n, d), (T, d) ndarray
+        In a periodic box of `edge`, length.
+    min_distance, edge : float
+        Length.
+    """
+    reach, inside = min_distance * (1.0 + 1e-9), trials % edge
+    kept = np.ones(len(trials), dtype=bool)
+    if min_distance == 0.0:
+        return kept
+    if len(points):
+        near = cKDTree(points % edge, boxsize=edge).query(inside, distance_upper_bound=reach)[1]
+        close = np.flatnonzero(near < len(points))
+        kept[close] = ~_closer(points[near[close]], trials[close], min_distance, edge)
+    left = np.flatnonzero(kept)
+    pairs = left[cKDTree(inside[left], boxsize=edge).query_pairs(reach, output_type="ndarray")]
+    pairs = pairs[_closer(trials[pairs[:, 0]], trials[pairs[:, 1]], min_distance, edge)]
+    for one, other in pairs[np.argsort(pairs.max(axis=1), kind="stable")].tolist():
+        kept[max(one, other)] &= not kept[min(one, other)]
+    return kept
+
+
+def _closer(one: FloatArray, other: FloatArray, distance: float, edge: float) -> BoolArray:
+    """Which points (n, d) are closer than `distance` to their others, nearest images."""
+    gap = one - other
+    gap -= edge * np.round(gap / edge)
+    return np.asarray(np.einsum("ia,ia->i", gap, gap) < distance**2)

@@ -109,6 +109,27 @@ def test_disordered_points_fill_the_box_and_follow_the_seed():
     assert first[0].mean(axis=0) == pytest.approx(np.diag(first[1]) / 2, rel=0.1)
 
 
+def one_after_the_other(sites, min_distance, dimension, edge, rng):
+    """Random sequential addition as it is defined."""
+    points = np.zeros((0, dimension))
+    while len(points) < sites:
+        trial = rng.uniform(0.0, edge, size=dimension)
+        gaps = points - trial - edge * np.round((points - trial) / edge)
+        if np.all(np.linalg.norm(gaps, axis=1) >= min_distance):
+            points = np.vstack([points, trial])
+    return points
+
+
+@pytest.mark.parametrize(("sites", "min_distance", "dimension"), [(7, 0.4, 1), (90, 0.6, 2), (700, 0.8, 3)])
+def test_disordered_points_are_those_of_one_trial_at_a_time(sites, min_distance, dimension):
+    """Whatever is drawn afterwards, too: directions of spins come from the same generator."""
+    rng, expected = np.random.default_rng(6), np.random.default_rng(6)
+    points, cell, _ = lattices.disordered(sites, 1.0, min_distance, dimension, rng)
+    known = one_after_the_other(sites, min_distance, dimension, cell[0, 0], expected)
+    np.testing.assert_array_equal(points[:, :dimension], known)
+    assert rng.random() == expected.random()
+
+
 def test_points_that_do_not_fit_say_how_many_did():
     with pytest.raises(InvalidGeometryError, match=r"only \d+ of 50 points fit at density 1.0 with min_distance 1.3: lower"):
         lattices.disordered(50, 1.0, 1.3, 3, np.random.default_rng(0))
