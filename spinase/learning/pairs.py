@@ -25,9 +25,47 @@ class Rows:
         """Number of sites."""
         return len(self.starts) - 1
 
+    def own(self, values: Tensor) -> Tensor:
+        """Of `values` (N, ...) those of the sites that have rows."""
+        return values
+
+    def add_up(self, terms: Tensor) -> Tensor:
+        """Sums (N, ...) of the `terms` (P, ...) of every row."""
+        return terms.new_zeros((self.sites, *terms.shape[1:])).index_add(0, self.first, terms)
+
     def to(self, device: torch.device) -> Rows:
         """On another device."""
         return Rows(*(part.to(device) for part in (self.starts, self.first, self.second)))
+
+
+@dataclass(frozen=True, eq=False)
+class EqualRows(Rows):
+    """Rows of K pairs each, of some of the sites: `places` (R,) of these, `second` (R K,); `starts` is of no use.
+
+    Sums over rows are plain reductions then, which compilers of torch's graphs do well.  Rows with fewer neighbours are
+    filled with pairs of a site with itself, longer than the cutoff.
+    """
+
+    places: Tensor
+
+    @property
+    def sites(self) -> int:
+        """Number of rows."""
+        return self.places.shape[0]
+
+    def own(self, values: Tensor) -> Tensor:
+        """Of `values` (N, ...) those of the sites that have rows, (R, ...)."""
+        return values.index_select(0, self.places)
+
+    def add_up(self, terms: Tensor) -> Tensor:
+        """Sums (R, ...) of the `terms` (R K, ...)."""
+        return terms.unflatten(0, (self.places.shape[0], -1)).sum(1)
+
+    @classmethod
+    def of(cls, places: Tensor, second: Tensor) -> EqualRows:
+        """Of neighbours `second` (R, K) of the sites `places` (R,)."""
+        first = places[:, None].expand_as(second).reshape(-1)
+        return cls(first[:0], first, second.reshape(-1), places)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,4 +127,4 @@ def joined(boxes: Sequence[Pairs]) -> Pairs:
     return Pairs(Rows(torch.cat([*starts, end]), first, second), torch.cat([box.vectors for box in boxes]))
 
 
-__all__ = ["Pairs", "Rows", "joined", "pairs_from", "pairs_of"]
+__all__ = ["EqualRows", "Pairs", "Rows", "joined", "pairs_from", "pairs_of"]

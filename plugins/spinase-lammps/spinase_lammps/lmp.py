@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 from mpi4py import MPI  # first: it brings the library that LAMMPS needs
 
-from spinase.atoms import get_units
 from spinase.contract import field_resolution, local_energy
 from spinase.errors import InputError
 from spinase.run import build_setup, read_input
@@ -51,8 +50,6 @@ def run(script: Path, comm: MPI.Comm | None = None, log: str = "none") -> None:
         raise InputError(f"there is no LAMMPS input file {script}")
     setup = build_setup(read_input(script.with_suffix(".toml"))[0], script.resolve().parent)
     atoms, calc, world = setup.atoms, setup.stages[0].calculator, comm or MPI.COMM_WORLD
-    if get_units(atoms).name != "metal":
-        raise InputError(f'{script.with_suffix(".toml")}: LAMMPS is told metal units here, write units = "metal"')
     local, library = local_energy(calc, atoms), plugin_on_all(world)
     reach, forces = local.cutoff or 1.0, "no" if "forces" in local.refused_properties else "yes"
     deep = "yes" if local.ghost_depth > reach * (1.0 + 1e-12) else "no"

@@ -19,7 +19,7 @@ the neighbour's spin), and the chiral product (L.s)(tr T) - s.T.L are seen as we
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self, cast
 
@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from spinase.geometry import Geometry, find_bonds
 from spinase.learning.mhipnn.graph import Graph, RadialBasis, quadrupoles
 from spinase.learning.mhipnn.pair_law import PairLaw
-from spinase.learning.pairs import Pairs
+from spinase.learning.pairs import EqualRows, Pairs
 from spinase.learning.trunk import SYMMETRIES, Trunk, TrunkConfig, TrunkSize
 from spinase.typing import Array
 
@@ -114,10 +114,21 @@ class NetworkConfig(NetworkSize, TrunkConfig):
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """A geometry as the network sees it: graph, and places of the species (N,) in its list."""
+    """A geometry as the network sees it.
+
+    Attributes
+    ----------
+    graph : Graph
+        Of all sites, or of those that have parts.
+    species : (N,) Tensor of int
+        Places of the species in the network's list.
+    layers : sequence of Graph
+        Of each layer, where they differ (:meth:`MagneticHIPNN.traced`); empty: `graph` is that of all.
+    """
 
     graph: Graph
     species: Tensor
+    layers: Sequence[Graph] = ()
 
 
 class MagneticHIPNN(Trunk):
@@ -134,6 +145,7 @@ class MagneticHIPNN(Trunk):
     citation = (
         "N. Lubbers, J. S. Smith, K. Barros, J. Chem. Phys. 148, 241715 (2018), doi:10.1063/1.5011181; arXiv:2606.10349"
     )
+    traceable = True
     config: NetworkConfig
 
     def __init__(self, config: NetworkConfig) -> None:
@@ -157,16 +169,30 @@ class MagneticHIPNN(Trunk):
 
     def forward(self, prepared: Prepared, spins: Tensor) -> Tensor:
         """Parts (N, K) for free spin vectors (N, 3); zero rows are non-magnetic sites."""
-        graph, species = prepared.graph, prepared.species
-        features, collected = self.embedding(species), None
-        energy = self.readouts[0](features)
-        for interaction, readout in zip(self.interactions, self.readouts[1:], strict=True):
-            features, collected = interaction(graph, features, spins, collected)
-            energy = energy + readout(features)
+        energy = self.readouts[0](self.embedding(prepared.species))
+        for (graph, features), readout in zip(self._layers(prepared, spins), self.readouts[1:], strict=True):
+            energy = graph.pairs.rows.own(energy) + readout(features)
         if self.config.pairs:
             bare, *others = energy.unbind(1)
-            energy = torch.stack([bare + self.pair_law(graph, species, spins), *others], dim=1)
+            energy = torch.stack([bare + self.pair_law(prepared.graph, prepared.species, spins), *others], dim=1)
         return energy
+
+    def _layers(self, prepared: Prepared, spins: Tensor) -> Iterator[tuple[Graph, Tensor]]:
+        """Graphs of the layers, and features after each."""
+        features, collected = self.embedding(prepared.species), None
+        for interaction, graph in zip(self.interactions, prepared.layers or [prepared.graph] * len(self.interactions), strict=True):
+            features, collected = interaction(graph, features, spins, collected)
+            spins = graph.pairs.rows.own(spins)
+            yield graph, features
+
+    def traced(self, vectors: Tensor, neighbours: Tensor, species: Tensor, places: Sequence[Tensor]) -> Prepared:
+        """Graphs of layers of fewer and fewer sites, in plain torch."""
+        graphs = []
+        for own in places:
+            rows = EqualRows.of(own, neighbours.index_select(0, own))
+            pairs = Pairs(rows, vectors.index_select(0, own).reshape(-1, 3))
+            graphs.append(Graph(pairs, self.config.basis(), self.config.degree, compiled=False))
+        return Prepared(graphs[-1], species, graphs)
 
     def begin_part(self, part: int, value: float) -> None:
         """Set the constant of a part."""
@@ -179,10 +205,8 @@ class MagneticHIPNN(Trunk):
 
     def features(self, prepared: Prepared, spins: Tensor) -> Tensor:
         """Features (N, width) after the last interaction layer."""
-        features, collected = self.embedding(prepared.species), None
-        for interaction in self.interactions:
-            features, collected = interaction(prepared.graph, features, spins, collected)
-        return torch.as_tensor(features)
+        *_, (_, features) = self._layers(prepared, spins)
+        return features
 
 
 class Interaction(nn.Module):
@@ -218,7 +242,7 @@ class Interaction(nn.Module):
     def forward(
         self, graph: Graph, features: Tensor, spins: Tensor, collected: Tensor | None
     ) -> tuple[Tensor, Tensor | None]:
-        """New features (N, width), and the spin vectors M of this layer (N, 3, channels).
+        """New features (R, width) of the R sites that have rows in the graph, all as a rule, and their M (R, 3, channels).
 
         Parameters
         ----------
@@ -231,18 +255,18 @@ class Interaction(nn.Module):
         collected : (N, 3, channels) Tensor or None
             M of the layer before; None in the first.
         """
-        sent = self._sent(features, spins, collected)
+        sent, rows = self._sent(features, spins, collected), graph.pairs.rows
         sums = [graph.sum(degree, weights, sent[:, :, : weights.shape[1]]) for degree, weights in enumerate(self.filters)]
         found = _lattice_invariants(sums)
         vectors = sums[0][:, 0, 1:] if self.config.vectors else None
         if self.config.vectors:
-            found += _spin_invariants(sums, spins, self.config)
+            found += _spin_invariants(sums, rows.own(spins), self.config)
         if self.config.quadrupoles:
-            own = quadrupoles(spins)[:, :, None]
-            of_spins = self.send_quadrupole(features)[:, None] * own
+            squares = quadrupoles(spins)[:, :, None]
+            of_spins, own = self.send_quadrupole(features)[:, None] * squares, rows.own(squares)
             tensors = graph.sum(0, self.quadrupole_filters, of_spins)[:, 0]
             found += [(tensors * own).sum(1), (tensors * tensors).sum(1)]
-        new = self.activation(self.own(features) + self.collect(torch.cat(found, dim=1)))
+        new = self.activation(self.own(rows.own(features)) + self.collect(torch.cat(found, dim=1)))
         for layer in self.atoms:
             new = new + self.activation(layer(new))
         return new, vectors

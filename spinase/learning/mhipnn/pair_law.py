@@ -74,7 +74,7 @@ class PairLaw(nn.Module):
 
     def _energies(self, rows: Rows, law: Tensor, aligned: Tensor) -> Tensor:
         """Half the energy of its pairs for every site; `aligned` (P,) are the s_i.s_j."""
-        return law.new_zeros(rows.sites).index_add(0, rows.first, 0.5 * (law[:, 0] + law[:, 1] * aligned))
+        return rows.add_up(0.5 * (law[:, 0] + law[:, 1] * aligned))
 
     def slopes(self, pairs: Pairs, species: Tensor, spins: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """As :meth:`forward` (N,), and slopes of the sum by spins (N, 3) and vectors of pairs (P, 3).
