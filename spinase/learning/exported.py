@@ -1,4 +1,4 @@
-"""Learned models as programs of their own: networks on regions, traced with their gradients and compiled by torch (AOTInductor).
+"""Learned models as programs of their own: networks on regions, traced with their gradients, compiled by torch.
 
 A package (``.pt2``) runs in C++ without Python, on the CPU and the release of torch that made it.  It has a program
 ``fields``, and ``forces`` if the model was trained on these, for any numbers of sites and neighbours,
@@ -103,11 +103,13 @@ def require_exportable(energy: NetworkEnergy) -> None:
     trunk, device = energy.evaluator.trunks[0], energy.evaluator.request.device
     if not trunk.traceable:
         raise ModelError(
-            f"the model {energy.name!r} cannot be compiled into a package: torch cannot trace a {type(trunk).__name__}, whose "
+            f"the model {energy.name!r} cannot become a package: torch cannot trace a {type(trunk).__name__}, whose "
             "neighbours are put in order in Python (mHIP-NN can be)"
         )
     if device != "cpu":
-        raise ModelError(f'packages are compiled for the CPU, and the model {energy.name!r} is on {device!r}: device = "cpu"')
+        raise ModelError(
+            f'packages are compiled for the CPU, and the model {energy.name!r} is on {device!r}: device = "cpu"'
+        )
 
 
 def facts_of(energy: NetworkEnergy) -> dict[str, str]:
@@ -150,7 +152,7 @@ def _compiled(energy: NetworkEnergy, forces: bool, facts: dict[str, str]) -> Any
         return aot_compile(exported.module(), arguments, options=options)
     except InvalidCxxCompiler as error:
         raise ModelError(
-            f"torch found no C++ compiler to compile the model {energy.name!r} with ({error}): install one (apt install g++), "
+            f"torch found no C++ compiler to compile {energy.name!r} with ({error}): install one (apt install g++), "
             "or name it in CXX"
         ) from error
     except Exception as error:  # torch raises many kinds, and says in the last line what is wrong

@@ -127,7 +127,7 @@ class Trunk(nn.Module, ABC):
         """
 
     def traced(self, vectors: Tensor, neighbours: Tensor, species: Tensor, places: Sequence[Tensor]) -> Any:
-        """As :meth:`prepare`, of rows of K neighbours and in operations that torch can trace; layers have fewer and fewer rows.
+        """As :meth:`prepare`, of rows of K neighbours and as torch can trace it; layers have fewer and fewer rows.
 
         Parameters
         ----------

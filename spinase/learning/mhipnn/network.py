@@ -180,7 +180,9 @@ class MagneticHIPNN(Trunk):
     def _layers(self, prepared: Prepared, spins: Tensor) -> Iterator[tuple[Graph, Tensor]]:
         """Graphs of the layers, and features after each."""
         features, collected = self.embedding(prepared.species), None
-        for interaction, graph in zip(self.interactions, prepared.layers or [prepared.graph] * len(self.interactions), strict=True):
+        for interaction, graph in zip(
+            self.interactions, prepared.layers or [prepared.graph] * len(self.interactions), strict=True
+        ):
             features, collected = interaction(graph, features, spins, collected)
             spins = graph.pairs.rows.own(spins)
             yield graph, features
