@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import PatchCollection, PolyCollection
-from matplotlib.colors import ListedColormap, Normalize
+from matplotlib.colors import ListedColormap, LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Polygon
 from matplotlib.ticker import MaxNLocator
@@ -31,6 +31,7 @@ _CONES_TO_RGB = np.array(
 )
 
 _GROUND = "0.72"
+_SHARP = 100.0  # highest S(q) over its mean: beyond, points in a black plane
 _MADE_BY = "spinase"  # in the text of a figure, by which it is known again
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 """Okabe-Ito colours: distinguishable with any colour vision."""
@@ -235,6 +236,8 @@ def scale_bar(ax: Axes, unit: str) -> None:
 def structure_factor_map(ax: Axes, wavevectors: FloatArray, values: FloatArray, zone: FloatArray | None = None) -> None:
     """S(q) over the plane of the wavevectors, shape (n, 2) or (n, 3); along a third component S is summed.
 
+    Peaks a hundred times as high as the mean are seen with a logarithmic scale of four decades.
+
     Parameters
     ----------
     ax : matplotlib Axes
@@ -253,7 +256,9 @@ def structure_factor_map(ax: Axes, wavevectors: FloatArray, values: FloatArray, 
         tile = 0.5 * spacing(plane) * np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
     tiles = PolyCollection(list(plane[:, None, :] + tile), cmap="magma", linewidths=0.2, edgecolors="face")
     tiles.set_array(total)
-    tiles.set_clim(0.0, max(float(total.max()), 1e-12))
+    highest = max(float(total.max()), 1e-12)
+    sharp = highest > _SHARP * float(total.mean())
+    tiles.set_norm(LogNorm(1e-4 * highest, highest, clip=True) if sharp else Normalize(0.0, highest))
     ax.add_collection(tiles)
     figure = ax.get_figure()
     assert figure is not None

@@ -72,13 +72,22 @@ def plot_sweep(
             else:
                 _points(ax, runs.values(name, window)[places], _numbers(runs, x, places), color, told)
         _name_axes(ax, runs, name, x)
-        for axis in log:
-            (ax.set_xscale if axis == "x" else ax.set_yscale)("log")
+        _scale_axes(ax, log)
     if any(common for common, _ in groups):
         axes[0].legend(frameon=False, fontsize="small")
     for ax in axes[len(chosen) :]:
         ax.set_visible(False)
     return save_figure(figure, path)
+
+
+def _scale_axes(ax: Axes, log: Sequence[str]) -> None:
+    """Logarithmic axes, with limits of their own: zero is not on them."""
+    for axis in log:
+        (ax.set_xscale if axis == "x" else ax.set_yscale)("log")
+    if "y" in log:
+        ax.autoscale(axis="y")
+    if "x" in log:
+        ax.autoscale(axis="x")
 
 
 def _curve(ax: Axes, runs: SweptRuns, name: str, places: Sequence[int], color: str, label: str) -> None:

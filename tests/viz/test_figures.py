@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PatchCollection, PolyCollection
-from matplotlib.colors import rgb_to_hsv
+from matplotlib.colors import LogNorm, Normalize, rgb_to_hsv
 from matplotlib.figure import Figure
 from matplotlib.quiver import Quiver
 
@@ -118,6 +118,18 @@ def test_structure_factor_map_shows_the_values_where_they_are() -> None:
         np.testing.assert_allclose(np.ptp(path.vertices, axis=0), [0.5, 2.0])
         assert value == pytest.approx(6.0 if path.vertices[:, 0].min() == pytest.approx(0.25) else 0.0)
     assert saved(figure)
+
+
+def test_sharp_peaks_are_seen_on_a_logarithmic_scale() -> None:
+    grid = np.stack(np.meshgrid(np.arange(20.0), np.arange(20.0), indexing="ij"), axis=-1).reshape(-1, 2)
+    for highest, scale in ((300.0, LogNorm), (50.0, Normalize)):
+        figure, ax = axes_of_figure()
+        structure_factor_map(ax, grid, np.where(np.arange(400) == 90, highest, 0.5))
+        norm = ax.collections[0].norm
+        assert type(norm) is scale
+        assert norm.vmax == highest
+        assert norm(highest) == 1.0
+        assert saved(figure)
 
 
 def test_series_and_profiles() -> None:
