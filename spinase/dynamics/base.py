@@ -32,6 +32,7 @@ from spinase.contract import (
 from spinase.dynamics.binding import Geometry, SpinBinding
 from spinase.dynamics.constrained import mobile_mask
 from spinase.dynamics.finite import require_finite_spins, watched
+from spinase.dynamics.frames import frame_of
 from spinase.dynamics.log import SpinLogger
 from spinase.dynamics.ramp import Temperature
 from spinase.dynamics.settings import Clock, as_generator, checked
@@ -354,6 +355,12 @@ class SpinDriver(MolecularDynamics, ABC):
         """Call what is due; an observer may have changed the atoms, so they are looked at again before the next step."""
         self._suspect = self._suspect or self._observers_due(self.nsteps)
         super().call_observers()
+
+    def _traj_write_image(self, description: dict[str, Any]) -> None:
+        """ASE's writing of a frame, with energy and fields: those of this step are not computed yet."""
+        with self._opentraj() as file:
+            file.set_description(self.todict() | description)
+            file.write(frame_of(self))
 
     def _observers_due(self, nsteps: int) -> bool:
         return any(nsteps % n == 0 if n > 0 else nsteps == -n for _, n, _, _ in self.observers)

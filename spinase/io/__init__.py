@@ -7,7 +7,7 @@ from spinase.io.labels import Labels, read_labels, write_label_frames, write_lab
 from spinase.io.mace_xyz import MaceFormat
 from spinase.io.mcif import read_mcif
 from spinase.io.run_file import Run, Series, read_run
-from spinase.io.run_frames import write_frames
+from spinase.io.run_frames import run_conditions, write_frames
 
 __all__ = [
     "DeepSpinFormat",
@@ -20,6 +20,7 @@ __all__ = [
     "read_magnet",
     "read_mcif",
     "read_run",
+    "run_conditions",
     "write_frames",
     "write_label_frames",
     "write_labels",

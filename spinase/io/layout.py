@@ -40,7 +40,7 @@ from spinase.io.hdf5 import (
     tell_others,
     write_attributes,
 )
-from spinase.io.stored import DIGESTS, FORMAT, stored_stream
+from spinase.io.stored import CONDITIONS, DIGESTS, FORMAT, conditions_in, stored_stream
 from spinase.typing import Array
 
 _CHUNK_BYTES = 64 * 1024
@@ -279,6 +279,8 @@ class RunWriter:
 def copy_frames(source: Path, writer: RunWriter, lengths: Mapping[str, int]) -> None:
     """Append the first ``lengths[stream]`` frames of each stream of the run file `source` to a fresh writer.
 
+    Temperatures, fields and biases that a file of before November 2026 does not have (they stayed) are NaN, or begin later.
+
     Parameters
     ----------
     source : Path
@@ -294,22 +296,27 @@ def copy_frames(source: Path, writer: RunWriter, lengths: Mapping[str, int]) -> 
         If the file is missing, damaged, of another run, or holds fewer frames or other streams than that.
     """
     with open_run(source) as old:
-        if set(lengths) != set(writer.streams):
+        lacking = set(writer.streams) - set(lengths)
+        if set(lengths) - set(writer.streams) or lacking - {CONDITIONS}:
             raise CheckpointError(f"{source} holds {sorted(lengths)}, but the input asks for {sorted(writer.streams)}")
         if _run_of(old) != writer.run:
             raise CheckpointError(f"the run file {source} is of another run than the checkpoint beside it")
         size = source.stat().st_size
         for name, info in writer.streams.items():
+            if name in lacking:
+                continue
             try:
-                stored = stored_stream(old, name, list(info.elements), size, (int(lengths[name]), info.time_unit))
-                if any(stored.values[path].shape[1:] != element.shape for path, element in info.elements.items()):
+                there = conditions_in(old, list(info.elements)) if name == CONDITIONS else list(info.elements)
+                stored = stored_stream(old, name, there, size, (int(lengths[name]), info.time_unit))
+                if any(stored.values[path].shape[1:] != info.elements[path].shape for path in there):
                     raise DamageError(f"{name!r} is of another magnet")
             except DamageError as error:
                 raise CheckpointError(f"the run file {source} is damaged, or belongs to another run: {error}") from None
             except (KeyError, ValueError, OSError, RuntimeError, TypeError, AttributeError):
                 raise CheckpointError(f"the run file {source} is damaged: {name!r} cannot be read") from None
             if len(stored.steps):
-                writer.append(name, stored.steps, stored.times, stored.values)
+                unknown = {path: np.full((len(stored.steps), *info.elements[path].shape), np.nan) for path in info.elements}
+                writer.append(name, stored.steps, stored.times, unknown | dict(stored.values))
 
 
 def _run_of(file: h5py.File) -> str:

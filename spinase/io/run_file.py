@@ -35,6 +35,12 @@ class Series:
     axis: str
 
 
+def changes(series: Series) -> bool:
+    """Whether a quantity is not the same at all steps at which it is known."""
+    known = series.values[np.isfinite(series.values.reshape(len(series.values), -1)).all(axis=1)]
+    return bool(np.any(known != known[:1]))
+
+
 @dataclass(frozen=True, eq=False)
 class Run:
     """A finished, running or killed run.

@@ -14,6 +14,7 @@ from spinase.atoms import SpinAtoms
 from spinase.errors import InputError
 from spinase.io.frames import write_atoms
 from spinase.io.run_file import Run
+from spinase.io.stored import CONDITIONS
 from spinase.typing import FloatArray
 
 
@@ -34,6 +35,23 @@ def run_energies(run: Run) -> FloatArray | None:
             seen = dict(zip(series.steps.tolist(), series.values.tolist(), strict=True))
             return np.array([seen.get(step, np.nan) for step in run.steps.tolist()])
     return None
+
+
+def run_conditions(run: Run) -> dict[str, FloatArray]:
+    """What the magnet was held at in every frame, NaN where the file does not say (those of before November 2026).
+
+    Returns
+    -------
+    dict of str to ndarray
+        ``kT`` of the spin bath (T,), energy; the applied ``field`` (T, 3), its mean over the sites, energy/moment; the
+        ``bias`` (T,) of a device, energy.  0 where a stage has none.
+    """
+    found = {}
+    for name, series in run.observables.get(CONDITIONS, {}).items():
+        found[name] = np.full((len(run), *series.values.shape[1:]), np.nan)
+        _, frames, rows = np.intersect1d(run.steps, series.steps, return_indices=True)
+        found[name][frames] = series.values[rows]
+    return found
 
 
 def frame_with_results(run: Run, index: int) -> SpinAtoms:
@@ -58,6 +76,8 @@ def _frame(run: Run, index: int) -> tuple[SpinAtoms, dict[str, Any]]:
     """Atoms with the results that ASE knows, and the others by name."""
     atoms = run.atoms(index)
     atoms.info.update(step=int(run.steps[index]), time=float(run.times[index]))
+    held = {name: values[index] for name, values in run_conditions(run).items()}
+    atoms.info.update({name: value for name, value in held.items() if np.all(np.isfinite(value))})
     stored = {name: values[index] for name, values in run.results.items()}
     energies = run_energies(run)
     if energies is not None and np.isfinite(energies[index]):
@@ -74,9 +94,9 @@ _MAKERS = {"extxyz": frame_with_columns, "traj": frame_with_results}
 def write_frames(run: Run, path: str | Path) -> None:
     """Write the frames of a run as extended XYZ (``.xyz``, eight decimals) or ASE's ``.traj`` (every digit).
 
-    Each frame has its step, time and unit system in ``info``, energy, forces and stress as results; other stored results and
-    reference lengths and g factors are columns of extended XYZ, and in ``info`` of ``.traj``.  These are the formats of ASE
-    that keep a series of vector moments with its unit system.
+    Each frame has its step, time, kT, field (bias) and unit system in ``info``, energy, forces and stress as results; other
+    stored results and reference lengths and g factors are columns of extended XYZ, and in ``info`` of ``.traj``.  These are
+    the formats of ASE that keep a series of vector moments with its unit system.
 
     Parameters
     ----------
@@ -103,4 +123,4 @@ def write_frames(run: Run, path: str | Path) -> None:
     write_atoms(path, [_MAKERS[name](run, k) for k in range(len(run))], name)
 
 
-__all__ = ["frame_with_columns", "frame_with_results", "run_energies", "write_frames"]
+__all__ = ["frame_with_columns", "frame_with_results", "run_conditions", "run_energies", "write_frames"]

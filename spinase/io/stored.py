@@ -20,6 +20,7 @@ FORMAT, OLDER = 3, 2
 DIGESTS = "digests"
 _BLOCK_BYTES = 1 << 23
 ATOMS, WHOLE, SERIES, EDGES = "particles/atoms", "observables/atoms", "series", "particles/atoms/box/edges"
+CONDITIONS = "conditions"  # the stream of what the magnet was held at
 CLOCKS = {"": 1.0, "fs": 1.0 / ase.units.fs}
 """Times in the file by time of the unit system: "" where no other program knows the unit."""
 
@@ -132,6 +133,19 @@ def frame_elements(file: h5py.File) -> list[str]:
     return sorted(found | {f"{ATOMS}/position", f"{ATOMS}/species", EDGES})
 
 
+def conditions_in(file: h5py.File, elements: Sequence[str]) -> list[str]:
+    """Which of the elements of the stream of conditions a file has: until November 2026 those that stayed were left out.
+
+    Parameters
+    ----------
+    file : h5py.File
+        The run file.
+    elements : sequence of str
+        Paths in this format.
+    """
+    return [path for path in elements if path.replace(SERIES, series_group(file), 1) in file]
+
+
 def series_group(file: h5py.File) -> str:
     """Where observers are."""
     return SERIES if format_of(file) == FORMAT else "observables"
@@ -203,6 +217,7 @@ def _unchanged(file: h5py.File, path: str, count: int) -> Array:
 __all__ = [
     "ATOMS",
     "CLOCKS",
+    "CONDITIONS",
     "DIGESTS",
     "EDGES",
     "FORMAT",
@@ -210,6 +225,7 @@ __all__ = [
     "SERIES",
     "WHOLE",
     "StoredStream",
+    "conditions_in",
     "format_of",
     "frame_elements",
     "of_sites",

@@ -12,17 +12,15 @@ from spinase.atoms import SpinAtoms, get_g_factors, get_moments, get_reference_l
 from spinase.contract import Driver, bias_of, energy_name, energy_of
 from spinase.errors import InputError
 from spinase.io.layout import ElementInfo, StreamInfo
-from spinase.io.stored import ATOMS, CLOCKS, EDGES, SERIES, WHOLE, of_sites
+from spinase.io.stored import ATOMS, CLOCKS, CONDITIONS, EDGES, SERIES, WHOLE, of_sites
 from spinase.observers.base import alarm_of, observe
 from spinase.quantities import Observer
 from spinase.run.build import Setup
 from spinase.units import G_FACTOR, unit_system
 
 FRAMES = "frames"
-CONDITIONS = "conditions"
-_KNOWN = {"kT": "temperature kT", "field": "applied field"}
-"""What stages may change: option of a driver -> label."""
-_BIAS = "bias"
+_KNOWN = {"kT": "temperature kT", "field": "applied field", "bias": "bias"}
+"""What a magnet is held at -> label; the bias where a calculator has one."""
 _ENERGY = f"{WHOLE}/potential_energy"
 _UNITS = {
     f"{ATOMS}/position": "Angstrom",
@@ -65,7 +63,7 @@ class RunStreams:
         self.told_energy = any(energy_name(stage.calculator) is not None for stage in setup.stages)
         usual = unit_system(setup.config.units).time
         self.clock = "fs" if setup.config.units == "metal" and self._time_unit() == usual else ""
-        self.changing = _changing(setup)
+        self.biased = any(bias_of(stage.calculator) is not None for stage in setup.stages)
         infos = (
             {FRAMES: self._frame_info(atoms)}
             | self._conditions_info()
@@ -92,32 +90,23 @@ class RunStreams:
         return time * CLOCKS[self.clock]
 
     def _conditions_info(self) -> dict[str, StreamInfo]:
-        """Ramps, what differs between stages and the bias of a device, recorded whenever there is any."""
-        if not self.changing:
-            return {}
+        """Temperature and field of the driver, bias of a device: with every frame and observation, also where they stay."""
         units = unit_system(self.setup.config.units)
-        told = {"kT": ((), units.energy), "field": ((3,), f"{units.energy}/{units.moment}"), _BIAS: ((), units.energy)}
+        told = {"kT": ((), units.energy), "field": ((3,), f"{units.energy}/{units.moment}")}
+        told |= {"bias": ((), units.energy)} if self.biased else {}
         elements = {}
-        for name in self.changing:
-            shape, unit = told[name]
-            marks = {"label": "bias" if name == _BIAS else _KNOWN[name], "unit": unit, "plot": "series", "axis": ""}
+        for name, (shape, unit) in told.items():
+            marks = {"label": _KNOWN[name], "unit": unit, "plot": "series", "axis": ""}
             elements[f"{SERIES}/{CONDITIONS}/{name}"] = ElementInfo(shape, marks)
         return {CONDITIONS: StreamInfo(elements)}
 
     def _conditions(self, driver: Driver, atoms: SpinAtoms) -> dict[str, Any]:
         """Temperature and (mean) field as the driver says, bias as the calculator does, now; 0 where a stage has none."""
-        found: dict[str, Any] = {}
-        for name in self.changing:
-            if name == _BIAS:
-                found[f"{SERIES}/{CONDITIONS}/{name}"] = bias_of(atoms.calc) or 0.0
-                continue
-            if name == "kT":
-                found[f"{SERIES}/{CONDITIONS}/{name}"] = driver.bath_temperature()
-            else:
-                found[f"{SERIES}/{CONDITIONS}/{name}"] = np.broadcast_to(driver.applied_field(), (len(atoms), 3)).mean(
-                    axis=0
-                )
-        return found
+        field = np.broadcast_to(driver.applied_field(), (len(atoms), 3)).mean(axis=0)
+        found: dict[str, Any] = {"kT": driver.bath_temperature(), "field": field}
+        if self.biased:
+            found["bias"] = bias_of(atoms.calc) or 0.0
+        return {f"{SERIES}/{CONDITIONS}/{name}": value for name, value in found.items()}
 
     def attributes(self, provenance: Mapping[str, str]) -> dict[str, dict[str, Any]]:
         """Attributes of the run file's groups."""
@@ -164,7 +153,8 @@ class RunStreams:
             That of the stage.
         """
         self.alarm = None
-        if self.changing and (last or any(step % period == 0 for period in periods_of(self.setup)[1:])):
+        told = last or any(step % period == 0 for period in periods_of(self.setup)[1:])
+        if told:
             yield CONDITIONS, self._conditions(driver, atoms)
         for name, entry in zip(self.names, self.setup.observers, strict=True):
             if step % entry.every == 0 or last:
@@ -176,6 +166,8 @@ class RunStreams:
             if own is not None and driver.observer is not None:
                 values = observe(driver.observer, atoms, driver)
                 yield own, {f"{SERIES}/{own}/{key}": value for key, value in values.items()}
+            if not told:
+                yield CONDITIONS, self._conditions(driver, atoms)
             yield FRAMES, self.frame(atoms)
 
     def frame(self, atoms: SpinAtoms) -> dict[str, Any]:
@@ -232,17 +224,6 @@ def periods_of(setup: Setup) -> list[int]:
     """Steps between checkpoints, between frames, and between the calls of each observer."""
     output = setup.config.output
     return [output.checkpoint_every, output.every, *(entry.every for entry in setup.observers)]
-
-
-def _changing(setup: Setup) -> list[str]:
-    """Which of temperature and field are ramps, or not the same in all stages; the bias wherever there is a device."""
-    found = []
-    for name in _KNOWN:
-        values = [getattr(stage.options, name, None) for stage in setup.stages]
-        plain = [value for value in values if value is None or isinstance(value, float | int | tuple)]
-        if len(plain) < len(values) or any(value != plain[0] for value in plain):
-            found.append(name)
-    return found + [_BIAS] * any(bias_of(stage.calculator) is not None for stage in setup.stages)
 
 
 def _site_data(atoms: SpinAtoms) -> dict[str, np.ndarray]:

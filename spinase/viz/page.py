@@ -19,8 +19,9 @@ from spinase.atoms import geometry_of
 from spinase.errors import CheckpointError, InvalidGeometryError
 from spinase.files import refuse_foreign, write_text
 from spinase.geometry import find_bonds, nearest_distance
-from spinase.io.run_file import Run, Series
+from spinase.io.run_file import Run, Series, changes
 from spinase.io.run_frames import run_energies
+from spinase.io.stored import CONDITIONS
 from spinase.typing import Array, FloatArray, IntArray
 from spinase.units import unit_system
 from spinase.viz.clock import run_to_show
@@ -197,7 +198,7 @@ def _series(run: Run) -> list[dict[str, Any]]:
         found.append({"label": label, "times": run.times[there].tolist(), "values": energies[there].tolist()})
     for observer, quantities in run.observables.items():
         for series in quantities.values():
-            if series.values.ndim == 1 and len(series.steps) > 1:
+            if series.values.ndim == 1 and len(series.steps) > 1 and (observer != CONDITIONS or changes(series)):
                 label = f"{observer}: {_labelled(series)}"
                 found.append({"label": label, "times": series.times.tolist(), "values": series.values.tolist()})
     return found

@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 
 from spinase.atoms import get_spins
 from spinase.errors import CheckpointError
-from spinase.io.run_file import Run, Series
+from spinase.io.run_file import Run, Series, changes
+from spinase.io.stored import CONDITIONS
 from spinase.typing import FloatArray
 from spinase.units import UnitSystem, unit_system
 from spinase.viz.clock import run_to_show
@@ -95,6 +96,8 @@ def _figure(panels: list[Panel], columns: int, title: str = "") -> Figure:
 
 def _observer_panels(run: Run, observer: str) -> list[Panel]:
     filled = [series for series in run.observables[observer].values() if len(series.steps)]
+    if observer == CONDITIONS:  # what stayed is nothing to look at
+        filled = [series for series in filled if changes(series)]
     panels = [_scalar_panel(run, observer, group) for group in _on_one_scale([s for s in filled if s.plot == "series"])]
     panels += [_profile_panel(run, observer, series) for series in filled if series.plot == "profile"]
     panels += [_map_panel(run, observer, series, k) for series in filled if series.plot == "map" for k in _ends(series)]
@@ -192,7 +195,8 @@ def _summary(run: Run) -> Figure:
 
 def _response_panels(run: Run) -> list[Panel]:
     """Answers to what the run has changed: magnetization along a field, its length at a temperature, currents of a bias."""
-    conditions, magnets = run.observables.get("conditions", {}), run.observables.get("magnetization", {})
+    conditions = {name: series for name, series in run.observables.get(CONDITIONS, {}).items() if changes(series)}
+    magnets = run.observables.get("magnetization", {})
     found: list[Panel] = []
     if "field" in conditions and "x" in magnets:
         fields, first = _together(conditions["field"], magnets["x"])
@@ -211,7 +215,7 @@ def _response_panels(run: Run) -> list[Panel]:
         if run.units == "metal":
             temperatures, told = temperatures / unit_system(run.units).boltzmann, "temperature [K]"
         found.append(_curve(temperatures, lengths, told, _named(magnets["length"])))
-    if "bias" in conditions and np.ptp(conditions["bias"].values) > 0.0:
+    if "bias" in conditions:
         currents = run.observables.get("currents", {})
         for name in sorted(key for key in currents if key.startswith("1_")):
             biases, values = _together(conditions["bias"], currents[name])
@@ -243,7 +247,7 @@ def _curve(x: FloatArray, y: FloatArray, xlabel: str, ylabel: str) -> Panel:
 def _telling_scalars(run: Run) -> list[tuple[str, list[Series]]]:
     """Observers with a group of scalars each: the known observers in the order of `_TELLING`, then the others'."""
     groups = []
-    for observer in sorted(run.observables.keys() - {"conditions"}, key=lambda name: (_rank(name), name)):
+    for observer in sorted(run.observables.keys() - {CONDITIONS}, key=lambda name: (_rank(name), name)):
         scalars = {name: s for name, s in run.observables[observer].items() if s.plot == "series" and len(s.steps) > 1}
         wanted = [scalars[name] for name in _TELLING.get(_base(observer), ()) if name in scalars]
         if wanted or scalars:

@@ -55,6 +55,9 @@ def test_it_goes_on_as_a_new_file(half: Path, monkeypatch: pytest.MonkeyPatch) -
     assert whole.energies is not None
     assert np.isnan(run.energies[:4]).all()
     np.testing.assert_allclose(run.energies[4:], whole.energies[4:], atol=1e-9)
+    field = run.observables["conditions"]["field"].values  # which older files do not tell where it stays
+    np.testing.assert_array_equal(np.isnan(field[:, 0]), np.arange(len(field)) < 8)
+    field[:8] = 0.0
     for name, quantities in whole.observables.items():
         for key, series in quantities.items():
             np.testing.assert_allclose(run.observables[name][key].values, series.values, atol=1e-9)

@@ -1,24 +1,30 @@
-"""What a run says of itself: ramps as series, the unit of its clock, the code that made it, how it ended."""
+"""What a run says of itself: what it was held at as series, the unit of its clock, the code that made it, how it ended."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from ase.io import read
 from matplotlib.figure import Figure
 from systems.inputs import square_run
 
 from spinase import SpinAtoms
 from spinase.calculators import HeisenbergCalculator
-from spinase.io import Run, read_run
-from spinase.run import run_file
+from spinase.io import Run, read_run, run_conditions, write_frames
+from spinase.io.layout import StreamInfo
+from spinase.run import RunOptions, RunStopped, run_file
 from spinase.run.provenance import source_digest
+from spinase.run.streams import RunStreams
 from spinase.spin_algebra import random_spins
 from spinase.viz.figures import against_time
+from spinase.viz.page import page_data
 from spinase.viz.report import _response_panels, plot_run
 
 INPUT = square_run(
@@ -46,7 +52,8 @@ def ran(folder: Path, stages: str, monkeypatch: pytest.MonkeyPatch) -> Run:
 def test_ramps_are_in_the_run_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = ran(tmp_path, FIELD + PLAIN, monkeypatch)
     told = run.observables["conditions"]
-    assert sorted(told) == ["field"]
+    assert sorted(told) == ["field", "kT"]
+    assert not told["kT"].values.any()
     assert told["field"].steps.tolist() == run.observables["magnetization"]["z"].steps.tolist()
     np.testing.assert_allclose(told["field"].values[:11, 2], np.linspace(1.0, -1.0, 11), atol=1e-12)
     assert not told["field"].values[11:].any(), "the second stage has no field"
@@ -65,7 +72,55 @@ def test_monte_carlo_counts_sweeps_and_tells_its_temperature(tmp_path: Path, mon
     (tmp_path / "plain").mkdir()
     plain = ran(tmp_path / "plain", PLAIN, monkeypatch)
     assert plain.provenance["time_unit"] == "hbar/t"
-    assert "conditions" not in plain.observables
+    assert "kT" in plain.observables["conditions"]
+
+
+def test_what_stays_is_in_the_file_and_not_in_the_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = PLAIN + "kT = 0.25\nfield = [0, 0, 0.5]\n"
+    run = ran(tmp_path, held + PLAIN.replace("20", "7"), monkeypatch)  # the last frame is due to nothing but the end
+    found = run_conditions(run)
+    assert run.steps.tolist() == [0, 10, 20, 27]
+    np.testing.assert_array_equal(found["kT"], [0.25, 0.25, 0.25, 0.0])
+    np.testing.assert_array_equal(found["field"][:, 2], [0.5, 0.5, 0.5, 0.0])
+    write_frames(run, tmp_path / "a.traj")
+    assert [atoms.info["kT"] for atoms in read(tmp_path / "a.traj", ":")] == [0.25, 0.25, 0.25, 0.0]
+    (tmp_path / "one").mkdir()
+    steady = ran(tmp_path / "one", held, monkeypatch)
+    np.testing.assert_array_equal(steady.observables["conditions"]["kT"].values, 0.25)
+    assert _response_panels(steady) == []
+    assert "conditions.png" not in [path.name for path in plot_run(steady, tmp_path / "one")]
+    assert [one["label"] for one in page_data(steady)["series"] if one["label"].startswith("conditions")] == []
+
+
+def without_conditions(*words: Any, whole: Any = RunStreams.collect) -> Iterator[tuple[str, dict[str, Any]]]:
+    return (told for told in whole(*words) if told[0] != "conditions")
+
+
+@pytest.mark.parametrize("lacking", [(), ("kT",), ("field",), ("kT", "field")], ids=str)
+def test_a_run_begun_before_conditions_were_always_told_goes_on(
+    lacking: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its file has no such stream, or not all of it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in.toml").write_text(INPUT % (PLAIN + "kT = 0.25\n"))
+    whole = RunStreams._conditions_info
+
+    def older(self: RunStreams) -> dict[str, StreamInfo]:
+        elements = whole(self)["conditions"].elements
+        there = {path: info for path, info in elements.items() if path.rpartition("/")[2] not in lacking}
+        return {"conditions": StreamInfo(there)} if there else {}
+
+    with monkeypatch.context() as patched:
+        patched.setattr(RunStreams, "_conditions_info", older)
+        if len(lacking) == 2:
+            patched.setattr(RunStreams, "collect", without_conditions)
+        with pytest.raises(RunStopped):
+            run_file("in.toml", options=RunOptions(stop_after=10, overwrite=True))
+    run = read_run(run_file("in.toml", options=RunOptions(restart=True)))
+    found = run_conditions(run)
+    assert run.steps.tolist() == [0, 10, 20]
+    assert found["kT"][2] == 0.25
+    assert np.isnan(found["kT"][0]) == ("kT" in lacking)
 
 
 DEVICE = """
@@ -110,7 +165,7 @@ def test_the_bias_of_a_device_is_in_the_run_file_at_its_time(
     Path("in.toml").write_text(DEVICE % bias)
     run = read_run(run_file("in.toml"))
     told = run.observables["conditions"]
-    assert sorted(told) == ["bias"]
+    assert sorted(told) == ["bias", "field", "kT"]
     assert (told["bias"].label, told["bias"].unit) == ("bias", "t")
     np.testing.assert_allclose(told["bias"].values, expected, atol=1e-12)
     panels = _response_panels(run)
