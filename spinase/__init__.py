@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -9,6 +10,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = ["SpinAtoms", "__version__"]
+
+logging.getLogger(__name__).addHandler(logging.NullHandler())  # a library says nothing unless it is asked to
 
 
 def __getattr__(name: str) -> Any:
@@ -22,4 +25,4 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     """Names for tab completion, the lazily loaded ones included."""
-    return sorted({*globals(), *__all__} - {"Any", "TYPE_CHECKING", "annotations"})
+    return sorted({*globals(), *__all__} - {"Any", "TYPE_CHECKING", "annotations", "logging"})

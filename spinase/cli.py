@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shlex
@@ -14,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from spinase import __version__
-from spinase.cli_files import STOPPED, export, movie, shown_progress, sweep, view
+from spinase.cli_files import STOPPED, LogLevel, export, listen, movie, shown_progress, sweep, view
 from spinase.errors import InputError, SpinaseError, StyleError
 from spinase.listing import description_text, list_text, options_text
 from spinase.styles import Style, find_style, list_styles, load_style, registry_problems
@@ -43,8 +44,10 @@ def run(
     stop_after: Annotated[int | None, typer.Option(min=0, help="stop with a checkpoint after so many steps")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="say nothing but errors and warnings")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="lines on the way instead of a bar")] = False,
+    log_level: LogLevel = None,
 ) -> None:
     """Run an input file: trajectory, log, checkpoints and figures in one directory."""
+    listen(log_level)
     if dry_run:
         check(file, set_)
         return
@@ -292,7 +295,8 @@ def _add_plugin_commands() -> None:
     StyleError
         If the one that is called cannot be imported, two packages bring it, or it is one of training without that package.
     """
-    wanted = next((word for word in sys.argv[1:] if not word.startswith("-")), None)
+    words = [word for before, word in itertools.pairwise(sys.argv) if before != "--log-level"]
+    wanted = next((word for word in words if not word.startswith("-")), None)
     owners = {style.name: style.package for style in _plugin_commands()}
     if wanted in _OF_TRAINING and wanted not in owners:
         raise StyleError(
@@ -324,7 +328,9 @@ def _placeholder() -> None:
 def _main_options(
     version: Annotated[bool, typer.Option("--version", help="print the version")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="show the full traceback of an error")] = False,
+    log_level: LogLevel = None,
 ) -> None:
+    listen(log_level)
     if version:
         typer.echo(__version__)
         raise typer.Exit

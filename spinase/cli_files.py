@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Iterator
@@ -11,8 +12,39 @@ from typing import Annotated, Any
 
 import typer
 
+from spinase.errors import InputError
+
+LEVELS = ("debug", "info", "warning", "error")
+LogLevel = Annotated[
+    str | None,
+    typer.Option("--log-level", metavar="LEVEL", help=f"what the log on stderr tells: {', '.join(LEVELS)}"),
+]
 STOPPED = 3  # exit status of a run that stopped early with a checkpoint
 _EVERY = 10.0  # seconds between lines of a verbose run
+
+
+def listen(level: str | None) -> None:
+    """Show what the logger ``spinase`` says from a level on, on standard error; None: as it is.
+
+    Parameters
+    ----------
+    level : str or None
+        One of :data:`LEVELS`.
+
+    Raises
+    ------
+    InputError
+        If it is none of them.
+    """
+    if level is None:
+        return
+    if level.lower() not in LEVELS:
+        raise InputError(f"--log-level {level!r} is unknown: take one of {', '.join(LEVELS)}")
+    logger = logging.getLogger("spinase")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logger.handlers = [handler]
+    logger.setLevel(level.upper())
 
 
 class _Lines:
@@ -49,7 +81,7 @@ def shown_progress(quiet: bool = False, verbose: bool = False, unit: str = "step
     if quiet:
         yield None
         return
-    if verbose or not sys.stderr.isatty():
+    if verbose or not sys.stderr.isatty() or logging.getLogger("spinase").isEnabledFor(logging.INFO):
         yield _Lines(verbose, unit)
         return
     from rich.console import Console
@@ -137,7 +169,6 @@ def export(
     ] = None,
 ) -> None:
     """Write frames of a run (finished, running or killed) for another program; many files where one holds one frame."""
-    from spinase.errors import InputError
     from spinase.io import read_run
     from spinase.run.config import table_of
     from spinase.run.export import export_run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Callable
 from typing import Any, Literal
@@ -34,6 +35,7 @@ from spinase.typing import FloatArray
 ReferenceName = Literal["rational", "ed"]
 SolverMaker = Callable[[Occupation], Solver[Any]]
 
+_LOG = logging.getLogger(__name__)
 _DOS_COLUMNS = 32
 _SHORT_WAY = 0.3  # of the shortest bond: sites that moved less since the last solution are still the same magnet
 _LOOK_EVERY = 100  # solutions between two looks at the error
@@ -302,6 +304,7 @@ class KPMCalculator(ClosedElectronCalculator):
             return
         if self._judged is None or known.columns is not self._judged.columns:
             self._warned, self._solutions = False, 0
+            _LOG.info("%d columns and %d moments: rms error of fields %.2g", known.columns.count, known.order, known.error)
             self._blame(known, "take more of them (left out, they are chosen for the accuracy), or a larger accuracy")
         elif not self._corrected and self._solutions >= _LOOK_EVERY and not self._warned:
             self._solutions = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -23,6 +24,7 @@ from spinase.learning.trunk import Trunk
 from spinase.rendezvous import ask
 from spinase.typing import FloatArray
 
+_LOG = logging.getLogger(__name__)
 EVALUATORS: tuple[type[Evaluator], ...] = (CompiledEvaluator, LatticeEvaluator, MovingEvaluator, TorchEvaluator)
 """Who may compute, the first choice first."""
 
@@ -122,6 +124,7 @@ class Ensemble:
         chosen = choose(evaluators, self.networks[0], request)
         if chosen is None:
             raise ModelError(f"none of {', '.join(kind.__name__ for kind in evaluators)} computes {request}")
+        _LOG.debug("%s computes %s", chosen.__name__, request)
         self.by_spins = chosen(self.networks, request)
         moves = replace(request, positions=True)
         mover = choose(evaluators, self.networks[0], moves) if readout.conservative else None

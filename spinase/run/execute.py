@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -20,6 +21,7 @@ from spinase.run.output import RUN_FILE, FolderOutput, FollowerOutput, Moment, P
 from spinase.stopping import RunStopped, StopRequest, stop_signals
 from spinase.team import ALONE, Team, ending_together, in_step
 
+_LOG = logging.getLogger(__name__)
 _PATIENCE = 0.3  # seconds between progress reports and looks at the stop flag
 
 
@@ -172,6 +174,8 @@ class Runner:
         """
         stages = self.setup.stages
         first, done = (0, 0) if checkpoint is None else self._restore_atoms(checkpoint)
+        begun = "begins" if checkpoint is None else f"goes on from step {self.step}"
+        _LOG.info("run in %s %s: %d sites, %d steps", self.output.place, begun, len(self.atoms), self.setup.steps)
         self.atoms.calc = stages[first].calculator
         for number, state in (checkpoint or {}).get("calculators", {}).items():
             stages[int(number)].calculator.restore_state(state)
@@ -190,6 +194,7 @@ class Runner:
             driver.restore_state(state)
         origin, end = self.step - done, self.step - done + stage.steps
         last = number == len(self.setup.stages) - 1
+        _LOG.info("%s: steps %d to %d of %r", stage.name, self.step, end, driver)
         self._started = self.time if state is None else self._started
         if fresh:
             self._record(number, driver, last and stage.steps == 0)
@@ -218,6 +223,7 @@ class Runner:
             failed = ConvergenceError(f"{name}: {error}. The run in {place} is written up to step {self.step}")
             failed.stopped = True
             raise failed from error
+        _LOG.info("%s ends at step %d", self.setup.stages[number].name, self.step)
         if last:
             self._save(number, done, driver)
 
@@ -259,6 +265,7 @@ class Runner:
 
     def _save(self, number: int, done: int, driver: Driver) -> None:
         calculators = [stage.calculator for stage in self.setup.stages]
+        _LOG.debug("checkpoint at step %d", self.step)
         states = {str(k): state for k, calc in enumerate(calculators) if (state := restart_state(calc))}
         with in_step(self.team):
             self.output.save(

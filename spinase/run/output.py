@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,6 +31,7 @@ from spinase.run.streams import FRAMES, RunStreams, periods_of
 
 RUN_FILE, LOG_FILE, CHECKPOINT_FILE, INPUT_FILE = "run.h5", "log.txt", "checkpoint.npz", "input.toml"
 
+_LOG = logging.getLogger(__name__)
 Progress = Callable[[int, int, str], None]
 _FEMTOSECONDS = " [fs]"  # in the header of the log
 
@@ -400,6 +402,7 @@ class FolderOutput(RunOutput):
             self._progress(done, total, stage)
 
     def _append(self, stream: str, now: Moment, values: Mapping[str, Any]) -> None:
+        _LOG.debug("%s of step %d", stream, now.step)
         self._writer.append(stream, now.step, self.streams.clock_time(now.time), values)
 
     def _tell(self, atoms: SpinAtoms, now: Moment, driver: Driver) -> None:

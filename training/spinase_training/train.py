@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -39,6 +40,7 @@ from spinase_training.validation import energy_offset, errors, predict
 Progress = Callable[[int, int, str], None]
 MODEL, LOG = "model.npz", "log.txt"
 FIGURES = ("curves.png", "parity.png")
+_LOG = logging.getLogger("spinase.training")
 _AGAIN = "go on with --restart, from the last whole epoch"
 _NOTHING = 0.05  # R^2 below which a model is no better than none
 _SHIFT_REALIZATIONS = 20  # that tell the mean energy
@@ -308,6 +310,7 @@ class _Keeper:
             parts = "  ".join(f"{part} {float(value):.5f}" for part, value in values["valid"].items() if part != "loss")
             mark = "  best" if better else ""
             file.write(f"network {self.member} epoch {epoch + 1:5d}  {shown}  ({parts})  next rate {rate:.3e}{mark}\n")
+        _LOG.info("network %s epoch %d  %s", self.member, epoch + 1, shown)
 
     def restore(self) -> None:
         """Take up the checkpoint, if there is one."""
