@@ -16,8 +16,6 @@ from spinase.run import RunOptions, RunStopped, run_file
 
 STAGES = "".join(f"[[stage]]\nsteps = {steps}\ntimestep = 0.1\n" for steps in (6, 4))
 OFTEN = "[output]\nevery = 5\ncheckpoint_every = 5\n"
-    "[[stage]]\nsteps = 6\ntimestep = 0.1\n[[stage]]\nsteps = 4\ntimestep = 0.1\n[output]\nevery = 5\ncheckpoint_every = 5\n"
-)
 LOGGER = logging.getLogger("spinase")
 
 
@@ -55,7 +53,9 @@ def test_what_a_run_tells(start: Path, caplog: pytest.LogCaptureFixture) -> None
 
 
 @pytest.mark.parametrize("place", ["before", "behind"])
-def test_the_command_line_has_a_level(place: str, start: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_line_has_a_level(
+    place: str, start: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     words = ["run", str(start), "-q", "--no-figures"]
     level = ["--log-level", "info"]
     monkeypatch.setattr("sys.argv", ["spinase", *(level + words if place == "before" else words + level)])
@@ -67,7 +67,9 @@ def test_the_command_line_has_a_level(place: str, start: Path, monkeypatch: pyte
     assert not any("checkpoint" in line for line in lines)
 
 
-def test_a_command_of_a_plugin_is_found_behind_the_level(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_command_of_a_plugin_is_found_behind_the_level(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr("sys.argv", ["spinase", "--log-level", "info", "train"])
     monkeypatch.setattr(cli, "_plugin_commands", list)
     with pytest.raises(SystemExit) as end:
