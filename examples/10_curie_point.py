@@ -78,9 +78,10 @@ for (size, series), fit, color in zip(observed.items(), fits, COLORS, strict=Fal
     axes[0].errorbar(temperatures, orders[size], errors[size], fmt="o-", color=color, label=f"{size}³ spins", capsize=2)
     axes[1].errorbar(temperatures, *cumulants(series), fmt="o", color=color, capsize=2)
     axes[1].plot(fine, fit(fine), color=color, label=f"{size}³ spins")
-axes[0].set(xlabel="kT [J]", ylabel="mean |m|")
+axes[0].set(xlabel="kT [J]", ylabel="mean |M| [|m|]")
 axes[1].set(xlabel="kT [J]", ylabel="Binder cumulant")
 for ax in axes:
     ax.axvline(PUBLISHED, color="0.5", lw=0.8, ls="--", label="published Curie point")
     ax.legend(frameon=False)
+axes[1].set_title(f"they cross at kT = {crossing:.4f} ± {error:.4f} J", fontsize="medium")
 fig.savefig("curie.png", dpi=150)

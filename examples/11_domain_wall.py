@@ -1,6 +1,6 @@
 """A domain wall between two ferromagnetic domains, moved by the electrons that a voltage drives through it.
 
-    python examples/11_domain_wall.py [full]
+    python examples/11_domain_wall.py [full [STEPS]]
 
 The device continues into ferromagnetic leads, up on the left and down on the right.  Electrons that enter from one side are
 polarized; in the wall their spin turns, and the wall takes up the difference.  In ds/dt = -gamma s x B a moment's angular
@@ -28,8 +28,8 @@ from spinase.electrons import LatticeLead, SDModel, ShellHopping
 from spinase.textures import domain_wall as wall
 from spinase.viz.figures import COLORS, current_map, site_map
 
-FULL = sys.argv[1:] == ["full"]
-SIZE, STEPS, EVERY = ((60, 16), 750, 10) if FULL else ((20, 4), 80, 5)
+FULL = sys.argv[1:2] == ["full"]
+SIZE, STEPS, EVERY = ((60, 16), int((sys.argv[2:] or ["750"])[0]), 10) if FULL else ((20, 4), 80, 5)
 MOMENT, TIMESTEP = 20.0, 20.0  # long moments are slow beside the electrons
 TOLERANCE = 5e-3 if FULL else 2e-3  # of the density; that of the torque is a hundred times smaller
 model = SDModel(ShellHopping([1.0]), coupling=1.0, chemical_potential=-2.5, kT=0.05)
@@ -55,7 +55,10 @@ def follow(bias: float) -> tuple[SpinAtoms, NEGFCalculator, np.ndarray]:
     return atoms, negf, np.array(track)
 
 
-fig, axes = plt.subplots(1, 3, figsize=(13, 3.4), layout="constrained")
+fig, panels = plt.subplot_mosaic(
+    [["wall", "current"], ["map", "map"]], figsize=(9, 6), height_ratios=(1.5, 1), layout="constrained"
+)
+axes = [panels[name] for name in ("wall", "current", "map")]
 axes[0].set(xlabel="time [ħ/t]", ylabel="position of the wall [a]")
 rows = []
 for bias, color in zip((-0.6, -0.3, 0.3, 0.6), COLORS, strict=False):
@@ -76,9 +79,8 @@ for bias, color in zip((-0.6, -0.3, 0.3, 0.6), COLORS, strict=False):
 
 voltages = np.linspace(-0.8, 0.8, 9)
 axes[1].plot(voltages, negf.current_voltage(atoms, voltages)[:, 0], "o-", color=COLORS[0])
-axes[1].set(xlabel="V [t]", ylabel="current from the left [t/hbar]")
+axes[1].set(xlabel="V [t]", ylabel="electrons from the left [t/ħ]")
 site_map(axes[2], atoms.positions, atoms.spins[:, 2], None, "$s_z$", 1.0)
-current_map(
-    axes[2], atoms.positions, negf.get_property("current_map", atoms), "current of electrons [t/hbar], longest arrow"
-)
+told = f"electrons at V = {bias:+.1f} t, longest arrow [t/ħ]:"
+current_map(axes[2], atoms.positions, negf.get_property("current_map", atoms), told)
 fig.savefig("wall_motion.png", dpi=150)

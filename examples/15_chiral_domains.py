@@ -23,7 +23,7 @@ from spinase.analysis.topology import scalar_chirality
 from spinase.analysis.triangles import triangles
 from spinase.calculators import HIPNNCalculator
 from spinase.dynamics import LLGDynamics
-from spinase.viz.figures import COLORS, SIGNS
+from spinase.viz.figures import COLORS, SIGNS, scale_bar
 
 SIZE, QUENCHES, END = (int(word) for word in (sys.argv[1:] + ["32", "1", "160"][len(sys.argv) - 1 :]))
 STEP, SAMPLES = 0.8, 24
@@ -43,7 +43,7 @@ for seed in range(QUENCHES):
         if seed == 0 and k in (len(times) // 8, len(times) // 3, len(times) - 1):
             maps.append((now, atoms.positions[corners.sites[:, 0], :2], chirality))
 
-print("time     size of domains    mean |chirality| (ordered: 0.77)")
+print("time     size L [a]         mean |chirality| (ordered: 0.77)")
 for k, now in enumerate(times):
     print(f"{now:7.1f}  {lengths[:, k].mean():7.3f}            {order[:, k].mean():.3f}")
 late, size = times >= 0.5 * END, lengths.mean(axis=0)
@@ -53,15 +53,24 @@ print(f"from {0.5 * END:g} to {END} hbar/t: L grows by {laws[1][0]:.4f} a per hb
 print(f"L linear in time leaves {misses[1]:.4f} a, L^2 linear in time {misses[2]:.4f} a")
 
 figure, axes = plt.subplots(1, 4, figsize=(12, 3.2), layout="constrained", width_ratios=(1.3, 1, 1, 1))
+waves = 2 * np.pi  # L is an inverse wavevector
 axes[0].plot(
-    times[1:], size[1:], "o", ms=4, color=COLORS[0], label=f"{SIZE} x {SIZE}, {QUENCHES} quench{'es' * (QUENCHES > 1)}"
+    times[1:],
+    waves * size[1:],
+    "o",
+    ms=4,
+    color=COLORS[0],
+    label=f"{SIZE} x {SIZE}, {QUENCHES} quench{'es' * (QUENCHES > 1)}",
 )
-axes[0].plot(times[late], np.polyval(laws[1], times[late]), color=COLORS[1], label="L linear in time, second half")
-axes[0].set(xlabel="time [ħ/t]", ylabel="size of chiral domains [a]", ylim=(0, None))
+axes[0].plot(times[late], waves * np.polyval(laws[1], times[late]), color=COLORS[1], label="L linear in time, second half")
+axes[0].set(xlabel="time [ħ/t]", ylabel="wavelength of the chirality 2πL [a]", ylim=(0, None))
 axes[0].legend(frameon=False)
 for ax, (now, places, chirality) in zip(axes[1:], maps, strict=True):
     shown = ax.scatter(*places.T, c=chirality, s=1.5e4 / SIZE**2, marker="h", cmap=SIGNS, vmin=-0.77, vmax=0.77, lw=0)
-    ax.set(title=f"t = {now:.0f} ħ/t", xticks=[], yticks=[], aspect="equal")
+    ax.set(xlim=(-1, 1.5 * SIZE), ylim=(-1, 0.88 * SIZE), aspect="equal")
+    ax.set_title(f"time {now:.0f} ħ/t", fontsize="medium")
+    ax.set_axis_off()
+    scale_bar(ax, "a")
 figure.colorbar(shown, ax=axes[1:], label="scalar chirality", shrink=0.8)
 figure.savefig("chiral_domains.png", dpi=120)
 print("wrote chiral_domains.png")

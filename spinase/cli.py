@@ -9,6 +9,7 @@ import shlex
 import sys
 import traceback
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -204,6 +205,15 @@ def _forces_of(card: Any) -> str:
     )
 
 
+def _recipes() -> str:
+    """Where the recipes of the models are."""
+    found = find_spec("spinase_training")
+    if found is None or found.origin is None:
+        return "in the package spinase-training, which is not installed"
+    package = Path(found.origin).parent
+    return str(next((place for place in (package / "recipes", package.parent / "recipes") if place.is_dir()), package))
+
+
 @app.command()
 def models() -> None:
     """List the learned magnets that come with the package: units, errors, teacher."""
@@ -222,6 +232,7 @@ def models() -> None:
         typer.echo("  unseen magnets: torque R^2 {:.4f}, rms error {:.2g} of rms {:.2g}".format(*told))
         typer.echo(f"  teacher: {json.dumps(card.notes.get('teacher'))}")
         typer.echo(f"  made by: {card.notes.get('made_by', '')}")
+    typer.echo(f"training/recipes: {_recipes()}")
 
 
 @app.command()
