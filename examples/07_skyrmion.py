@@ -55,7 +55,7 @@ print(f"collapse: barrier {result.barrier / MEV:.4f} meV at image {result.climbi
 fig, axes = plt.subplots(1, 3, figsize=(12, 3.8), layout="constrained")
 for ax, k, title in ((axes[0], 0, "skyrmion"), (axes[1], result.climbing, "saddle point")):
     image = result.images[k]
-    spin_map(ax, image.positions, image.spins, np.asarray(image.cell))
+    spin_map(ax, image.positions, image.spins, np.asarray(image.cell), "Angstrom")
     ax.set_title(title)
 axes[2].plot(result.distances, (result.energies - result.energies[0]) / MEV, "o-", color=COLORS[0])
 axes[2].set(xlabel="path length [rad]", ylabel="energy - skyrmion [meV]", title=f"barrier {result.barrier / MEV:.3f} meV")

@@ -34,9 +34,9 @@ print(f"remanence {np.interp(0, -field[down], along[down]):.3f}")
 fig, ax = plt.subplots(figsize=(5, 3.8), layout="constrained")
 ax.plot(field[down], along[down], color=COLORS[0], label="down")
 ax.plot(field[~down], along[~down], color=COLORS[1], label="up")
-for sign, label in ((-1, None), (1, "Stoner-Wohlfarth,\ninfinitely slow")):
+for sign, label in ((-1, None), (1, "Stoner-Wohlfarth")):
     ax.axvline(sign * exact, color="0.5", lw=0.8, ls="--", label=label)
 ax.set(xlabel="field [t/|m|]", ylabel="magnetization along the field [|m|]")
-ax.set_title(f"easy axis at 20 degrees; switches {late:.0f} % late: the ramp goes on", fontsize="medium")
-ax.legend(frameon=False)
+ax.text(0.0, 0.0, f"switches {late:.1f} % late:\nthe field goes on while\nthe moment turns", ha="center", fontsize="small")
+ax.legend(frameon=False, fontsize="small", ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0))
 fig.savefig("hysteresis.png", dpi=150)

@@ -98,7 +98,7 @@ def both(bias: float) -> tuple[np.ndarray, np.ndarray]:
 def write(tracks: dict[float, tuple[np.ndarray, np.ndarray]]) -> None:
     """driven_wall.png and driven_wall.csv of the tracks by bias."""
     fig, axes = plt.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
-    labels = "way of the wall [a]", "turn of the wall [rad]", "current [electrons t/hbar]"
+    labels = "way of the wall [a]", "turn of the wall [rad]", "electrons from the left [t/ħ]"
     for axis, label in zip(axes, labels, strict=True):
         axis.axhline(0.0, lw=0.6, color="0.7")
         axis.set(xlabel="time [ħ/t]", ylabel=label)
