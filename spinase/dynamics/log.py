@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import IO, TYPE_CHECKING
 
+import ase.units
 import numpy as np
 
 from spinase.atoms import get_units
@@ -14,19 +15,34 @@ if TYPE_CHECKING:
     from spinase.dynamics.base import SpinDriver
 
 
+def clock_of(dynamics: SpinDriver) -> tuple[str, float]:
+    """Unit in which people read a driver's time, and what one of its own units is in it: fs in metal units.
+
+    Parameters
+    ----------
+    dynamics : SpinDriver
+        Monte Carlo counts sweeps.
+    """
+    units = get_units(dynamics.atoms)
+    if dynamics.time_unit is not None:
+        return dynamics.time_unit, 1.0
+    return ("fs", 1.0 / ase.units.fs) if units.name == "metal" else (units.time, 1.0)
+
+
 class SpinLogger:
     """Writes one line per call: time, free energy per site, length of the mean moment, rms torque.
 
     The numbers are those of :mod:`spinase.measures` in the driver's applied field (``-`` for the energy of a driven system,
-    which has none), in the unit system of the atoms; averages are over the magnetic sites.
+    which has none), in the unit system of the atoms (time in fs in metal units); averages are over the magnetic sites.
     """
 
     def __init__(self, dynamics: SpinDriver, file: IO[str]) -> None:
         self.dynamics = dynamics
         self.file = file
         units = get_units(dynamics.atoms)
+        self._clock, self._scale = clock_of(dynamics)
         self.file.write(
-            f"# time [{units.time}]  free energy/site [{units.energy}]  "
+            f"# time [{self._clock}]  free energy/site [{units.energy}]  "
             f"|<m>| [{units.moment}]  rms torque [{units.energy}]\n"
         )
 
@@ -35,9 +51,8 @@ class SpinLogger:
         atoms, applied = self.dynamics.atoms, self.dynamics.applied_field()
         found = summary(atoms, applied)
         shown = "-" if found.energy is None else f"{found.energy:.10f}"
-        self.file.write(
-            f"{self.dynamics.get_time():14.6f} {shown:>18} {found.magnetization:12.8f} {found.rms_torque:12.6e}\n"
-        )
+        time = self._scale * self.dynamics.get_time()
+        self.file.write(f"{time:14.6f} {shown:>18} {found.magnetization:12.8f} {found.rms_torque:12.6e}\n")
         self.file.flush()
 
 
@@ -46,16 +61,19 @@ class SpinLatticeLogger(SpinLogger):
 
     The potential is the free energy plus that of the driver's applied field (``-``, as is the total, for a driven system).
     The lattice temperature is 2 K/freedoms of the motion of the atoms against each other, that of the spins is
-    :func:`spinase.measures.spin_temperature_of`, both as energies.
+    :func:`spinase.measures.spin_temperature_of`, both in kelvin in metal units and else as energies.
     """
 
     def __init__(self, dynamics: SpinDriver, file: IO[str]) -> None:
         self.dynamics = dynamics
         self.file = file
         units = get_units(dynamics.atoms)
-        names = ("potential/site", "kinetic/site", "total/site", "lattice kT", "spin kT")
-        columns = "".join(f"{f'{name} [{units.energy}]':>24}" for name in names)
-        self.file.write(f"# {f'time [{units.time}]':>28}{columns} {f'|<m>| [{units.moment}]':>16}\n")
+        self._clock, self._scale = clock_of(dynamics)
+        self._boltzmann, warm = (units.boltzmann, ("T", "K")) if units.name == "metal" else (1.0, ("kT", units.energy))
+        names = [f"{name}/site [{units.energy}]" for name in ("potential", "kinetic", "total")]
+        names += [f"{name} {warm[0]} [{warm[1]}]" for name in ("lattice", "spin")]
+        columns = "".join(f"{name:>24}" for name in names)
+        self.file.write(f"# {f'time [{self._clock}]':>28}{columns} {f'|<m>| [{units.moment}]':>16}\n")
 
     def __call__(self) -> None:
         """Write the line of the present step and flush it."""
@@ -65,10 +83,10 @@ class SpinLatticeLogger(SpinLogger):
             potential,
             kinetic,
             None if potential is None else potential + kinetic,
-            lattice_temperature(atoms) * sites,
-            spin_temperature_of(atoms, applied) * sites,
+            lattice_temperature(atoms) * sites / self._boltzmann,
+            spin_temperature_of(atoms, applied) * sites / self._boltzmann,
         )
         shown = "".join(f"{'-' if value is None else format(value / sites, '.10f'):>24}" for value in values)
         mean = np.linalg.norm(magnetization(atoms))
-        self.file.write(f"{self.dynamics.get_time():30.6f}{shown} {mean:16.8f}\n")
+        self.file.write(f"{self._scale * self.dynamics.get_time():30.6f}{shown} {mean:16.8f}\n")
         self.file.flush()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import re
 from pathlib import Path
 from typing import Any
 
+import ase.units
 import numpy as np
 import pytest
 from ase.io import read
@@ -13,7 +16,8 @@ from ase.io.trajectory import Trajectory
 from spinase import SpinAtoms
 from spinase.atoms import get_moments
 from spinase.calculators import HeisenbergCalculator, KPMCalculator
-from spinase.dynamics import LLGDynamics, MonteCarlo, SpinLatticeDynamics
+from spinase.dynamics import LLGDynamics, MonteCarlo, SpinLatticeDynamics, set_maxwell_boltzmann
+from spinase.dynamics.freedoms import lattice_temperature
 from spinase.electrons import SDModel, ShellHopping
 from spinase.radial import Exponential
 
@@ -53,6 +57,25 @@ def test_monte_carlo_too(tmp_path: Path) -> None:
     atoms = square(HeisenbergCalculator(shells=[1.0]))
     MonteCarlo(atoms, kT=0.5, rng=1, trajectory=str(tmp_path / "a.traj")).run(2)
     assert [np.isfinite(frame.get_potential_energy()) for frame in read(tmp_path / "a.traj", ":")] == [True] * 3
+
+
+def test_logs_of_metal_runs_tell_fs_and_kelvin() -> None:
+    atoms = SpinAtoms.lattice("square", (3, 3), a=2.5, rng=3)
+    atoms.calc = HeisenbergCalculator(law=Exponential(0.01, 0.5, 2.5, cutoff=3.0, width=0.2))
+    atoms.set_masses(np.full(9, 55.8))
+    set_maxwell_boltzmann(atoms, 0.03, np.random.default_rng(1))
+    plain, both, sweeps = io.StringIO(), io.StringIO(), io.StringIO()
+    warm = lattice_temperature(atoms) / ase.units.kB
+    SpinLatticeDynamics(atoms, "1 fs", logfile=both, loginterval=5).run(5)
+    LLGDynamics(atoms, "1 fs", logfile=plain, loginterval=5).run(5)
+    MonteCarlo(atoms, kT="300 K", rng=1, logfile=sweeps).run(1)
+    assert plain.getvalue().startswith("# time [fs]")
+    assert [float(line.split()[0]) for line in plain.getvalue().splitlines()[1:]] == [0.0, 5.0]
+    head, first, last = both.getvalue().splitlines()
+    assert re.findall(r"\[.*?\]", head) == ["[fs]", "[eV]", "[eV]", "[eV]", "[K]", "[K]", "[mu_B]"]
+    assert float(first.split()[4]) == pytest.approx(warm, rel=1e-6)
+    assert float(last.split()[0]) == pytest.approx(5.0)
+    assert sweeps.getvalue().startswith("# time [sweeps]")
 
 
 class Driven(HeisenbergCalculator):
