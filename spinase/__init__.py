@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import logging
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from spinase.atoms import SpinAtoms
 
 __version__ = "0.1.0"
+_ROOMS = """amounts analysis atoms calculators contract dynamics electrons errors io learning observers radial run spinwaves styles sweep
+testing textures units viz""".split()
 __all__ = ["SpinAtoms", "__version__"]
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())  # a library says nothing unless it is asked to
 
 
 def __getattr__(name: str) -> Any:
-    """Load the public classes on first use: the command line must not pay for ASE and numba."""
+    """Load public classes and rooms on first use: the command line must not pay for ASE and numba."""
     if name == "SpinAtoms":
         from spinase.atoms import SpinAtoms
 
         return SpinAtoms
+    if name in _ROOMS:
+        return import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
     """Names for tab completion, the lazily loaded ones included."""
-    return sorted({*globals(), *__all__} - {"Any", "TYPE_CHECKING", "annotations", "logging"})
+    own = {name for name in globals() if not name.startswith("_") or name.endswith("__")}
+    return sorted({*own, *__all__, *_ROOMS} - {"Any", "TYPE_CHECKING", "annotations", "import_module", "logging"})

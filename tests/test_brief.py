@@ -24,6 +24,10 @@ from spinase.electrons import SDModel, ShellHopping
 def test_tab_completion_shows_what_is_loaded_later():
     assert {"SpinAtoms", "__version__"} <= set(dir(spinase))
     assert "TYPE_CHECKING" not in dir(spinase)
+    assert all(spinase.__getattr__(name).__name__ == f"spinase.{name}" for name in spinase._ROOMS)
+    assert set(spinase._ROOMS) <= set(dir(spinase))
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        spinase.__getattr__("nothing")
 
 
 MODEL = SDModel(ShellHopping([1.0, 0.25]), 3.0, filling=0.25, kT=0.01)
