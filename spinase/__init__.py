@@ -10,8 +10,10 @@ if TYPE_CHECKING:
     from spinase.atoms import SpinAtoms
 
 __version__ = "0.1.0"
-_ROOMS = """amounts analysis atoms calculators contract dynamics electrons errors io learning observers radial run spinwaves styles sweep
-testing textures units viz""".split()
+_ROOMS = [
+    *("amounts", "analysis", "atoms", "calculators", "contract", "dynamics", "electrons", "errors", "io", "learning"),
+    *("observers", "radial", "run", "spinwaves", "styles", "sweep", "testing", "textures", "units", "viz"),
+]
 __all__ = ["SpinAtoms", "__version__"]
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())  # a library says nothing unless it is asked to
