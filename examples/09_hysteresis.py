@@ -1,4 +1,4 @@
-"""The loop of examples/09_hysteresis/hysteresis.toml, with the field at which Stoner and Wohlfarth have it switch.
+"""Hysteresis against Stoner and Wohlfarth: the loop of examples/09_hysteresis/hysteresis.toml, and where it switches.
 
 The field goes on while the moment turns, so that it switches a little late; the slower the ramp, the less.  Writes
 hysteresis.png and the run in hysteresis_run/.
