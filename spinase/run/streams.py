@@ -64,6 +64,7 @@ class RunStreams:
         usual = unit_system(setup.config.units).time
         self.clock = "fs" if setup.config.units == "metal" and self._time_unit() == usual else ""
         self.biased = any(bias_of(stage.calculator) is not None for stage in setup.stages)
+        self.steady = not self.biased and _steady(setup)
         infos = (
             {FRAMES: self._frame_info(atoms)}
             | self._conditions_info()
@@ -90,7 +91,7 @@ class RunStreams:
         return time * CLOCKS[self.clock]
 
     def _conditions_info(self) -> dict[str, StreamInfo]:
-        """Temperature and field of the driver, bias of a device: with every frame and observation, also where they stay."""
+        """Temperature and field of the driver, bias of a device: with every frame, and observation unless they stay."""
         units = unit_system(self.setup.config.units)
         told = {"kT": ((), units.energy), "field": ((3,), f"{units.energy}/{units.moment}")}
         told |= {"bias": ((), units.energy)} if self.biased else {}
@@ -153,7 +154,8 @@ class RunStreams:
             That of the stage.
         """
         self.alarm = None
-        told = last or any(step % period == 0 for period in periods_of(self.setup)[1:])
+        periods = periods_of(self.setup)[1:2] if self.steady else periods_of(self.setup)[1:]
+        told = last or any(step % period == 0 for period in periods)
         if told:
             yield CONDITIONS, self._conditions(driver, atoms)
         for name, entry in zip(self.names, self.setup.observers, strict=True):
@@ -224,6 +226,15 @@ def periods_of(setup: Setup) -> list[int]:
     """Steps between checkpoints, between frames, and between the calls of each observer."""
     output = setup.config.output
     return [output.checkpoint_every, output.every, *(entry.every for entry in setup.observers)]
+
+
+def _steady(setup: Setup) -> bool:
+    """Whether temperature and field are plain numbers, the same in all stages."""
+    for name in ("kT", "field"):
+        values = [getattr(stage.options, name, None) for stage in setup.stages]
+        if any(value != values[0] or not isinstance(value, float | int | tuple | None) for value in values):
+            return False
+    return True
 
 
 def _site_data(atoms: SpinAtoms) -> dict[str, np.ndarray]:

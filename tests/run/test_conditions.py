@@ -87,6 +87,7 @@ def test_what_stays_is_in_the_file_and_not_in_the_figures(tmp_path: Path, monkey
     (tmp_path / "one").mkdir()
     steady = ran(tmp_path / "one", held, monkeypatch)
     np.testing.assert_array_equal(steady.observables["conditions"]["kT"].values, 0.25)
+    assert steady.observables["conditions"]["kT"].steps.tolist() == [0, 10, 20]  # each costs a millisecond
     assert _response_panels(steady) == []
     assert "conditions.png" not in [path.name for path in plot_run(steady, tmp_path / "one")]
     assert [one["label"] for one in page_data(steady)["series"] if one["label"].startswith("conditions")] == []
