@@ -21,7 +21,8 @@ import numpy as np
 
 from spinase.errors import InputError
 from spinase.files import held, refuse_foreign_folder, table_digest, write_mark
-from spinase.io.run_file import Series, read_run
+from spinase.io.run_file import Series, changes, read_run
+from spinase.io.stored import CONDITIONS
 from spinase.io.swept import SweptRuns, write_table
 from spinase.run.config import RunInput, SweepTable, named_files, read_input
 from spinase.run.execute import RunOptions, run_file
@@ -206,6 +207,7 @@ def _read(points: Sequence[_Point], place: Path, done: Sweep) -> SweptRuns:
                 for observer, quantities in run.observables.items()
                 for name, one in quantities.items()
                 if one.plot == "series" and one.values.ndim == 1 and len(one.values)
+                if observer != CONDITIONS or changes(one)  # what stays is said by the points, or by the input
             }
         )
     return SweptRuns(
