@@ -15,6 +15,7 @@ from spinase.dynamics.path_search import PathSearch
 from spinase.dynamics.ramp import Ramp
 from spinase.dynamics.relax import SpinOptimizable
 from spinase.dynamics.relaxation import Relaxation
+from spinase.dynamics.saddle_search import ModeFollowing, Saddle, find_saddle, minima_beside
 from spinase.dynamics.spin_lattice import SpinLatticeDynamics
 from spinase.dynamics.thermostats import LatticeBussi, LatticeLangevin, LatticeThermostat
 
@@ -34,11 +35,13 @@ __all__ = [
     "LatticeThermostat",
     "Lbfgs",
     "Minimizer",
+    "ModeFollowing",
     "MonteCarlo",
     "PathResult",
     "PathSearch",
     "Ramp",
     "Relaxation",
+    "Saddle",
     "SemiImplicitB",
     "SpinBand",
     "SpinDriver",
@@ -46,8 +49,10 @@ __all__ = [
     "SpinMotion",
     "SpinOptimizable",
     "TemperingResult",
+    "find_saddle",
     "geodesic_path",
     "lockstep",
+    "minima_beside",
     "minimum_energy_path",
     "parallel_tempering",
     "set_maxwell_boltzmann",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
@@ -25,6 +25,7 @@ from spinase.spin_algebra import rotate_about, tangent
 from spinase.typing import FloatArray
 
 DETOURS = 4  # how often a path is bent away from a point with several unstable directions
+TOLD = 6  # curvatures that a result tells
 _SIDEWAYS = 0.3  # radian of all spins together, at the climbing image
 
 
@@ -102,8 +103,11 @@ class PathResult:
         Whether the largest force came below the limit and, with a climbing image, that image is a saddle point with one
         unstable direction.
     index : int or None
-        Number of directions in which the energy falls at the climbing image: 1 at the saddle point of a path, 0 where the
-        path has none, 2 and more where it is a mountain that a lower path goes round.  None: not looked at.
+        Number of directions in which the energy falls at the highest image between the ends: 1 at the saddle point of a
+        path, 0 where the path has none, 2 and more where it is a mountain that a lower path goes round.  None: not looked
+        at, as the path is not relaxed yet.
+    curvatures : (k,)
+        The lowest curvatures there, ascending, energy (all of a small magnet); empty where `index` is None.
     """
 
     images: list[Atoms]
@@ -112,11 +116,15 @@ class PathResult:
     climbing: int
     converged: bool
     index: int | None = None
+    curvatures: FloatArray = field(default_factory=lambda: np.zeros(0))
 
     @property
     def barrier(self) -> float:
         """Energy of the highest image above the start."""
         return float(self.energies.max() - self.energies[0])
+
+    def __str__(self) -> str:
+        return f"barrier {self.barrier:.6g} at image {self.climbing} of {len(self.images)}: {curved(self.index, self.curvatures)}"
 
 
 class SpinBand(Optimizable):
@@ -268,13 +276,24 @@ class SpinBand(Optimizable):
             set_moments(image, rotate_about(get_moments(image), -step))
         self._ask()
 
-    def result(self, converged: bool, index: int | None = None) -> PathResult:
-        """The path as it is."""
+    def result(self, converged: bool, index: int | None = None, curvatures: FloatArray | None = None) -> PathResult:
+        """The path as it is.
+
+        Parameters
+        ----------
+        converged : bool
+            What it says of itself.
+        index : int, optional
+            Number of unstable directions at the highest image between the ends, if they were looked at.
+        curvatures : (k,) ndarray, optional
+            All that are known there, ascending, energy.
+        """
         spins = [get_spins(image) for image in self.images]
         steps = [np.linalg.norm(rotation_vectors(one, two)) for one, two in pairwise(spins)]
         distances = np.concatenate([[0.0], np.cumsum(steps)])
         highest = int(np.argmax(self.energies))
-        return PathResult(self.images, distances, self.energies.copy(), highest, converged, index)
+        lowest = np.zeros(0) if curvatures is None else curvatures[:TOLD].copy()
+        return PathResult(self.images, distances, self.energies.copy(), highest, converged, index, lowest)
 
 
 def minimum_energy_path(
@@ -328,7 +347,10 @@ def minimum_energy_path(
     rough = optimizer(band, logfile=logfile, **options)  # type: ignore[call-arg]
     converged = bool(rough.run(fmax=10.0 * fmax if climb else fmax, steps=steps // 2 if climb else steps))
     if not climb:
-        return band.result(converged)
+        if not converged:
+            return band.result(False)
+        found = band.curvatures()
+        return band.result(True, found.negative, found.values)
     band.climb, left = True, steps - int(rough.nsteps)
     for attempt in range(DETOURS + 1):
         fine = optimizer(band, logfile=logfile, **options)  # type: ignore[call-arg]
@@ -348,11 +370,28 @@ def minimum_energy_path(
             UnstableStateWarning,
             stacklevel=2,
         )
-    return band.result(found.negative < 2, found.negative)
+    return band.result(found.negative < 2, found.negative, found.values)
+
+
+def curved(index: int | None, curvatures: FloatArray) -> str:
+    """The second derivatives at the highest image of a path in words.
+
+    Parameters
+    ----------
+    index : int or None
+        Number of unstable directions; None: not looked at.
+    curvatures : (k,) ndarray
+        The lowest ones, energy.
+    """
+    if index is None:
+        return "its curvatures were not looked at"
+    kind = {0: "no saddle point", 1: "a saddle point"}.get(index, "no saddle point, a lower path goes round it")
+    lowest = ", ".join(f"{value:.4g}" for value in curvatures[:3])
+    return f"{index} unstable direction(s), {kind} (lowest curvatures {lowest})"
 
 
 def _lengths(atoms: Atoms) -> FloatArray:
     return np.asarray(np.linalg.norm(get_moments(atoms), axis=1))
 
 
-__all__ = ["PathResult", "SpinBand", "geodesic_path", "minimum_energy_path", "rotation_vectors"]
+__all__ = ["PathResult", "SpinBand", "curved", "geodesic_path", "minimum_energy_path", "rotation_vectors"]

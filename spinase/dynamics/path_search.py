@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from spinase.atoms import SpinAtoms, geometry_of, get_moments, get_spins, get_units, set_moments
 from spinase.contract import Driver, calculator_of, check_units, recall_step, remember_step
 from spinase.dynamics.minimizers import Minimizer, make_minimizer
-from spinase.dynamics.neb import PathResult, SpinBand, geodesic_path, rotation_vectors
+from spinase.dynamics.neb import TOLD, PathResult, SpinBand, geodesic_path, rotation_vectors
 from spinase.dynamics.relaxation import Relaxation
 from spinase.dynamics.settings import checked
 from spinase.errors import AccuracyWarning, ConvergenceError, InputError, SpinaseError
@@ -115,6 +115,7 @@ class PathSearch(Driver):
         self.minimizer = make_minimizer(_STEP if minimizer is None else minimizer)
         self.nsteps, self.detours, self.finished = 0, 0, False
         self.index: int | None = None
+        self.curvatures: FloatArray = np.zeros(0)
         self._rng = rng
         self._path = geodesic_path(start, end, images, rng)  # refuses ends that do not fit
         self._band: SpinBand | None = None
@@ -186,13 +187,12 @@ class PathSearch(Driver):
 
     def _end(self, band: SpinBand) -> None:
         """The forces vanish: done, unless a lower path goes round the highest image (see minimum_energy_path)."""
-        if self.climbing:
-            found = band.curvatures()
-            self.index = found.negative
-            if band.go_round(found, self.detours):
-                self.minimizer.begin(band)
-                self.detours += 1
-                return
+        found = band.curvatures()
+        self.index, self.curvatures = found.negative, found.values[:TOLD].copy()
+        if self.climbing and band.go_round(found, self.detours):
+            self.minimizer.begin(band)
+            self.detours += 1
+            return
         self.finished = True
 
     def residual(self) -> float:
@@ -201,8 +201,11 @@ class PathSearch(Driver):
 
     def result(self) -> PathResult:
         """The path as it is."""
-        good = self.finished and (self.index is None or self.index < 2)
-        return self.band.result(good, self.index)
+        return self.band.result(self.finished and not self._is_mountain(), self.index, self.curvatures)
+
+    def _is_mountain(self) -> bool:
+        """Whether a climbed image has two unstable directions or more."""
+        return self.climbing and self.index is not None and self.index > 1
 
     # -- what a run asks ----------------------------------------------------------------------------------------------
 
@@ -227,7 +230,7 @@ class PathSearch(Driver):
         ConvergenceError
             Unless `accept_unconverged`; then it is a warning.
         """
-        if self.finished and (self.index is None or self.index < 2):
+        if self.finished and not self._is_mountain():
             return
         if self.finished:
             told = f"the highest image has {self.index} unstable directions instead of one: the barrier is too high"
@@ -247,6 +250,7 @@ class PathSearch(Driver):
             "detours": self.detours,
             "finished": self.finished,
             "index": self.index,
+            "curvatures": self.curvatures.copy(),
             "climb": band.climb,
             "shown": get_moments(self.atoms),
             "images": np.array([get_moments(image) for image in band.images]),
@@ -264,6 +268,7 @@ class PathSearch(Driver):
         self.minimizer.restore(state["minimizer"])
         self.nsteps, self.detours, self.finished = int(state["nsteps"]), int(state["detours"]), bool(state["finished"])
         self.index = None if state["index"] is None else int(state["index"])
+        self.curvatures = np.array(state["curvatures"], dtype=np.float64)
         set_moments(self.atoms, np.asarray(state["shown"]))
 
     def observed(self) -> PathResult | None:
@@ -294,6 +299,8 @@ class PathObserver:
             "path_length": Quantity("length of the path", "rad", "none"),
             "barrier": Quantity("barrier", units.energy, description="highest image above the first one"),
             "torque": Quantity("largest force on a spin", units.energy),
+            "index": Quantity("unstable directions", "1", description="at the highest image; 1 at a saddle point"),
+            "curvature": Quantity("lowest curvature", units.energy, description="of the energy at the highest image"),
             "moments": Quantity("moments of all images", units.moment, "none"),
         }
 
@@ -308,12 +315,15 @@ class PathObserver:
             size, nothing = self._driver.size, float("nan")
             empty: FloatArray = np.full(size, nothing)
             moments = np.full((size, len(atoms), 3), nothing)
-            return {"energy": empty, "path_length": empty, "barrier": nothing, "torque": nothing, "moments": moments}
+            numbers = dict.fromkeys(("barrier", "torque", "index", "curvature"), nothing)
+            return {"energy": empty, "path_length": empty, **numbers, "moments": moments}
         return {
             "energy": path.energies - path.energies[0],
             "path_length": path.distances,
             "barrier": path.barrier,
             "torque": self._driver.residual(),
+            "index": float("nan") if path.index is None else float(path.index),
+            "curvature": float(path.curvatures[0]) if len(path.curvatures) else float("nan"),
             "moments": np.array([get_moments(image) for image in path.images]),
         }
 

@@ -23,7 +23,7 @@ from spinase.contract import (
 )
 from spinase.dynamics.constrained import mobile_mask
 from spinase.dynamics.finite import require_finite
-from spinase.dynamics.stability import Curvatures, lowest_curvatures
+from spinase.dynamics.stability import Curvatures, lowest_curvatures, nearest_mode
 from spinase.errors import ModelError, UnstableStateWarning
 from spinase.spin_algebra import rotate_about, transverse_axes
 from spinase.typing import FloatArray
@@ -157,10 +157,25 @@ class SpinOptimizable(Optimizable):
 
     def curvatures(self) -> Curvatures:
         """Lowest curvatures of the energy here, in all directions in which this relaxation moves."""
-        moments = get_moments(self.atoms)
+        return lowest_curvatures(self, self._basis(get_moments(self.atoms)), self.energy_scale())
+
+    def energy_scale(self) -> float:
+        """Largest |m.B| of a spin, energy (by `length` squared)."""
         fields = np.asarray(self.atoms.calc.get_property("magnetic_forces", self.atoms))
-        scale = float(np.abs(np.einsum("ia,ia->i", moments, fields)).max(initial=0.0)) / self.length**2
-        return lowest_curvatures(self, self._basis(moments), scale)
+        along = np.einsum("ia,ia->i", get_moments(self.atoms), fields)
+        return float(np.abs(along).max(initial=0.0)) / self.length**2
+
+    def nearest_mode(self, start: FloatArray, krylov: int) -> tuple[float, FloatArray]:
+        """The mode most like a guess: its curvature and unit direction (flat).
+
+        Parameters
+        ----------
+        start : (n,)
+            Guess, flat coordinates.
+        krylov : int
+            Products with the Hessian, two gradients each.
+        """
+        return nearest_mode(self, self._basis(get_moments(self.atoms)), start, krylov)
 
     def displaced_gradient(self, displacement: FloatArray) -> FloatArray:
         """Gradient at `displacement` from here; the state stays as it is, to the last bit."""

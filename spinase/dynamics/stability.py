@@ -79,13 +79,7 @@ def lowest_curvatures(surface: Surface, basis: FloatArray, scale: float) -> Curv
         Energy scale, for the tolerance.
     """
     residue = float(np.linalg.norm(surface.get_gradient().reshape(-1, 3), axis=1).max(initial=0.0))
-
-    def times(coefficients: FloatArray) -> FloatArray:
-        """The Hessian times a vector (m,), by central differences."""
-        direction = coefficients @ basis
-        forward, backward = surface.displaced_gradient(_STEP * direction), surface.displaced_gradient(-_STEP * direction)
-        return np.asarray(basis @ (forward - backward) / (2.0 * _STEP))
-
+    times = _product(surface, basis)
     count = len(basis)
     if not count:
         return Curvatures(np.zeros(0), basis, scale, residue, True)
@@ -97,13 +91,49 @@ def lowest_curvatures(surface: Surface, basis: FloatArray, scale: float) -> Curv
     return Curvatures(values, vectors.T @ basis, scale, residue, False)
 
 
-def _lanczos(times: Callable[[FloatArray], FloatArray], count: int) -> tuple[FloatArray, FloatArray]:
-    """Ritz values and vectors (count, k) of a symmetric operator, with full orthogonalization; a fixed start."""
-    found = np.zeros((_KRYLOV, count))
-    matrix = np.zeros((_KRYLOV, _KRYLOV))
-    vector, size = np.random.default_rng(0).normal(size=count), 0
-    vector /= np.linalg.norm(vector)
-    for k in range(_KRYLOV):
+def nearest_mode(surface: Surface, basis: FloatArray, start: FloatArray, krylov: int) -> tuple[float, FloatArray]:
+    """The mode most like a guess: its curvature and unit direction (n,), from the Krylov space of the guess.
+
+    Parameters
+    ----------
+    surface : Surface
+        Gradients near the present state.
+    basis : (m, n)
+        Orthonormal directions in which the state can move.
+    start : (n,)
+        Guess, such as the mode of a state nearby.
+    krylov : int
+        Products with the Hessian, two gradients each.
+    """
+    guess = basis @ start
+    values, vectors = _lanczos(_product(surface, basis), len(basis), krylov, guess)
+    overlaps = guess @ vectors
+    chosen = int(np.argmax(np.abs(overlaps)))
+    return float(values[chosen]), np.asarray(np.sign(overlaps[chosen]) * (vectors[:, chosen] @ basis))
+
+
+def _product(surface: Surface, basis: FloatArray) -> Callable[[FloatArray], FloatArray]:
+    """The Hessian times a vector (m,) of coefficients of `basis`, by central differences."""
+
+    def times(coefficients: FloatArray) -> FloatArray:
+        """H v, (m,)."""
+        direction = coefficients @ basis
+        forward, backward = surface.displaced_gradient(_STEP * direction), surface.displaced_gradient(-_STEP * direction)
+        return np.asarray(basis @ (forward - backward) / (2.0 * _STEP))
+
+    return times
+
+
+def _lanczos(
+    times: Callable[[FloatArray], FloatArray], count: int, krylov: int = _KRYLOV, start: FloatArray | None = None
+) -> tuple[FloatArray, FloatArray]:
+    """Ritz values and vectors (count, k) of a symmetric operator, with full orthogonalization; default: a fixed start."""
+    krylov = min(krylov, count)
+    found = np.zeros((krylov, count))
+    matrix = np.zeros((krylov, krylov))
+    vector, size = np.random.default_rng(0).normal(size=count) if start is None else start, 0
+    vector = vector / np.linalg.norm(vector)
+    for k in range(krylov):
         found[k], size = vector, k + 1
         image = times(vector)
         matrix[k, : k + 1] = matrix[: k + 1, k] = found[: k + 1] @ image
@@ -117,4 +147,4 @@ def _lanczos(times: Callable[[FloatArray], FloatArray], count: int) -> tuple[Flo
     return values, found[:size].T @ vectors
 
 
-__all__ = ["Curvatures", "Surface", "lowest_curvatures"]
+__all__ = ["Curvatures", "Surface", "lowest_curvatures", "nearest_mode"]

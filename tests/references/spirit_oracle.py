@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from spirit import chain, hamiltonian, simulation, state, system
+from spirit import chain, hamiltonian, htst, simulation, state, system
 from spirit.parameters import gneb
 
 CONFIG = """
@@ -82,6 +82,21 @@ def path(pointer: object, job: dict) -> dict:
     return {"energies": [float(x) for x in chain.get_energy(pointer)]}
 
 
+def rate(pointer: object, job: dict) -> dict:
+    """Eigenvalues (meV) at a minimum and a saddle point, and the prefactor (1/ps) of harmonic transition-state theory."""
+    chain.image_to_clipboard(pointer)
+    chain.set_length(pointer, 2)
+    write(pointer, job["minimum"], 0)
+    write(pointer, job["saddle"], 1)
+    chain.update_data(pointer)
+    htst.calculate(pointer, 0, 1, n_eigenmodes_keep=0)
+    return {
+        **htst.get_info_dict(pointer),
+        "minimum": [float(x) for x in htst.get_eigenvalues_min(pointer)],
+        "saddle": [float(x) for x in htst.get_eigenvalues_sp(pointer)],
+    }
+
+
 def write(pointer: object, spins: list, image: int = -1) -> None:
     """Set the spins of an image."""
     system.get_spin_directions(pointer, idx_image=image)[:] = np.asarray(spins)
@@ -95,7 +110,7 @@ def main(source: str, target: str) -> None:
     config.write_text(CONFIG.format(**{"convergence": 1e-7, **job["model"]}), encoding="utf-8")
     with state.State(str(config), quiet=True) as pointer:
         hamiltonian.set_field(pointer, job["model"]["field"], [0, 0, 1])
-        result = {"energy": energy, "trajectory": trajectory, "path": path}[job["task"]](pointer, job)
+        result = {"energy": energy, "trajectory": trajectory, "path": path, "rate": rate}[job["task"]](pointer, job)
     with open(target, "w", encoding="utf-8") as file:
         json.dump(result, file)
 
