@@ -187,16 +187,16 @@ def _rotation_vectors(walker: Atoms, surface: SpinOptimizable, direction: ArrayL
 
 
 def _leave(surface: SpinOptimizable, heading: FloatArray, push: float, krylov: int) -> FloatArray:
-    """Turn along `heading` until a mode curves down; that mode."""
+    """Turn along `heading` until the mode like it curves down, or the energy falls along it; that mode."""
     mode = heading
     for _ in range(_PUSHES):
         surface.set_x(surface.get_x() + push * heading)
         curvature, mode = surface.nearest_mode(mode, krylov)
-        if curvature < 0.0:
+        if curvature < 0.0 or surface.get_gradient() @ heading < 0.0:
             return mode
     raise ConvergenceError(
-        f"the energy never curved down within {_PUSHES} turns of {push} radian along this direction: no saddle point lies there; "
-        "choose another direction, or a larger push"
+        f"the energy still rises after {_PUSHES} turns of {push} radian along this direction: no saddle point was met; choose "
+        "another direction, or a larger push"
     )
 
 

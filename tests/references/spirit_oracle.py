@@ -83,7 +83,7 @@ def path(pointer: object, job: dict) -> dict:
 
 
 def rate(pointer: object, job: dict) -> dict:
-    """Eigenvalues (meV) at a minimum and a saddle point, and the prefactor (1/ps) of harmonic transition-state theory."""
+    """Eigenvalues (meV) at a minimum and a saddle point, and the prefactor (1/s) of harmonic transition-state theory."""
     chain.image_to_clipboard(pointer)
     chain.set_length(pointer, 2)
     write(pointer, job["minimum"], 0)
@@ -92,8 +92,8 @@ def rate(pointer: object, job: dict) -> dict:
     htst.calculate(pointer, 0, 1, n_eigenmodes_keep=0)
     return {
         **htst.get_info_dict(pointer),
-        "minimum": [float(x) for x in htst.get_eigenvalues_min(pointer)],
-        "saddle": [float(x) for x in htst.get_eigenvalues_sp(pointer)],
+        "minimum_values": [float(x) for x in htst.get_eigenvalues_min(pointer)],
+        "saddle_values": [float(x) for x in htst.get_eigenvalues_sp(pointer)],
     }
 
 

@@ -26,7 +26,8 @@ from spinase.calculators import (
     UniaxialAnisotropyCalculator,
     ZeemanCalculator,
 )
-from spinase.dynamics import LLGDynamics, SpinOptimizable, geodesic_path, minimum_energy_path
+from spinase.dynamics import LLGDynamics, SpinOptimizable, find_saddle, geodesic_path, minimum_energy_path
+from spinase.rates import StationaryPoint, stationary_point, transition
 from spinase.units import METAL
 
 pytestmark = pytest.mark.skipif(
@@ -150,3 +151,33 @@ def test_the_barrier_of_a_skyrmions_collapse(tmp_path: Path) -> None:
     assert ours.barrier > 5e-4
     assert ours.converged
     assert ours.barrier == pytest.approx(energies.max() - energies[0], abs=5e-7)
+
+
+def stationary(atoms: SpinAtoms) -> StationaryPoint:
+    """A stationary point, brought by Newton steps below the 1e-8 meV that Spirit wants."""
+    point = stationary_point(atoms)
+    for _ in range(4):
+        torques = atoms.calc.get_property("magnetic_forces", atoms) * MODEL["moment"]
+        first, second = point.hessian.axes.transpose(1, 0, 2)
+        slope = -np.concatenate([np.sum(first * torques, axis=1), np.sum(second * torques, axis=1)])
+        step = -point.modes @ ((point.modes.T @ slope) / point.values)
+        atoms.spins = atoms.spins + step[: len(atoms), None] * first + step[len(atoms) :, None] * second
+        point = stationary_point(atoms)
+    return point
+
+
+def test_the_prefactor_of_a_clusters_reversal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """3 x 3 open sites with Neel DMI, canted at the edges: all curvatures, and the rate of transition-state theory."""
+    for key, value in {"edge": 3, "periodic": 0, "field": 0.0, "anisotropy": 1.0, "dmi": 3.0}.items():
+        monkeypatch.setitem(MODEL, key, value)
+    low = film()
+    low.pbc = False
+    FIRE(SpinOptimizable(low), logfile=None, dt=1.0, dtmax=20.0, maxstep=0.1).run(fmax=1e-7, steps=2000)
+    found = find_saddle(low, fmax=1e-6, push=0.2)
+    assert found.converged
+    minimum, saddle = stationary(low), stationary(found.atoms)
+    theirs = spirit({"task": "rate", "minimum": low.spins.tolist(), "saddle": found.atoms.spins.tolist()}, tmp_path)
+    np.testing.assert_allclose(1e3 * minimum.values, np.sort(theirs["minimum_values"]), rtol=2e-6)
+    np.testing.assert_allclose(1e3 * saddle.values, np.sort(theirs["saddle_values"]), rtol=2e-6)
+    ours = transition(minimum, saddle).prefactor(1e-3) * units.second * 1.001159652  # Spirit's g is 2.0023
+    assert ours == pytest.approx(theirs["prefactor"], rel=1e-6)
