@@ -224,7 +224,9 @@ def minima_beside(saddle: Saddle, *, fmax: float = 1e-4, steps: int = 5000) -> t
         surface = SpinOptimizable(side)
         surface.set_x(sign * _BEYOND * saddle.curvatures.directions[0])
         if not FIRE(surface, logfile=None, maxstep=0.1, **_paces(surface)).run(fmax=fmax, steps=steps):
-            raise ConvergenceError(f"the relaxation beside a saddle point did not end in {steps} steps: allow more, or a larger fmax")
+            raise ConvergenceError(
+                f"the relaxation beside a saddle point did not end in {steps} steps: allow more, or a larger fmax"
+            )
         sides.append(side)
     return sides[0], sides[1]
 

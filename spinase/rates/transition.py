@@ -61,7 +61,9 @@ class Transition:
     def velocity(self) -> float:
         """v of transition-state theory, 1/(time sqrt(energy)): that of the unstable mode in precession."""
         direction = self._precession.T @ self._unstable
-        stable = np.setdiff1d(np.arange(len(self.saddle.values)), np.append(self.saddle.unstable, np.flatnonzero(self.saddle.zero)))
+        stable = np.setdiff1d(
+            np.arange(len(self.saddle.values)), np.append(self.saddle.unstable, np.flatnonzero(self.saddle.zero))
+        )
         parts = self.saddle.modes[:, stable].T @ direction
         return float(np.sqrt(np.sum(self.saddle.values[stable] * parts**2)))
 
