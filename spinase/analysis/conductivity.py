@@ -8,6 +8,7 @@ from ase import Atoms
 from numpy.typing import ArrayLike
 
 from spinase.atoms import geometry_of, get_spins
+from spinase.electrons.kmesh import KMesh
 from spinase.electrons.model import SDModel
 from spinase.electrons.operator import SpinOperator
 from spinase.electrons.response.chebyshev import chebyshev_conductivity
@@ -21,7 +22,7 @@ from spinase.typing import FloatArray
 def exact_conductivity(
     atoms: Atoms,
     model: SDModel,
-    kpts: tuple[int, int, int] = (1, 1, 1),
+    kpts: tuple[int, int, int] | KMesh = (1, 1, 1),
     *,
     width: float,
     progress: Callable[[int, int], None] | None = None,
@@ -34,7 +35,7 @@ def exact_conductivity(
         Magnet with one periodic direction or more; up to about 500 sites.
     model : SDModel
         Hopping and coupling; its filling and temperature do not matter here.
-    kpts : (int, int, int)
+    kpts : (int, int, int) or KMesh
         Mesh of k-points along the cell vectors, Gamma included.  Metals need a spacing of levels below `width`.
     width : float
         Of the levels, energy: stands for scattering that the model does not have.
@@ -99,7 +100,7 @@ def kpm_conductivity(
 
 
 def local_density_of_states(
-    atoms: Atoms, model: SDModel, energies: ArrayLike, kpts: tuple[int, int, int] = (1, 1, 1), *, width: float
+    atoms: Atoms, model: SDModel, energies: ArrayLike, kpts: tuple[int, int, int] | KMesh = (1, 1, 1), *, width: float
 ) -> FloatArray:
     """Local density of states (N, m) of every site, both spins, states per energy, by exact diagonalization.
 
@@ -114,7 +115,7 @@ def local_density_of_states(
         Hopping and coupling; its filling and temperature do not matter here.
     energies : (m,) array_like
         Where, energy.
-    kpts : (int, int, int)
+    kpts : (int, int, int) or KMesh
         Mesh of k-points along the cell vectors, Gamma included.
     width : float
         Standard deviation of the Gaussians that levels become, energy.

@@ -12,6 +12,7 @@ from pydantic import Field
 from spinase.calculators.electrons import ClosedElectronCalculator, PlannedElectrons, is_site_resolved
 from spinase.calculators.exchange import ExchangeTensors, coupled_pairs
 from spinase.electrons.config import SDModelConfig
+from spinase.electrons.kmesh import KMesh
 from spinase.electrons.model import SDModel
 from spinase.electrons.observables import density_of_states
 from spinase.electrons.response import dense_spin_response
@@ -35,8 +36,9 @@ class EDCalculator(ClosedElectronCalculator):
     ----------
     model : SDModel
         Hopping, coupling, filling or chemical potential, kT.
-    kpts : (int, int, int)
-        Mesh of k-points along the cell vectors (periodic directions only), Gamma included.
+    kpts : (int, int, int) or KMesh
+        Mesh of k-points along the cell vectors (periodic directions only), Gamma included; or any other mesh
+        (:class:`~spinase.electrons.KMesh`: shifted, of Monkhorst and Pack, of a superlattice, a list).
     dtype : str
         ``"complex128"`` or ``"complex64"`` (twice as fast, errors of about 1e-6).
     units : str, optional
@@ -54,7 +56,7 @@ class EDCalculator(ClosedElectronCalculator):
     def __init__(
         self,
         model: SDModel,
-        kpts: tuple[int, int, int] = (1, 1, 1),
+        kpts: tuple[int, int, int] | KMesh = (1, 1, 1),
         dtype: Precision = "complex128",
         *,
         units: str | None = None,
@@ -68,9 +70,14 @@ class EDCalculator(ClosedElectronCalculator):
         return 0.0 if self._dense.dtype == "complex128" else float(np.finfo(self._dense.dtype).eps)
 
     @property
-    def kpts(self) -> tuple[int, int, int]:
-        """Mesh of k-points."""
-        return self._dense.kpts
+    def mesh(self) -> KMesh:
+        """The k-points, before those that symmetry makes equal are left out."""
+        return self._dense.mesh
+
+    @property
+    def kpts(self) -> tuple[int, int, int] | None:
+        """Size of a regular mesh of k-points; None of others."""
+        return self._dense.mesh.size
 
     @classmethod
     def from_config(cls, config: EDConfig) -> EDCalculator:
@@ -80,11 +87,7 @@ class EDCalculator(ClosedElectronCalculator):
 
     def freeze(self, geometry: Geometry) -> PlannedElectrons:
         """Bonds and hoppings, and the plan for them."""
-        sampled = [axis for axis in range(3) if self.kpts[axis] > 1 and not geometry.pbc[axis]]
-        if sampled:
-            raise ModelError(
-                f"kpts = {self.kpts} samples direction {sampled[0]}, which is not periodic: use 1 there, or set pbc"
-            )
+        self.mesh.require_periodic(geometry.pbc)
         return super().freeze(geometry)
 
     def density_of_states(self, atoms: Atoms, energies: ArrayLike, width: float) -> FloatArray:
@@ -125,17 +128,23 @@ class EDCalculator(ClosedElectronCalculator):
         """
         self.get_property("chemical_potential", atoms)
         assert self._state is not None
+        if self.kpts is None or any(self.mesh.shift):
+            raise ModelError(
+                f"exchange between the sites of a repeated cell needs a regular mesh with Gamma, got {self.mesh}: give kpts as "
+                "three numbers"
+            )
         pairs = coupled_pairs(atoms, shells, cutoff, self.kpts)
         hamiltonian = self._state.hamiltonian
         operator = hamiltonian.operator(self._state.spins)
-        response = dense_spin_response(operator, self._model.occupation, self.kpts, pairs.with_sites())
+        response = dense_spin_response(operator, self._model.occupation, self.mesh, pairs.with_sites())
         return ExchangeTensors.of(atoms, pairs, hamiltonian.coupling, response)
 
     def for_supercell(self, repeat: tuple[int, int, int]) -> EDCalculator | None:
         """The calculator of a repeated cell: the same k-points, folded; None if the mesh does not fold."""
-        if any(k % n for k, n in zip(self.kpts, repeat, strict=True)) or is_site_resolved(self._model):
+        size = self.kpts
+        if size is None or any(k % n for k, n in zip(size, repeat, strict=True)) or is_site_resolved(self._model):
             return None
-        folded = (self.kpts[0] // repeat[0], self.kpts[1] // repeat[1], self.kpts[2] // repeat[2])
+        folded = KMesh.regular((size[0] // repeat[0], size[1] // repeat[1], size[2] // repeat[2]), self.mesh.shift)
         model = self._model.with_flux(self._model.hamiltonian.flux * repeat[0] * repeat[1])
         return EDCalculator(model, folded, self._dense.dtype, units=self.units)
 

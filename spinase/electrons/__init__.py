@@ -9,6 +9,7 @@ from spinase.electrons.hopping import (
     ShellHopping,
     UserHopping,
 )
+from spinase.electrons.kmesh import KMesh
 from spinase.electrons.model import SDModel
 from spinase.electrons.observables import density_of_states
 from spinase.electrons.occupation import FixedChemicalPotential, FixedFilling, Occupation
@@ -21,6 +22,7 @@ __all__ = [
     "FixedChemicalPotential",
     "FixedFilling",
     "HoppingLaw",
+    "KMesh",
     "LatticeLead",
     "Occupation",
     "PowerLawHopping",

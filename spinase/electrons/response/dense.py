@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
 
+from spinase.electrons.kmesh import KMesh, as_mesh
 from spinase.electrons.operator import SpinOperator
 from spinase.electrons.response.conductivity import QUANTUM, Conductivity
 from spinase.electrons.response.velocity import (
     carrying_axes,
-    hamiltonian_matrix,
-    mesh_of,
     periodic_extent,
     velocity_matrices,
 )
+from spinase.electrons.solvers.dense import bloch_states
 from spinase.errors import ModelError
 from spinase.geometry import Geometry
 from spinase.typing import ComplexArray, FloatArray
@@ -28,7 +27,7 @@ _BEYOND = 6  # widths that the mesh goes beyond the band
 def dense_conductivity(
     operator: SpinOperator,
     geometry: Geometry,
-    kpts: tuple[int, int, int],
+    kpts: KMesh | tuple[int, int, int],
     width: float,
     progress: Callable[[int, int], None] | None = None,
 ) -> Conductivity:
@@ -40,7 +39,7 @@ def dense_conductivity(
         Of the magnet, Bloch phases left out.
     geometry : Geometry
         Cell and periodic directions.
-    kpts : (int, int, int)
+    kpts : (int, int, int) or KMesh
         Mesh along the cell vectors.
     width : float
         Of the levels, energy: the standard deviation of Gaussians in place of delta(E - H), and eta in place of
@@ -54,12 +53,13 @@ def dense_conductivity(
         For a mesh that does not fit, a width that is not positive, or a magnet without a periodic direction.
     """
     _check_width(width)
-    extent, axes, mesh = periodic_extent(geometry), carrying_axes(geometry), mesh_of(kpts, geometry)
-    scale = QUANTUM / (extent * len(mesh))
+    extent, axes, mesh = periodic_extent(geometry), carrying_axes(geometry), as_mesh(kpts)
+    mesh.require_periodic(geometry.pbc)
     energies = _energies(operator, width)
     surface = np.zeros((len(energies), 3, 3))
     levels, sea = [], []
-    for done, (values, vectors, bloch) in enumerate(_eigenstates(operator, mesh), start=1):
+    for done, (values, vectors, bloch, weight) in enumerate(_eigenstates(operator, mesh), start=1):
+        scale = QUANTUM / extent * weight
         velocities: list[ComplexArray] = [
             vectors.conj().T @ np.asarray(v @ vectors) for v in velocity_matrices(operator, list(axes), bloch)
         ]
@@ -80,13 +80,12 @@ def dense_conductivity(
         if progress is not None:
             progress(done, len(mesh))
     found = np.concatenate(levels)
-    return Conductivity(
-        width, found, np.concatenate(sea)[None], np.full(len(found), 1.0 / len(mesh)), energies, surface[None]
-    )
+    shares = np.repeat(mesh.weights, len(found) // len(mesh))
+    return Conductivity(width, found, np.concatenate(sea)[None], shares, energies, surface[None])
 
 
 def local_density_of_states(
-    operator: SpinOperator, geometry: Geometry, energies: ArrayLike, kpts: tuple[int, int, int], width: float
+    operator: SpinOperator, geometry: Geometry, energies: ArrayLike, kpts: KMesh | tuple[int, int, int], width: float
 ) -> FloatArray:
     """Local density of states (N, m), both spins, states per energy: sum_n |psi_n(i)|^2 g(E - e_n) with Gaussians.
 
@@ -98,7 +97,7 @@ def local_density_of_states(
         Cell and periodic directions.
     energies : (m,) array_like
         Where, energy.
-    kpts : (int, int, int)
+    kpts : (int, int, int) or KMesh
         Mesh along the cell vectors.
     width : float
         Standard deviation of the Gaussians, energy.
@@ -109,11 +108,12 @@ def local_density_of_states(
         For a mesh that does not fit, or a width that is not positive.
     """
     _check_width(width)
-    mesh, points = mesh_of(kpts, geometry), np.atleast_1d(np.asarray(energies, dtype=np.float64))
+    mesh, points = as_mesh(kpts), np.atleast_1d(np.asarray(energies, dtype=np.float64))
+    mesh.require_periodic(geometry.pbc)
     result = np.zeros((len(operator), len(points)))
-    for values, vectors, _ in _eigenstates(operator, mesh):
+    for values, vectors, _, share in _eigenstates(operator, mesh):
         weights = (np.abs(vectors) ** 2).reshape(len(operator), 2, -1).sum(axis=1)
-        result += weights @ _gaussians(points, values, width).T / len(mesh)
+        result += weights @ _gaussians(points, values, width).T * share
     return result
 
 
@@ -122,11 +122,11 @@ def _check_width(width: float) -> None:
         raise ModelError(f"the width of the levels must be a positive energy, got {width}")
 
 
-def _eigenstates(operator: SpinOperator, mesh: FloatArray) -> Iterator[tuple[FloatArray, ComplexArray, FloatArray]]:
-    """Levels (2N,), eigenvectors in columns (2N, 2N) and Bloch vector of every point."""
-    for bloch in mesh:
-        values, vectors = torch.linalg.eigh(torch.from_numpy(hamiltonian_matrix(operator, bloch).toarray()))
-        yield values.numpy(), vectors.numpy(), bloch
+def _eigenstates(operator: SpinOperator, mesh: KMesh) -> Iterator[tuple[FloatArray, ComplexArray, FloatArray, float]]:
+    """Levels (2N,), eigenvectors in columns (2N, 2N), Bloch vector and weight of every point, one after the other."""
+    for bloch, weight in zip(mesh.points, mesh.weights, strict=True):
+        levels, states = bloch_states(operator, bloch[None])
+        yield levels[0], np.ascontiguousarray(states[0].reshape(len(levels[0]), -1).T), bloch, float(weight)
 
 
 def _energies(operator: SpinOperator, width: float) -> FloatArray:

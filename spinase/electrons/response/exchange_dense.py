@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import expit
 
+from spinase.electrons.kmesh import KMesh
 from spinase.electrons.occupation import FixedChemicalPotential, Occupation, fermi
 from spinase.electrons.operator import SpinOperator
 from spinase.electrons.response.exchange import NumberResponse, SitePairs, SpinResponse
@@ -18,11 +19,11 @@ _COLD = 1e-9  # levels this close to the Fermi level, relative to the largest, a
 
 
 def dense_spin_response(
-    operator: SpinOperator, occupation: Occupation, kpts: tuple[int, int, int], pairs: SitePairs
+    operator: SpinOperator, occupation: Occupation, mesh: KMesh, pairs: SitePairs
 ) -> SpinResponse:
     """Second derivatives of the free energy by the exchange vectors of pairs, from eigenstates.
 
-    With k-points the magnet is the cell repeated `kpts` times, and one site in one of its cells is turned against one other.
+    With a mesh of k-points the magnet is the cell repeated `mesh.size` times, and one site in one of its cells is turned against one other.
 
     Parameters
     ----------
@@ -30,8 +31,8 @@ def dense_spin_response(
         H, energy.
     occupation : Occupation
         Filling or chemical potential, and temperature; kT = 0 with a gap only.
-    kpts : (int, int, int)
-        Mesh along the cell vectors.
+    mesh : KMesh
+        A regular one, with equal weights.
     pairs : SitePairs
         Wanted pairs.
 
@@ -40,7 +41,8 @@ def dense_spin_response(
     ModelError
         At kT = 0 with levels at the Fermi level: the energy has no second derivative there.
     """
-    levels, vectors, points = bloch_states(operator, kpts)
+    points = mesh.points
+    levels, vectors = bloch_states(operator, points)
     energies, states = levels.ravel(), vectors.reshape(-1, *vectors.shape[2:]) / np.sqrt(len(points))
     filled = occupation.fill(energies, np.full(len(energies), 1.0 / len(points)), 2.0 * len(operator))
     mu = filled.chemical_potential

@@ -76,23 +76,6 @@ def carrying_axes(geometry: Geometry) -> IntArray:
     return np.flatnonzero(np.abs(frame).max(axis=0, initial=0.0) > 1e-9 * np.abs(frame).max(initial=0.0))
 
 
-def mesh_of(kpts: tuple[int, int, int], geometry: Geometry) -> FloatArray:
-    """Bloch vectors n/kpts of a mesh (n_k, 3), in parts of the reciprocal cell vectors, Gamma included.
-
-    Raises
-    ------
-    ModelError
-        If an entry is no positive whole number, or samples a direction that is not periodic.
-    """
-    if len(kpts) != 3 or any(int(n) != n or n < 1 for n in kpts):
-        raise ModelError(f"kpts must be three positive integers, got {kpts!r}")
-    for axis in range(3):
-        if kpts[axis] > 1 and not geometry.pbc[axis]:
-            raise ModelError(f"kpts = {kpts} samples direction {axis}, which is not periodic: use 1 there, or set pbc")
-    index = np.stack(np.meshgrid(*(np.arange(n) for n in kpts), indexing="ij"), axis=-1).reshape(-1, 3)
-    return index / np.array(kpts)
-
-
 def _carried(operator: SpinOperator, bloch: ArrayLike) -> ComplexArray:
     """Hopping of the bonds with their Bloch phases, (n_bonds,)."""
     phases = np.exp(2j * np.pi * (operator.bonds.shifts @ np.asarray(bloch, dtype=np.float64)))

@@ -17,6 +17,7 @@ from typing import Literal, final
 import numpy as np
 import torch
 
+from spinase.electrons.kmesh import KMesh, as_mesh
 from spinase.electrons.occupation import RESOLUTION, SINGLE_RESOLUTION, Filled, Occupation
 from spinase.electrons.operator import Density, ElectronState, SparsityPattern, SpinOperator
 from spinase.electrons.solvers.base import Plan, Solver
@@ -58,9 +59,9 @@ class DenseSolver(Solver[ElectronState]):
     ----------
     occupation : Occupation
         Filling or chemical potential, and temperature.
-    kpts : (int, int, int)
+    kpts : (int, int, int) or KMesh
         Mesh of k-points along the cell vectors, k = n/kpts: the same states as a cell repeated `kpts` times whose
-        spins repeat too.
+        spins repeat too.  A :class:`~spinase.electrons.kmesh.KMesh` may be shifted, or a list of points.
     dtype : str
         ``"complex128"``, or ``"complex64"``: twice as fast at about 1e-6 accuracy.  At kT = 0 levels within 1e-10 (single:
         1e-5) of the largest |level| of the Fermi level count as degenerate with it and are filled evenly.
@@ -72,15 +73,12 @@ class DenseSolver(Solver[ElectronState]):
     """
 
     def __init__(
-        self, occupation: Occupation, kpts: tuple[int, int, int] = (1, 1, 1), dtype: Precision = "complex128"
+        self, occupation: Occupation, kpts: tuple[int, int, int] | KMesh = (1, 1, 1), dtype: Precision = "complex128"
     ) -> None:
-        mesh = tuple(int(n) for n in kpts)
-        if len(mesh) != 3 or min(mesh) < 1 or mesh != tuple(kpts):
-            raise ModelError(f"kpts must be three positive integers, got {kpts!r}")
         if dtype not in ("complex128", "complex64"):
             raise ModelError(f"dtype must be 'complex128' or 'complex64', got {dtype!r}")
         self.occupation = occupation
-        self.kpts = mesh
+        self.mesh = as_mesh(kpts)
         self.dtype = dtype
 
     def plan(self, pattern: SparsityPattern) -> DensePlan:
@@ -99,7 +97,8 @@ class DensePlan(Plan[ElectronState]):
     def __init__(self, solver: DenseSolver, pattern: SparsityPattern) -> None:
         super().__init__(pattern)
         self.solver = solver
-        self.kpts, self.dtype = solver.kpts, solver.dtype
+        self.mesh, self.dtype = solver.mesh, solver.dtype
+        self._mirror = self.mesh.images(-np.eye(3))  # None where -k is no point
 
     def follow(self, pattern: SparsityPattern) -> DensePlan:
         """A plan for `pattern`."""
@@ -135,19 +134,12 @@ class DensePlan(Plan[ElectronState]):
 
     def _batches(self, operator: SpinOperator, frame: _Frame) -> list[_Batch]:
         """The mesh in batches; of k and -k, which are conjugate where the site blocks are real, only one."""
-        conjugate = operator.is_real and frame.rank < 3
-        mesh = np.array(self.kpts)
-        index = np.stack(np.meshgrid(*(np.arange(n) for n in mesh), indexing="ij"), axis=-1).reshape(-1, 3)
-        weights = np.full(len(index), 1.0 / len(index))
-        if conjugate:
-            order = np.arange(len(index))
-            mirror = np.ravel_multi_index(tuple((-index % mesh).T), self.kpts)
-            weights = np.where(mirror == order, weights, 2.0 * weights)[mirror >= order]
-            index = index[mirror >= order]
+        mirror = self._mirror if operator.is_real and frame.rank < 3 else None
+        mesh = self.mesh if mirror is None else self.mesh.reduced([mirror])
         size = max(1, _BATCH_BYTES // self._bytes(operator))
-        cuts = range(0, len(index), size)
+        cuts = range(0, len(mesh), size)
         return [
-            _Batch(np.exp(2j * np.pi * ((index[k : k + size] / mesh) @ operator.bonds.shifts.T)), weights[k : k + size])
+            _Batch(np.exp(2j * np.pi * (mesh.points[k : k + size] @ operator.bonds.shifts.T)), mesh.weights[k : k + size])
             for k in cuts
         ]
 
@@ -184,22 +176,22 @@ class DensePlan(Plan[ElectronState]):
             part_sites, part_bond = _contract_vectors(vectors, share, phases, first, second)
             sites += part_sites
             bond += part_bond
-        if operator.is_real and frame.rank < 3:
+        if operator.is_real and frame.rank < 3 and self._mirror is not None:
             # the other half of the mesh is the complex conjugate: imaginary parts and sigma_y cancel
             bond = bond.real.astype(np.complex128)
             sites[:, 2] = 0.0
         return Density(charge=sites[:, 0].copy(), spin=sites[:, 1:] @ frame.axes, bond=bond)
 
 
-def bloch_states(operator: SpinOperator, kpts: tuple[int, int, int]) -> tuple[FloatArray, ComplexArray, FloatArray]:
-    """All eigenstates of an operator on a mesh of k-points, none left out by symmetry.
+def bloch_states(operator: SpinOperator, points: FloatArray) -> tuple[FloatArray, ComplexArray]:
+    """All eigenstates of an operator at k-points, none left out by symmetry.
 
     Parameters
     ----------
     operator : SpinOperator
         H, energy.
-    kpts : (int, int, int)
-        Mesh along the cell vectors, k = n/kpts.
+    points : (n_k, 3)
+        k in units of the reciprocal cell vectors, such as those of a :class:`~spinase.electrons.kmesh.KMesh`.
 
     Returns
     -------
@@ -207,17 +199,13 @@ def bloch_states(operator: SpinOperator, kpts: tuple[int, int, int]) -> tuple[Fl
         Energy, ascending at each k.
     vectors : (n_k, 2N, N, 2)
         Periodic parts u of the states, one a row, as spinors of the sites; at cell S of the crystal exp(2 pi i k.S) u.
-    points : (n_k, 3)
-        k in units of the reciprocal cell vectors.
     """
-    index = np.stack(np.meshgrid(*(np.arange(n) for n in kpts), indexing="ij"), axis=-1).reshape(-1, 3)
-    points = index / np.array(kpts)
     hopping = operator.hopping * np.exp(2j * np.pi * (points @ operator.bonds.shifts.T))
     matrices = _spinor_matrices(operator, hopping, operator.exchange, np.dtype(np.complex128))
     levels, vectors = _eigh(matrices, vectors=True)
     assert vectors is not None
     states = vectors[:, 0].reshape(len(points), 2 * len(operator), len(operator), 2)
-    return levels[:, 0], states.astype(np.complex128, copy=False), points
+    return levels[:, 0], states.astype(np.complex128, copy=False)
 
 
 def _spin_frame(operator: SpinOperator) -> _Frame:
