@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from spinase.calculators.electrons import SolverCalculator
     from spinase.calculators.exchange import ExchangeTensors
     from spinase.calculators.fitted import FittedExchange, fit_exchange
+    from spinase.calculators.kpoints import MeshConvergence, converge_mesh
     from spinase.calculators.hipnn import HIPNNCalculator
     from spinase.calculators.kpm import KPMCalculator
     from spinase.calculators.lattice import LatticeCalculator
@@ -51,9 +52,11 @@ _LAZY = {
     "KPMCalculator": "spinase.calculators.kpm",
     "LatticeCalculator": "spinase.calculators.lattice",
     "ModelCalculator": "spinase.calculators.model",
+    "MeshConvergence": "spinase.calculators.kpoints",
     "NEGFCalculator": "spinase.calculators.negf",
     "RationalCalculator": "spinase.calculators.rational",
     "SolverCalculator": "spinase.calculators.electrons",
+    "converge_mesh": "spinase.calculators.kpoints",
     "fit_exchange": "spinase.calculators.fitted",
     "teacher_of": "spinase.calculators.teachers",
 }
@@ -72,6 +75,7 @@ __all__ = [
     "KPMCalculator",
     "LandauCalculator",
     "LatticeCalculator",
+    "MeshConvergence",
     "ModelCalculator",
     "NEGFCalculator",
     "NeelCalculator",
@@ -85,6 +89,7 @@ __all__ = [
     "UniaxialAnisotropyCalculator",
     "ZeemanCalculator",
     "ZhangLiCalculator",
+    "converge_mesh",
     "fit_exchange",
     "read_tb2j",
     "read_uppasd",

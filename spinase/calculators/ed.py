@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from ase import Atoms
 from numpy.typing import ArrayLike
 from pydantic import Field
 
+from spinase.atoms import geometry_of
 from spinase.calculators.electrons import ClosedElectronCalculator, PlannedElectrons, is_site_resolved
 from spinase.calculators.exchange import ExchangeTensors, coupled_pairs
 from spinase.electrons.config import SDModelConfig
+from spinase.electrons.hamiltonian import FrozenHamiltonian
 from spinase.electrons.kmesh import KMesh
 from spinase.electrons.model import SDModel
 from spinase.electrons.observables import density_of_states
 from spinase.electrons.response import dense_spin_response
+from spinase.electrons.solvers.base import Plan
 from spinase.electrons.solvers.dense import DenseSolver, Precision
+from spinase.electrons.symmetry import lattice_operations
 from spinase.errors import ModelError
 from spinase.geometry import Geometry
 from spinase.typing import FloatArray
@@ -26,6 +30,8 @@ class EDConfig(SDModelConfig):
     """Exact diagonalization of an s-d model."""
 
     kpts: tuple[int, int, int] = Field((1, 1, 1), description="k-point mesh along the cell vectors, Gamma included")
+    kshift: tuple[float, float, float] = Field((0.0, 0.0, 0.0), description="shift of the mesh, in its steps")
+    reduce: bool = Field(False, description="leave out k-points that the magnet's symmetry makes equal to others")
     dtype: Literal["complex128", "complex64"] = Field("complex128", description="precision of the diagonalization")
 
 
@@ -41,6 +47,9 @@ class EDCalculator(ClosedElectronCalculator):
         (:class:`~spinase.electrons.KMesh`: shifted, of Monkhorst and Pack, of a superlattice, a list).
     dtype : str
         ``"complex128"`` or ``"complex64"`` (twice as fast, errors of about 1e-6).
+    reduce : bool
+        Solve one of all k-points that are equal by operations of the lattice and turns of the spins: the same numbers to
+        round-off, at the cost of looking for them (worth it for small cells with symmetric spins; random spins have none).
     units : str, optional
         Unit system the model's energies are in; default: whatever the atoms are in.
     """
@@ -59,10 +68,12 @@ class EDCalculator(ClosedElectronCalculator):
         kpts: tuple[int, int, int] | KMesh = (1, 1, 1),
         dtype: Precision = "complex128",
         *,
+        reduce: bool = False,
         units: str | None = None,
     ) -> None:
         self._dense = DenseSolver(model.occupation, kpts, dtype)
         super().__init__(model, self._dense, units=units)
+        self._reduce = bool(reduce)
 
     @property
     def field_resolution(self) -> float:
@@ -82,13 +93,45 @@ class EDCalculator(ClosedElectronCalculator):
     @classmethod
     def from_config(cls, config: EDConfig) -> EDCalculator:
         """Calculator from the table of an input file."""
-        table = config.model_dump(exclude={"kpts", "dtype"})
-        return cls(SDModel.from_config(table), kpts=config.kpts, dtype=config.dtype)
+        table = config.model_dump(exclude={"kpts", "kshift", "dtype", "reduce"})
+        mesh = KMesh.regular(config.kpts, config.kshift)
+        return cls(SDModel.from_config(table), kpts=mesh, dtype=config.dtype, reduce=config.reduce)
 
     def freeze(self, geometry: Geometry) -> PlannedElectrons:
         """Bonds and hoppings, and the plan for them."""
         self.mesh.require_periodic(geometry.pbc)
         return super().freeze(geometry)
+
+    def _plan_for(self, geometry: Geometry, hamiltonian: FrozenHamiltonian) -> Plan[Any]:
+        """Bonds as they are; with `reduce` also the operations of the lattice."""
+        plan = super()._plan_for(geometry, hamiltonian)
+        if not self._reduce:
+            return plan
+        return self._dense.plan(plan.pattern).with_operations(lattice_operations(geometry, hamiltonian.bonds))
+
+    def sampled_points(self, atoms: Atoms) -> KMesh:
+        """The k-points that are solved for these atoms, with weights: one of all that are equal by symmetry.
+
+        Parameters
+        ----------
+        atoms : Atoms
+            With moments.
+        """
+        self.get_property("chemical_potential", atoms)
+        assert self._state is not None
+        plan = self._dense.plan(self._state.plan.pattern)
+        if self._reduce:
+            plan = plan.with_operations(lattice_operations(geometry_of(atoms), self._state.hamiltonian.bonds))
+        return plan.sampled(self._state.hamiltonian.operator(self._state.spins))[0]
+
+    def with_mesh(self, mesh: KMesh) -> EDCalculator:
+        """The same calculator on another mesh.
+
+        Parameters
+        ----------
+        mesh : KMesh
+        """
+        return EDCalculator(self._model, mesh, self._dense.dtype, reduce=self._reduce, units=self.units)
 
     def density_of_states(self, atoms: Atoms, energies: ArrayLike, width: float) -> FloatArray:
         """Density of states at `energies` (m,), states per energy in the cell, Gaussian broadening `width` (energy).
@@ -146,7 +189,7 @@ class EDCalculator(ClosedElectronCalculator):
             return None
         folded = KMesh.regular((size[0] // repeat[0], size[1] // repeat[1], size[2] // repeat[2]), self.mesh.shift)
         model = self._model.with_flux(self._model.hamiltonian.flux * repeat[0] * repeat[1])
-        return EDCalculator(model, folded, self._dense.dtype, units=self.units)
+        return EDCalculator(model, folded, self._dense.dtype, reduce=self._reduce, units=self.units)
 
 
 __all__ = ["EDCalculator", "EDConfig"]

@@ -26,7 +26,7 @@ def matrices(calc: EDCalculator, atoms: SpinAtoms) -> torch.Tensor:
     operator, plan = frozen.hamiltonian.operator(get_spins(atoms)), frozen.plan
     assert isinstance(plan, DensePlan)
     frame = _spin_frame(operator)
-    return torch.from_numpy(plan._matrices(operator, frame, plan._batches(operator, frame)[0]))
+    return torch.from_numpy(plan._matrices(operator, frame, plan._batches(operator, plan.sampled(operator)[0])[0]))
 
 
 def main() -> None:

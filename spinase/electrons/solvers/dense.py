@@ -22,6 +22,13 @@ from spinase.electrons.occupation import RESOLUTION, SINGLE_RESOLUTION, Filled, 
 from spinase.electrons.operator import Density, ElectronState, SparsityPattern, SpinOperator
 from spinase.electrons.solvers.base import Plan, Solver
 from spinase.electrons.sparse.pattern_density import scalar_density, spinor_density
+from spinase.electrons.symmetry import (
+    LatticeOperation,
+    MagneticOperation,
+    magnetic_operations,
+    reduced_mesh,
+    symmetrized,
+)
 from spinase.errors import ModelError
 from spinase.typing import Array, ComplexArray, FloatArray, IntArray
 
@@ -94,9 +101,12 @@ class DenseSolver(Solver[ElectronState]):
 class DensePlan(Plan[ElectronState]):
     """Exact diagonalization of operators of one pattern."""
 
-    def __init__(self, solver: DenseSolver, pattern: SparsityPattern) -> None:
+    def __init__(
+        self, solver: DenseSolver, pattern: SparsityPattern, operations: list[LatticeOperation] | None = None
+    ) -> None:
         super().__init__(pattern)
         self.solver = solver
+        self._operations = operations
         self.mesh, self.dtype = solver.mesh, solver.dtype
         self._mirror = self.mesh.images(-np.eye(3))  # None where -k is no point
 
@@ -104,10 +114,37 @@ class DensePlan(Plan[ElectronState]):
         """A plan for `pattern`."""
         return self.solver.plan(pattern)
 
+    def with_operations(self, operations: list[LatticeOperation]) -> DensePlan:
+        """A plan that solves one k-point of every orbit under those of the operations that the magnet has.
+
+        Parameters
+        ----------
+        operations : list of LatticeOperation
+            Of the lattice.
+        """
+        return DensePlan(self.solver, self.pattern, operations)
+
+    def sampled(self, operator: SpinOperator) -> tuple[KMesh, list[MagneticOperation]]:
+        """The k-points that are solved, and the operations that make the others.
+
+        k and -k are conjugate where hopping is real and the spins are collinear or coplanar; one of both is solved then, with
+        or without operations of the lattice.
+
+        Parameters
+        ----------
+        operator : SpinOperator
+            H, energy.
+        """
+        if self._operations is not None:
+            return reduced_mesh(self.mesh, magnetic_operations(operator, self._operations))
+        conjugate = operator.is_real and _spin_frame(operator).rank < 3
+        return (self.mesh.reduced([self._mirror]) if conjugate and self._mirror is not None else self.mesh), []
+
     def _solve(self, operator: SpinOperator, bonds: bool) -> ElectronState:
         """Diagonalize, fill, and contract to the density on the operator's pattern."""
         frame = _spin_frame(operator)
-        batches = self._batches(operator, frame)
+        mesh, operations = self.sampled(operator)
+        batches = self._batches(operator, mesh)
         keep = sum(len(batch.weights) for batch in batches) * self._bytes(operator) <= _KEEP_BYTES
         solved = [_eigh(self._matrices(operator, frame, batch), vectors=keep) for batch in batches]
         levels = np.concatenate([values.ravel() for values, _ in solved])
@@ -116,7 +153,7 @@ class DensePlan(Plan[ElectronState]):
         )
         resolution = RESOLUTION if self.dtype == "complex128" else SINGLE_RESOLUTION
         filled = self.solver.occupation.fill(levels, weights, 2.0 * len(operator), resolution)
-        density = self._density(operator, frame, batches, solved, filled, bonds)
+        density = symmetrized(self._density(operator, frame, batches, solved, filled, bonds), operations)
         return ElectronState(
             energy=filled.energy,
             free_energy=filled.free_energy,
@@ -132,10 +169,8 @@ class DensePlan(Plan[ElectronState]):
         """Upper bound of the memory of one k-point's matrix."""
         return (2 * len(operator)) ** 2 * np.dtype(self.dtype).itemsize
 
-    def _batches(self, operator: SpinOperator, frame: _Frame) -> list[_Batch]:
-        """The mesh in batches; of k and -k, which are conjugate where the site blocks are real, only one."""
-        mirror = self._mirror if operator.is_real and frame.rank < 3 else None
-        mesh = self.mesh if mirror is None else self.mesh.reduced([mirror])
+    def _batches(self, operator: SpinOperator, mesh: KMesh) -> list[_Batch]:
+        """The points in batches."""
         size = max(1, _BATCH_BYTES // self._bytes(operator))
         cuts = range(0, len(mesh), size)
         return [
