@@ -2,9 +2,10 @@
 
 Left: independent spins with an easy axis and a field across, damping 1: rates of runs (points), Langer's and that of
 transition-state theory.  Middle: a skyrmion of 12 x 12 iron atoms; the saddle
-point of its collapse is found from the skyrmion alone, by following its breathing mode uphill; lifetimes with the curvatures of the
-lattice, and with free motion over the lattice (volumes of zero modes).  Right: four spins coupled by electrons, exactly
-diagonalized: barrier and lifetime by the strength of the coupling, from differences of the electrons' fields.
+point of its collapse is found from the skyrmion alone, by following its breathing mode uphill; lifetimes with the
+curvatures of the lattice, and with free motion over the lattice (volumes of zero modes).  Right: four spins coupled by
+electrons, exactly diagonalized: barrier and lifetime by the strength of the coupling, from differences of the electrons'
+fields.
 
 Writes lifetimes.png.
 
@@ -48,11 +49,11 @@ def over(atoms: SpinAtoms, minimum: object, saddle: object) -> Transition:
     return transition(*points)
 
 
-def rate_of_runs(kT: float, field: float, guess: float) -> tuple[float, float]:
+def rate_of_runs(temperature: float, field: float, guess: float) -> tuple[float, float]:
     """Rate out of a well, from the decay of the mean, and its standard error (jackknife over eight groups of spins)."""
     spins = SpinAtoms.lattice("square", (EDGE, EDGE), units="reduced")
     spins.spins, spins.calc = [field, 0, np.sqrt(1 - field**2)], calc
-    run = LLGDynamics(spins, 0.1, damping=1.0, kT=kT, integrator="sib", rng=np.random.default_rng(1))
+    run = LLGDynamics(spins, 0.1, damping=1.0, kT=temperature, integrator="sib", rng=np.random.default_rng(1))
     every = int(np.clip(0.5 / guess / STEPS / 0.1, 1, 200))
     run.run(100)
     times, means = [], []
@@ -72,14 +73,14 @@ single = SpinAtoms.lattice("chain", (1,), periodic=False, units="reduced")
 single.calc = calc
 escape = over(single, [FIELD, 0, np.sqrt(1 - FIELD**2)], [1, 0, 0])
 barriers = escape.barrier / np.array(TEMPERATURES)
-for kT, barrier in zip(TEMPERATURES, barriers, strict=True):
-    langer = escape.damped_rate(kT, 1.0)
-    rate, error = rate_of_runs(kT, FIELD, langer)
-    axes[0].errorbar(barrier, rate, error, fmt="o", ms=4, color=COLORS[0], label="runs" if kT == TEMPERATURES[0] else None)
+for temperature, barrier in zip(TEMPERATURES, barriers, strict=True):
+    langer = escape.damped_rate(temperature, 1.0)
+    rate, error = rate_of_runs(temperature, FIELD, langer)
+    axes[0].errorbar(barrier, rate, error, fmt="o", ms=4, color=COLORS[0], label=None)
     print(f"one spin, barrier {barrier:.2f} kT: rate of runs {rate:.3e} +- {error:.1e}, Langer {langer:.3e}")
-axes[0].semilogy(barriers, [escape.damped_rate(kT, 1.0) for kT in TEMPERATURES], "k-", lw=0.8, label="Langer, damping 1")
-axes[0].semilogy(barriers, [escape.rate(kT) for kT in TEMPERATURES], "--", lw=1, color=COLORS[1], label="precession")
-axes[0].set(xlabel="barrier / kT", ylabel=r"rate [$t/\hbar$]", title="one spin")
+axes[0].semilogy(barriers, [escape.damped_rate(T, 1.0) for T in TEMPERATURES], "k-", lw=0.8, label="Langer, damping 1")
+axes[0].semilogy(barriers, [escape.rate(T) for T in TEMPERATURES], "--", lw=1, color=COLORS[1], label="precession")
+axes[0].set(xlabel="barrier / kT", ylabel=r"rate [$t/\hbar$]", title="one spin: runs (points)")
 axes[0].legend(frameon=False)
 
 film = SpinAtoms.lattice("square", (12, 12), moment=2.0)

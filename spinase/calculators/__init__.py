@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     from spinase.calculators.electrons import SolverCalculator
     from spinase.calculators.exchange import ExchangeTensors
     from spinase.calculators.fitted import FittedExchange, fit_exchange
-    from spinase.calculators.kpoints import MeshConvergence, converge_mesh
     from spinase.calculators.hipnn import HIPNNCalculator
     from spinase.calculators.kpm import KPMCalculator
+    from spinase.calculators.kpoints import MeshConvergence, converge_mesh
     from spinase.calculators.lattice import LatticeCalculator
     from spinase.calculators.model import ModelCalculator
     from spinase.calculators.negf import NEGFCalculator

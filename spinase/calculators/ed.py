@@ -57,8 +57,7 @@ class EDCalculator(ClosedElectronCalculator):
     citation = (
         "N. Furukawa, in Physics of Manganites (Kluwer, 1999); "
         "s-d fields: K. Barros, Y. Kato, Phys. Rev. B 88, 235101 (2013), doi:10.1103/PhysRevB.88.235101, "
-        "arXiv:1303.1101; "
-        "G.-W. Chern, Y. Fan, S. Zhang, P. Zhang, arXiv:2604.11513"
+        "arXiv:1303.1101; G.-W. Chern, Y. Fan, S. Zhang, P. Zhang, arXiv:2604.11513"
     )
     Config = EDConfig
 
@@ -173,8 +172,8 @@ class EDCalculator(ClosedElectronCalculator):
         assert self._state is not None
         if self.kpts is None or any(self.mesh.shift):
             raise ModelError(
-                f"exchange between the sites of a repeated cell needs a regular mesh with Gamma, got {self.mesh}: give kpts as "
-                "three numbers"
+                f"exchange between the sites of a repeated cell needs a regular mesh with Gamma, got {self.mesh}: "
+                "give kpts as three numbers"
             )
         pairs = coupled_pairs(atoms, shells, cutoff, self.kpts)
         hamiltonian = self._state.hamiltonian

@@ -111,8 +111,8 @@ def converge_mesh(
         a, b, c = (n * (2 if periodic else 1) for n, periodic in zip(calc.kpts or (1, 1, 1), atoms.pbc, strict=True))
         if a * b * c > most:
             raise ConvergenceError(
-                f"the mesh does not converge to {energy:g} within {most} k-points: allow more (`most`), a larger tolerance, or a "
-                f"higher kT of the electrons.\n{result}"
+                f"the mesh does not converge to {energy:g} within {most} k-points: allow more (`most`), a larger "
+                f"tolerance, or a higher kT of the electrons.\n{result}"
             )
         calc, before = calc.with_mesh(KMesh.regular((a, b, c), calc.mesh.shift)), torques
 

@@ -124,7 +124,8 @@ class PathResult:
         return float(self.energies.max() - self.energies[0])
 
     def __str__(self) -> str:
-        return f"barrier {self.barrier:.6g} at image {self.climbing} of {len(self.images)}: {curved(self.index, self.curvatures)}"
+        told = curved(self.index, self.curvatures)
+        return f"barrier {self.barrier:.6g} at image {self.climbing} of {len(self.images)}: {told}"
 
 
 class SpinBand(Optimizable):

@@ -1,9 +1,9 @@
 """Saddle points from a minimum alone: leave the basin, then follow one mode uphill and go downhill in all others.
 
 The force along the mode v is turned round, F - 2 (F.v) v (G. Henkelman and H. Jonsson, J. Chem. Phys. 111, 7010 (1999); for
-spins G. P. Mueller et al., Phys. Rev. Lett. 121, 197202 (2018)).  v is, of the modes of a small Krylov space that starts from
-the one of the step before, the one that is most like it; two fields a product.  So the search keeps to the mode it began with
-also where another one is softer, as the motion of a whole texture over the lattice is.
+spins G. P. Mueller et al., Phys. Rev. Lett. 121, 197202 (2018)).  v is, of the modes of a small Krylov space that starts
+from the one of the step before, the one that is most like it; two fields a product.  So the search keeps to the mode it
+began with also where another one is softer, as the motion of a whole texture over the lattice is.
 """
 
 from __future__ import annotations
@@ -124,9 +124,10 @@ def find_saddle(
 ) -> Saddle:
     """The saddle point that is reached from a minimum in a direction; no other end is needed.
 
-    The spins turn along `direction` until the energy curves down along the mode most like it, which is followed uphill from there.
-    Other directions lead to other saddle points: try several, such as soft modes (``stationary_point(atoms).direction(k)``)
-    and turns of a few spins, and see with :func:`minima_beside` what the saddle point lies between.
+    The spins turn along `direction` until the energy curves down along the mode most like it, which is followed uphill from
+    there. Other directions lead to other saddle points: try several, such as soft modes
+    (``stationary_point(atoms).direction(k)``) and turns of a few spins, and see with :func:`minima_beside` what the saddle
+    point lies between.
 
     Parameters
     ----------
@@ -195,8 +196,8 @@ def _leave(surface: SpinOptimizable, heading: FloatArray, push: float, krylov: i
         if curvature < 0.0 or surface.get_gradient() @ heading < 0.0:
             return mode
     raise ConvergenceError(
-        f"the energy still rises after {_PUSHES} turns of {push} radian along this direction: no saddle point was met; choose "
-        "another direction, or a larger push"
+        f"the energy still rises after {_PUSHES} turns of {push} radian along this direction: no saddle point was "
+        "met; choose another direction, or a larger push"
     )
 
 

@@ -12,6 +12,7 @@ Collinear and coplanar spins have improper ones with W = 1: with real hopping k 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
 
@@ -28,69 +29,85 @@ _EQUAL = 1e-13  # of the largest energy: energies that are equal, to round-off
 
 
 @dataclass(frozen=True, eq=False)
-class LatticeOperation:
-    """An operation of a lattice as a permutation of its sites and bonds.
+class LatticeOperations:
+    """M operations of a lattice as permutations of its sites and bonds; the identity is the first.
 
     Attributes
     ----------
-    matrix : (3, 3) of int
+    matrices : (M, 3, 3) of int
         W, on fractional coordinates.
-    sites : (N,) of int
+    sites : (M, N) of int
         Where every site goes.
-    bonds : (B,) of int
+    bonds : (M, B) of int
         Where every bond goes.
-    swapped : (B,) of bool
+    swapped : (M, B) of bool
         Bonds that arrive with their ends exchanged.
     """
 
-    matrix: IntArray
+    matrices: IntArray
     sites: IntArray
     bonds: IntArray
     swapped: BoolArray
 
+    def __len__(self) -> int:
+        return len(self.matrices)
+
+    def select(self, chosen: IntArray | BoolArray) -> LatticeOperations:
+        """Some of them, by number or mask."""
+        return LatticeOperations(self.matrices[chosen], self.sites[chosen], self.bonds[chosen], self.swapped[chosen])
+
 
 @dataclass(frozen=True, eq=False)
-class MagneticOperation:
-    """An operation of the lattice with the turn of spins that makes it one of the magnet.
+class MagneticOperations:
+    """Operations of the lattice with the turns of spins that make them operations of the magnet: a group, as far as k goes.
 
     Attributes
     ----------
-    lattice : LatticeOperation
-    turn : (3, 3)
+    lattice : LatticeOperations
+    turns : (M, 3, 3)
         R; improper together with time reversal.
-    reversing : bool
+    reversing : (M,) of bool
         Whether time is reversed.
     """
 
-    lattice: LatticeOperation
-    turn: FloatArray
-    reversing: bool
+    lattice: LatticeOperations
+    turns: FloatArray
+    reversing: BoolArray
+
+    def __len__(self) -> int:
+        return len(self.turns)
 
     @property
     def on_k(self) -> FloatArray:
-        """k -> this k, (3, 3)."""
-        return np.asarray((-1.0 if self.reversing else 1.0) * np.linalg.inv(self.lattice.matrix).T)
+        """k -> these k, (M, 3, 3)."""
+        return _on_k(self.lattice.matrices, self.reversing)
 
-    def apply(self, density: Density) -> Density:
-        """The density after the operation.
+    def select(self, chosen: IntArray | BoolArray) -> MagneticOperations:
+        """Some of them, by number or mask."""
+        return MagneticOperations(self.lattice.select(chosen), self.turns[chosen], self.reversing[chosen])
+
+    def symmetrized(self, density: Density) -> Density:
+        """Mean of a density over the operations: that of the whole mesh from one point of every orbit.
 
         Parameters
         ----------
         density : Density
-            On the pattern that the operation permutes; without bonds if it has none.
+            On the pattern that the operations permute, or without bonds.
         """
-        own = self.lattice
-        charge, spin, bond = np.empty_like(density.charge), np.empty_like(density.spin), np.empty_like(density.bond)
-        charge[own.sites] = density.charge
-        spin[own.sites] = density.spin @ self.turn.T
+        if len(self) < 2:
+            return density
+        own, count = self.lattice, len(self)
+        charge, spin, bond = (np.zeros_like(part) for part in (density.charge, density.spin, density.bond))
+        np.add.at(charge, own.sites, np.tile(density.charge / count, (count, 1)))
+        np.add.at(spin, own.sites, np.einsum("mac,ic->mia", self.turns, density.spin / count))
         if len(bond):
-            flipped = own.swapped != self.reversing
-            bond[own.bonds] = np.where(flipped, density.bond.conj(), density.bond)
+            flipped = own.swapped != self.reversing[:, None]
+            np.add.at(bond, own.bonds, np.where(flipped, density.bond.conj(), density.bond) / count)
         return Density(charge, spin, bond)
 
 
-def lattice_operations(geometry: Geometry, bonds: Bonds) -> list[LatticeOperation]:
-    """Operations that bring sites to sites of their species and bonds to bonds, the identity first.
+def lattice_operations(geometry: Geometry, bonds: Bonds) -> LatticeOperations:
+    """Operations that bring sites to sites of their species and bonds to bonds.
 
     Rotations whose matrices have entries of -1, 0 and 1: all of them where the cell is reduced, as usual ones are.
 
@@ -106,7 +123,8 @@ def lattice_operations(geometry: Geometry, bonds: Bonds) -> list[LatticeOperatio
     periodic = geometry.pbc.astype(bool)
     tree = cKDTree(_wrapped(places, periodic), boxsize=np.where(periodic, 1.0, 0.0))
     index = _BondIndex(len(geometry), bonds)
-    rare = np.flatnonzero(geometry.numbers == min(geometry.numbers, key=lambda z: int(np.sum(geometry.numbers == z))))
+    species, counts = np.unique(geometry.numbers, return_counts=True)
+    rare = np.flatnonzero(geometry.numbers == species[counts.argmin()])
     found = []
     for matrix in _rotations(cell, periodic):
         turned = places @ matrix.T
@@ -118,72 +136,82 @@ def lattice_operations(geometry: Geometry, bonds: Bonds) -> list[LatticeOperatio
             crossed = np.round(moved - places[sites]).astype(np.int64)
             images = index.images(bonds, matrix, sites, crossed)
             if len(np.unique(sites)) == len(sites) and images is not None:
-                found.append(LatticeOperation(matrix, np.asarray(sites, dtype=np.int64), *images))
-    return found
+                found.append((matrix, np.asarray(sites, dtype=np.int64), *images))
+    matrices, sites_, bonds_, swapped = (np.array(column) for column in zip(*found, strict=True))
+    return LatticeOperations(matrices, sites_, bonds_, swapped.astype(bool))
 
 
-def magnetic_operations(operator: SpinOperator, candidates: list[LatticeOperation]) -> list[MagneticOperation]:
-    """Of the operations of the lattice those that leave the Hamiltonian as it is, with turns of the spins; one for each map of k.
+def magnetic_operations(operator: SpinOperator, lattice: LatticeOperations) -> MagneticOperations:
+    """Those of the lattice that leave the Hamiltonian as it is, with turns of the spins; one for each map of k.
 
     Parameters
     ----------
     operator : SpinOperator
         H, energy.
-    candidates : list of LatticeOperation
+    lattice : LatticeOperations
         Of its sites and bonds.
     """
+    kinds, kind = np.unique(lattice.matrices.reshape(-1, 9), axis=0, return_inverse=True)
+    order = np.argsort(kind, kind="stable")
+    starts = np.searchsorted(kind[order], np.arange(len(kinds)))
+    turn = np.empty(len(lattice), dtype=np.int64)  # which of the operations of one W
+    turn[order] = np.arange(len(lattice)) - starts[kind[order]]
+    parts: list[MagneticOperations] = []
+    missing = np.ones((len(kinds), 2), dtype=bool)  # by W, and without and with time reversal
+    for number in range(int(turn.max()) + 1):
+        tried = np.flatnonzero((turn == number) & missing[kind].any(axis=1))
+        if not len(tried):
+            continue
+        found, place = _fitting(operator, lattice.select(tried))
+        new = missing[kind[tried[place]], found.reversing.astype(np.int64)]
+        parts.append(found.select(new))
+        missing[kind[tried[place]], found.reversing.astype(np.int64)] = False
+    return _joined(parts)
+
+
+def _fitting(operator: SpinOperator, lattice: LatticeOperations) -> tuple[MagneticOperations, IntArray]:
+    """Those that leave the Hamiltonian as it is, without and with time reversal, and which of the lattice each is."""
     scale = max(float(np.abs(part).max(initial=0.0)) for part in (operator.hopping, operator.onsite, operator.exchange))
     slack = _EQUAL * max(scale, 1e-300)
-    found: dict[bytes, MagneticOperation] = {}
-    for own in candidates:
-        if np.abs(operator.onsite[own.sites] - operator.onsite).max() > slack:
-            continue
-        there = operator.hopping[own.bonds]
-        turns: list[FloatArray] | None = None
-        for reversing in (False, True):
-            expected = np.where(own.swapped != reversing, operator.hopping.conj(), operator.hopping)
-            if np.abs(there - expected).max(initial=0.0) > slack:
-                continue
-            turns = _turns(operator.exchange, operator.exchange[own.sites], 10.0 * slack) if turns is None else turns
-            for turn in turns:
-                if (np.linalg.det(turn) < 0.0) == reversing:
-                    candidate = MagneticOperation(own, turn, reversing)
-                    found.setdefault(np.round(candidate.on_k).astype(np.int8).tobytes(), candidate)
-    return list(found.values())
+    onsite = np.abs(operator.onsite[lattice.sites] - operator.onsite).max(axis=1) <= slack
+    turns, fits = _turns(operator.exchange, operator.exchange[lattice.sites], 10.0 * slack)
+    there, fitting = operator.hopping[lattice.bonds], []
+    for reversing in (False, True):
+        expected = np.where(lattice.swapped != reversing, operator.hopping.conj(), operator.hopping)
+        hopping = np.abs(there - expected).max(axis=1, initial=0.0) <= slack
+        fitting.append((onsite & hopping)[:, None] & fits & ((np.linalg.det(turns) < 0.0) == reversing))
+    one, two = np.nonzero(fitting[0] | fitting[1])
+    return MagneticOperations(lattice.select(one), turns[one, two], fitting[1][one, two]), one
 
 
-def reduced_mesh(mesh: KMesh, operations: list[MagneticOperation]) -> tuple[KMesh, list[MagneticOperation]]:
+def _joined(parts: list[MagneticOperations]) -> MagneticOperations:
+    """All of them; the identity is among them, whatever the magnet is."""
+    names = ("matrices", "sites", "bonds", "swapped")
+    lattice = LatticeOperations(*(np.concatenate([getattr(part.lattice, name) for part in parts]) for name in names))
+    turns, reversing = (np.concatenate([getattr(part, name) for part in parts]) for name in ("turns", "reversing"))
+    return MagneticOperations(lattice, turns, reversing)
+
+
+def reduced_mesh(
+    mesh: KMesh, operations: MagneticOperations, images_of: Callable[[FloatArray], IntArray | None]
+) -> tuple[KMesh, MagneticOperations]:
     """One k-point of every orbit, and the operations that bring the mesh to itself.
 
     Parameters
     ----------
     mesh : KMesh
-    operations : list of MagneticOperation
-        A group, as far as k is concerned.
+    operations : MagneticOperations
+    images_of : callable
+        ``mesh.images``, or one that remembers.
     """
-    kept, targets = [], []
-    for one in operations:
-        images = mesh.images(one.on_k)
-        if images is not None:
-            kept.append(one)
-            targets.append(images)
-    return mesh.reduced(targets), kept
+    images = [images_of(one) for one in operations.on_k]
+    kept = np.array([k for k, image in enumerate(images) if image is not None], dtype=np.int64)
+    return mesh.reduced([image for image in images if image is not None]), operations.select(kept)
 
 
-def symmetrized(density: Density, operations: list[MagneticOperation]) -> Density:
-    """Mean of the density over operations: that of the whole mesh from one point of every orbit.
-
-    Parameters
-    ----------
-    density : Density
-    operations : list of MagneticOperation
-        A group, as far as k is concerned.
-    """
-    if len(operations) < 2:
-        return density
-    parts = [one.apply(density) for one in operations]
-    charge, spin, bond = (sum(getattr(part, name) for part in parts) / len(parts) for name in ("charge", "spin", "bond"))
-    return Density(np.asarray(charge), np.asarray(spin), np.asarray(bond))
+def _on_k(matrices: IntArray, reversing: BoolArray) -> FloatArray:
+    signs = np.where(reversing, -1.0, 1.0)[:, None, None]
+    return np.asarray(signs * np.linalg.inv(matrices.astype(np.float64)).transpose(0, 2, 1))
 
 
 class _BondIndex:
@@ -243,22 +271,22 @@ def _wrapped(places: FloatArray, periodic: BoolArray) -> FloatArray:
     return np.where(periodic, np.where(inside >= 1.0, 0.0, inside), places)
 
 
-def _turns(source: FloatArray, target: FloatArray, slack: float) -> list[FloatArray]:
-    """Orthogonal matrices R with R source = target (N, 3), rows: a proper and an improper one as far as they exist."""
-    left, sizes, right = np.linalg.svd(target.T @ source)
-    found = []
-    for sign in (1.0, -1.0):  # of the direction that vectors have least of; any for coplanar ones
-        turn = left @ np.diag([1.0, 1.0, sign]) @ right
-        if np.abs(source @ turn.T - target).max(initial=0.0) <= slack:
-            found.append(turn)
-    return found
+def _turns(source: FloatArray, targets: FloatArray, slack: float) -> tuple[FloatArray, BoolArray]:
+    """Orthogonal R with R source = target for targets (M, N, 3): two candidates (M, 2, 3, 3), and which fit, (M, 2).
+
+    They differ in the sign of the direction that vectors have least of: both fit coplanar ones.
+    """
+    left, _, right = np.linalg.svd(np.einsum("mia,ic->mac", targets, source))
+    signs = np.array([[1.0, 1.0, 1.0], [1.0, 1.0, -1.0]])
+    turns = np.einsum("mab,sb,mbc->msac", left, signs, right)
+    apart = np.einsum("msac,ic->msia", turns, source) - targets[:, None]
+    return turns, np.abs(apart).max(axis=(2, 3)) <= slack
 
 
 __all__ = [
-    "LatticeOperation",
-    "MagneticOperation",
+    "LatticeOperations",
+    "MagneticOperations",
     "lattice_operations",
     "magnetic_operations",
     "reduced_mesh",
-    "symmetrized",
 ]

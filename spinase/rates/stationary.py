@@ -181,7 +181,8 @@ def stationary_point(
     left = int(chosen.sum()) - len(turns.tangents) - (0 if moves is None else len(moves.tangents))
     if left and volume is None:
         raise ModelError(
-            f"{left} of the curvatures {values[chosen].round(12).tolist()} count as zero (threshold {threshold:.4g}) and are no turn "
+            f"{left} of the curvatures {values[chosen].round(12).tolist()} count as zero (threshold "
+            f"{threshold:.4g}) and are no turn "
             "of all spins: give `translations` for a texture that moves, the `volume` of these modes, or a smaller `zero`"
         )
     room = turns.volume * (1.0 if moves is None else moves.volume) * (volume if left and volume is not None else 1.0)
@@ -217,8 +218,8 @@ def _zero_modes(
     likest = np.argsort(-weights, kind="stable")[: len(moves.tangents)]
     if weights[likest].min() < 0.5:
         raise ModelError(
-            f"no mode is like the motion along the translations (overlaps {weights[likest].round(3).tolist()}, at least 0.5 are "
-            "needed): this texture does not move as a whole, leave `translations` out"
+            f"no mode is like the motion along the translations (overlaps {weights[likest].round(3).tolist()}, at "
+            "least 0.5 are needed): this texture does not move as a whole, leave `translations` out"
         )
     chosen[likest] = True
     return chosen

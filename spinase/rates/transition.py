@@ -7,13 +7,13 @@ With curvatures :math:`\lambda` of minimum (m) and saddle point (s), P zero mode
     k = \frac{v}{2\pi}\,\frac{V_s}{V_m}\,(2\pi kT)^{(P_m - P_s)/2}\,
         \sqrt{\frac{\prod \lambda^m}{\prod' \lambda^s}}\; e^{-\Delta E/kT},
 
-where the product at the saddle point leaves out the negative curvature.  Transition-state theory (P. F. Bessarab, V. M. Uzdin,
-H. Jonsson, Phys. Rev. B 85, 184409 (2012)) counts crossings by precession: :math:`v^2 = \sum_j b_j^2/\lambda_j`, with
-:math:`\dot q_1 = \sum_j b_j q_j` the velocity along the unstable mode of the undamped equation of motion.  Langer's theory (J. S.
-Langer, Ann. Phys. 54, 258 (1969); for one spin W. F. Brown, Phys. Rev. 130, 1677 (1963)) has damping and noise:
-:math:`v = \kappa/\sqrt{|\lambda_1|}`, with :math:`\kappa` the rate at which deviations grow at the saddle point.  Both agree for one
-spin without damping.  Langer's holds where damping brings the magnet to equilibrium within a well between attempts (the energy
-lost in one turn at the barrier's height is kT or more); at lower damping rates are smaller than either.
+where the product at the saddle point leaves out the negative curvature.  Transition-state theory (P. F. Bessarab, V. M.
+Uzdin, H. Jonsson, Phys. Rev. B 85, 184409 (2012)) counts crossings by precession: :math:`v^2 = \sum_j b_j^2/\lambda_j`, with
+:math:`\dot q_1 = \sum_j b_j q_j` the velocity along the unstable mode of the undamped equation of motion.  Langer's theory
+(J. S. Langer, Ann. Phys. 54, 258 (1969); for one spin W. F. Brown, Phys. Rev. 130, 1677 (1963)) has damping and noise:
+:math:`v = \kappa/\sqrt{|\lambda_1|}`, with :math:`\kappa` the rate at which deviations grow at the saddle point.  Both
+agree for one spin without damping.  Langer's holds where damping brings the magnet to equilibrium within a well between
+attempts (the energy lost in one turn at the barrier's height is kT or more); at lower damping rates are smaller than either.
 """
 
 from __future__ import annotations
@@ -174,11 +174,12 @@ class Transition:
             [
                 f"minimum: {self.minimum}",
                 f"saddle point: {self.saddle}",
-                f"barrier {self.barrier:.6g} {energy}, {self.barrier / kT:.4g} kT; {self.multiplicity} equivalent saddle point(s)",
+                f"barrier {self.barrier:.6g} {energy}, {self.barrier / kT:.4g} kT; {self.multiplicity} equivalent "
+                f"saddle point(s)",
                 f"transition-state theory: prefactor {self.prefactor(kT) * scale:.4g} / {unit}, lifetime "
                 f"{self.lifetime(kT) / scale:.4g} {unit}",
-                f"Langer, damping {damping:g}: prefactor {self.damped_prefactor(kT, damping) * scale:.4g} / {unit}, lifetime "
-                f"{self.damped_lifetime(kT, damping) / scale:.4g} {unit}",
+                f"Langer, damping {damping:g}: prefactor {self.damped_prefactor(kT, damping) * scale:.4g} / {unit}, "
+                f"lifetime {self.damped_lifetime(kT, damping) / scale:.4g} {unit}",
             ]
         )
 
@@ -204,8 +205,8 @@ class Transition:
     def _boltzmann(self, kT: float) -> float:  # noqa: N803
         if self.barrier < _LOW * kT:
             warnings.warn(
-                f"the barrier {self.barrier:.4g} is only {self.barrier / kT:.3g} kT: harmonic rates hold for barriers of several kT; "
-                "run the dynamics (LLGDynamics with a temperature) instead",
+                f"the barrier {self.barrier:.4g} is only {self.barrier / kT:.3g} kT: harmonic rates hold for "
+                "barriers of several kT; run the dynamics (LLGDynamics with a temperature) instead",
                 AccuracyWarning,
                 stacklevel=3,
             )
@@ -240,8 +241,8 @@ def transition(minimum: StationaryPoint, saddle: StationaryPoint, multiplicity: 
         if point.negative != wanted:
             raise ModelError(
                 f"the {name} must have {wanted} negative curvature(s), this state has {point.negative} (lowest "
-                f"{point.values[0]:.4g}, threshold of zero modes {point.threshold:.4g}): relax it further, or look for another path "
-                "(minimum_energy_path, find_saddle)"
+                f"{point.values[0]:.4g}, threshold of zero modes {point.threshold:.4g}): relax it further, or look "
+                "for another path (minimum_energy_path, find_saddle)"
             )
     if multiplicity < 1:
         raise ModelError(f"there must be at least one saddle point, got multiplicity = {multiplicity}")

@@ -1,10 +1,10 @@
 r"""Volumes of zero modes: how much room a magnet has along directions in which its energy does not change.
 
-Lengths are those of the unit spins, :math:`dl^2 = \sum_i |ds_i|^2`, radian.  Turning all spins is exact: a circle about one axis
-has length :math:`2\pi (\sum_i |n\times s_i|^2)^{1/2}`; with all three axes a collinear state has a sphere of area
-:math:`4\pi N`, any other a volume :math:`8\pi^2 (\det M)^{1/2}`, :math:`M = \sum_i (1 - s_i s_i^T)`.  A texture that moves along a
-lattice vector is interpolated between its places on the lattice (periodic splines of every site's spin), and the length
-integrated along that path.
+Lengths are those of the unit spins, :math:`dl^2 = \sum_i |ds_i|^2`, radian.  Turning all spins is exact: a circle about one
+axis has length :math:`2\pi (\sum_i |n\times s_i|^2)^{1/2}`; with all three axes a collinear state has a sphere of area
+:math:`4\pi N`, any other a volume :math:`8\pi^2 (\det M)^{1/2}`, :math:`M = \sum_i (1 - s_i s_i^T)`.  A texture that moves
+along a lattice vector is interpolated between its places on the lattice (periodic splines of every site's spin), and the
+length integrated along that path.
 """
 
 from __future__ import annotations
@@ -77,8 +77,8 @@ def rotation_orbit(atoms: Atoms, flat: FloatArray, axis: ArrayLike | None, slack
         return Orbit(tangents, _circle(atoms, spins, axes, axis, slack))
     if count == 2 and rank == 3:
         raise ModelError(
-            "this state turns freely about two axes, which are no group of rotations of a state that is not collinear: choose "
-            "a smaller threshold `zero`"
+            "this state turns freely about two axes, which are no group of rotations of a state that is not "
+            "collinear: choose a smaller threshold `zero`"
         )
     _require_free(atoms, spins, np.array([0.6, 0.0, 0.8]), slack)
     _require_free(atoms, spins, np.array([0.0, 0.8, -0.6]), slack)
@@ -96,7 +96,8 @@ def _circle(atoms: Atoms, spins: FloatArray, found: FloatArray, axis: ArrayLike 
         if size > _RANK and _is_free(atoms, spins, unit, slack):
             return 2.0 * np.pi * size
     raise ModelError(
-        f"turning all spins by a little costs no energy, but turning them on about {np.round(likely[0], 4).tolist()} does: give "
+        f"turning all spins by a little costs no energy, but turning them on about "
+        f"{np.round(likely[0], 4).tolist()} does: give "
         "the axis of the rotations under which the energy does not change (`axis`), or a smaller threshold `zero`"
     )
 
@@ -116,8 +117,8 @@ def _is_free(atoms: Atoms, spins: FloatArray, axis: FloatArray, slack: float) ->
 def _require_free(atoms: Atoms, spins: FloatArray, axis: FloatArray, slack: float) -> None:
     if not _is_free(atoms, spins, axis, slack):
         raise ModelError(
-            f"turning all spins by a little costs no energy, but turning them on about {axis.tolist()} does: choose a smaller "
-            "threshold `zero`"
+            f"turning all spins by a little costs no energy, but turning them on about {axis.tolist()} does: choose "
+            "a smaller threshold `zero`"
         )
 
 

@@ -1,4 +1,4 @@
-"""Curvatures and a transition's prefactors of a 24 x 24 magnet, against the eigensolver alone (numpy.linalg.eigh of the Hessian)."""
+"""Curvatures and a transition's prefactors of a 24 x 24 magnet, against numpy.linalg.eigh of its Hessian."""
 
 from __future__ import annotations
 

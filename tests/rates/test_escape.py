@@ -64,7 +64,7 @@ def test_the_rate_of_one_spin_is_that_of_the_fokker_planck_equation() -> None:
 
 
 def test_spins_escape_at_the_rate_of_langer() -> None:
-    """1600 spins over 6.4 kT: the exact rate is some 15 % lower than the harmonic one at this barrier, and the error bar 5 %."""
+    """1600 spins over 6.4 kT: the exact rate is some 15 % below the harmonic one there; error bar 5 %."""
     spins, found = escape(0.2)
     kT, damping, times, means = 0.1, 1.0, [], []
     run = LLGDynamics(spins, 0.1, damping=damping, kT=kT, integrator="sib", rng=np.random.default_rng(1))

@@ -1,4 +1,4 @@
-"""Rates against closed forms: one spin (Brown), two spins, zero modes of turns and of moving walls, units; what is refused."""
+"""Rates against closed forms: one spin (Brown), two spins, zero modes of turns and of walls, units; what is refused."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def oblique(theta: float, h: float, psi: float) -> float:
 
 @pytest.mark.parametrize("damping", [0.01, 0.3, 2.0])
 def test_one_spin_in_a_field_along_its_axis_escapes_as_brown_found(damping: float) -> None:
-    """k = alpha/(1+alpha^2) gamma/mu sqrt(K^3/pi kT) 2 (1-h^2)(1-h) exp(-K (1-h)^2/kT) out of the higher well: a circle of saddles."""
+    """Out of the higher well, over a circle: alpha/(1+alpha^2) 2 sqrt(K^3/pi kT) (1-h^2)(1-h) exp(-K (1-h)^2/kT)."""
     h, kT = 0.2, 0.05
     terms = [EASY, ZeemanCalculator((0, 0, -2 * h))]
     top = [np.sqrt(1 - h**2), 0, h]

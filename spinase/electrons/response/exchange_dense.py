@@ -18,12 +18,11 @@ _CHUNK_BYTES = 128 * 1024**2
 _COLD = 1e-9  # levels this close to the Fermi level, relative to the largest, are at it where kT = 0
 
 
-def dense_spin_response(
-    operator: SpinOperator, occupation: Occupation, mesh: KMesh, pairs: SitePairs
-) -> SpinResponse:
+def dense_spin_response(operator: SpinOperator, occupation: Occupation, mesh: KMesh, pairs: SitePairs) -> SpinResponse:
     """Second derivatives of the free energy by the exchange vectors of pairs, from eigenstates.
 
-    With a mesh of k-points the magnet is the cell repeated `mesh.size` times, and one site in one of its cells is turned against one other.
+    With a mesh of k-points the magnet is the cell repeated `mesh.size` times, and one site in one of its cells is turned
+    against one other.
 
     Parameters
     ----------

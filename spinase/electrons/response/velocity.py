@@ -16,7 +16,7 @@ from scipy.sparse import csr_array
 from spinase.electrons.operator import SpinOperator
 from spinase.errors import ModelError
 from spinase.geometry import Geometry
-from spinase.typing import ComplexArray, FloatArray, IntArray
+from spinase.typing import ComplexArray, IntArray
 
 
 def hamiltonian_matrix(operator: SpinOperator, bloch: ArrayLike = (0.0, 0.0, 0.0)) -> csr_array:

@@ -22,13 +22,7 @@ from spinase.electrons.occupation import RESOLUTION, SINGLE_RESOLUTION, Filled, 
 from spinase.electrons.operator import Density, ElectronState, SparsityPattern, SpinOperator
 from spinase.electrons.solvers.base import Plan, Solver
 from spinase.electrons.sparse.pattern_density import scalar_density, spinor_density
-from spinase.electrons.symmetry import (
-    LatticeOperation,
-    MagneticOperation,
-    magnetic_operations,
-    reduced_mesh,
-    symmetrized,
-)
+from spinase.electrons.symmetry import LatticeOperations, MagneticOperations, magnetic_operations, reduced_mesh
 from spinase.errors import ModelError
 from spinase.typing import Array, ComplexArray, FloatArray, IntArray
 
@@ -101,12 +95,11 @@ class DenseSolver(Solver[ElectronState]):
 class DensePlan(Plan[ElectronState]):
     """Exact diagonalization of operators of one pattern."""
 
-    def __init__(
-        self, solver: DenseSolver, pattern: SparsityPattern, operations: list[LatticeOperation] | None = None
-    ) -> None:
+    def __init__(self, solver: DenseSolver, pattern: SparsityPattern, operations: LatticeOperations | None = None) -> None:
         super().__init__(pattern)
         self.solver = solver
         self._operations = operations
+        self._found: dict[bytes, IntArray | None] = {}
         self.mesh, self.dtype = solver.mesh, solver.dtype
         self._mirror = self.mesh.images(-np.eye(3))  # None where -k is no point
 
@@ -114,21 +107,21 @@ class DensePlan(Plan[ElectronState]):
         """A plan for `pattern`."""
         return self.solver.plan(pattern)
 
-    def with_operations(self, operations: list[LatticeOperation]) -> DensePlan:
+    def with_operations(self, operations: LatticeOperations) -> DensePlan:
         """A plan that solves one k-point of every orbit under those of the operations that the magnet has.
 
         Parameters
         ----------
-        operations : list of LatticeOperation
+        operations : LatticeOperations
             Of the lattice.
         """
         return DensePlan(self.solver, self.pattern, operations)
 
-    def sampled(self, operator: SpinOperator) -> tuple[KMesh, list[MagneticOperation]]:
+    def sampled(self, operator: SpinOperator) -> tuple[KMesh, MagneticOperations | None]:
         """The k-points that are solved, and the operations that make the others.
 
-        k and -k are conjugate where hopping is real and the spins are collinear or coplanar; one of both is solved then, with
-        or without operations of the lattice.
+        k and -k are conjugate where hopping is real and the spins are collinear or coplanar; one of both is solved then,
+        with or without operations of the lattice.
 
         Parameters
         ----------
@@ -136,9 +129,9 @@ class DensePlan(Plan[ElectronState]):
             H, energy.
         """
         if self._operations is not None:
-            return reduced_mesh(self.mesh, magnetic_operations(operator, self._operations))
+            return reduced_mesh(self.mesh, magnetic_operations(operator, self._operations), self._images)
         conjugate = operator.is_real and _spin_frame(operator).rank < 3
-        return (self.mesh.reduced([self._mirror]) if conjugate and self._mirror is not None else self.mesh), []
+        return (self.mesh.reduced([self._mirror]) if conjugate and self._mirror is not None else self.mesh), None
 
     def _solve(self, operator: SpinOperator, bonds: bool) -> ElectronState:
         """Diagonalize, fill, and contract to the density on the operator's pattern."""
@@ -153,7 +146,9 @@ class DensePlan(Plan[ElectronState]):
         )
         resolution = RESOLUTION if self.dtype == "complex128" else SINGLE_RESOLUTION
         filled = self.solver.occupation.fill(levels, weights, 2.0 * len(operator), resolution)
-        density = symmetrized(self._density(operator, frame, batches, solved, filled, bonds), operations)
+        density = self._density(operator, frame, batches, solved, filled, bonds)
+        if operations is not None:
+            density = operations.symmetrized(density)
         return ElectronState(
             energy=filled.energy,
             free_energy=filled.free_energy,
@@ -164,6 +159,13 @@ class DensePlan(Plan[ElectronState]):
             levels=levels,
             weights=weights,
         )
+
+    def _images(self, map_: FloatArray) -> IntArray | None:
+        """Where a map brings the points of the mesh, found once."""
+        key = np.round(map_).astype(np.int8).tobytes()
+        if key not in self._found:
+            self._found[key] = self.mesh.images(map_)
+        return self._found[key]
 
     def _bytes(self, operator: SpinOperator) -> int:
         """Upper bound of the memory of one k-point's matrix."""
