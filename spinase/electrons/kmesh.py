@@ -187,7 +187,8 @@ class KMesh:
         """
         first = np.min([np.arange(len(self)), *targets], axis=0)
         kept = np.flatnonzero(first == np.arange(len(self)))
-        return KMesh(self.points[kept], np.bincount(first, self.weights, minlength=len(self))[kept])
+        weights: FloatArray = np.bincount(first, weights=self.weights, minlength=len(self)).astype(np.float64)
+        return KMesh(self.points[kept], weights[kept])
 
     @staticmethod
     def _keys(points: FloatArray) -> IntArray:

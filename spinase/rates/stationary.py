@@ -13,7 +13,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import ArrayLike
 
-from spinase.atoms import get_units
+from spinase.atoms import get_units, magnetic_sites
 from spinase.contract import energy_of
 from spinase.errors import ModelError
 from spinase.rates.zero_modes import Orbit, rotation_orbit, translation_orbit
@@ -179,11 +179,16 @@ def stationary_point(
     moves = None if translations is None else translation_orbit(atoms, translations)
     chosen = _zero_modes(atoms, hessian, values, modes, flat, turns, moves)
     left = int(chosen.sum()) - len(turns.tangents) - (0 if moves is None else len(moves.tangents))
-    if left and volume is None:
+    if left > 0 and volume is None:
         raise ModelError(
             f"{left} of the curvatures {values[chosen].round(12).tolist()} count as zero (threshold "
             f"{threshold:.4g}) and are no turn "
             "of all spins: give `translations` for a texture that moves, the `volume` of these modes, or a smaller `zero`"
+        )
+    if left < 0:
+        raise ModelError(
+            "moving the texture along the translations is the same as turning all spins, which is counted already: leave "
+            "`translations` out"
         )
     room = turns.volume * (1.0 if moves is None else moves.volume) * (volume if left and volume is not None else 1.0)
     return StationaryPoint(energy, values, modes, chosen, room, threshold, hessian, get_units(atoms))
@@ -194,7 +199,7 @@ def _as_turns(atoms: Atoms, hessian: BlochHessian, columns: FloatArray) -> Float
     from_axes = hessian.axes.transpose(1, 0, 2)
     count = len(hessian)
     found = np.zeros((columns.shape[1], len(atoms), 3))
-    magnetic = np.flatnonzero(np.linalg.norm(atoms.arrays["initial_magmoms"].reshape(len(atoms), -1), axis=1) > 0.0)
+    magnetic = np.flatnonzero(magnetic_sites(atoms))
     for axes, part in zip(from_axes, (columns[:count], columns[count:]), strict=True):
         found[:, magnetic] += part.T[:, :, None] * axes
     return found
@@ -213,8 +218,8 @@ def _zero_modes(
     chosen = flat.copy()
     if moves is None:
         return chosen
-    directions_ = _as_turns(atoms, hessian, modes).reshape(len(values), -1)
-    weights = np.sum((moves.tangents.reshape(len(moves.tangents), -1) @ directions_.T) ** 2, axis=0)
+    shapes = _as_turns(atoms, hessian, modes).reshape(len(values), -1)
+    weights = np.sum((moves.tangents.reshape(len(moves.tangents), -1) @ shapes.T) ** 2, axis=0)
     likest = np.argsort(-weights, kind="stable")[: len(moves.tangents)]
     if weights[likest].min() < 0.5:
         raise ModelError(
