@@ -40,6 +40,7 @@ def test_the_mesh_of_monkhorst_and_pack_is_that_of_ase() -> None:
         ours, theirs = KMesh.monkhorst_pack(size).points, monkhorst_pack(size)
         apart = ours[:, None] - theirs[None]
         np.testing.assert_allclose(np.abs(apart - np.round(apart)).max(axis=2).min(axis=1), 0.0, atol=1e-12)
+    np.testing.assert_allclose(KMesh.regular((2, 1, 1), (0.25, 0, 0)).points[:, 0], [0.125, 0.625])
 
 
 def test_half_a_step_completes_a_mesh() -> None:
