@@ -76,11 +76,11 @@ barriers = escape.barrier / np.array(TEMPERATURES)
 for temperature, barrier in zip(TEMPERATURES, barriers, strict=True):
     langer = escape.damped_rate(temperature, 1.0)
     rate, error = rate_of_runs(temperature, FIELD, langer)
-    axes[0].errorbar(barrier, rate, error, fmt="o", ms=4, color=COLORS[0], label=None)
+    axes[0].errorbar(barrier, rate, error, fmt="o", ms=4, color=COLORS[0], label="runs" if barrier == barriers[0] else None)
     print(f"one spin, barrier {barrier:.2f} kT: rate of runs {rate:.3e} +- {error:.1e}, Langer {langer:.3e}")
 axes[0].semilogy(barriers, [escape.damped_rate(T, 1.0) for T in TEMPERATURES], "k-", lw=0.8, label="Langer, damping 1")
 axes[0].semilogy(barriers, [escape.rate(T) for T in TEMPERATURES], "--", lw=1, color=COLORS[1], label="precession")
-axes[0].set(xlabel="barrier / kT", ylabel=r"rate [$t/\hbar$]", title="one spin: runs (points)")
+axes[0].set(xlabel="barrier / kT", ylabel=r"rate [$t/\hbar$]", title="one spin")
 axes[0].legend(frameon=False)
 
 film = SpinAtoms.lattice("square", (12, 12), moment=2.0)

@@ -97,7 +97,7 @@ class MagneticOperations:
         if len(self) < 2:
             return density
         own, count = self.lattice, len(self)
-        charge, spin, bond = (np.zeros_like(part) for part in (density.charge, density.spin, density.bond))
+        charge, spin, bond = np.zeros_like(density.charge), np.zeros_like(density.spin), np.zeros_like(density.bond)
         np.add.at(charge, own.sites, np.tile(density.charge / count, (count, 1)))
         np.add.at(spin, own.sites, np.einsum("mac,ic->mia", self.turns, density.spin / count))
         if len(bond):
@@ -130,13 +130,14 @@ def lattice_operations(geometry: Geometry, bonds: Bonds) -> LatticeOperations:
         turned = places @ matrix.T
         for target in rare:
             moved = turned + (places[target] - turned[rare[0]])
-            distances, sites = tree.query(_wrapped(moved, periodic))
+            away, near = tree.query(_wrapped(moved, periodic))
+            distances, sites = np.asarray(away), np.asarray(near, dtype=np.int64)
             if distances.max() > _PLACE or not np.array_equal(geometry.numbers[sites], geometry.numbers):
                 continue
             crossed = np.round(moved - places[sites]).astype(np.int64)
             images = index.images(bonds, matrix, sites, crossed)
             if len(np.unique(sites)) == len(sites) and images is not None:
-                found.append((matrix, np.asarray(sites, dtype=np.int64), *images))
+                found.append((matrix, sites, *images))
     matrices, sites_, bonds_, swapped = (np.array(column) for column in zip(*found, strict=True))
     return LatticeOperations(matrices, sites_, bonds_, swapped.astype(bool))
 
