@@ -27,8 +27,13 @@ NAMES = [
     "square-double-exchange-lattice",
     "triangular-120",
     "triangular-tetrahedral",
+    "triangular-tetrahedral-lattice",
 ]
-PERFECT = ("square-double-exchange-lattice", "triangular-120")  # they refuse displaced sites
+PERFECT = (
+    "square-double-exchange-lattice",
+    "triangular-120",
+    "triangular-tetrahedral-lattice",
+)  # they refuse displaced sites
 
 
 def magnet(name: str, seed: int = 91) -> SpinAtoms:
