@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 _ROOMS = [
     *("amounts", "analysis", "atoms", "calculators", "contract", "dynamics", "electrons", "errors", "io", "learning"),
-    *("observers", "radial", "run", "spinwaves", "styles", "sweep", "testing", "textures", "units", "viz"),
+    *("observers", "radial", "rates", "run", "spinwaves", "styles", "sweep", "testing", "textures", "units", "viz"),
 ]
 __all__ = ["SpinAtoms", "__version__"]
 
