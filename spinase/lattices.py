@@ -169,16 +169,16 @@ def _accepted(points: FloatArray, trials: FloatArray, min_distance: float, edge:
     min_distance, edge : float
         Length.
     """
-    reach, inside = min_distance * (1.0 + 1e-9), trials % edge
+    reach, inside, sides = min_distance * (1.0 + 1e-9), trials % edge, np.full(trials.shape[1], edge)
     kept = np.ones(len(trials), dtype=bool)
     if min_distance == 0.0:
         return kept
     if len(points):
-        near = cKDTree(points % edge, boxsize=edge).query(inside, distance_upper_bound=reach)[1]
+        near = cKDTree(points % edge, boxsize=sides).query(inside, distance_upper_bound=reach)[1]
         close = np.flatnonzero(near < len(points))
         kept[close] = ~_closer(points[near[close]], trials[close], min_distance, edge)
     left = np.flatnonzero(kept)
-    pairs = left[cKDTree(inside[left], boxsize=edge).query_pairs(reach, output_type="ndarray")]
+    pairs = left[cKDTree(inside[left], boxsize=sides).query_pairs(reach, output_type="ndarray")]
     pairs = pairs[_closer(trials[pairs[:, 0]], trials[pairs[:, 1]], min_distance, edge)]
     for one, other in pairs[np.argsort(pairs.max(axis=1), kind="stable")].tolist():
         kept[max(one, other)] &= not kept[min(one, other)]

@@ -13,8 +13,10 @@ farther than the cutoff where there are fewer.  Energies are in the model's unit
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -22,13 +24,14 @@ from ase.data import chemical_symbols
 from torch import Tensor, nn
 from torch._inductor import aot_compile
 from torch._inductor.exc import InvalidCxxCompiler
-from torch._inductor.package import package_aoti
+from torch._inductor.package.package import package_aoti
 from torch.export import Dim
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from spinase.errors import ModelError
 from spinase.files import replacing
 from spinase.learning.local_energy import NetworkEnergy
+from spinase.learning.trunk import Trunk
 
 _MARGIN = 0.02  # part by which a distance may be below the shortest one trained
 _EXAMPLE = (71, 53, 11)  # sites, rows of the first layer, neighbours: all different, and none is 0 or 1
@@ -50,7 +53,7 @@ class RegionProgram(nn.Module):
         self.trunks, self.wants_forces = nn.ModuleList(energy.evaluator.trunks), forces
         self.scale, self.shift = energy.scale / len(self.trunks), energy.shift
         weights = torch.from_numpy(np.asarray(energy.part_weights))
-        self.register_buffer("weights", weights.to(energy.evaluator.request.torch_dtype))
+        self.weights = nn.Buffer(weights.to(energy.evaluator.request.torch_dtype))
 
     def forward(
         self, vectors: Tensor, neighbours: Tensor, species: Tensor, spins: Tensor, *places: Tensor
@@ -58,7 +61,8 @@ class RegionProgram(nn.Module):
         """Energies, -dE/ds, and dE/d(vectors) if it is wanted (see the module)."""
         free = spins.detach().requires_grad_(True)
         moved = vectors.detach().requires_grad_(self.wants_forces)
-        parts = sum(trunk(trunk.traced(moved, neighbours, species, places), free) for trunk in self.trunks)
+        each = [cast(Trunk, one) for one in self.trunks]
+        parts = torch.stack([one(one.traced(moved, neighbours, species, places), free) for one in each]).sum(0)
         energies = self.scale * (parts @ self.weights)
         slopes = torch.autograd.grad(energies.sum(), [free, moved] if self.wants_forces else [free])
         return energies.detach() + self.shift, -slopes[0], *slopes[1:]
@@ -83,13 +87,10 @@ def export_package(energy: NetworkEnergy, target: Path) -> None:
     facts, files = facts_of(energy), {}
     for name in ("fields", "forces") if facts["spinase_forces"] == "yes" else ("fields",):
         files[name] = _compiled(energy, name == "forces", facts)
-    with replacing(target) as temporary:
-        package = temporary.with_name(temporary.name + ".pt2")  # torch wants this suffix
-        try:
-            package_aoti(str(package), files)
-            package.replace(temporary)
-        finally:
-            package.unlink(missing_ok=True)
+    with TemporaryDirectory() as folder, replacing(target) as temporary:
+        package = Path(folder) / "model.pt2"  # the name is written into it, and torch wants this suffix
+        package_aoti(str(package), files)
+        shutil.copyfile(package, temporary)
 
 
 def require_exportable(energy: NetworkEnergy) -> None:

