@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 PYTHONPATH=plugins/spinase-lammps python tests/benchmarks/lammps_engine.py callback [sites] [rounds]
     OMP_NUM_THREADS=1 PYTHONPATH=plugins/spinase-lammps python tests/benchmarks/lammps_engine.py iron [cells] [rounds]
-    OMP_NUM_THREADS=1 PYTHONPATH=plugins/spinase-lammps python tests/benchmarks/lammps_engine.py package FILE [sites] [rounds]
+    OMP_NUM_THREADS=1 PYTHONPATH=plugins/spinase-lammps python tests/benchmarks/lammps_engine.py package FILE [sites]
     OMP_NUM_THREADS=1 PYTHONPATH=plugins/spinase-lammps mpiexec -n 2 python -m mpi4py tests/benchmarks/lammps_engine.py \\
         spins|learned|embedded SITES STEPS
 
