@@ -58,7 +58,21 @@ class RegionProgram(nn.Module):
     def forward(
         self, vectors: Tensor, neighbours: Tensor, species: Tensor, spins: Tensor, *places: Tensor
     ) -> tuple[Tensor, ...]:
-        """Energies, -dE/ds, and dE/d(vectors) if it is wanted (see the module)."""
+        """Energies, -dE/ds, and dE/d(vectors) if it is wanted (see the module).
+
+        Parameters
+        ----------
+        vectors : (R, K, 3) Tensor
+            From the sites with rows to their neighbours, length.
+        neighbours : (R, K) Tensor of int
+            Second sites.
+        species : (n,) Tensor of int
+            Places in the species of the trunk.
+        spins : (n, 3) Tensor
+            Unit spins, zero rows where there is no moment.
+        *places : (R_k,) Tensors of int
+            Sites that have rows in the layers.
+        """
         free = spins.detach().requires_grad_(True)
         moved = vectors.detach().requires_grad_(self.wants_forces)
         each = [cast(Trunk, one) for one in self.trunks]
