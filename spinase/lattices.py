@@ -174,7 +174,7 @@ def _accepted(points: FloatArray, trials: FloatArray, min_distance: float, edge:
     if min_distance == 0.0:
         return kept
     if len(points):
-        near = cKDTree(points % edge, boxsize=sides).query(inside, distance_upper_bound=reach)[1]
+        near = np.asarray(cKDTree(points % edge, boxsize=sides).query(inside, distance_upper_bound=reach)[1])
         close = np.flatnonzero(near < len(points))
         kept[close] = ~_closer(points[near[close]], trials[close], min_distance, edge)
     left = np.flatnonzero(kept)
