@@ -151,7 +151,7 @@ class RunWriter:
                     clock[word] = group.create_dataset(word, (0,), kind, maxshape=(None,), chunks=(1024,))
             size = 8 * int(np.prod(element.shape))
             packed = element.steady and size >= _PACKED_BYTES  # many small chunks would cost more time than they save room
-            rows = 1 if packed else max(1, _CHUNK_BYTES // max(size, 8))
+            rows = 1 if packed else min(1024, max(1, _CHUNK_BYTES // max(size, 8)))  # as many as of steps and times
             value = group.create_dataset(
                 "value",
                 (0, *element.shape),
