@@ -30,7 +30,7 @@ def matrix(values: Any, dtype: Any) -> Array:
 def multiply(left: Array, right: Array, out: Array, add: bool) -> None:
     """left (n, k) times right (k, m) into `out` (n, m), or added to it; `right` is a :func:`matrix`, rows have no gaps.
 
-    Eight rows of two vectors stay in registers.
+    Eight rows of two vectors stay in registers, or of one vector where one is left (the last 16 of 48 columns).
 
     Parameters
     ----------
@@ -46,8 +46,12 @@ def multiply(left: Array, right: Array, out: Array, add: bool) -> None:
     depth, width = right.shape
     full_rows, flat = len(left) - len(left) % 8, out.reshape(-1)
     for c in range(0, width, _WIDE):
+        narrow = width - c <= LANES
         for i in range(0, full_rows, 8):
-            _eight(left, i, right, c, depth, width, flat, add)
+            if narrow:
+                _eight_narrow(left, i, right, c, depth, width, flat, add)
+            else:
+                _eight(left, i, right, c, depth, width, flat, add)
         for i in range(full_rows, len(left)):
             _one(left, i, right, c, depth, width, flat, add)
 
@@ -132,25 +136,28 @@ def _eight(left: Array, i: int, right: Array, c: int, depth: int, width: int, ou
         s2, s3 = _step(left[i + 2, k], pair, s2), _step(left[i + 3, k], pair, s3)
         s4, s5 = _step(left[i + 4, k], pair, s4), _step(left[i + 5, k], pair, s5)
         s6, s7 = _step(left[i + 6, k], pair, s6), _step(left[i + 7, k], pair, s7)
-    at, count = i * width + c, width - c
+    pairs, at, count = (s0, s1, s2, s3, s4, s5, s6, s7), i * width + c, width - c
     if count >= _WIDE:
-        _write(out, at, s0, add)
-        _write(out, at + width, s1, add)
-        _write(out, at + 2 * width, s2, add)
-        _write(out, at + 3 * width, s3, add)
-        _write(out, at + 4 * width, s4, add)
-        _write(out, at + 5 * width, s5, add)
-        _write(out, at + 6 * width, s6, add)
-        _write(out, at + 7 * width, s7, add)
+        for k in range(8):
+            _write_all(out, at + k * width, pairs[k], add)
     else:
-        _write_part(out, at, s0, count, add)
-        _write_part(out, at + width, s1, count, add)
-        _write_part(out, at + 2 * width, s2, count, add)
-        _write_part(out, at + 3 * width, s3, count, add)
-        _write_part(out, at + 4 * width, s4, count, add)
-        _write_part(out, at + 5 * width, s5, count, add)
-        _write_part(out, at + 6 * width, s6, count, add)
-        _write_part(out, at + 7 * width, s7, count, add)
+        for k in range(8):
+            _write(out, at + k * width, pairs[k], count, add)
+
+
+@register_jitable
+def _eight_narrow(left: Array, i: int, right: Array, c: int, depth: int, width: int, out: Array, add: bool) -> None:
+    """Rows i to i + 7 of the last columns, LANES or fewer."""
+    s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = filled(out, 0.0)
+    for k in range(depth):
+        row = load(right, k * width + c)
+        s0, s1 = fma(left[i, k], row, s0), fma(left[i + 1, k], row, s1)
+        s2, s3 = fma(left[i + 2, k], row, s2), fma(left[i + 3, k], row, s3)
+        s4, s5 = fma(left[i + 4, k], row, s4), fma(left[i + 5, k], row, s5)
+        s6, s7 = fma(left[i + 6, k], row, s6), fma(left[i + 7, k], row, s7)
+    rows, at = (s0, s1, s2, s3, s4, s5, s6, s7), i * width + c
+    for k in range(8):
+        _write_row(out, at + k * width, rows[k], width - c, add)
 
 
 @register_jitable
@@ -159,7 +166,7 @@ def _one(left: Array, i: int, right: Array, c: int, depth: int, width: int, out:
     pair = (filled(out, 0.0), filled(out, 0.0))
     for k in range(depth):
         pair = _step(left[i, k], (load(right, k * width + c), load(right, k * width + c + LANES)), pair)
-    _write_part(out, i * width + c, pair, width - c, add)
+    _write(out, i * width + c, pair, width - c, add)
 
 
 @register_jitable
@@ -168,22 +175,26 @@ def _step(factor: Any, pair: Any, to: Any) -> Any:
 
 
 @register_jitable
-def _write(out: Array, at: int, pair: Any, add: bool) -> None:
-    """To element `at` and those that follow."""
-    if add:
-        store(out, at, pair[0] + load(out, at))
-        store(out, at + LANES, pair[1] + load(out, at + LANES))
-    else:
-        store(out, at, pair[0])
-        store(out, at + LANES, pair[1])
+def _write_all(out: Array, at: int, pair: Any, add: bool) -> None:
+    """Two vectors to element `at` and those that follow."""
+    store(out, at, pair[0] + load(out, at) if add else pair[0])
+    store(out, at + LANES, pair[1] + load(out, at + LANES) if add else pair[1])
 
 
 @register_jitable
-def _write_part(out: Array, at: int, pair: Any, count: int, add: bool) -> None:
-    """The first `count` numbers; what is behind them is neither read nor written."""
-    for k in range(min(count, LANES)):
-        number = lane(pair[0], k)
-        out[at + k] = out[at + k] + number if add else number
-    for k in range(LANES, min(count, _WIDE)):
-        number = lane(pair[1], k - LANES)
+def _write(out: Array, at: int, pair: Any, count: int, add: bool) -> None:
+    """The first `count` numbers of two vectors to element `at` and those that follow."""
+    _write_row(out, at, pair[0], count, add)
+    if count > LANES:
+        _write_row(out, at + LANES, pair[1], count - LANES, add)
+
+
+@register_jitable
+def _write_row(out: Array, at: int, row: Any, count: int, add: bool) -> None:
+    """The first `count` numbers of a vector; what is behind them is neither read nor written."""
+    if count >= LANES:
+        store(out, at, row + load(out, at) if add else row)
+        return
+    for k in range(count):
+        number = lane(row, k)
         out[at + k] = out[at + k] + number if add else number

@@ -139,6 +139,21 @@ def engine(sites: int) -> Callable[[], Any]:
     return work
 
 
+def lattice_engine(name: str) -> Callable[[], Any]:
+    """Fields of a shipped model of a lattice on 900 sites."""
+    from spinase import SpinAtoms
+    from spinase.calculators import HIPNNCalculator
+
+    atoms = SpinAtoms.lattice(name.split("-")[0], (30, 30), units="reduced", rng=1)
+    of_spins, rng = HIPNNCalculator.shipped(name).field_function(atoms), np.random.default_rng(2)
+
+    def work() -> Any:
+        spins = rng.normal(size=(len(atoms), 3))
+        return of_spins(spins / np.linalg.norm(spins, axis=1, keepdims=True))
+
+    return work
+
+
 CASES: dict[str, Callable[[], Callable[[], Any]]] = {
     "exact diagonalization, 16x16": lambda: electrons("ed", 16),
     "rational expansion, 32x32": lambda: electrons("rational", 32),
@@ -152,6 +167,8 @@ CASES: dict[str, Callable[[], Callable[[], Any]]] = {
     "learned, 125 sites": lambda: engine(125),
     "learned, 1000 sites": lambda: engine(1000),
     "learned, 10000 sites": lambda: engine(10_000),
+    "triangular-tetrahedral, 900 sites": lambda: lattice_engine("triangular-tetrahedral"),
+    "square-double-exchange, 900 sites": lambda: lattice_engine("square-double-exchange"),
 }
 
 
