@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from spinase import SpinAtoms
 from spinase.atoms import geometry_of
 from spinase.errors import InvalidGeometryError
-from spinase.geometry import Geometry, NeighbourCache, find_bonds, stress_of
+from spinase.geometry import Geometry, NeighbourCache, find_bonds, largest_displacement, stress_of
 
 TRICLINIC = np.array([[2.2, 0.1, 0.0], [0.7, 1.9, 0.2], [-0.4, 0.6, 2.5]])
 PBCS = list(itertools.product([False, True], repeat=3))
@@ -181,6 +181,31 @@ def test_kept_neighbours_do_not_depend_on_what_was_asked_before() -> None:
         for name in ("first", "second", "shifts", "vectors", "distances"):
             np.testing.assert_array_equal(getattr(found, name), getattr(fresh, name))
     assert len(NeighbourCache().bonds(place, 2.5)) == 81
+
+
+def test_kept_neighbours_refuse_sites_that_meet() -> None:
+    """Also where the list is not made anew: sites that come within its skin."""
+    near, cache = np.diag([1.0, 1.0, 1.0]), NeighbourCache(skin=3.0)
+    for x in (1.0, 0.5):
+        cache.bonds(geometry([[0.0, 0.0, 0.0], [x, 0.0, 0.0], *near[1:]]), 1.0)
+    with pytest.raises(InvalidGeometryError, match="sites 0 and 1 coincide"):
+        cache.bonds(geometry([[0.0, 0.0, 0.0], [1e-9, 0.0, 0.0], *near[1:]]), 1.0)
+
+
+def test_geometry_told_its_magnetic_sites_is_the_same_otherwise() -> None:
+    place, sites = geometry(np.eye(3), np.eye(3) * 4.0), np.array([True, False, True])
+    told = place.with_magnetic(sites)
+    assert place.magnetic is None
+    assert told.magnetic is sites
+    assert told.positions is place.positions
+    assert told.volume == place.volume == pytest.approx(64.0)
+    assert told.select(sites).magnetic.tolist() == [True, True]
+
+
+def test_largest_displacement_is_a_length_and_sees_nan() -> None:
+    before = np.zeros((3, 3))
+    assert largest_displacement(before, np.array([[0, 0, 1.0], [3.0, 0, -4.0], [2, 2, 2.0]])) == 5.0
+    assert np.isnan(largest_displacement(before, np.array([[0, 0, 1.0], [np.nan, 0, 0], [9.0, 0, 0]])))
 
 
 def test_stress_is_in_the_order_of_ase() -> None:

@@ -15,8 +15,11 @@ from spinase.spin_algebra import (
     cayley,
     cross,
     directions,
+    has_length,
+    largest_difference,
     normalized,
     parallel,
+    per_moment,
     precession_vector,
     random_rotation,
     random_spins,
@@ -36,6 +39,32 @@ def times(omega):
     """Matrix of s -> s x omega."""
     x, y, z = omega
     return np.array([[0, z, -y], [-z, 0, x], [y, -x, 0.0]])
+
+
+def test_directions_keep_leading_axes_and_zero_rows():
+    vectors = np.concatenate([VECTORS, np.zeros((1, 3))]).reshape(2, 4, 3)
+    units, lengths = directions(vectors)
+    assert units.shape == (2, 4, 3)
+    np.testing.assert_allclose(lengths, np.linalg.norm(vectors, axis=-1), rtol=1e-15)
+    np.testing.assert_allclose(units * lengths[..., None], vectors, atol=1e-15)
+    assert not units[1, 3].any()
+    assert has_length(vectors.reshape(-1, 3)).tolist() == [True] * 7 + [False]
+    assert has_length(np.diag([1e-300, -1.0, np.nan])).all()
+
+
+def test_largest_difference_is_that_of_any_component_and_sees_nan():
+    other = VECTORS.copy()
+    other[4, 2] -= 3.0
+    other[5, 0] += 2.0
+    assert largest_difference(VECTORS, other) == pytest.approx(3.0)
+    assert largest_difference(VECTORS, VECTORS) == 0.0
+    other[1, 1] = np.nan
+    assert np.isnan(largest_difference(other, VECTORS))
+
+
+def test_fields_by_moment_leave_non_magnetic_sites_without_a_field():
+    lengths = np.array([2.0, 0.0, 0.5])
+    np.testing.assert_array_equal(per_moment(VECTORS[:3], lengths), [VECTORS[0] / 2.0, [0, 0, 0], 2.0 * VECTORS[2]])
 
 
 def test_pauli_matrices_close_the_spin_algebra():

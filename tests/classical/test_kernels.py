@@ -7,6 +7,7 @@ import pytest
 
 from spinase.classical.kernels import (
     biquadratic_field,
+    by_row,
     central_pull,
     chiral_field,
     compressed_rows,
@@ -26,6 +27,16 @@ def bonds(seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.random.Generator]:
     first, second = rng.integers(0, SITES - 1, size=(2, BONDS))
     second[0] = first[0]
     return first, second, rng
+
+
+def test_values_of_bonds_come_to_both_of_their_sites() -> None:
+    first, second, rng = bonds()
+    values = rng.normal(size=BONDS)
+    starts, _, signed = compressed_rows(first, second, SITES)
+    rows = by_row(signed, values)
+    both = np.bincount(first, values, SITES) + np.bincount(second, values, SITES)
+    sums = [rows[starts[i] : starts[i + 1]].sum() for i in range(SITES)]
+    np.testing.assert_allclose(sums, both, atol=1e-14)
 
 
 def test_rows_list_both_directions_of_every_bond() -> None:

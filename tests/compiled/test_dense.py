@@ -9,7 +9,10 @@ from spinase.compiled.dense import matrix, multiply, product
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("shape", [(64, 456, 64), (13, 5, 20), (8, 1, 32), (3, 7, 49), (1, 2, 1), (0, 4, 16), (9, 0, 16)])
+@pytest.mark.parametrize(
+    "shape",
+    [(64, 456, 64), (13, 5, 20), (8, 1, 32), (3, 7, 49), (1, 2, 1), (0, 4, 16), (9, 0, 16), (17, 9, 48), (9, 4, 35)],
+)
 def test_products_are_those_of_numpy(shape: tuple[int, int, int], dtype: type) -> None:
     """Rows that do not fill a tile, columns that do not fill a vector; what is behind the end stays as it is."""
     rows, depth, width = shape

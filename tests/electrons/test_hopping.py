@@ -9,7 +9,7 @@ from spinase import SpinAtoms
 from spinase.atoms import geometry_of
 from spinase.electrons import DistanceHopping, ExponentialHopping, PowerLawHopping, ShellHopping, UserHopping
 from spinase.errors import InvalidGeometryError, ModelError
-from spinase.radial import Exponential, PowerLaw, UserLaw, smooth_cutoff
+from spinase.radial import BetheSlater, Exponential, Morse, PowerLaw, UserLaw, smooth_cutoff
 
 
 def test_shells_of_the_square_lattice_have_the_right_bonds() -> None:
@@ -64,6 +64,30 @@ def test_switch_is_one_then_zero_and_monotonic() -> None:
     assert np.all(value[r <= 1.5] == 1.0)
     assert np.all(np.abs(value[r >= 2.0]) < 1e-14)
     assert np.all(slope <= 0.0)
+
+
+def test_compiled_laws_are_the_formulas_of_their_docstrings_for_distances_of_any_shape() -> None:
+    """Below the step, within it and beyond it; distances in a row, in a table, a single one."""
+    r = np.linspace(0.5, 4.5, 81)
+    x = np.clip((r - 3.0) / 1.0, 0.0, 1.0)
+    switch = 1.0 - x**3 * (10.0 - 15.0 * x + 6.0 * x**2)
+    u = (r / 1.5) ** 2
+    slater = 4.0 * 0.3 * u * (1.0 - 0.2 * u) * np.exp(-u)
+    wave = np.exp(-1.1 * (r - 2.0))
+    for law, expected in (
+        (Morse(0.7, 1.1, 2.0, 4.0, 1.0), 0.7 * (wave**2 - 2.0 * wave) * switch),
+        (BetheSlater(0.3, 0.2, 1.5, 4.0, 1.0), slater * switch),
+        (BetheSlater(0.3, 0.2, 1.5, 4.0), slater * (r <= 4.0)),
+    ):
+        values, slopes = law(r)
+        np.testing.assert_allclose(values, expected, rtol=1e-13, atol=1e-16)
+        inside, step = np.abs(r - 4.0) > 1e-3, 1e-6
+        numeric = (law(r + step)[0] - law(r - step)[0]) / (2.0 * step)
+        np.testing.assert_allclose(slopes[inside], numeric[inside], atol=1e-8)
+        for given in (r.reshape(9, 9), r[::2], r[7]):
+            assert law(given)[0].shape == law(given)[1].shape == np.shape(given)
+        assert np.array_equal(law(r.reshape(9, 9))[1].ravel(), slopes)
+        assert np.array_equal(law(r[::2])[0], values[::2])
 
 
 def test_a_user_law_with_a_wrong_derivative_is_refused() -> None:
