@@ -101,6 +101,10 @@ class ElectronCalculator(SpinCalculator[PlannedElectrons, SolvedElectrons]):
             broken |= {"spin_rotation", "time_reversal", "joint_rotation"}
         if model.hamiltonian.flux:
             broken |= {"time_reversal", "translation"}  # moved sites see other fluxes through the loops around the torus
+        if model.hamiltonian.spin_orbit:
+            broken |= {"spin_rotation", "lattice_rotation"}
+            broken |= set() if all(law.turns for law in model.hamiltonian.spin_orbit) else {"joint_rotation"}
+            broken |= set() if all(law.reverses for law in model.hamiltonian.spin_orbit) else {"time_reversal"}
         if is_site_resolved(model):
             broken |= {"permutation"}
         self.symmetries = self.symmetries - broken
@@ -114,8 +118,9 @@ class ElectronCalculator(SpinCalculator[PlannedElectrons, SolvedElectrons]):
         return self._model
 
     def joined_pairs(self, atoms: Atoms) -> list[Bonds]:
-        """Bonds of the hopping."""
-        return [self._model.hamiltonian.hopping.amplitudes(geometry_of(atoms))[0]]
+        """Bonds of the hopping, and of what turns spins."""
+        hamiltonian, geometry = self._model.hamiltonian, geometry_of(atoms)
+        return [hamiltonian.hopping.amplitudes(geometry)[0], *(law.on(geometry).bonds for law in hamiltonian.spin_orbit)]
 
     @abstractmethod
     def _plan_for(self, geometry: Geometry, hamiltonian: FrozenHamiltonian) -> Plan[Any]:

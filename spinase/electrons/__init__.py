@@ -13,11 +13,22 @@ from spinase.electrons.kmesh import KMesh
 from spinase.electrons.model import SDModel
 from spinase.electrons.observables import density_of_states
 from spinase.electrons.occupation import FixedChemicalPotential, FixedFilling, Occupation
+from spinase.electrons.spin_orbit import (
+    ChiralHopping,
+    DirectionalHopping,
+    DresselhausHopping,
+    RashbaHopping,
+    SpinOrbitLaw,
+    TableHopping,
+)
 from spinase.electrons.transport.leads import Bath, LatticeLead, WideBandLead
 
 __all__ = [
     "Bath",
+    "ChiralHopping",
+    "DirectionalHopping",
     "DistanceHopping",
+    "DresselhausHopping",
     "ExponentialHopping",
     "FixedChemicalPotential",
     "FixedFilling",
@@ -26,9 +37,12 @@ __all__ = [
     "LatticeLead",
     "Occupation",
     "PowerLawHopping",
+    "RashbaHopping",
     "SDHamiltonian",
     "SDModel",
     "ShellHopping",
+    "SpinOrbitLaw",
+    "TableHopping",
     "UserHopping",
     "WideBandLead",
     "density_of_states",

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from spinase.electrons.hopping import ExponentialHopping, HoppingLaw, PowerLawHopping, ShellHopping
+from spinase.electrons.spin_orbit import ChiralHopping, DresselhausHopping, RashbaHopping, SpinOrbitLaw
 from spinase.law_tables import ExponentialTable, OptionTable, PowerTable
 from spinase.shells import ShellDistances, ShellWidth
 
@@ -51,6 +52,33 @@ HoppingConfig = Annotated[
 ]
 
 
+class RashbaConfig(OptionTable):
+    """t_ij = i lambda(r) (d x n).sigma: electrons of a surface or an interface."""
+
+    style: Literal["rashba"]
+    strength: HoppingConfig = Field(description="lambda: a table as that of the hopping")
+    normal: tuple[float, float, float] = Field((0, 0, 1), description="normal n of the interface [1]")
+
+    def build(self) -> SpinOrbitLaw:
+        """The law."""
+        return RashbaHopping(self.strength.build(), self.normal)
+
+
+class InversionConfig(OptionTable):
+    """t_ij = i lambda(r) (d_x sigma_x - d_y sigma_y) (dresselhaus) or i lambda(r) d.sigma (chiral)."""
+
+    style: Literal["dresselhaus", "chiral"]
+    strength: HoppingConfig = Field(description="lambda: a table as that of the hopping")
+
+    def build(self) -> SpinOrbitLaw:
+        """The law."""
+        law = DresselhausHopping if self.style == "dresselhaus" else ChiralHopping
+        return law(self.strength.build())
+
+
+SpinOrbitConfig = Annotated[RashbaConfig | InversionConfig, Field(discriminator="style")]
+
+
 class SDModelConfig(OptionTable):
     """s-d model: hopping, coupling, filling and temperature."""
 
@@ -66,6 +94,10 @@ class SDModelConfig(OptionTable):
     )
     onsite: float | dict[int, float] | list[float] = Field(0.0, description="on-site energies [energy]")
     flux: float = Field(0.0, description="flux quanta through the cell [h/e]")
+    spin_orbit: list[SpinOrbitConfig] = Field(
+        default_factory=list,
+        description="hopping that turns spins: tables with style = rashba, dresselhaus or chiral and a strength",
+    )
 
     @model_validator(mode="after")
     def _one_ensemble(self) -> SDModelConfig:

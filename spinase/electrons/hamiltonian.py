@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,10 +11,11 @@ from numpy.typing import ArrayLike
 from spinase.electrons.flux import peierls_phases
 from spinase.electrons.hopping import HoppingLaw
 from spinase.electrons.operator import Density, SparsityPattern, SpinOperator
+from spinase.electrons.spin_orbit import SpinHopping, SpinOrbitLaw, joined
 from spinase.errors import InvalidGeometryError, ModelError
 from spinase.geometry import Bonds, Geometry, stress_of
 from spinase.spin_algebra import read_only
-from spinase.typing import ComplexArray, FloatArray
+from spinase.typing import Array, ComplexArray, FloatArray
 
 PerSpecies = float | Mapping[int, float]
 
@@ -26,6 +27,7 @@ class SDHamiltonian:
     .. math:: H = -\sum_{i\ne j} t_{ij} e^{i\phi_{ij}} c^+_i c_j + \sum_i \epsilon_i c^+_i c_i
                   - \sum_i J_i\, s_i\cdot c^+_i\sigma c_i + \sum_i h\cdot c^+_i\sigma c_i
 
+    and, with `spin_orbit`, :math:`-\sum_{i\ne j} e^{i\phi_{ij}} c^+_i (w_{ij}\cdot\sigma) c_j`,
     with t -> `hopping`, phi -> `flux`, epsilon -> `onsite`, J -> `coupling`, h -> `zeeman`, sigma the Pauli matrices
     (papers that write S.sigma/2 have twice this J).  It knows no temperature, no filling and no solver.
 
@@ -47,6 +49,8 @@ class SDHamiltonian:
         h = (hbar gamma/2) B with the gamma of the unit system: B in ``metal`` units (eV/mu_B), B/2 in ``reduced`` ones.
     flux : float
         Flux quanta through the cell (first two cell vectors); a whole number if both directions are periodic.
+    spin_orbit : sequence of SpinOrbitLaw
+        Hopping that turns spins, w = i v in :mod:`spinase.electrons.spin_orbit`; their sum.
     """
 
     hopping: HoppingLaw
@@ -54,6 +58,7 @@ class SDHamiltonian:
     onsite: PerSpecies | ArrayLike = 0.0
     zeeman: FloatArray = field(default_factory=lambda: np.zeros(3))
     flux: float = 0.0
+    spin_orbit: Sequence[SpinOrbitLaw] = ()
 
     def __post_init__(self) -> None:
         """Parameters are copied: a later change of the caller's array or table is no change of the model."""
@@ -64,6 +69,7 @@ class SDHamiltonian:
             elif np.ndim(value):
                 object.__setattr__(self, name, read_only(value))
         object.__setattr__(self, "zeeman", read_only(self.zeeman))
+        object.__setattr__(self, "spin_orbit", tuple(self.spin_orbit))
 
     def onsite_energies(self, geometry: Geometry) -> FloatArray:
         """epsilon of every site (N,), energy; ModelError if the table does not fit the geometry."""
@@ -81,7 +87,7 @@ class SDHamiltonian:
             raise InvalidGeometryError(
                 "a magnet without sites has no electrons and no levels to fill: add at least one site"
             )
-        bonds, values, slopes = self.hopping.amplitudes(geometry)
+        bonds, values, slopes, spin = self._hoppings(geometry)
         phase_factor: FloatArray | ComplexArray = np.ones(len(bonds))
         gradients = None
         if self.flux:
@@ -96,7 +102,27 @@ class SDHamiltonian:
             coupling=_per_site(self.coupling, geometry, "coupling"),
             zeeman=self.zeeman,
             volume=geometry.volume,
+            spin_hopping=None if spin is None else -spin.vectors * phase_factor[:, None],
+            spin_slope=None if spin is None else -spin.gradients * phase_factor[:, None, None],
         )
+
+    def _hoppings(self, geometry: Geometry) -> tuple[Bonds, Array, FloatArray, SpinHopping | None]:
+        """Bonds, t and dt/dr on each, and what turns spins, on the same bonds."""
+        bonds, values, slopes = self.hopping.amplitudes(geometry)
+        if not self.spin_orbit:
+            return bonds, values, slopes, None
+        laws = [law.on(geometry) for law in self.spin_orbit]
+        together, places = joined([bonds, *(law.bonds for law in laws)])
+        count = len(together)
+        scalar, slope = np.zeros(count, dtype=np.complex128), np.zeros(count)
+        scalar[places[0]], slope[places[0]] = values, slopes
+        vectors, gradients = np.zeros((count, 3), dtype=np.complex128), np.zeros((count, 3, 3), dtype=np.complex128)
+        for law, place in zip(laws, places[1:], strict=True):
+            scalar[place] += law.scalar
+            vectors[place] += law.vectors
+            gradients[place] += law.gradients
+        amplitudes: Array = scalar if scalar.imag.any() else scalar.real
+        return together, amplitudes, slope, SpinHopping(together, amplitudes, vectors, gradients)
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,10 +156,13 @@ class FrozenHamiltonian:
     coupling: FloatArray
     zeeman: FloatArray
     volume: float
+    spin_hopping: ComplexArray | None = None
+    spin_slope: ComplexArray | None = None
 
     def operator(self, spins: FloatArray) -> SpinOperator:
         """H for the unit spins (N, 3) (zero rows: non-magnetic sites)."""
-        return SpinOperator(self.bonds, self.hopping, self.onsite, self.zeeman - self.coupling[:, None] * spins)
+        exchange = self.zeeman - self.coupling[:, None] * spins
+        return SpinOperator(self.bonds, self.hopping, self.onsite, exchange, self.spin_hopping)
 
     @property
     def pattern(self) -> SparsityPattern:
@@ -143,7 +172,8 @@ class FrozenHamiltonian:
     @property
     def moves(self) -> bool:
         """Whether the operator depends on the positions at all (a shell law without flux does not)."""
-        return self.phase_gradients is not None or bool(np.any(self.hopping_slope))
+        turning = self.spin_slope is not None and bool(np.any(self.spin_slope))
+        return self.phase_gradients is not None or turning or bool(np.any(self.hopping_slope))
 
     def spin_gradient(self, density: Density) -> FloatArray:
         """H_i = -dE/ds_i = J_i Tr[sigma rho_ii], energy, (N, 3)."""
@@ -154,14 +184,21 @@ class FrozenHamiltonian:
         unit = self.bonds.vectors / self.bonds.distances[:, None]
         tension = 2.0 * (density.bond.conj() * self.hopping_slope).real
         pull = tension[:, None] * unit
+        if self.spin_slope is not None:
+            pull = pull + 2.0 * np.einsum("na,nac->nc", _spin_of(density).conj(), self.spin_slope).real
         forces = np.zeros((len(self.onsite), 3))
         np.add.at(forces, self.bonds.first, pull)
         np.add.at(forces, self.bonds.second, -pull)
         if self.phase_gradients is not None:
             twist = 2.0 * (density.bond.conj() * 1j * self.hopping).real[:, None]
+            if self.spin_hopping is not None:
+                twist -= 2.0 * np.sum(_spin_of(density).conj() * self.spin_hopping, axis=1).imag[:, None]
             np.add.at(forces, self.bonds.first, -twist * self.phase_gradients[0])
             np.add.at(forces, self.bonds.second, -twist * self.phase_gradients[1])
-        return Gradients(self.spin_gradient(density), forces, pull.T @ self.bonds.vectors)
+        virial = pull.T @ self.bonds.vectors
+        if self.spin_slope is not None:  # pulls that are not along the bonds: a strain turns nothing
+            virial = 0.5 * (virial + virial.T)
+        return Gradients(self.spin_gradient(density), forces, virial)
 
     def stress(self, virial: FloatArray) -> FloatArray:
         """Voigt stress xx yy zz yz xz xy, energy/length^3, (1/V) dE/d(strain).
@@ -172,6 +209,15 @@ class FrozenHamiltonian:
             If the cell has no volume.
         """
         return stress_of(virial, self.volume)
+
+
+def _spin_of(density: Density) -> ComplexArray:
+    if density.bond_spin is None:
+        raise ModelError(
+            "a solver gave no spin density of the bonds (Density.bond_spin), which forces of spin-orbit hopping need: its "
+            "plans must not say that they take hopping that turns spins"
+        )
+    return density.bond_spin
 
 
 def _per_site(value: PerSpecies | ArrayLike, geometry: Geometry, name: str) -> FloatArray:

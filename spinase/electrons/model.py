@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from spinase.electrons.config import SDModelConfig
 from spinase.electrons.hamiltonian import PerSpecies, SDHamiltonian
 from spinase.electrons.hopping import HoppingLaw
 from spinase.electrons.occupation import FixedChemicalPotential, FixedFilling, Occupation
+from spinase.electrons.spin_orbit import SpinOrbitLaw
 from spinase.errors import ModelError
 
 
@@ -41,6 +43,10 @@ class SDModel:
         On-site energies.
     flux : float
         Flux quanta through the cell.
+    spin_orbit : SpinOrbitLaw or sequence of them, optional
+        Hopping that turns spins, beside `hopping`: :class:`~spinase.electrons.spin_orbit.RashbaHopping`,
+        :class:`~spinase.electrons.spin_orbit.DresselhausHopping`, :class:`~spinase.electrons.spin_orbit.ChiralHopping`,
+        :class:`~spinase.electrons.spin_orbit.TableHopping`; their sum.
 
     Raises
     ------
@@ -59,6 +65,7 @@ class SDModel:
         zeeman: ArrayLike = (0.0, 0.0, 0.0),
         onsite: PerSpecies | ArrayLike = 0.0,
         flux: float = 0.0,
+        spin_orbit: SpinOrbitLaw | Sequence[SpinOrbitLaw] = (),
     ) -> None:
         if not isinstance(hopping, HoppingLaw):
             raise ModelError(f"hopping must be a hopping law such as ShellHopping([1.0]), got {hopping!r}")
@@ -69,7 +76,11 @@ class SDModel:
             numbers = list(value.values()) if isinstance(value, Mapping) else [value]
             if not np.isfinite(np.asarray(numbers, dtype=float)).all():
                 raise ModelError(f"{name} must be finite, got {value!r}")
-        self.hamiltonian = SDHamiltonian(hopping, coupling, onsite, field, float(flux))
+        laws = (spin_orbit,) if isinstance(spin_orbit, SpinOrbitLaw) else tuple(spin_orbit)
+        for law in laws:
+            if not isinstance(law, SpinOrbitLaw):
+                raise ModelError(f"spin_orbit must be spin-orbit laws such as RashbaHopping([0.3]), got {law!r}")
+        self.hamiltonian = SDHamiltonian(hopping, coupling, onsite, field, float(flux), laws)
         self.occupation = _occupation(filling, chemical_potential, kT)
 
     def __repr__(self) -> str:
@@ -79,6 +90,7 @@ class SDModel:
             "zeeman": model.zeeman if model.zeeman.any() else None,
             "onsite": None if isinstance(model.onsite, float | int) and model.onsite == 0 else model.onsite,
             "flux": model.flux or None,
+            "spin_orbit": list(model.spin_orbit) or None,
         }
         return call("SDModel", model.hopping, coupling=model.coupling, **occupation, kT=self.occupation.kT, **extra)
 
@@ -97,13 +109,13 @@ class SDModel:
             zeeman=table.zeeman,
             onsite=table.onsite,
             flux=table.flux,
+            spin_orbit=[law.build() for law in table.spin_orbit],
         )
 
     def with_flux(self, flux: float) -> SDModel:
         """The same model with another number of flux quanta through the cell."""
         model = object.__new__(SDModel)
-        old = self.hamiltonian
-        model.hamiltonian = SDHamiltonian(old.hopping, old.coupling, old.onsite, old.zeeman, flux)
+        model.hamiltonian = replace(self.hamiltonian, flux=flux)
         model.occupation = self.occupation
         return model
 

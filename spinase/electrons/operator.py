@@ -1,8 +1,9 @@
 """The inner seam: a sparse single-particle operator and the density on the same pattern.
 
-Basis: site-major, spin inside.  H has one 2x2 block on every site and one spin-diagonal amplitude on every bond:
+Basis: site-major, spin inside.  H has one 2x2 block on every site and one amplitude on every bond, with spin-orbit coupling
+a 2x2 block:
 
-    H_ii = onsite_i + exchange_i . sigma,     H_ij = hopping_ij (and its conjugate on ji).
+    H_ii = onsite_i + exchange_i . sigma,     H_ij = hopping_ij + spin_hopping_ij . sigma (and its adjoint on ji).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 
 from spinase.errors import PatternError
 from spinase.geometry import Bonds
+from spinase.spin_algebra import PAULI
 from spinase.typing import ComplexArray, FloatArray, IntArray
 
 
@@ -26,25 +28,39 @@ class SpinOperator:
     bonds : Bonds
         Pattern of the off-diagonal part, each pair once; ``shifts`` carry the Bloch phases exp(2 pi i k.S).
     hopping : (n_bonds,) float or complex
-        H_{first, second + shift}, energy, the same for both spins.
+        H_{first, second + shift}, energy, the part that is the same for both spins.
     onsite : (N,) float
         Spin-independent part of the site blocks, energy.
     exchange : (N, 3) float
         Vector of the site blocks, energy: H_ii = onsite + exchange . sigma.
+    spin_hopping : (n_bonds, 3) complex or None
+        Vector of the bonds' blocks, energy: H_ij = hopping + spin_hopping . sigma; None where no hopping turns spins.
     """
 
     bonds: Bonds
     hopping: FloatArray | ComplexArray
     onsite: FloatArray
     exchange: FloatArray
+    spin_hopping: ComplexArray | None = None
 
     def __len__(self) -> int:
         return len(self.onsite)
 
     @property
     def is_real(self) -> bool:
-        """Whether the hopping is real (no flux)."""
-        return not np.iscomplexobj(self.hopping)
+        """Whether the hopping is real (no flux, no spin-orbit coupling)."""
+        return self.spin_hopping is None and not np.iscomplexobj(self.hopping)
+
+    def bond_entries(self) -> FloatArray | ComplexArray:
+        """Hopping of the bonds: the amplitudes (n_bonds,), or, where spins turn, the blocks (n_bonds, 2, 2), energy."""
+        if self.spin_hopping is None:
+            return self.hopping
+        return self.hopping[:, None, None] * np.eye(2) + np.einsum("na,ast->nst", self.spin_hopping, PAULI)
+
+    def bond_strengths(self) -> FloatArray:
+        """The largest singular value of H_ij of every bond (n_bonds,), energy."""
+        entries = self.bond_entries()
+        return np.abs(entries) if entries.ndim == 1 else np.linalg.norm(entries, ord=2, axis=(1, 2))
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,16 +143,28 @@ class Density:
         Tr[sigma rho_ii], angular momentum in units of hbar/2 per site (the electrons' moment is -mu_B times it).
     bond : (n_bonds,) complex
         Sum over spin of rho_{ia,ja} with i = first, j = second + shift.
+    bond_spin : (n_bonds, 3) complex or None
+        Tr[sigma rho_ij] of the bonds, of operators whose hopping turns spins.
     """
 
     charge: FloatArray
     spin: FloatArray
     bond: ComplexArray
+    bond_spin: ComplexArray | None = None
 
     def band_energy(self, operator: SpinOperator) -> float:
         """Tr[rho H], energy."""
         onsite = self.charge @ operator.onsite + float(np.sum(self.spin * operator.exchange))
-        return float(onsite + 2.0 * np.sum((self.bond.conj() * operator.hopping).real))
+        bonds = np.sum((self.bond.conj() * operator.hopping).real)
+        if operator.spin_hopping is not None:
+            assert self.bond_spin is not None
+            bonds += np.sum((self.bond_spin.conj() * operator.spin_hopping).real)
+        return float(onsite + 2.0 * bonds)
+
+
+def split_blocks(blocks: ComplexArray) -> tuple[ComplexArray, ComplexArray]:
+    """Traces Tr b (n,) and Tr[sigma b] (n, 3) of spin blocks b (n, 2, 2)."""
+    return np.trace(blocks, axis1=1, axis2=2), np.einsum("ast,nts->na", PAULI, blocks)
 
 
 @dataclass(frozen=True, eq=False)

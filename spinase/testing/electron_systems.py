@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from spinase.atoms import SpinAtoms, geometry_of, get_spins
 from spinase.electrons.hamiltonian import FrozenHamiltonian, SDHamiltonian
 from spinase.electrons.hopping import ExponentialHopping, ShellHopping
 from spinase.electrons.operator import SpinOperator
+from spinase.electrons.spin_orbit import ChiralHopping, RashbaHopping, SpinOrbitLaw
 from spinase.geometry import Geometry
 from spinase.typing import FloatArray
 
@@ -25,11 +26,13 @@ GRAPHS = (
     "disordered",
     "islands",
     "flux",
+    "rashba",
 )
 """Graphs of :func:`magnet`; "islands" fall into parts without bonds between them."""
 
 _COUPLING = 1.7  # of the analytic systems
 _RING = 12
+_SPIN_ORBIT = 0.6
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +68,7 @@ class ElectronSystem:
 def magnet(graph: str) -> tuple[SpinAtoms, SDHamiltonian]:
     """Random spins on one of :data:`GRAPHS`, and electrons with random on-site energies and a Zeeman field."""
     hopping: ShellHopping | ExponentialHopping = ShellHopping([1.0])
+    spin_orbit: tuple[SpinOrbitLaw, ...] = ()
     if graph in ("disordered", "islands"):
         atoms = SpinAtoms.disordered(70, density=0.2, min_distance=1.1, dimension=3, units="reduced", rng=3)
         hopping = ExponentialHopping(1.0, 1.0, 1.5, 3.2 if graph == "disordered" else 1.75)
@@ -78,13 +82,21 @@ def magnet(graph: str) -> tuple[SpinAtoms, SDHamiltonian]:
     elif graph == "triangular":
         atoms = SpinAtoms.lattice("triangular", (9, 8), units="reduced", rng=3)
         hopping = ShellHopping([1.0, 0.0, -0.85])
+    elif graph == "rashba":
+        atoms = SpinAtoms.lattice("square", (6, 5), units="reduced", rng=3)
+        atoms.rattle(0.05, seed=1)
+        hopping = ExponentialHopping(1.0, 1.0, 1.0, 1.8)
+        spin_orbit = (
+            RashbaHopping(ExponentialHopping(0.4, 1.0, 1.0, 1.3)),
+            ChiralHopping(ExponentialHopping(0.2, 1.0, 1.0, 1.8)),
+        )
     else:
         atoms = SpinAtoms.lattice("square", (10, 9), units="reduced", rng=3)
         if graph == "open square":
             atoms.pbc = False
     onsite = np.random.default_rng(5).uniform(-0.4, 0.4, len(atoms))
     flux = 1.0 if graph == "flux" else 0.0
-    return atoms, SDHamiltonian(hopping, 1.7, onsite, -np.array([0.05, 0.1, -0.07]), flux)
+    return atoms, SDHamiltonian(hopping, 1.7, onsite, -np.array([0.05, 0.1, -0.07]), flux, spin_orbit)
 
 
 def make_operator(graph: str) -> SpinOperator:
@@ -145,6 +157,19 @@ def spiral() -> ElectronSystem:
     return _chain("spiral", spins, np.concatenate([band - half, band + half]))
 
 
+def rashba_ring() -> ElectronSystem:
+    """A ring along x of spins along y, to which Rashba hopping i lambda (x x z).sigma = -i lambda sigma_y couples:
+
+    -2 cos k -+ (2 lambda sin k + J), each for N momenta k = 2 pi n/N.
+    """
+    momenta = 2.0 * np.pi * np.arange(_RING) / _RING
+    split = 2.0 * _SPIN_ORBIT * np.sin(momenta) + _COUPLING
+    band = -2.0 * np.cos(momenta)
+    spins = np.tile([0.0, 1.0, 0.0], (_RING, 1))
+    plain = _chain("rashba ring", spins, np.concatenate([band - split, band + split]))
+    return replace(plain, hamiltonian=replace(plain.hamiltonian, spin_orbit=[RashbaHopping([_SPIN_ORBIT])]))
+
+
 def dimer() -> ElectronSystem:
     """Two sites, an angle of 1 between their spins: +-sqrt(1 + J^2 +- 2 J cos(1/2))."""
     spins = np.array([[0.0, 0.0, 1.0], [np.sin(1.0), 0.0, np.cos(1.0)]])
@@ -162,6 +187,7 @@ ANALYTIC: dict[str, Callable[[], ElectronSystem]] = {
     "open ferromagnet": open_ferromagnet,
     "antiferromagnet": antiferromagnet,
     "spiral": spiral,
+    "rashba ring": rashba_ring,
     "dimer": dimer,
     "single site": single_site,
 }

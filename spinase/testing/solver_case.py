@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -64,7 +64,7 @@ class SolverCase:
         """All systems and occupations that the solver says it can do."""
         for system in self.systems:
             abilities = self.make(system, OPEN).abilities
-            if "flux" not in abilities and not system.operator().is_real:
+            if not can_do(abilities, system.operator()):
                 continue
             yield Question(system, OPEN, self.make(system, OPEN))
             if "filling" in abilities:
@@ -73,7 +73,7 @@ class SolverCase:
     def cold_questions(self) -> Iterator[Question]:
         """The same at kT = 0, in the gap of analytic systems."""
         for system in self.systems:
-            if system.levels is None:
+            if system.levels is None or not can_do(self.make(system, OPEN).abilities, system.operator()):
                 continue
             cold: list[Occupation] = [FixedChemicalPotential(0.0, float(_widest_gap(system.levels)))]
             if "filling" in self.make(system, OPEN).abilities:
@@ -112,6 +112,21 @@ class SolverCase:
         return found
 
 
+def can_do(abilities: Container[str], operator: SpinOperator) -> bool:
+    """Whether a solver with these abilities says that it takes the hopping of an operator.
+
+    Parameters
+    ----------
+    abilities : frozenset of str
+        Of the solver.
+    operator : SpinOperator
+        With its hopping.
+    """
+    if operator.spin_hopping is not None:
+        return "spin_orbit" in abilities
+    return "flux" in abilities or operator.is_real
+
+
 def _widest_gap(levels: FloatArray) -> float:
     """The middle of the widest gap between levels, energy."""
     ordered = np.sort(levels)
@@ -120,11 +135,15 @@ def _widest_gap(levels: FloatArray) -> float:
 
 
 def _components(density: Density) -> FloatArray:
-    return np.concatenate([density.charge, density.spin.ravel(), density.bond.real, density.bond.imag])
+    turned = np.zeros(0) if density.bond_spin is None else density.bond_spin.ravel()
+    bonds = np.concatenate([density.bond, turned])
+    return np.concatenate([density.charge, density.spin.ravel(), bonds.real, bonds.imag])
 
 
 def apart(one: Density, other: Density) -> float:
-    """Largest difference of two densities; infinite for other shapes."""
+    """Largest difference of two densities (spins of bonds where both have them); infinite for other shapes."""
+    if one.bond_spin is None or other.bond_spin is None:
+        one, other = replace(one, bond_spin=None), replace(other, bond_spin=None)
     shapes = [(a.shape, b.shape) for a, b in ((one.charge, other.charge), (one.spin, other.spin), (one.bond, other.bond))]
     if any(a != b for a, b in shapes):
         return float("inf")
@@ -135,7 +154,7 @@ def _range(operator: SpinOperator) -> float:
     """A length of the spectrum, energy."""
     reach = np.linalg.norm(operator.exchange, axis=1) + np.abs(operator.onsite)
     for sites in (operator.bonds.first, operator.bonds.second):
-        np.add.at(reach, sites, np.abs(operator.hopping))
+        np.add.at(reach, sites, operator.bond_strengths())
     return 2.0 * float(reach.max())
 
 

@@ -41,7 +41,10 @@ _CURVED = 1e-6  # what its remainder leaves, relative
 
 
 def check_shapes(case: SolverCase) -> CheckResult:
-    """Real charges and spins, site blocks with eigenvalues in 0..1 (rho is hermitian and positive), one number a bond."""
+    """Real charges and spins, site blocks with eigenvalues in 0..1 (rho is hermitian and positive), one number a bond,
+
+    and three where hopping turns spins.
+    """
 
     def measure(question: Question) -> tuple[float, float]:
         """How far eigenvalues are outside; infinite where shapes are wrong."""
@@ -49,6 +52,9 @@ def check_shapes(case: SolverCase) -> CheckResult:
         shapes = (density.charge.shape, density.spin.shape, density.bond.shape)
         wanted = ((len(operator),), (len(operator), 3), (len(operator.bonds),))
         if shapes != wanted or np.iscomplexobj(density.charge) or np.iscomplexobj(density.spin):
+            return float("inf"), 1.0
+        turned = None if density.bond_spin is None else density.bond_spin.shape
+        if operator.spin_hopping is not None and turned != operator.spin_hopping.shape:
             return float("inf"), 1.0
         size = np.linalg.norm(density.spin, axis=1)
         outside = max(float((size - density.charge).max()), float((density.charge + size - 2.0).max()), 0.0)
@@ -168,7 +174,7 @@ def check_forces(case: SolverCase) -> CheckResult:
         slope = -float(np.sum(frozen.contract(state.density).forces * steps))
         unit = frozen.bonds.vectors / frozen.bonds.distances[:, None]
         stretch = np.sum(unit * (steps[frozen.bonds.second] - steps[frozen.bonds.first]), axis=1)
-        change = 2.0 * np.linalg.norm(frozen.hopping_slope * stretch) + _twist(frozen, steps)
+        change = 2.0 * np.linalg.norm(frozen.hopping_slope * stretch) + _twist(frozen, steps) + _turning(frozen, steps)
         error = question.solver.density_error(frozen.operator(system.spins)) + ROUND_OFF
         return abs(central_difference(energy, _SHORT_STEP) - slope), float(change * (error + _CURVED))
 
@@ -185,6 +191,14 @@ def _twist(frozen: FrozenHamiltonian, steps: FloatArray) -> float:
     first, second = frozen.phase_gradients
     turned = np.sum(first * steps[frozen.bonds.first] + second * steps[frozen.bonds.second], axis=1)
     return 2.0 * float(np.linalg.norm(frozen.hopping * turned))
+
+
+def _turning(frozen: FrozenHamiltonian, steps: FloatArray) -> float:
+    """By how much hoppings that turn spins change when atoms make `steps`, energy."""
+    if frozen.spin_slope is None:
+        return 0.0
+    apart_ = steps[frozen.bonds.second] - steps[frozen.bonds.first]
+    return 2.0 * float(np.linalg.norm(np.einsum("nac,nc->na", frozen.spin_slope, apart_)))
 
 
 def check_patterns(case: SolverCase) -> CheckResult:
@@ -216,7 +230,8 @@ def check_patterns(case: SolverCase) -> CheckResult:
 
 def _without_a_bond(operator: SpinOperator) -> SpinOperator:
     rest = np.arange(len(operator.bonds) - 1)
-    return replace(operator, bonds=operator.bonds.select(rest), hopping=operator.hopping[rest])
+    spin = None if operator.spin_hopping is None else operator.spin_hopping[rest]
+    return replace(operator, bonds=operator.bonds.select(rest), hopping=operator.hopping[rest], spin_hopping=spin)
 
 
 def _with_a_site_more(operator: SpinOperator) -> SpinOperator:
@@ -298,7 +313,10 @@ def check_refusals(case: SolverCase) -> CheckResult:
     if "flux" not in abilities:
         complex_ = [other for other in case.systems if not other.operator().is_real]
         return _refused(case, complex_[0], OPEN, "complex hopping")
-    raise SkipCheck("fillings and complex hopping are among its abilities")
+    turning = [other for other in case.systems if other.operator().spin_hopping is not None]
+    if "spin_orbit" not in abilities and turning:
+        return _refused(case, turning[0], OPEN, "hopping that turns spins")
+    raise SkipCheck("fillings, complex hopping and hopping that turns spins are among its abilities")
 
 
 def _refused(case: SolverCase, system: ElectronSystem, occupation: Occupation, what: str) -> CheckResult:

@@ -169,7 +169,7 @@ def kernel() -> None:
         def run(engine: NumbaEngine = engine, even: np.ndarray = even, odd: np.ndarray = odd, p: Pattern = p) -> None:
             engine.columns.fill(even.reshape(-1, 4, LANES), 0, 0, p.order)
             odd[:] = 0.0
-            forward(even, odd, engine.site, p.start, p.near, p.real, p.imag, p.far, steps, p.wave)
+            forward(even, odd, engine.site, p.start, p.near, p.real, p.imag, p.spin, p.far, steps, p.wave)
 
         fill = interleaved({"fill": lambda e=engine, v=even, p=p: e.columns.fill(v.reshape(-1, 4, LANES), 0, 0, p.order)}, 3)
         old = np.ones_like(block)

@@ -16,6 +16,8 @@ def dense_matrix(operator: SpinOperator) -> np.ndarray:
         i, j = operator.bonds.first[b], operator.bonds.second[b]
         block = np.zeros_like(matrix)
         block[2 * i : 2 * i + 2, 2 * j : 2 * j + 2] = operator.hopping[b] * np.eye(2)
+        if operator.spin_hopping is not None:
+            block[2 * i : 2 * i + 2, 2 * j : 2 * j + 2] += np.einsum("a,aij->ij", operator.spin_hopping[b], PAULI)
         matrix += block + block.conj().T
     for i in range(len(operator)):
         site = operator.onsite[i] * np.eye(2) + np.einsum("a,aij->ij", operator.exchange[i], PAULI)

@@ -12,6 +12,8 @@ from systems.electrons import dense_matrix
 
 
 class ToySolver(Solver[ElectronState]):
+    abilities = Solver.abilities | {"spin_orbit"}
+
     def __init__(self, occupation: Occupation) -> None:
         self.occupation = occupation
 
@@ -23,6 +25,8 @@ class ToySolver(Solver[ElectronState]):
 
 
 class ToyPlan(Plan[ElectronState]):
+    turns_spins = True
+
     def __init__(self, pattern: SparsityPattern, solver: ToySolver) -> None:
         super().__init__(pattern)
         self.solver = solver
@@ -40,6 +44,7 @@ class ToyPlan(Plan[ElectronState]):
             charge=np.einsum("iaa->i", sites).real,
             spin=np.einsum("xab,iba->ix", PAULI, sites).real,
             bond=np.einsum("kaa->k", rho[first, :, second, :]),
+            bond_spin=np.einsum("xab,kba->kx", PAULI, rho[first, :, second, :]),
         )
         return ElectronState(
             energy=filled.energy,

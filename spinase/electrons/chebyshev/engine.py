@@ -17,17 +17,10 @@ from scipy.sparse.csgraph import reverse_cuthill_mckee
 from spinase.compiled.rows import LANES, aligned
 from spinase.compiled.threads import map_threads
 from spinase.electrons.chebyshev.columns import Columns
-from spinase.electrons.chebyshev.kernels import (
-    SPINOR,
-    add_scaled,
-    adjoint,
-    advance,
-    contract,
-    contract_sites,
-    forward,
-    square,
-)
+from spinase.electrons.chebyshev.contractions import add_scaled, contract, contract_sites, square
+from spinase.electrons.chebyshev.kernels import adjoint, advance, forward
 from spinase.electrons.chebyshev.series import Band
+from spinase.electrons.chebyshev.spinors import SPINOR
 from spinase.electrons.operator import SpinOperator
 from spinase.typing import Array, ComplexArray, FloatArray
 
@@ -43,10 +36,16 @@ _DEEPEST = 8
 
 @dataclass(frozen=True, eq=False)
 class RawDensity:
-    """Weighted sums over the columns: (1, sigma) site contractions (N, 4) and bonds (n_bonds,)."""
+    """Weighted sums over the columns: (1, sigma) site contractions (N, 4), bonds (n_bonds,), their spins (n_bonds, 3)."""
 
     sites: FloatArray
     bonds: ComplexArray
+    bond_spins: ComplexArray | None = None
+
+    def scaled(self, factor: float) -> RawDensity:
+        """All of it times a real factor."""
+        spins = None if self.bond_spins is None else factor * self.bond_spins
+        return RawDensity(factor * self.sites, factor * self.bonds, spins)
 
 
 class ChebyshevEngine(ABC):
@@ -74,7 +73,7 @@ class Pattern:
 
     def __init__(self, operator: SpinOperator, band: Band, dtype: Precision, threads: int) -> None:
         size, first, second = len(operator), operator.bonds.first, operator.bonds.second
-        self.band, self.dtype, self.hopping = band, dtype, operator.hopping
+        self.band, self.dtype, self.hopping, self.spin_hopping = band, dtype, operator.hopping, operator.spin_hopping
         vector = size * SPINOR * np.dtype(dtype).itemsize
         large = 2 * vector > _NEAR_BYTES
         self.order = _narrow_order(size, first, second) if large else np.arange(size)
@@ -88,6 +87,10 @@ class Pattern:
         self.near = columns[by_row] * SPINOR
         self.real = values.real[by_row].astype(dtype)
         self.imag = values.imag[by_row].astype(dtype) if np.iscomplexobj(values) else np.empty(0, dtype=dtype)
+        self.spin = np.empty((0, 6), dtype=dtype)
+        if operator.spin_hopping is not None:
+            vectors = np.concatenate([operator.spin_hopping, operator.spin_hopping.conj()])[by_row] / band.half
+            self.spin = _spin_entries(vectors).astype(dtype)
         self.bond = bond[by_row]
         self.wave = _wave(size, rows, columns, vector, threads)
         self.far = np.empty(0, dtype=np.int64)
@@ -101,6 +104,13 @@ class Pattern:
         blocks[:, 0] = operator.onsite - self.band.centre
         blocks[:, 1:] = operator.exchange
         return (blocks[self.order] / self.band.half).astype(self.dtype)
+
+
+def _spin_entries(vectors: ComplexArray) -> FloatArray:
+    """Real and imaginary parts of w_z, w_x - i w_y, w_x + i w_y of vectors w (K, 3): (K, 6)."""
+    x, y, z = vectors.T
+    parts = np.stack([z, x - 1j * y, x + 1j * y], axis=1)
+    return np.ascontiguousarray(parts).view(np.float64)
 
 
 def _narrow_order(size: int, first: Array, second: Array) -> Array:
@@ -169,8 +179,8 @@ class NumbaEngine(ChebyshevEngine):
             p = self.pattern
             wave = (p.wave[0], p.wave[1], max(1, p.wave[2] // 2))  # four blocks instead of two
             adjoint(
-                even, odd, scratch, self.site, p.start, p.near, p.real, p.imag, p.far, p.bond, steps, coefficients, wave,
-                density, pairs,
+                even, odd, scratch, self.site, p.start, p.near, p.real, p.imag, p.spin, p.far, p.bond, steps, coefficients,
+                wave, density, pairs,
             )  # fmt: skip
             return density, pairs
 
@@ -188,7 +198,7 @@ class NumbaEngine(ChebyshevEngine):
             for m in range(1, len(coefficients)):
                 new, old = (odd, even) if m % 2 else (even, odd)
                 advance(
-                    new, old, self.site, p.start, p.near, p.real, p.imag, p.far, 0, len(self.site), m == 1
+                    new, old, self.site, p.start, p.near, p.real, p.imag, p.spin, p.far, 0, len(self.site), m == 1
                 )  # fmt: skip
                 add_scaled(answer, new, coefficients[m])
             density, pairs = self._empty(bonds)
@@ -212,7 +222,7 @@ class NumbaEngine(ChebyshevEngine):
             for m in range(1, order + 1):
                 new, old = (odd, even) if m % 2 else (even, odd)
                 advance(
-                    new, old, self.site, p.start, p.near, p.real, p.imag, p.far, 0, len(self.site), m == 1
+                    new, old, self.site, p.start, p.near, p.real, p.imag, p.spin, p.far, 0, len(self.site), m == 1
                 )  # fmt: skip
                 contract_sites(new, source, local, terms[m])
             return terms
@@ -228,7 +238,7 @@ class NumbaEngine(ChebyshevEngine):
     def _forward(self, first: int, steps: int) -> tuple[Array, Array, FloatArray]:
         p, even = self.pattern, self._fill(first)
         odd = aligned(len(even), even.dtype)
-        norms, crosses = forward(even, odd, self.site, p.start, p.near, p.real, p.imag, p.far, steps, p.wave)
+        norms, crosses = forward(even, odd, self.site, p.start, p.near, p.real, p.imag, p.spin, p.far, steps, p.wave)
         moments = np.empty(2 * steps + 1)
         moments[0], moments[1] = norms[0], crosses[0]
         moments[2::2] = 2.0 * np.append(norms[1:], square(even if steps % 2 == 0 else odd)) - norms[0]
@@ -236,7 +246,7 @@ class NumbaEngine(ChebyshevEngine):
         return even, odd, moments
 
     def _empty(self, bonds: bool) -> tuple[FloatArray, FloatArray]:
-        return np.zeros((len(self.site), 4)), np.zeros((self.bonds if bonds else 0, 2))
+        return np.zeros((len(self.site), 4)), np.zeros((self.bonds if bonds else 0, 8 if len(self.pattern.spin) else 2))
 
     def _collect(self, parts: Iterable[tuple[FloatArray, FloatArray]], bonds: bool) -> RawDensity:
         density, pairs = self._empty(bonds)
@@ -245,6 +255,9 @@ class NumbaEngine(ChebyshevEngine):
             pairs += part_pairs
         sites = np.empty_like(density)
         sites[self.pattern.order] = density
-        return RawDensity(
-            self.columns.weight * sites, (self.columns.weight * (pairs[:, 0] + 1j * pairs[:, 1])).astype(np.complex128)
-        )
+        entries = pairs[:, 0::2] + 1j * pairs[:, 1::2]
+        spins = None
+        if entries.shape[1] > 1:  # Tr[sigma M] of M's difference and flips
+            difference, flip, back = entries.T[1:]
+            spins = np.stack([flip + back, 1j * (flip - back), difference], axis=1)
+        return RawDensity(sites, entries[:, 0], spins).scaled(self.columns.weight)

@@ -10,7 +10,7 @@ import torch
 from spinase.electrons.chebyshev.columns import Columns
 from spinase.electrons.chebyshev.engine import ChebyshevEngine, Precision, RawDensity
 from spinase.electrons.chebyshev.series import Band
-from spinase.electrons.operator import SpinOperator
+from spinase.electrons.operator import SpinOperator, split_blocks
 from spinase.typing import FloatArray
 
 _CHUNK = 256  # columns that go together
@@ -40,16 +40,8 @@ class TorchEngine(ChebyshevEngine):
         blocks = np.stack([scalar + z, x - 1j * y, x + 1j * y, scalar - z], axis=1).reshape(-1, 2, 2)
         self._blocks = self._tensor(blocks)
         first, second = operator.bonds.first, operator.bonds.second
-        rows, near = np.concatenate([first, second]), np.concatenate([second, first])
-        values = np.concatenate([operator.hopping, operator.hopping.conj()]) / band.half
-        table = torch.sparse_coo_tensor(
-            torch.from_numpy(np.stack([rows, near])),
-            torch.from_numpy(values),
-            (self.sites, self.sites),
-            dtype=self.kind,
-            check_invariants=True,
-        )
-        self._hopping = table.coalesce().to(self.device)
+        self.turning = operator.spin_hopping is not None
+        self._hopping = _table(operator, band, self.kind).to(self.device)
         self._first, self._second = (torch.from_numpy(ends.copy()).to(self.device) for ends in (first, second))
         self._steps = 0
 
@@ -123,7 +115,7 @@ class TorchEngine(ChebyshevEngine):
         return torch.stack(norms).cpu().numpy(), torch.stack(crosses).cpu().numpy(), here, ahead
 
     def _apply(self, vectors: torch.Tensor) -> torch.Tensor:
-        hopped = torch.sparse.mm(self._hopping, vectors.reshape(self.sites, -1)).reshape(vectors.shape)
+        hopped = torch.sparse.mm(self._hopping, vectors.reshape(self._hopping.shape[0], -1)).reshape(vectors.shape)
         return torch.baddbmm(hopped, self._blocks, vectors)
 
     def _fill(self, start: int) -> torch.Tensor:
@@ -137,7 +129,8 @@ class TorchEngine(ChebyshevEngine):
 
     def _zero(self, bonds: bool) -> list[torch.Tensor]:
         sites = torch.zeros((self.sites, 2, 2), dtype=torch.complex128, device=self.device)
-        pairs = torch.zeros(len(self._first) if bonds else 0, dtype=torch.complex128, device=self.device)
+        shape = (len(self._first) if bonds else 0, *((2, 2) if self.turning else ()))
+        pairs = torch.zeros(shape, dtype=torch.complex128, device=self.device)
         return [sites, pairs]
 
     def _contract(
@@ -148,15 +141,40 @@ class TorchEngine(ChebyshevEngine):
         total[0] += 0.5 * factor * (blocks + blocks.mH)
         if bonds:
             i, j = self._first, self._second
-            there = (one[i] * other[j].conj()).sum(dim=(1, 2))
-            back = (other[i] * one[j].conj()).sum(dim=(1, 2))
+            if self.turning:
+                there = torch.einsum("nac,nbc->nab", one[i], other[j].conj())
+                back = torch.einsum("nac,nbc->nab", other[i], one[j].conj())
+            else:
+                there = (one[i] * other[j].conj()).sum(dim=(1, 2))
+                back = (other[i] * one[j].conj()).sum(dim=(1, 2))
             total[1] += 0.5 * factor * (there + back)
 
     def _raw(self, total: list[torch.Tensor]) -> RawDensity:
         blocks, pairs = (part.cpu().numpy() for part in total)
         up, down, flip = blocks[:, 0, 0].real, blocks[:, 1, 1].real, blocks[:, 1, 0]
         sites = np.stack([up + down, 2.0 * flip.real, 2.0 * flip.imag, up - down], axis=1)
-        return RawDensity(self.columns.weight * sites, (self.columns.weight * pairs).astype(np.complex128))
+        bonds = split_blocks(pairs) if self.turning else (pairs.astype(np.complex128),)
+        return RawDensity(sites, *bonds).scaled(self.columns.weight)
+
+
+def _table(operator: SpinOperator, band: Band, kind: torch.dtype) -> torch.Tensor:
+    """The rescaled hopping as a sparse matrix of the sites, or, where it turns spins, of the orbitals 2 i + s."""
+    entries, first, second = operator.bond_entries() / band.half, operator.bonds.first, operator.bonds.second
+    size = len(operator)
+    if entries.ndim == 3:
+        size, spins = 2 * size, [(s, r) for s in (0, 1) for r in (0, 1)]
+        there = np.concatenate([entries[:, s, r] for s, r in spins])
+        first, second = (
+            np.concatenate([2 * first + s for s, _ in spins]),
+            np.concatenate([2 * second + r for _, r in spins]),
+        )
+    else:
+        there = entries
+    rows, near = np.concatenate([first, second]), np.concatenate([second, first])
+    values = np.concatenate([there, there.conj()])
+    places = torch.from_numpy(np.stack([rows, near]))
+    table = torch.sparse_coo_tensor(places, torch.from_numpy(values), (size, size), dtype=kind, check_invariants=True)
+    return table.coalesce()
 
 
 def _dot(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:

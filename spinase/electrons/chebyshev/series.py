@@ -136,14 +136,37 @@ def largest_exchange(operator: SpinOperator) -> float:
 
 def _hopping_bounds(operator: SpinOperator) -> tuple[float, float]:
     size, first, second = len(operator), operator.bonds.first, operator.bonds.second
+    if operator.spin_hopping is not None:
+        return _turning_bounds(operator)
     rows = np.concatenate([first, second, np.arange(size)])
     columns = np.concatenate([second, first, np.arange(size)])
     entries = np.concatenate([operator.hopping, operator.hopping.conj(), operator.onsite])
-    matrix = csr_array((entries, (rows, columns)), shape=(size, size))
+    return _ends(csr_array((entries, (rows, columns)), shape=(size, size)))
+
+
+def _turning_bounds(operator: SpinOperator) -> tuple[float, float]:
+    """The same of hopping that turns spins."""
+    size, first, second, blocks = (
+        2 * len(operator),
+        2 * operator.bonds.first,
+        2 * operator.bonds.second,
+        operator.bond_entries(),
+    )
+    spins = [(s, r) for s in (0, 1) for r in (0, 1)]
+    one, two = (np.concatenate(part) for part in zip(*((first + s, second + r) for s, r in spins), strict=True))
+    there = np.concatenate([blocks[:, s, r] for s, r in spins])
+    rows, columns = np.concatenate([one, two, np.arange(size)]), np.concatenate([two, one, np.arange(size)])
+    entries = np.concatenate([there, there.conj(), np.repeat(operator.onsite, 2)])
+    return _ends(csr_array((entries, (rows, columns)), shape=(size, size)))
+
+
+def _ends(matrix: csr_array) -> tuple[float, float]:
+    """Bounds of a hermitian matrix's spectrum."""
+    size = matrix.shape[0]
     if size <= _SMALL:
         levels = np.linalg.eigvalsh(matrix.toarray())
         return float(levels[0]), float(levels[-1])
-    start = np.random.default_rng(0).normal(size=size).astype(entries.dtype)
+    start = np.random.default_rng(0).normal(size=size).astype(matrix.dtype)
     ends = [
         float(eigsh(matrix, k=1, which=which, tol=_LANCZOS_TOLERANCE, v0=start, return_eigenvectors=False)[0])
         for which in ("SA", "LA")

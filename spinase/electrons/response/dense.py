@@ -132,8 +132,9 @@ def _eigenstates(operator: SpinOperator, mesh: KMesh) -> Iterator[tuple[FloatArr
 def _energies(operator: SpinOperator, width: float) -> FloatArray:
     """A mesh over everything that levels can be, by Gershgorin's circles."""
     reach = np.zeros(len(operator))
-    np.add.at(reach, operator.bonds.first, np.abs(operator.hopping))
-    np.add.at(reach, operator.bonds.second, np.abs(operator.hopping))
+    strengths = operator.bond_strengths()
+    np.add.at(reach, operator.bonds.first, strengths)
+    np.add.at(reach, operator.bonds.second, strengths)
     reach += np.linalg.norm(operator.exchange, axis=1) + _BEYOND * width
     low, high = float((operator.onsite - reach).min()), float((operator.onsite + reach).max())
     return np.linspace(low, high, int(np.ceil(_MESH * (high - low) / width)) + 1)

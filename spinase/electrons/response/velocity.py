@@ -53,7 +53,7 @@ def velocity_matrices(
         Bloch vector in parts of the reciprocal cell vectors.
     """
     carried = _carried(operator, bloch)
-    return [_hopping(operator, 1j * carried * operator.bonds.vectors[:, axis]) for axis in axes]
+    return [_hopping(operator, 1j * carried * operator.bonds.vectors[:, axis, None, None]) for axis in axes]
 
 
 def periodic_extent(geometry: Geometry) -> float:
@@ -77,16 +77,21 @@ def carrying_axes(geometry: Geometry) -> IntArray:
 
 
 def _carried(operator: SpinOperator, bloch: ArrayLike) -> ComplexArray:
-    """Hopping of the bonds with their Bloch phases, (n_bonds,)."""
+    """Hopping of the bonds with Bloch phases: blocks (n_bonds, 2, 2), or (n_bonds, 1, 1) where both spins are alike."""
     phases = np.exp(2j * np.pi * (operator.bonds.shifts @ np.asarray(bloch, dtype=np.float64)))
-    return np.asarray(operator.hopping * phases, dtype=np.complex128)
+    entries = operator.bond_entries()
+    blocks = entries[:, None, None] if entries.ndim == 1 else entries
+    return np.asarray(blocks * phases[:, None, None], dtype=np.complex128)
 
 
 def _hopping(operator: SpinOperator, amplitudes: ComplexArray) -> csr_array:
-    """Bonds and their conjugates, for both spins; images of one pair add up."""
+    """Bonds (n_bonds, 2, 2) or (n_bonds, 1, 1) and their adjoints; images of one pair add up."""
     first, second = 2 * operator.bonds.first, 2 * operator.bonds.second
-    rows = np.concatenate([first, first + 1, second, second + 1])
-    columns = np.concatenate([second, second + 1, first, first + 1])
-    entries = np.concatenate([amplitudes, amplitudes, amplitudes.conj(), amplitudes.conj()])
+    turning = amplitudes.shape[1:] == (2, 2)
+    spins = [(0, 0), (1, 1), (0, 1), (1, 0)] if turning else [(0, 0), (1, 1)]
+    there = [amplitudes[:, s, r] if turning else amplitudes[:, 0, 0] for s, r in spins]
+    rows = np.concatenate([*(first + s for s, _ in spins), *(second + r for _, r in spins)])
+    columns = np.concatenate([*(second + r for _, r in spins), *(first + s for s, _ in spins)])
+    entries = np.concatenate([*there, *(part.conj() for part in there)])
     size = 2 * len(operator)
     return csr_array((entries, (rows, columns)), shape=(size, size))

@@ -24,7 +24,11 @@ class Plan(ABC, Generic[State]):
     ----------
     pattern : SparsityPattern
         Sites and bonds of the operators that it solves; others are refused.
+    turns_spins : bool
+        Whether it takes operators whose hopping turns spins, and gives their ``Density.bond_spin``; others refuse them.
     """
+
+    turns_spins: ClassVar[bool] = False
 
     def __init__(self, pattern: SparsityPattern) -> None:
         self.pattern = pattern
@@ -37,8 +41,15 @@ class Plan(ABC, Generic[State]):
         ------
         PatternError
             For an operator with other sites or bonds.
+        ModelError
+            For hopping that turns spins, where the solver cannot do that.
         """
         self.pattern.require(operator)
+        if operator.spin_hopping is not None and not self.turns_spins:
+            raise ModelError(
+                f"{type(self).__name__} solves hopping that is the same for both spins, and the operator has spin-orbit "
+                "hopping on its bonds: use exact diagonalization (style 'ed'), or a model without spin_orbit"
+            )
         return self._solve(operator, bonds)
 
     @abstractmethod
@@ -67,8 +78,9 @@ class Solver(ABC, Generic[State]):
     Attributes
     ----------
     abilities : frozenset of str
-        Which of ``"filling"`` (fixed number of electrons), ``"zero_temperature"`` (kT = 0) and ``"flux"`` (complex hopping)
-        it can do beside a chemical potential at kT > 0; the others it refuses with a ModelError.
+        Which of ``"filling"`` (fixed number of electrons), ``"zero_temperature"`` (kT = 0), ``"flux"`` (complex hopping) and
+        ``"spin_orbit"`` (hopping that turns spins) it can do beside a chemical potential at kT > 0; the others it refuses
+        with a ModelError (the last one its plans refuse, see :attr:`Plan.turns_spins`).
     """
 
     abilities: ClassVar[frozenset[str]] = frozenset({"filling", "zero_temperature", "flux"})

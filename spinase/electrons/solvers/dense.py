@@ -4,7 +4,7 @@ Three forms of one problem, chosen by the spins:
 
 * collinear spins: two blocks of N orbitals, one for each spin;
 * coplanar spins with real hopping: the spins are turned into the xz plane, where H is real, 2N orbitals;
-* otherwise: complex, 2N orbitals.
+* otherwise, and with spin-orbit hopping (which has no frame of spins of its own): complex, 2N orbitals.
 
 Eigenvectors are only ever contracted to the density, never differentiated.
 """
@@ -21,7 +21,7 @@ from spinase.electrons.kmesh import KMesh, as_mesh
 from spinase.electrons.occupation import RESOLUTION, SINGLE_RESOLUTION, Filled, Occupation
 from spinase.electrons.operator import Density, ElectronState, SparsityPattern, SpinOperator
 from spinase.electrons.solvers.base import Plan, Solver
-from spinase.electrons.sparse.pattern_density import scalar_density, spinor_density
+from spinase.electrons.sparse.pattern_density import block_density, scalar_density, spinor_density
 from spinase.electrons.symmetry import LatticeOperations, MagneticOperations, magnetic_operations, reduced_mesh
 from spinase.errors import ModelError
 from spinase.typing import Array, ComplexArray, FloatArray, IntArray
@@ -73,6 +73,8 @@ class DenseSolver(Solver[ElectronState]):
         On a wrong mesh or dtype.
     """
 
+    abilities = frozenset({"filling", "zero_temperature", "flux", "spin_orbit"})
+
     def __init__(
         self, occupation: Occupation, kpts: tuple[int, int, int] | KMesh = (1, 1, 1), dtype: Precision = "complex128"
     ) -> None:
@@ -94,6 +96,8 @@ class DenseSolver(Solver[ElectronState]):
 @final
 class DensePlan(Plan[ElectronState]):
     """Exact diagonalization of operators of one pattern."""
+
+    turns_spins = True
 
     def __init__(self, solver: DenseSolver, pattern: SparsityPattern, operations: LatticeOperations | None = None) -> None:
         super().__init__(pattern)
@@ -128,7 +132,7 @@ class DensePlan(Plan[ElectronState]):
         operator : SpinOperator
             H, energy.
         """
-        if self._operations is not None:
+        if self._operations is not None and operator.spin_hopping is None:  # spins do not turn by themselves on its bonds
             return reduced_mesh(self.mesh, magnetic_operations(operator, self._operations), self._images)
         conjugate = operator.is_real and _spin_frame(operator).rank < 3
         return (self.mesh.reduced([self._mirror]) if conjugate and self._mirror is not None else self.mesh), None
@@ -183,12 +187,12 @@ class DensePlan(Plan[ElectronState]):
     def _matrices(self, operator: SpinOperator, frame: _Frame, batch: _Batch) -> Array:
         """Matrices (n_k, n_blocks, n, n) in the smallest form."""
         real = operator.is_real and frame.rank < 3 and bool(np.all(np.abs(batch.phases.imag) < 1e-12))
-        hopping = operator.hopping * (batch.phases.real if real else batch.phases)
+        phases = batch.phases.real if real else batch.phases
         double = self.dtype == "complex128"
         kind = (np.float64 if double else np.float32) if real else (np.complex128 if double else np.complex64)
         vectors = operator.exchange @ frame.axes.T
         build = _collinear_matrices if frame.rank == 1 else _spinor_matrices
-        return build(operator, hopping, vectors, np.dtype(kind))
+        return build(operator, phases, vectors, np.dtype(kind))
 
     def _density(
         self,
@@ -203,6 +207,7 @@ class DensePlan(Plan[ElectronState]):
         second = operator.bonds.second if bonds else operator.bonds.second[:0]
         sites = np.zeros((len(operator), 4))
         bond = np.zeros(len(first), dtype=np.complex128)
+        bond_spin = None if operator.spin_hopping is None else np.zeros((len(first), 3), dtype=np.complex128)
         start = 0
         for batch, (values, stored) in zip(batches, solved, strict=True):
             vectors = _eigh(self._matrices(operator, frame, batch), vectors=True)[1] if stored is None else stored
@@ -210,14 +215,18 @@ class DensePlan(Plan[ElectronState]):
             share = filled.occupations[start : start + values.size].reshape(values.shape) * batch.weights[:, None, None]
             start += values.size
             phases = batch.phases[:, : len(first)].conj()
-            part_sites, part_bond = _contract_vectors(vectors, share, phases, first, second)
+            if bond_spin is None:
+                part_sites, part_bond = _contract_vectors(vectors, share, phases, first, second)
+            else:
+                part_sites, part_bond, part_spin = block_density(vectors[:, 0], share[:, 0], phases, first, second)
+                bond_spin += part_spin
             sites += part_sites
             bond += part_bond
         if operator.is_real and frame.rank < 3 and self._mirror is not None:
             # the other half of the mesh is the complex conjugate: imaginary parts and sigma_y cancel
             bond = bond.real.astype(np.complex128)
             sites[:, 2] = 0.0
-        return Density(charge=sites[:, 0].copy(), spin=sites[:, 1:] @ frame.axes, bond=bond)
+        return Density(charge=sites[:, 0].copy(), spin=sites[:, 1:] @ frame.axes, bond=bond, bond_spin=bond_spin)
 
 
 def bloch_states(operator: SpinOperator, points: FloatArray) -> tuple[FloatArray, ComplexArray]:
@@ -237,8 +246,8 @@ def bloch_states(operator: SpinOperator, points: FloatArray) -> tuple[FloatArray
     vectors : (n_k, 2N, N, 2)
         Periodic parts u of the states, one a row, as spinors of the sites; at cell S of the crystal exp(2 pi i k.S) u.
     """
-    hopping = operator.hopping * np.exp(2j * np.pi * (points @ operator.bonds.shifts.T))
-    matrices = _spinor_matrices(operator, hopping, operator.exchange, np.dtype(np.complex128))
+    phases = np.exp(2j * np.pi * (points @ operator.bonds.shifts.T))
+    matrices = _spinor_matrices(operator, phases, operator.exchange, np.dtype(np.complex128))
     levels, vectors = _eigh(matrices, vectors=True)
     assert vectors is not None
     states = vectors[:, 0].reshape(len(points), 2 * len(operator), len(operator), 2)
@@ -247,6 +256,8 @@ def bloch_states(operator: SpinOperator, points: FloatArray) -> tuple[FloatArray
 
 def _spin_frame(operator: SpinOperator) -> _Frame:
     """Axes in which the exchange vectors lie along z (rank 1) or in the xz plane (rank 2)."""
+    if operator.spin_hopping is not None:
+        return _Frame(np.eye(3), 3)
     vectors = operator.exchange
     _, spread, axes = np.linalg.svd(vectors.T @ vectors)
     spread = np.sqrt(spread)
@@ -268,9 +279,9 @@ def _add_bonds(matrices: Array, rows: IntArray, columns: IntArray, hopping: Arra
     np.add.at(matrices, (points, columns, rows), np.conj(hopping))
 
 
-def _collinear_matrices(operator: SpinOperator, hopping: Array, exchange: FloatArray, kind: np.dtype[np.generic]) -> Array:
+def _collinear_matrices(operator: SpinOperator, phases: Array, exchange: FloatArray, kind: np.dtype[np.generic]) -> Array:
     """The two blocks hopping + onsite +- exchange_z, (n_k, 2, N, N)."""
-    sites = np.arange(len(operator))
+    sites, hopping = np.arange(len(operator)), operator.hopping * phases
     matrices = np.zeros((len(hopping), 2, len(sites), len(sites)), dtype=kind)
     _add_bonds(matrices[:, 0], operator.bonds.first, operator.bonds.second, hopping)
     matrices[:, 1] = matrices[:, 0]
@@ -279,12 +290,15 @@ def _collinear_matrices(operator: SpinOperator, hopping: Array, exchange: FloatA
     return matrices
 
 
-def _spinor_matrices(operator: SpinOperator, hopping: Array, exchange: FloatArray, kind: np.dtype[np.generic]) -> Array:
-    """hopping x 1 + onsite + exchange . sigma, (n_k, 1, 2N, 2N)."""
+def _spinor_matrices(operator: SpinOperator, phases: Array, exchange: FloatArray, kind: np.dtype[np.generic]) -> Array:
+    """hopping x 1 + spin hopping . sigma + onsite + exchange . sigma, (n_k, 1, 2N, 2N)."""
     up = 2 * np.arange(len(operator))
-    matrices = np.zeros((len(hopping), 1, 2 * len(up), 2 * len(up)), dtype=kind)
-    for spin in (0, 1):
-        _add_bonds(matrices[:, 0], 2 * operator.bonds.first + spin, 2 * operator.bonds.second + spin, hopping)
+    matrices = np.zeros((len(phases), 1, 2 * len(up), 2 * len(up)), dtype=kind)
+    entries, first, second = operator.bond_entries(), 2 * operator.bonds.first, 2 * operator.bonds.second
+    for one in (0, 1):
+        for two in (0, 1) if entries.ndim == 3 else (one,):
+            hopping = phases * (entries if entries.ndim == 1 else entries[:, one, two])
+            _add_bonds(matrices[:, 0], first + one, second + two, hopping)
     matrices[:, 0, up, up] += operator.onsite + exchange[:, 2]
     matrices[:, 0, up + 1, up + 1] += operator.onsite - exchange[:, 2]
     flip = exchange[:, 0] - 1j * exchange[:, 1] if kind.kind == "c" else exchange[:, 0]

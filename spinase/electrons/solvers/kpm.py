@@ -71,7 +71,7 @@ class KPMSolver(Solver[ElectronState]):
         At kT = 0.
     """
 
-    abilities = frozenset({"filling", "flux"})
+    abilities = frozenset({"filling", "flux", "spin_orbit"})
 
     def __init__(
         self, occupation: Occupation, options: KPMOptions | None = None, rng: np.random.Generator | None = None
@@ -107,21 +107,27 @@ class Bounded:
     hopping: Array | None
     onsite: FloatArray | None
     digest: str | None
+    spin_hopping: Array | None = None
 
     @classmethod
     def by(cls, operator: SpinOperator) -> Bounded:
         """Those of an operator."""
-        return cls(operator.hopping, operator.onsite, None)
+        return cls(operator.hopping, operator.onsite, None, operator.spin_hopping)
 
     def holds_for(self, operator: SpinOperator) -> bool:
         """Whether the operator has the same."""
         if self.hopping is None:
-            return self.digest == digest(operator.hopping, operator.onsite)
-        return self.hopping is operator.hopping and self.onsite is operator.onsite
+            return self.digest == digest(operator.hopping, operator.onsite, operator.spin_hopping)
+        same = self.hopping is operator.hopping and self.spin_hopping is operator.spin_hopping
+        return same and self.onsite is operator.onsite
 
     def to_digest(self) -> str | None:
         """For a checkpoint."""
-        return self.digest if self.hopping is None or self.onsite is None else digest(self.hopping, self.onsite)
+        return (
+            self.digest
+            if self.hopping is None or self.onsite is None
+            else digest(self.hopping, self.onsite, self.spin_hopping)
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,6 +166,8 @@ class KPMPlan(Plan[ElectronState]):
     with their exact columns.  Colours and bounds are then kept, so that successive energies are comparable, while the same
     sites have an exchange vector; :meth:`follow` keeps them where atoms move and bonds come and go.
     """
+
+    turns_spins = True
 
     def __init__(self, solver: KPMSolver, pattern: SparsityPattern, choice: Choice | None) -> None:
         super().__init__(pattern)

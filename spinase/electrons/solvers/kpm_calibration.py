@@ -90,7 +90,7 @@ class Sample:
 
 def energy_scale(operator: SpinOperator, kT: float) -> float:  # noqa: N803
     """The energy that an error of the density is multiplied by (see :class:`Calibration`)."""
-    return largest_exchange(operator) or float(np.abs(operator.hopping).max(initial=0.0)) or kT
+    return largest_exchange(operator) or float(operator.bond_strengths().max(initial=0.0)) or kT
 
 
 def potential_coefficients(band: Band, mu: float, kT: float, order: int) -> FloatArray:  # noqa: N803
@@ -135,6 +135,13 @@ def rms_components(wrong: FloatArray) -> float:
     return float(np.sqrt(max(np.mean(wrong[:, 0] ** 2), np.mean(wrong[:, 1:] ** 2))))
 
 
-def digest(hopping: Array, onsite: FloatArray) -> str:
-    """What tells whether spectral bounds were found for these numbers."""
-    return hashlib.sha256(np.ascontiguousarray(hopping).tobytes() + np.ascontiguousarray(onsite).tobytes()).hexdigest()
+def digest(hopping: Array, onsite: FloatArray, spin_hopping: Array | None = None) -> str:
+    """What tells whether spectral bounds were found for these numbers.
+
+    Parameters
+    ----------
+    hopping, onsite, spin_hopping : ndarray
+        Of the operator; the last is None where no hopping turns spins.
+    """
+    numbers = [hopping, onsite, *([] if spin_hopping is None else [spin_hopping])]
+    return hashlib.sha256(b"".join(np.ascontiguousarray(part).tobytes() for part in numbers)).hexdigest()

@@ -78,15 +78,14 @@ class ChebyshevExpansion:
             entropy=(energy - mu * (electrons if target is None else target) - omega) / kT,
             chemical_potential=mu,
             electrons=electrons,
-            density=Density(raw.sites[:, 0].copy(), raw.sites[:, 1:].copy(), raw.bonds),
+            density=Density(raw.sites[:, 0].copy(), raw.sites[:, 1:].copy(), raw.bonds, raw.bond_spins),
             levels=np.empty(0),
             weights=np.empty(0),
         )
 
     def _density(self, engine: ChebyshevEngine, mu: float, with_: Calibration, bonds: bool) -> RawDensity:
         if self.options.estimator == "gradient":
-            raw = engine.gradient(self._potential(mu, with_), bonds)
-            return RawDensity(raw.sites / with_.band.half, raw.bonds / with_.band.half)
+            return engine.gradient(self._potential(mu, with_), bonds).scaled(1.0 / with_.band.half)
         return engine.direct(coefficients(lambda e: fermi(e, mu, self.occupation.kT), with_.band, with_.order), bonds)
 
     def _potential(self, mu: float, with_: Calibration) -> FloatArray:
@@ -152,6 +151,7 @@ class ChebyshevExpansion:
             return TorchEngine(operator, band, columns, seed, self.options.dtype, self.options.device)
         threads = self.options.threads or default_threads()
         known = self._compiled
-        if known is None or known.hopping is not operator.hopping or known.band is not band:
+        same = known is not None and known.hopping is operator.hopping and known.spin_hopping is operator.spin_hopping
+        if known is None or not same or known.band is not band:
             self._compiled = known = CompiledPattern(operator, band, self.options.dtype, threads)
         return NumbaEngine(known, operator, columns, seed, threads)

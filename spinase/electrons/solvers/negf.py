@@ -23,10 +23,10 @@ import numpy as np
 from scipy.sparse.csgraph import connected_components
 
 from spinase.electrons.occupation import fermi
-from spinase.electrons.operator import Density, SparsityPattern, SpinOperator
+from spinase.electrons.operator import Density, SparsityPattern, SpinOperator, split_blocks
 from spinase.electrons.solvers.base import Plan, Solver
 from spinase.electrons.solvers.negf_state import LEAST_TOLERANCE, Drive, Terminals, TransportState
-from spinase.electrons.solvers.rational import operator_trace, pole_density, spectral_bounds
+from spinase.electrons.solvers.rational import operator_trace, pole_blocks, pole_density, spectral_bounds
 from spinase.electrons.sparse.elimination import adjacency, cheapest_tree
 from spinase.electrons.sparse.fermi_poles import FermiPoles, fermi_poles
 from spinase.electrons.sparse.selected_inversion import Inverse, SelectedInversion, SelfEnergies
@@ -67,7 +67,7 @@ class NEGFSolver(Solver[TransportState]):
         lead; ConvergenceError if the tolerance is not reached.
     """
 
-    abilities = frozenset({"flux", "zero_temperature"})
+    abilities = frozenset({"flux", "zero_temperature", "spin_orbit"})
 
     def __init__(self, leads: Sequence[AttachedLead], drive: Drive) -> None:
         if not leads:
@@ -130,6 +130,8 @@ class Structure:
 class NEGFPlan(Plan[TransportState]):
     """Layers and order of elimination of one device with its leads."""
 
+    turns_spins = True
+
     def __init__(self, terminals: Terminals, pattern: SparsityPattern, structure: Structure) -> None:
         super().__init__(pattern)
         self.terminals, self.structure = terminals, structure
@@ -161,7 +163,7 @@ class NEGFPlan(Plan[TransportState]):
         poles, scale = self._poles(operator, mu, kT)
         inverse = self._equilibrium(operator, np.asarray(mu + 1j * scale * poles.heights), bonds)
         density = pole_density(poles, scale, inverse, operator.bonds)
-        blocks = _pole_blocks(poles, scale, inverse, operator) if bonds else np.empty((0, 2, 2), dtype=np.complex128)
+        blocks = pole_blocks(poles, scale, inverse, operator.bonds)
         found = self._window(operator, reference, driven, bonds) if driven else None
         return self._state(operator, (density, blocks), found, self._potential(operator, poles, inverse, mu, kT))
 
@@ -342,7 +344,7 @@ class NEGFPlan(Plan[TransportState]):
                 pairs = value[4 * leads * count + leads**2 :].reshape(2, -1, 2, 2)
                 blocks = blocks + pairs[0] + 1j * pairs[1]
         total = sites.sum(axis=0)
-        bond = np.trace(blocks, axis1=1, axis2=2) if len(blocks) else density.bond
+        bond, bond_spin = split_blocks(blocks)
         charge = density.charge + total[:, 0]
         return TransportState(
             energy=potential,
@@ -350,7 +352,7 @@ class NEGFPlan(Plan[TransportState]):
             entropy=float("nan"),
             chemical_potential=self.drive.chemical_potential,
             electrons=float(charge.sum()),
-            density=Density(charge, density.spin + total[:, 1:], bond),
+            density=Density(charge, density.spin + total[:, 1:], bond, bond_spin),
             levels=np.empty(0),
             weights=np.empty(0),
             equilibrium_spin=density.spin,
@@ -364,14 +366,6 @@ class NEGFPlan(Plan[TransportState]):
             nodes=np.empty(0) if found is None else found[0].nodes,
             node_weights=np.empty(0) if found is None else found[0].weights,
         )
-
-
-def _pole_blocks(poles: FermiPoles, kT: float, inverse: Inverse, operator: SpinOperator) -> ComplexArray:  # noqa: N803
-    """Spin blocks of the bonds, as in :func:`~spinase.electrons.solvers.rational.pole_density`."""
-    pairs = np.tensordot(-kT * poles.weights, inverse.bonds, 1)
-    blocks = 0.5 * (pairs[:, 0] + pairs[:, 1].conj().swapaxes(1, 2))
-    blocks[operator.bonds.first == operator.bonds.second] += 0.5 * np.eye(2)
-    return blocks.astype(np.complex128)
 
 
 __all__ = ["LEAST_TOLERANCE", "Drive", "NEGFSolver", "TransportState"]

@@ -15,7 +15,7 @@ from typing import Any, Literal, final
 import numpy as np
 
 from spinase.electrons.occupation import FixedChemicalPotential, FixedFilling, Occupation
-from spinase.electrons.operator import Density, ElectronState, SparsityPattern, SpinOperator
+from spinase.electrons.operator import Density, ElectronState, SparsityPattern, SpinOperator, split_blocks
 from spinase.electrons.solvers.base import Plan, Solver
 from spinase.electrons.solvers.chemical_potential import Goal, MuMemory, Trial, find_mu, largest_share
 from spinase.electrons.sparse.elimination import EliminationTree, cheapest_tree
@@ -23,6 +23,7 @@ from spinase.electrons.sparse.fermi_poles import FermiPoles, fermi_poles
 from spinase.electrons.sparse.selected_inversion import Inverse, SelectedInversion
 from spinase.errors import ModelError
 from spinase.geometry import Bonds
+from spinase.typing import ComplexArray
 
 Precision = Literal["complex128", "complex64"]
 
@@ -97,7 +98,7 @@ class RationalSolver(Solver[ElectronState]):
         At kT = 0, for a tolerance out of range or a wrong dtype.
     """
 
-    abilities = frozenset({"filling", "flux"})
+    abilities = frozenset({"filling", "flux", "spin_orbit"})
 
     def __init__(self, occupation: Occupation, tolerance: float = 1e-6, dtype: Precision = "complex128") -> None:
         if occupation.kT == 0.0:
@@ -146,6 +147,8 @@ class RationalPlan(Plan[ElectronState]):
     memory : MuMemory
         What the next search of the chemical potential starts from.
     """
+
+    turns_spins = True
 
     def __init__(
         self, solver: RationalSolver, pattern: SparsityPattern, tree: EliminationTree, memory: MuMemory | None = None
@@ -275,7 +278,7 @@ def _pole_tolerance(tolerance: float, condition: float) -> float:
 def spectral_bounds(operator: SpinOperator) -> tuple[float, float]:
     """Gershgorin bounds of the spectrum, energy."""
     reach = np.linalg.norm(operator.exchange, axis=1)
-    strength = np.abs(operator.hopping)
+    strength = operator.bond_strengths()
     np.add.at(reach, operator.bonds.first, strength)
     np.add.at(reach, operator.bonds.second, strength)
     return float((operator.onsite - reach).min()), float((operator.onsite + reach).max())
@@ -305,9 +308,32 @@ def pole_density(poles: FermiPoles, kT: float, inverse: Inverse, pattern: Bonds)
     blocks = np.tensordot(weights, inverse.sites.astype(np.complex128), 1)
     blocks = 0.5 * (blocks + blocks.conj().transpose(0, 2, 1)) + 0.5 * np.eye(2)
     up, down, flip = blocks[:, 0, 0].real, blocks[:, 1, 1].real, blocks[:, 1, 0]
+    spin = np.stack([2.0 * flip.real, 2.0 * flip.imag, up - down], axis=1)
+    if inverse.bonds.ndim > 3:
+        return Density(up + down, spin, *split_blocks(pole_blocks(poles, kT, inverse, pattern)))
     pairs = np.tensordot(weights, inverse.bonds.astype(np.complex128), 1)
-    pairs = np.trace(pairs, axis1=2, axis2=3) if pairs.ndim == 4 else pairs  # spin blocks of open systems
     bond = (0.5 * (pairs[:, 0] + pairs[:, 1].conj())).astype(np.complex128)
     if len(bond):
         bond[pattern.first == pattern.second] += 1.0  # a site's own image: the 1/2 of both spins
-    return Density(up + down, np.stack([2.0 * flip.real, 2.0 * flip.imag, up - down], axis=1), bond)
+    return Density(up + down, spin, bond)
+
+
+def pole_blocks(poles: FermiPoles, kT: float, inverse: Inverse, pattern: Bonds) -> ComplexArray:  # noqa: N803
+    """Spin blocks rho_ij of the bonds (n_bonds, 2, 2), as in :func:`pole_density`; none where they were not asked for.
+
+    Parameters
+    ----------
+    poles : FermiPoles
+        p_k, energy, with their weights w_k.
+    kT : float
+        Energy.
+    inverse : Inverse
+        With blocks of the bonds.
+    pattern : Bonds
+        Of its bonds.
+    """
+    pairs = np.tensordot(-kT * poles.weights, inverse.bonds.astype(np.complex128), 1)
+    blocks = 0.5 * (pairs[:, 0] + pairs[:, 1].conj().swapaxes(1, 2))
+    if len(blocks):
+        blocks[pattern.first == pattern.second] += 0.5 * np.eye(2)
+    return np.asarray(blocks)

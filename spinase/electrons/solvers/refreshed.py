@@ -12,6 +12,7 @@ measured at every refresh, and the next one is due when the asked accuracy would
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, final
 
@@ -21,7 +22,7 @@ from spinase.electrons.chebyshev.series import largest_exchange
 from spinase.electrons.operator import Density, ElectronState, SparsityPattern, SpinOperator
 from spinase.electrons.solvers.base import Plan, Solver
 from spinase.electrons.solvers.kpm import KPMPlan, KPMSolver
-from spinase.typing import Array, FloatArray
+from spinase.typing import Array, ComplexArray, FloatArray
 
 _FIRST_RATE = 2.0  # errors grow per radian by this times the cheap solver's own error, until it has been measured
 
@@ -49,7 +50,7 @@ class RefreshedSolver(Solver[ElectronState]):
         Rms error of the components of the fields at which a refresh is due, energy.
     """
 
-    abilities = frozenset({"filling", "flux"})
+    abilities = frozenset({"filling", "flux", "spin_orbit"})
 
     def __init__(self, cheap: KPMSolver, exact: Solver[Any], accuracy: float) -> None:
         self.cheap, self.exact, self.accuracy = cheap, exact, float(accuracy)
@@ -84,6 +85,8 @@ class RefreshedPlan(Plan[ElectronState]):
     rate : float, optional
         Rms field error per distance, energy/radian; None before it has been measured.
     """
+
+    turns_spins = True
 
     def __init__(self, solver: RefreshedSolver, cheap: KPMPlan, exact: Plan[Any], rate: float | None = None) -> None:
         super().__init__(cheap.pattern)
@@ -140,11 +143,14 @@ class RefreshedPlan(Plan[ElectronState]):
             exact.density.charge - then.density.charge,
             exact.density.spin - then.density.spin,
             exact.density.bond - then.density.bond if pairs else np.empty(0, dtype=np.complex128),
+            _sum(exact.density.bond_spin, then.density.bond_spin, -1.0) if pairs else None,
         )
         work = float(offset.charge @ (operator.onsite - known.operator.onsite))
         work += float(np.sum(offset.spin * (operator.exchange - known.operator.exchange)))
         if pairs:
-            work += 2.0 * float(np.sum((offset.bond.conj() * (operator.hopping - known.operator.hopping)).real))
+            moved = _amplitudes(operator) - _amplitudes(known.operator)
+            there = offset.bond if offset.bond_spin is None else np.column_stack([offset.bond, offset.bond_spin])
+            work += 2.0 * float(np.sum((there.conj() * moved).real))
         shift = exact.free_energy - then.free_energy + work
         return replace(
             now,
@@ -157,6 +163,7 @@ class RefreshedPlan(Plan[ElectronState]):
                 now.density.charge + offset.charge,
                 now.density.spin + offset.spin,
                 now.density.bond + offset.bond if pairs else now.density.bond,
+                _sum(now.density.bond_spin, offset.bond_spin, 1.0) if pairs else now.density.bond_spin,
             ),
         )
 
@@ -180,8 +187,8 @@ class RefreshedPlan(Plan[ElectronState]):
         if known is not None:
             exact = known.exact
             state["bonds"] = len(exact.density.bond) > 0
-            state["operator"] = {name: _listed(getattr(known.operator, name)) for name in _OPERATOR}
-            state["density"] = {name: _listed(getattr(exact.density, name)) for name in _DENSITY}
+            state["operator"] = _listed_parts(known.operator, _OPERATOR)
+            state["density"] = _listed_parts(exact.density, _DENSITY)
             state["numbers"] = {name: float(getattr(exact, name)) for name in _NUMBERS}
         return state
 
@@ -193,16 +200,33 @@ class RefreshedPlan(Plan[ElectronState]):
         """The reference from a checkpoint, on the bonds of `operator`."""
         stored, self._stored = self._stored, None
         assert stored is not None
-        values: dict[str, Any] = {name: _array(stored["operator"][name]) for name in _OPERATOR}
+        values: dict[str, Any] = {name: _array(part) for name, part in stored["operator"].items()}
         then = replace(operator, **values)
-        density = Density(**{name: _array(stored["density"][name]) for name in _DENSITY})
+        density = Density(**{name: _array(part) for name, part in stored["density"].items()})
         exact = ElectronState(density=density, levels=np.empty(0), weights=np.empty(0), **stored["numbers"])
         self._reference = Reference(then, exact, self.cheap.solve(then, stored["bonds"]), self.cheap.phases.seed)
 
 
-_OPERATOR = ("hopping", "onsite", "exchange")
-_DENSITY = ("charge", "spin", "bond")
+_OPERATOR = ("hopping", "onsite", "exchange", "spin_hopping")
+_DENSITY = ("charge", "spin", "bond", "bond_spin")
 _NUMBERS = ("energy", "free_energy", "entropy", "chemical_potential", "electrons")
+
+
+def _listed_parts(whole: SpinOperator | Density, names: Sequence[str]) -> dict[str, Any]:
+    """Arrays of an operator or a density as lists; those that it does not have are left out."""
+    return {name: _listed(getattr(whole, name)) for name in names if getattr(whole, name) is not None}
+
+
+def _sum(one: ComplexArray | None, other: ComplexArray | None, factor: float) -> ComplexArray | None:
+    """one + factor other, where both are there."""
+    return None if one is None or other is None else np.asarray(one + factor * other)
+
+
+def _amplitudes(operator: SpinOperator) -> Array:
+    """All numbers of the bonds: (n_bonds,), or (n_bonds, 4) with what turns spins."""
+    if operator.spin_hopping is None:
+        return operator.hopping
+    return np.column_stack([operator.hopping, operator.spin_hopping])
 
 
 def _has_bonds(known: Reference, wanted: bool) -> bool:
@@ -226,8 +250,9 @@ def _distance(one: SpinOperator, other: SpinOperator) -> float:
     magnetic = size > 0.0
     change = np.linalg.norm(other.exchange - one.exchange, axis=1)[magnetic] / size[magnetic]
     turned = float(np.mean(change**2)) if magnetic.any() else 0.0
-    hopping = float(np.mean(np.abs(one.hopping) ** 2)) if len(one.hopping) else 0.0
-    moved = float(np.mean(np.abs(other.hopping - one.hopping) ** 2)) / hopping if hopping > 0.0 else 0.0
+    there, now = _amplitudes(one), _amplitudes(other)
+    hopping = float(np.mean(np.abs(there) ** 2)) if len(there) else 0.0
+    moved = float(np.mean(np.abs(now - there) ** 2)) / hopping if hopping > 0.0 else 0.0
     scale = max(hopping, float(np.mean(size**2)))
     shifted = float(np.mean((other.onsite - one.onsite) ** 2)) / scale if scale > 0.0 else 0.0
     return float(np.sqrt(turned + moved + shifted))

@@ -41,6 +41,36 @@ def assemble(front: Array, shifts: Array, blocks: Array, rows: IntArray, columns
 
 
 @njit(nogil=True)
+def assemble_blocks(front: Array, shifts: Array, blocks: Array, rows: IntArray, columns: IntArray, values: Array) -> None:
+    """As :func:`assemble`, with hopping that turns spins.
+
+    Parameters
+    ----------
+    front : (K, n, n) complex
+        One matrix for every pole, n = 2 * local sites.
+    shifts : (K,) complex
+        Poles p_k, energy.
+    blocks : (own, 2, 2) complex
+        Site blocks of the first `own` local sites, energy.
+    rows, columns, values : (B,) int, int, (B, 2, 2) complex
+        H_ij, energy; H_ji is its adjoint.
+    """
+    for k in range(len(front)):
+        matrix = front[k]
+        for i in range(len(blocks)):
+            for a in range(2):
+                for b in range(2):
+                    matrix[2 * i + a, 2 * i + b] += blocks[i, a, b]
+                matrix[2 * i + a, 2 * i + a] -= shifts[k]
+        for n in range(len(rows)):
+            for a in range(2):
+                for b in range(2):
+                    i, j = 2 * rows[n] + a, 2 * columns[n] + b
+                    matrix[i, j] += values[n, a, b]
+                    matrix[j, i] += values[n, a, b].conjugate()
+
+
+@njit(nogil=True)
 def scatter_add(front: Array, update: Array, places: IntArray) -> None:
     """front[:, places, places] += update; front (K, n, n), places (m,), update (K, m, m).
 

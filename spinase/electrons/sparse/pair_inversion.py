@@ -99,7 +99,7 @@ class PairInversion:
 
     def _blocks(self, operator: SpinOperator, poles: ComplexBlocks) -> tuple[ComplexBlocks, ComplexBlocks]:
         """G_ij and G_ji of the wanted pairs, (K, P, 2, 2) each."""
-        blocks, hopping = site_blocks(operator).astype(poles.dtype), operator.hopping.astype(poles.dtype)
+        blocks, hopping = site_blocks(operator).astype(poles.dtype), operator.bond_entries().astype(poles.dtype)
         kept, _ = self._inversion.eliminate(blocks, hopping, poles, [])
         entries = np.empty((len(poles), self._size), dtype=poles.dtype)
         for node in reversed(self._nodes):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from spinase.compiled import njit
+from spinase.electrons.operator import split_blocks
 from spinase.typing import Array, ComplexArray, FloatArray, IntArray
 
 EMPTY = 1e-18
@@ -102,3 +103,36 @@ def scalar_density(
         for b in range(len(first)):
             bonds[b] += phases[k, b] * here[b]
     return sites, bonds
+
+
+def block_density(
+    vectors: Array, occupations: FloatArray, phases: ComplexArray, first: IntArray, second: IntArray
+) -> tuple[FloatArray, ComplexArray, ComplexArray]:
+    """As :func:`spinor_density`, with the spin of the bonds: by the whole density matrix, a product of matrices.
+
+    Parameters
+    ----------
+    vectors : (n_k, m, 2N) complex
+        One eigenvector a row.
+    occupations : (n_k, m)
+        Occupation times the weight of the k-point.
+    phases : (n_k, n_bonds)
+        exp(-2 pi i k.S) of each bond.
+    first, second : (n_bonds,)
+        Ends of the bonds.
+
+    Returns
+    -------
+    sites : (N, 4)
+        Tr rho_ii and Tr[sigma rho_ii].
+    bonds : (n_bonds,)
+        Tr rho_{first, second}.
+    bond_spins : (n_bonds, 3)
+        Tr[sigma rho_{first, second}].
+    """
+    points, sites = len(vectors), vectors.shape[2] // 2
+    density = (vectors.mT * occupations[:, None, :]) @ vectors.conj()
+    blocks = density.reshape(points, sites, 2, sites, 2)
+    own, own_spin = split_blocks(np.einsum("kiaib->iab", blocks, optimize=True))
+    pairs = np.einsum("nkab,kn->nab", blocks[:, first, :, second, :], phases, optimize=True).astype(np.complex128)
+    return np.column_stack([own.real, own_spin.real]), *split_blocks(pairs)

@@ -23,6 +23,7 @@ from spinase.electrons.operator import SpinOperator
 from spinase.electrons.sparse.elimination import EliminationTree
 from spinase.electrons.sparse.fronts import (
     assemble,
+    assemble_blocks,
     collect_bond_blocks,
     collect_bonds,
     collect_sites,
@@ -47,7 +48,7 @@ class Inverse:
         Site blocks.
     bonds : (K, n_bonds, 2) complex
         Sums over spin of the entries (first, second) and (second, first) of every bond; empty if not asked for.  For open
-        systems (K, n_bonds, 2, 2, 2): the spin blocks themselves.
+        systems and hopping that turns spins (K, n_bonds, 2, 2, 2): the spin blocks themselves.
     log_determinants : (K,) complex
         sum_n ln(e_n - p_k) over the levels, with principal logarithms.
     """
@@ -127,7 +128,8 @@ class SelectedInversion:
     ) -> Inverse:
         """Entries of (H + Sigma - p)^-1 on the pattern, for `poles` (K,) with nonzero imaginary part, in their precision.
 
-        With self-energies Im p > 0, and ``bonds`` of the result are 2x2 blocks (see :class:`Inverse`).
+        With self-energies Im p > 0; with them, and with spin-orbit hopping, ``bonds`` of the result are 2x2 blocks (see
+        :class:`Inverse`).
 
         Parameters
         ----------
@@ -141,9 +143,10 @@ class SelectedInversion:
             Sigma at the K poles, energy.
         """
         blocks = site_blocks(operator) + (0.0 if self_energies is None else self_energies.local)
-        blocks, hopping = blocks.astype(poles.dtype), operator.hopping.astype(poles.dtype)
+        blocks, hopping = blocks.astype(poles.dtype), operator.bond_entries().astype(poles.dtype)
         dense = [] if self_energies is None else [sigma.astype(poles.dtype) for sigma in self_energies.dense]
-        entries = (len(hopping) if bonds else 0, 2, *(() if self_energies is None else (2, 2)))
+        scalar = self_energies is None and hopping.ndim == 1
+        entries = (len(hopping) if bonds else 0, 2, *(() if scalar else (2, 2)))
         kept = self.tree.storage() * poles.itemsize
         threads = min(default_threads(), len(poles))
         rounds = int(np.ceil(len(poles) * kept / _CHUNK_BYTES))
@@ -170,8 +173,8 @@ class SelectedInversion:
         ----------
         blocks : (N, 2, 2) ndarray
             Site blocks of the operator, energy.
-        hopping : (b, ...) ndarray
-            On its bonds, energy.
+        hopping : (b,) or (b, 2, 2) ndarray
+            On its bonds, energy; blocks where they turn spins.
         poles : (k,) ndarray
             p, energy.
         dense : list of (k, ...) ndarray
@@ -180,9 +183,10 @@ class SelectedInversion:
         kept: list[_Kept] = []
         logs = np.zeros(len(poles), dtype=np.complex128)
         pending: list[list[tuple[IntArray, ComplexBlocks]]] = [[] for _ in self._steps]
+        fill = assemble if hopping.ndim == 1 else assemble_blocks
         for step in self._steps:
             front = np.zeros((len(poles), step.size, step.size), dtype=poles.dtype)
-            assemble(front, poles, blocks[step.own], step.rows, step.columns, hopping[step.bonds])
+            fill(front, poles, blocks[step.own], step.rows, step.columns, hopping[step.bonds])
             for extra in step.extras:
                 part = dense[extra.clique][:, extra.orbitals[:, None], extra.orbitals]
                 scatter_add(front, part * extra.new, extra.places)

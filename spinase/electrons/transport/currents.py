@@ -1,17 +1,19 @@
 r"""Currents of electrons and of their spin along bonds, from the one-particle density matrix.
 
-.. math:: \hbar I_{j\to i} = 2\,\mathrm{Im}[h_{ij}\,\mathrm{Tr}\,\rho_{ij}^\dagger],\qquad
-          \hbar I^a_{j\to i} = 2\,\mathrm{Im}[h_{ij}\,\mathrm{Tr}\,\sigma_a\rho_{ij}^\dagger]
+.. math:: \hbar I_{j\to i} = 2\,\mathrm{Im}\,\mathrm{Tr}[h_{ij}\,\rho_{ij}^\dagger],\qquad
+          \hbar I^a_{j\to i} = \mathrm{Im}\,\mathrm{Tr}[(\sigma_a h_{ij} + h_{ij}\sigma_a)\,\rho_{ij}^\dagger]
 
-In a steady state the electrons that enter a site leave it, and the spin that enters is the torque on its moment,
-T_i = sum_j hbar I_{j->i}/2 (where no lead or bath is attached): the flow of angular momentum in units of hbar/2.
+Spin-orbit hopping turns spins on their way, so what leaves one site is not what enters the other; the current is the mean
+of both.  Without it, in a steady state the electrons that enter a site leave it, and the spin that enters is the torque on
+its moment, T_i = sum_j hbar I^a_{j->i}/2 (where no lead or bath is attached): the flow of angular momentum in units of
+hbar/2.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from spinase.electrons.operator import SpinOperator
+from spinase.electrons.operator import SpinOperator, split_blocks
 from spinase.geometry import Bonds
 from spinase.spin_algebra import PAULI
 from spinase.typing import ComplexArray, FloatArray
@@ -35,6 +37,11 @@ def bond_currents(operator: SpinOperator, blocks: ComplexArray) -> tuple[FloatAr
     """
     charge = 2.0 * (operator.hopping * np.trace(blocks, axis1=1, axis2=2).conj()).imag
     spin = 2.0 * (operator.hopping[:, None] * np.einsum("xab,nab->nx", PAULI, blocks.conj())).imag
+    turning = operator.spin_hopping
+    if turning is not None:  # (sigma_a w.sigma + w.sigma sigma_a)/2 = w_a
+        bond, bond_spin = split_blocks(blocks)
+        charge += 2.0 * np.sum(turning * bond_spin.conj(), axis=1).imag
+        spin += 2.0 * (turning * bond.conj()[:, None]).imag
     return charge, spin
 
 

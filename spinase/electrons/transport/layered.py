@@ -97,11 +97,19 @@ class LayeredDevice:
         """The operator in the order of the layers."""
         hopping = operator.hopping.astype(np.complex128)
         outer = np.where(self._turned, hopping[self._outer].conj(), hopping[self._outer])
+        turning = np.zeros((0, 2, 2), dtype=np.complex128)
+        inner_turning, outer_turning = turning, turning
+        if operator.spin_hopping is not None:
+            turning = operator.bond_entries() - hopping[:, None, None] * np.eye(2)
+            inner_turning, there = turning[self._inner], turning[self._outer]
+            outer_turning = np.where(self._turned[:, None, None], there.conj().swapaxes(1, 2), there)
         return Values(
             blocks=(site_blocks(operator) + self.local)[self.order],
             inner=hopping[self._inner],
             outer=outer,
-            uniform=self._uniform(outer),
+            uniform=self._uniform(outer) if not outer_turning.any() else np.zeros(self.layers),
+            inner_turning=np.ascontiguousarray(inner_turning),
+            outer_turning=np.ascontiguousarray(outer_turning),
         )
 
     def _uniform(self, outer: ComplexArray) -> FloatArray:

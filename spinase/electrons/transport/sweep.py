@@ -22,6 +22,7 @@ from spinase.electrons.transport.recursion import (
     subtract_projected,
     subtract_uniform,
 )
+from spinase.electrons.transport.turning import add_turned, add_turned_within, subtract_turned
 from spinase.typing import Array
 
 _FAST = {"contract", "reassoc", "nsz", "arcp"}
@@ -63,12 +64,16 @@ class Values(NamedTuple):
         Hopping of the bonds.
     uniform : (L,) float
         |h|^2 where the layer couples by h to the next one, site by site in the same order; else 0.
+    inner_turning, outer_turning : (b, 2, 2) complex, or of length 0
+        What bonds add to the hopping that is the same for both spins.
     """
 
     blocks: Array
     inner: Array
     outer: Array
     uniform: Array
+    inner_turning: Array
+    outer_turning: Array
 
 
 class Contacts(NamedTuple):
@@ -168,6 +173,17 @@ def sweep(energy: float, layout: Layout, values: Values, contacts: Contacts, sou
             0,
             (2 * (here - before), size, columns),
         )
+        if len(values.outer_turning) > 0:
+            add_turned(
+                layout.outer_columns[bonds],
+                layout.outer_rows[bonds],
+                values.outer_turning[bonds],
+                True,
+                waves,
+                4 * before * columns,
+                half,
+                (2 * (here - before), size, columns),
+            )
         at = layout.blocks[layer]
         multiply(green, at, size, padded_length(size), half, 0, waves, 4 * here * columns, columns, columns)
     return waves
@@ -196,6 +212,11 @@ def _assemble(energy: float, layer: int, layout: Layout, values: Values, contact
             green[im + i * stride + j] -= y
             green[at + j * stride + i] -= x
             green[im + j * stride + i] += y
+    if len(values.inner_turning) > 0:
+        bonds = slice(layout.inner[layer], layout.inner[layer + 1])
+        add_turned_within(
+            layout.inner_rows[bonds], layout.inner_columns[bonds], values.inner_turning[bonds], green, at, size, stride
+        )
     entry = 0
     for n in range(len(contacts.layers)):
         first, stop = contacts.starts[n], contacts.starts[n + 1]
@@ -222,6 +243,9 @@ def _fold(layer: int, layout: Layout, values: Values, green: Array, half: Array)
     rows, columns, hopping = layout.outer_rows[bonds], layout.outer_columns[bonds], values.outer[bonds]
     half[: 2 * size * width] = 0.0
     add_coupled(rows, columns, hopping, green, beyond, half, 0, (inner, size, width))
+    if len(values.outer_turning) > 0:
+        add_turned(rows, columns, values.outer_turning[bonds], False, green, beyond, half, (inner, size, width))
+        subtract_turned(green, at, size, padded_length(size), half, width, rows, columns, values.outer_turning[bonds])
     subtract_projected(green, at, size, padded_length(size), half, width, rows, columns, hopping)
 
 
@@ -252,6 +276,17 @@ def _inject(layer: int, layout: Layout, values: Values, sources: Sources, green:
             0,
             (2 * (layout.sites[layer + 2] - after), size, columns),
         )
+        if len(values.outer_turning) > 0:
+            add_turned(
+                layout.outer_rows[bonds],
+                layout.outer_columns[bonds],
+                values.outer_turning[bonds],
+                False,
+                waves,
+                4 * after * columns,
+                half,
+                (2 * (layout.sites[layer + 2] - after), size, columns),
+            )
     for n in range(len(sources.layers)):
         first, stop, count = sources.orbital_starts[n], sources.orbital_starts[n + 1], sources.counts[n]
         if sources.layers[n] == layer:

@@ -55,9 +55,12 @@ def dense_matrix(operator: SpinOperator) -> ComplexArray:
     """H as a matrix (2N, 2N), site-major, spin inside, energy."""
     matrix = spread_blocks(site_blocks(operator))
     first, second = 2 * operator.bonds.first, 2 * operator.bonds.second
-    for spin in range(2):
-        np.add.at(matrix, (first + spin, second + spin), operator.hopping)
-        np.add.at(matrix, (second + spin, first + spin), operator.hopping.conj())
+    entries = operator.bond_entries()
+    for one in range(2):
+        for two in range(2) if entries.ndim == 3 else (one,):
+            hopping = entries if entries.ndim == 1 else entries[:, one, two]
+            np.add.at(matrix, (first + one, second + two), hopping)
+            np.add.at(matrix, (second + two, first + one), hopping.conj())
     return matrix
 
 
