@@ -139,6 +139,11 @@ def check_responses(name: str, lines: list[str]) -> None:
         assert ferro > 10.0
         assert spread < 1e-6 * ferro
         assert scatter > 1.0
+    if name.startswith("24"):
+        _, chiral, exchange = numbers(lines[0])[:3]
+        assert 0.1 < -chiral / exchange < 0.6, "DMI is near 2 lambda/t = 0.4 of the exchange"
+        assert numbers(lines[3])[0] < 1e-12, "no torque without spin-orbit coupling"
+        assert abs(numbers(lines[3])[2]) > 0.5, "along the current"
 
 
 def check_energies(name: str, lines: list[str]) -> None:

@@ -121,6 +121,27 @@ def test_a_pure_gauge_carries_the_same_current() -> None:
     assert calculator(law).get_property("lead_currents", chain)[0] > 0.0
 
 
+def test_a_current_turns_a_uniform_magnet() -> None:
+    """Electrons that run along +x are polarized along +y by Rashba hopping (lambda > 0), and turn moments along z."""
+    atoms = SpinAtoms.lattice("square", (6, 3), units="reduced")
+    atoms.pbc = False
+    set_moments(atoms, np.tile([0.0, 0.0, 1.0], (18, 1)))
+    ends = (LatticeLead("left"), LatticeLead("right"), Bath(0.05))
+
+    def means(strength: float, bias: float) -> tuple[np.ndarray, np.ndarray]:
+        model = SDModel(HOP, 0.5, chemical_potential=-2.0, kT=0.1, spin_orbit=RashbaHopping([strength]))
+        calc = NEGFCalculator(model, ends, bias, tolerance=1e-4)
+        spins, torques = (calc.get_property(name, atoms).mean(axis=0) for name in ("spin_density", "torques"))
+        return spins, torques
+
+    spins, torques = means(0.2, 0.3)
+    assert spins[1] > 1e-3
+    np.testing.assert_allclose(torques[0], -0.5 * spins[1], atol=1e-12)  # z x J <sigma_y> y
+    assert means(-0.2, 0.3)[0][1] == pytest.approx(-spins[1], abs=1e-4)
+    assert means(0.2, -0.3)[0][1] == pytest.approx(-spins[1], rel=0.2)
+    assert abs(means(0.0, 0.3)[0][1]) < 1e-12
+
+
 def test_fields_in_equilibrium_are_gradients() -> None:
     atoms, _ = strip()
     model = SDModel(HOP, 1.3, chemical_potential=-0.4, kT=0.2, spin_orbit=LAWS)
