@@ -8,8 +8,8 @@ Right: a strip between two leads (and in a weak bath) under a bias of 0.4 t: the
 without it.
 Prints them; writes spin_orbit.png.
 
-    python examples/24_spin_orbit.py          18 x 18 k-points, 12 x 6 sites (10 seconds)
-    python examples/24_spin_orbit.py full     40 x 40 k-points, 24 x 10 sites (a minute)
+    python examples/24_spin_orbit.py          18 x 18 k-points (10 seconds)
+    python examples/24_spin_orbit.py full     40 x 40 k-points (a minute)
 """
 
 import sys
@@ -26,7 +26,8 @@ from spinase.calculators import EDCalculator, NEGFCalculator
 from spinase.electrons import Bath, LatticeLead, RashbaHopping, SDModel, ShellHopping
 from spinase.viz.figures import COLORS
 
-MESH, STRIP, POINTS = (40, (24, 10), 33) if sys.argv[1:] == ["full"] else (18, (12, 6), 13)
+STRIP = (24, 10)
+MESH, POINTS = (40, 33) if sys.argv[1:] == ["full"] else (18, 13)
 KT, COUPLING, RASHBA = 0.1, -1.0, 0.2
 Z, X = (0.0, 0.0, 1.0), (1.0, 0.0, 0.0)
 
@@ -60,7 +61,7 @@ torques = []
 for strength in strengths:
     strip = ferromagnet(STRIP, Z)
     strip.pbc = [False, False, False]
-    ends = (LatticeLead("left"), LatticeLead("right"), Bath(0.02))
+    ends = (LatticeLead("left"), LatticeLead("right"), Bath(0.05))
     device = NEGFCalculator(model(-2.0, float(strength)), ends, 0.4, tolerance=1e-3)
     torques.append(device.get_property("torques", strip).mean(axis=0))
 torques = np.array(torques)

@@ -87,7 +87,7 @@ class Pattern:
         self.near = columns[by_row] * SPINOR
         self.real = values.real[by_row].astype(dtype)
         self.imag = values.imag[by_row].astype(dtype) if np.iscomplexobj(values) else np.empty(0, dtype=dtype)
-        self.spin = np.empty((0, 6), dtype=dtype)
+        self.spin: Array | None = None
         if operator.spin_hopping is not None:
             vectors = np.concatenate([operator.spin_hopping, operator.spin_hopping.conj()])[by_row] / band.half
             self.spin = _spin_entries(vectors).astype(dtype)
@@ -246,7 +246,9 @@ class NumbaEngine(ChebyshevEngine):
         return even, odd, moments
 
     def _empty(self, bonds: bool) -> tuple[FloatArray, FloatArray]:
-        return np.zeros((len(self.site), 4)), np.zeros((self.bonds if bonds else 0, 8 if len(self.pattern.spin) else 2))
+        return np.zeros((len(self.site), 4)), np.zeros(
+            (self.bonds if bonds else 0, 8 if self.pattern.spin is not None else 2)
+        )
 
     def _collect(self, parts: Iterable[tuple[FloatArray, FloatArray]], bonds: bool) -> RawDensity:
         density, pairs = self._empty(bonds)

@@ -41,7 +41,7 @@ def advance(
     near: Array,
     real: Array,
     imag: Array,
-    spin: Array,
+    spin: Array | None,
     far: Array,
     first: int,
     last: int,
@@ -69,7 +69,7 @@ def advance(
     two = one if opening else one + one
     norm, cross = 0.0, 0.0
     ahead = len(far) > 0
-    twisted, turning = len(imag) > 0, len(spin) > 0
+    twisted = len(imag) > 0
     for i in range(first, last):
         if ahead:
             m = min(i + _AHEAD, len(site) - 1)
@@ -85,7 +85,7 @@ def advance(
         if twisted:
             for k in range(start[i], start[i + 1]):
                 hur, hui, hdr, hdi = twist(old, near[k], two * imag[k], hur, hui, hdr, hdi)
-        if turning:
+        if spin is not None:  # decided when compiled: without it the loop is as if this were not written
             for k in range(start[i], start[i + 1]):
                 hur, hui, hdr, hdi = turn(old, near[k], spin, k, two, hur, hui, hdr, hdi)
         put(new, p, hur, hui, hdr, hdi)
@@ -103,7 +103,7 @@ def forward(
     near: Array,
     real: Array,
     imag: Array,
-    spin: Array,
+    spin: Array | None,
     far: Array,
     steps: int,
     wave: tuple[int, int, int],
@@ -122,7 +122,7 @@ def forward(
         Offsets of the neighbours in a block (site * SPINOR).
     real, imag : (K,)
         Amplitudes real + i imag of H_ij; `imag` is of length 0 if all are real.
-    spin : (K, 6), or of length 0
+    spin : (K, 6) or None
         What turns spins, as in :func:`~spinase.electrons.chebyshev.spinors.turn`.
     far : (N,) int, or of length 0
         Offset of the neighbour to prefetch.
@@ -166,7 +166,7 @@ def _retreat(
     near: Array,
     real: Array,
     imag: Array,
-    spin: Array,
+    spin: Array | None,
     far: Array,
     bond: Array,
     factors: tuple[float, float, float],
@@ -212,7 +212,7 @@ def _retreat(
                 q, t = near[k], two * imag[k]
                 hur, hui, hdr, hdi = twist(here, q, t, hur, hui, hdr, hdi)
                 mur, mui, mdr, mdi = twist(over, q, t, mur, mui, mdr, mdi)
-        if len(spin) > 0:
+        if spin is not None:
             for k in range(start[i], start[i + 1]):
                 hur, hui, hdr, hdi = turn(here, near[k], spin, k, two, hur, hui, hdr, hdi)
                 mur, mui, mdr, mdi = turn(over, near[k], spin, k, two, mur, mui, mdr, mdi)
@@ -222,7 +222,7 @@ def _retreat(
                     re, im = pair(here, over, p, near[k])
                     pairs[bond[k], 0] += re
                     pairs[bond[k], 1] += im
-                    if pairs.shape[1] > 2:
+                    if spin is not None:
                         add_pair_spin(here, over, p, near[k], 1.0, pairs, bond[k])
         kur, kui, kdr, kdi = rows(back, p)
         hur, hui, hdr, hdi = fma(-one, kur, hur), fma(-one, kui, hui), fma(-one, kdr, hdr), fma(-one, kdi, hdi)
@@ -245,7 +245,7 @@ def adjoint(
     near: Array,
     real: Array,
     imag: Array,
-    spin: Array,
+    spin: Array | None,
     far: Array,
     bond: Array,
     steps: int,
