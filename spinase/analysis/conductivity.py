@@ -125,8 +125,9 @@ def local_density_of_states(
     ModelError
         For a width that is not positive, or a mesh along a direction that is not periodic.
     """
-    operator, geometry = _operator(atoms, model)
-    return _local_density(operator, geometry, energies, kpts, width)
+    geometry = geometry_of(atoms)
+    frozen = model.hamiltonian.freeze(geometry)
+    return frozen.gather(_local_density(frozen.operator(get_spins(atoms)), geometry, energies, kpts, width))
 
 
 def _operator(atoms: Atoms, model: SDModel) -> tuple[SpinOperator, Geometry]:

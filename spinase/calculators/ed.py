@@ -177,9 +177,13 @@ class EDCalculator(ClosedElectronCalculator):
             )
         pairs = coupled_pairs(atoms, shells, cutoff, self.kpts)
         hamiltonian = self._state.hamiltonian
+        coupling = hamiltonian.site_coupling()
+        pairs = coupled_pairs(atoms, shells, cutoff, self.kpts)
         operator = hamiltonian.operator(self._state.spins)
         response = dense_spin_response(operator, self._model.occupation, self.mesh, pairs.with_sites())
         return ExchangeTensors.of(atoms, pairs, hamiltonian.coupling, response)
+        response = dense_spin_response(operator, self._model.occupation, self.kpts, pairs.with_sites())
+        return ExchangeTensors.of(atoms, pairs, coupling, response)
 
     def for_supercell(self, repeat: tuple[int, int, int]) -> EDCalculator | None:
         """The calculator of a repeated cell: the same k-points, folded; None if the mesh does not fold."""

@@ -17,6 +17,7 @@ from spinase.electrons.hamiltonian import FrozenHamiltonian, Gradients
 from spinase.electrons.model import SDModel
 from spinase.electrons.occupation import Occupation
 from spinase.electrons.operator import ElectronState
+from spinase.electrons.orbitals import OrbitalModel
 from spinase.electrons.solvers.base import Plan, Solver
 from spinase.errors import ModelError
 from spinase.geometry import Bonds, Geometry
@@ -96,15 +97,7 @@ class ElectronCalculator(SpinCalculator[PlannedElectrons, SolvedElectrons]):
         self._plan: Plan[Any] | None = None  # of the last geometry
         self._forces_wanted = False
         self.units = units
-        broken = set()
-        if np.any(model.hamiltonian.zeeman):
-            broken |= {"spin_rotation", "time_reversal", "joint_rotation"}
-        if model.hamiltonian.flux:
-            broken |= {"time_reversal", "translation"}  # moved sites see other fluxes through the loops around the torus
-        if model.hamiltonian.spin_orbit:
-            broken |= {"spin_rotation", "lattice_rotation"}
-            broken |= set() if all(law.turns for law in model.hamiltonian.spin_orbit) else {"joint_rotation"}
-            broken |= set() if all(law.reverses for law in model.hamiltonian.spin_orbit) else {"time_reversal"}
+        broken = model.hamiltonian.broken_symmetries()
         if is_site_resolved(model):
             broken |= {"permutation"}
         self.symmetries = self.symmetries - broken
@@ -156,13 +149,14 @@ class ElectronCalculator(SpinCalculator[PlannedElectrons, SolvedElectrons]):
             "free_energy": electrons.free_energy,
             "entropy": electrons.entropy,
             "chemical_potential": electrons.chemical_potential,
-            "electron_density": electrons.density.charge,
-            "spin_density": electrons.density.spin,
+            "electron_density": frozen.hamiltonian.gather(electrons.density.charge),
+            "spin_density": frozen.hamiltonian.gather(electrons.density.spin),
         }[name]
 
     def _lattice_result(self, name: str, hamiltonian: FrozenHamiltonian, state: SolvedElectrons) -> FloatArray:
         if not hamiltonian.moves:
-            return np.zeros((len(hamiltonian.onsite), 3)) if name == "forces" else hamiltonian.stress(np.zeros((3, 3)))
+            none = np.zeros((len(hamiltonian.onsite), 3))
+            return hamiltonian.gather(none) if name == "forces" else hamiltonian.stress(np.zeros((3, 3)))
         gradients = state.gradients()
         return gradients.forces if name == "forces" else hamiltonian.stress(gradients.virial)
 
@@ -249,4 +243,24 @@ class SolverCalculator(ClosedElectronCalculator):
 
 def is_site_resolved(model: SDModel) -> bool:
     """Whether a parameter is given site by site, so that sites cannot be exchanged or repeated."""
-    return not isinstance(model.hamiltonian.onsite, float | int | Mapping)
+    return isinstance(model, OrbitalModel) or not isinstance(model.hamiltonian.onsite, float | int | Mapping)
+
+
+def refuse_orbitals(model: SDModel, what: str) -> None:
+    """Refuse a table of hopping between orbitals.
+
+    Parameters
+    ----------
+    model : SDModel
+    what : str
+        What does not take it, for the message.
+
+    Raises
+    ------
+    ModelError
+    """
+    if isinstance(model, OrbitalModel):
+        raise ModelError(
+            f"{what} takes sites with one orbital and laws of hopping, and the model is a table between orbitals: use "
+            "EDCalculator (with k-points) or RationalCalculator"
+        )

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from spinase.atoms import geometry_of, get_moments, get_reference_lengths
 from spinase.calculators.base import per_moment, split_moments
-from spinase.calculators.electrons import ClosedElectronCalculator, PlannedElectrons, SolvedElectrons
+from spinase.calculators.electrons import ClosedElectronCalculator, PlannedElectrons, SolvedElectrons, refuse_orbitals
 from spinase.electrons.chebyshev.columns import random_columns, subset_columns
 from spinase.electrons.chebyshev.series import spectral_density
 from spinase.electrons.config import SDModelConfig
@@ -124,6 +124,7 @@ class KPMCalculator(ClosedElectronCalculator):
         units: str | None = None,
         **by_hand: Any,
     ) -> None:
+        refuse_orbitals(model, "KPMCalculator")
         self._options = _options(accuracy, options, by_hand)
         self._kpm = KPMSolver(model.occupation, self._options, rng)
         self._corrected = reference is not None

@@ -13,7 +13,7 @@ from ase.constraints import FixAtoms
 from numpy.typing import ArrayLike
 
 from spinase.atoms import get_moments, get_units, gyromagnetic_ratios
-from spinase.calculators.electrons import ElectronCalculator, PlannedElectrons, SolvedElectrons
+from spinase.calculators.electrons import ElectronCalculator, PlannedElectrons, SolvedElectrons, refuse_orbitals
 from spinase.calculators.negf_options import Bias, BiasRamp, BiasRampConfig, NEGFConfig, bias_number
 from spinase.calculators.negf_results import Adiabaticity, BondCurrents
 from spinase.contract import FieldFunction
@@ -108,6 +108,7 @@ class NEGFCalculator(ElectronCalculator):
         *,
         units: str | None = None,
     ) -> None:
+        refuse_orbitals(model, "NEGFCalculator")
         if not isinstance(model.occupation, FixedChemicalPotential):
             raise ModelError(
                 "an open device has a chemical potential, not a filling: give the model chemical_potential=..., no filling"

@@ -155,9 +155,11 @@ class RationalCalculator(ClosedElectronCalculator):
         """
         chemical_potential = self.get_property("chemical_potential", atoms)
         assert self._state is not None
-        hamiltonian, (pairs, response) = self._state.hamiltonian, self._pairs_of(atoms, shells, cutoff)
+        hamiltonian = self._state.hamiltonian
+        coupling = hamiltonian.site_coupling()
+        pairs, response = self._pairs_of(atoms, shells, cutoff)
         found = response.at(hamiltonian.operator(self._state.spins), chemical_potential)
-        return ExchangeTensors.of(atoms, pairs, hamiltonian.coupling, found)
+        return ExchangeTensors.of(atoms, pairs, coupling, found)
 
     def _pairs_of(self, atoms: Atoms, shells: int, cutoff: float | None) -> tuple[CoupledPairs, RationalSpinResponse]:
         """The pairs, and the way to them; those of the last time while geometry, moments and question are the same."""

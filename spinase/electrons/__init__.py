@@ -13,6 +13,7 @@ from spinase.electrons.kmesh import KMesh
 from spinase.electrons.model import SDModel
 from spinase.electrons.observables import density_of_states
 from spinase.electrons.occupation import FixedChemicalPotential, FixedFilling, Occupation
+from spinase.electrons.orbitals import OrbitalModel, OrbitalTable
 from spinase.electrons.spin_orbit import (
     ChiralHopping,
     DirectionalHopping,
@@ -36,6 +37,8 @@ __all__ = [
     "KMesh",
     "LatticeLead",
     "Occupation",
+    "OrbitalModel",
+    "OrbitalTable",
     "PowerLawHopping",
     "RashbaHopping",
     "SDHamiltonian",

@@ -75,6 +75,19 @@ class SDHamiltonian:
         """epsilon of every site (N,), energy; ModelError if the table does not fit the geometry."""
         return _per_site(self.onsite, geometry, "onsite")
 
+    def broken_symmetries(self) -> set[str]:
+        """Symmetries of an s-d model (see ``SpinCalculator.symmetries``) that fields, fluxes and spin-orbit hopping take."""
+        broken: set[str] = set()
+        if np.any(self.zeeman):
+            broken |= {"spin_rotation", "time_reversal", "joint_rotation"}
+        if self.flux:
+            broken |= {"time_reversal", "translation"}  # moved sites see other fluxes through the loops around the torus
+        if self.spin_orbit:
+            broken |= {"spin_rotation", "lattice_rotation"}
+            broken |= set() if all(law.turns for law in self.spin_orbit) else {"joint_rotation"}
+            broken |= set() if all(law.reverses for law in self.spin_orbit) else {"time_reversal"}
+        return broken
+
     def freeze(self, geometry: Geometry) -> FrozenHamiltonian:
         """Everything that depends on the geometry only.
 
@@ -174,6 +187,14 @@ class FrozenHamiltonian:
         """Whether the operator depends on the positions at all (a shell law without flux does not)."""
         turning = self.spin_slope is not None and bool(np.any(self.spin_slope))
         return self.phase_gradients is not None or turning or bool(np.any(self.hopping_slope))
+
+    def gather(self, values: FloatArray) -> FloatArray:
+        """What belongs to the sites of the magnet, (N, ...), of values for the sites of the operator, (n, ...)."""
+        return values
+
+    def site_coupling(self) -> FloatArray:
+        """J of the sites of the magnet (N,), energy."""
+        return self.coupling
 
     def spin_gradient(self, density: Density) -> FloatArray:
         """H_i = -dE/ds_i = J_i Tr[sigma rho_ii], energy, (N, 3)."""

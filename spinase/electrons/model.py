@@ -92,7 +92,9 @@ class SDModel:
             "flux": model.flux or None,
             "spin_orbit": list(model.spin_orbit) or None,
         }
-        return call("SDModel", model.hopping, coupling=model.coupling, **occupation, kT=self.occupation.kT, **extra)
+        return call(
+            type(self).__name__, model.hopping, coupling=model.coupling, **occupation, kT=self.occupation.kT, **extra
+        )
 
     @classmethod
     def from_config(cls, config: SDModelConfig | Mapping[str, Any]) -> SDModel:

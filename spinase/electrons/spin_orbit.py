@@ -109,7 +109,7 @@ class DirectionalHopping(SpinOrbitLaw):
         across = (values / bonds.distances)[:, None, None] * (np.eye(3) - along)
         gradients = np.einsum("ab,nbc->nac", self.matrix, slopes[:, None, None] * along + across)
         vectors = values[:, None] * (units @ self.matrix.T)
-        return SpinHopping(bonds, np.zeros(len(bonds)), 1j * vectors, 1j * gradients)
+        return SpinHopping(bonds, np.zeros(len(bonds)), np.asarray(1j * vectors), np.asarray(1j * gradients))
 
 
 class RashbaHopping(DirectionalHopping):
