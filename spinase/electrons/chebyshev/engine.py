@@ -90,7 +90,7 @@ class Pattern:
         self.spin: Array | None = None
         if operator.spin_hopping is not None:
             vectors = np.concatenate([operator.spin_hopping, operator.spin_hopping.conj()])[by_row] / band.half
-            self.spin = _spin_entries(vectors).astype(dtype)
+            self.spin = _spin_entries(np.asarray(vectors, dtype=np.complex128)).astype(dtype)
         self.bond = bond[by_row]
         self.wave = _wave(size, rows, columns, vector, threads)
         self.far = np.empty(0, dtype=np.int64)
