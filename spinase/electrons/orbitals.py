@@ -24,7 +24,7 @@ from spinase.geometry import Bonds, Geometry
 from spinase.given_pairs import Couplings
 from spinase.pair_laws import PairLaw
 from spinase.spin_algebra import read_only
-from spinase.typing import ComplexArray, FloatArray, IntArray
+from spinase.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
 Cell = tuple[int, int, int]
 
@@ -60,7 +60,7 @@ class OrbitalTable:
     """
 
     cell: FloatArray
-    pbc: FloatArray
+    pbc: BoolArray
     positions: FloatArray
     sites: IntArray
     places: FloatArray
@@ -124,7 +124,7 @@ class OrbitalTable:
         first, second, shifts, blocks = (np.concatenate(one) for one in lists)
         return cls(
             cell=read_only(cell),
-            pbc=np.any(shifts, axis=0),
+            pbc=np.asarray(np.any(shifts, axis=0)),
             positions=read_only(where),
             sites=site,
             places=read_only(where[site] if places is None else places),

@@ -7,13 +7,21 @@ from __future__ import annotations
 
 from spinase.compiled import njit
 from spinase.compiled.rows import LANES, fma, load, scale, store, total
-from spinase.electrons.chebyshev.spinors import FAST, SPINOR, add_pair_spin, pair, rows, vector
+from spinase.electrons.chebyshev.spinors import FAST, SPINOR, add_pairs, rows, vector
 from spinase.typing import Array
 
 
 @njit(nogil=True, error_model="numpy", fastmath=FAST)
 def mix(target: Array, one: Array, other: Array, first: float, second: float) -> None:
-    """target = first one + second other; blocks (N * SPINOR,)."""
+    """target = first one + second other; blocks (N * SPINOR,).
+
+    Parameters
+    ----------
+    target, one, other : (N * SPINOR,) float32 or float64
+        Blocks of columns, the first written.
+    first, second : float
+        Real.
+    """
     kind = target.dtype.type
     f, g = kind(first), kind(second)
     for p in range(0, len(target), LANES):
@@ -67,7 +75,9 @@ def square(block: Array) -> float:
 
 
 @njit(nogil=True, error_model="numpy", fastmath=FAST)
-def contract(one: Array, other: Array, start: Array, near: Array, bond: Array, density: Array, pairs: Array) -> None:
+def contract(
+    one: Array, other: Array, start: Array, near: Array, bond: Array, spin: Array | None, density: Array, pairs: Array
+) -> None:
     """Herm(one other+), summed over the columns, added to `density` (N, 4) of sites and `pairs` of bonds.
 
     Blocks (N * SPINOR,); `start` (N + 1,), `near`, `bond` (K,) as in :func:`adjoint`.
@@ -78,6 +88,8 @@ def contract(one: Array, other: Array, start: Array, near: Array, bond: Array, d
         Blocks of columns.
     start, near, bond : (N + 1,), (K,), (K,) int
         Rows of neighbours, as in :func:`adjoint`.
+    spin : (K, 6) or None
+        What turns spins; None: both are alike on all bonds.
     density : (N, 4) float64
         Charge and spin of the sites, added to.
     pairs : (n_bonds, 2) or (n_bonds, 8) float64, or of length 0
@@ -93,10 +105,5 @@ def contract(one: Array, other: Array, start: Array, near: Array, bond: Array, d
         density[i, 1] += sx
         density[i, 2] += sy
         density[i, 3] += sz
-        for k in range(start[i], start[i + 1]):
-            if len(pairs) > 0 and bond[k] >= 0:
-                re, im = pair(one, other, p, near[k])
-                pairs[bond[k], 0] += 0.5 * re
-                pairs[bond[k], 1] += 0.5 * im
-                if pairs.shape[1] > 2:
-                    add_pair_spin(one, other, p, near[k], 0.5, pairs, bond[k])
+        if len(pairs) > 0:
+            add_pairs(one, other, p, start[i], start[i + 1], near, bond, spin, 0.5, pairs)

@@ -202,7 +202,7 @@ class NumbaEngine(ChebyshevEngine):
                 )  # fmt: skip
                 add_scaled(answer, new, coefficients[m])
             density, pairs = self._empty(bonds)
-            contract(answer, source, p.start, p.near, p.bond, density, pairs)
+            contract(answer, source, p.start, p.near, p.bond, p.spin, density, pairs)
             return density, pairs
 
         return self._collect(map_threads(run, self._starts, self.threads), bonds)

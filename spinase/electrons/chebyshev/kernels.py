@@ -16,11 +16,10 @@ from spinase.electrons.chebyshev.contractions import contract, mix
 from spinase.electrons.chebyshev.spinors import (
     FAST,
     SPINOR,
-    add_pair_spin,
+    add_pairs,
     ask,
     hop,
     local,
-    pair,
     put,
     rows,
     turn,
@@ -186,8 +185,7 @@ def _retreat(
     :func:`adjoint`.
     """
     kind = real.dtype.type
-    one, two = kind(1.0), kind(2.0)
-    f, g, h = kind(factors[0]), kind(factors[1]), kind(factors[2])
+    one, two, f, g, h = kind(1.0), kind(2.0), kind(factors[0]), kind(factors[1]), kind(factors[2])
     for i in range(first, last):
         if len(far) > 0:
             m = min(i + _AHEAD, len(site) - 1)
@@ -217,13 +215,7 @@ def _retreat(
                 hur, hui, hdr, hdi = turn(here, near[k], spin, k, two, hur, hui, hdr, hdi)
                 mur, mui, mdr, mdi = turn(over, near[k], spin, k, two, mur, mui, mdr, mdi)
         if len(pairs) > 0:
-            for k in range(start[i], start[i + 1]):
-                if bond[k] >= 0:
-                    re, im = pair(here, over, p, near[k])
-                    pairs[bond[k], 0] += re
-                    pairs[bond[k], 1] += im
-                    if spin is not None:
-                        add_pair_spin(here, over, p, near[k], 1.0, pairs, bond[k])
+            add_pairs(here, over, p, start[i], start[i + 1], near, bond, spin, 1.0, pairs)
         kur, kui, kdr, kdi = rows(back, p)
         hur, hui, hdr, hdi = fma(-one, kur, hur), fma(-one, kui, hui), fma(-one, kdr, hdr), fma(-one, kdi, hdi)
         put(back, p, hur, hui, hdr, hdi)
@@ -301,23 +293,8 @@ def adjoint(
                 factors = (4.0 * c[2 * m], 2.0 * c[2 * m + 1], last)
                 low, high = b * block, min((b + 1) * block, sites)
                 _retreat(
-                    back,
-                    here,
-                    under,
-                    over,
-                    site,
-                    start,
-                    near,
-                    real,
-                    imag,
-                    spin,
-                    far,
-                    bond,
-                    factors,
-                    low,
-                    high,
-                    density,
-                    pairs,
-                )
+                    back, here, under, over, site, start, near, real, imag, spin, far, bond, factors, low, high,
+                    density, pairs,
+                )  # fmt: skip
     over = scratch[0] if (steps - 1) % 2 == 0 else scratch[1]
-    contract(even, over, start, near, bond, density, pairs)
+    contract(even, over, start, near, bond, spin, density, pairs)

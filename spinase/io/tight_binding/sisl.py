@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,7 @@ def read_sisl(hamiltonian: Any) -> OrbitalTable:
 def _opened(path: str | Path) -> Any:
     """What sisl reads from a file."""
     try:
-        import sisl  # optional
+        sisl = importlib.import_module("sisl")
     except ImportError:
         raise ModelError(f"sisl reads {path}, and it is not installed: pip install sisl") from None
     return sisl.get_sile(str(path)).read_hamiltonian()
@@ -59,7 +60,7 @@ def _matrices(hamiltonian: Any, mesh: list[int]) -> dict[Cell, ComplexArray]:
     found: dict[Cell, ComplexArray] = {}
     for x, y, z in product(*(range(-(n // 2), n // 2 + 1) for n in mesh)):
         phases = np.exp(-2j * np.pi * (points @ np.array([x, y, z])))
-        found[(x, y, z)] = np.tensordot(phases, bloch, 1) / len(points)
+        found[(x, y, z)] = np.asarray(np.tensordot(phases, bloch, 1) / len(points), dtype=np.complex128)
     return found
 
 
