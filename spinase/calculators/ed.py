@@ -175,14 +175,11 @@ class EDCalculator(ClosedElectronCalculator):
                 f"exchange between the sites of a repeated cell needs a regular mesh with Gamma, got {self.mesh}: "
                 "give kpts as three numbers"
             )
-        pairs = coupled_pairs(atoms, shells, cutoff, self.kpts)
         hamiltonian = self._state.hamiltonian
         coupling = hamiltonian.site_coupling()
         pairs = coupled_pairs(atoms, shells, cutoff, self.kpts)
         operator = hamiltonian.operator(self._state.spins)
         response = dense_spin_response(operator, self._model.occupation, self.mesh, pairs.with_sites())
-        return ExchangeTensors.of(atoms, pairs, hamiltonian.coupling, response)
-        response = dense_spin_response(operator, self._model.occupation, self.kpts, pairs.with_sites())
         return ExchangeTensors.of(atoms, pairs, coupling, response)
 
     def for_supercell(self, repeat: tuple[int, int, int]) -> EDCalculator | None:

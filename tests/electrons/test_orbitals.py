@@ -10,6 +10,7 @@ from spinase.analysis import exact_conductivity, local_density_of_states
 from spinase.atoms import geometry_of, get_spins, set_moments
 from spinase.calculators import EDCalculator, KPMCalculator, NEGFCalculator, RationalCalculator
 from spinase.electrons import LatticeLead, OrbitalModel, OrbitalTable, RashbaHopping, SDModel, ShellHopping
+from spinase.electrons.kmesh import KMesh
 from spinase.electrons.solvers.dense import bloch_states
 from spinase.errors import InvalidGeometryError, ModelError
 from spinase.io.tight_binding import magnet_of
@@ -79,7 +80,7 @@ def test_levels_of_p_orbitals_with_spin_orbit_coupling() -> None:
     atoms = magnet_of(table, "Fe", units="reduced")
     assert not atoms.pbc.any()
     operator = OrbitalModel(table, 0.0, filling=0.5).hamiltonian.freeze(geometry_of(atoms)).operator(get_spins(atoms))
-    levels = bloch_states(operator, (1, 1, 1))[0][0]
+    levels = bloch_states(operator, np.zeros((1, 3)))[0][0]
     np.testing.assert_allclose(levels, LAMBDA * np.array([-1.0, -1.0, 0.5, 0.5, 0.5, 0.5]), atol=1e-14)
 
 
@@ -88,7 +89,8 @@ def test_bands_of_several_orbitals_are_those_of_the_matrices() -> None:
     table, couplings = metal(), np.array([0.8, 0.3, 0.4, 0.5])
     atoms = magnet_of(table, ["Fe", "Pt"], [[0.6, 0.0, 0.8], [0.0, 1.0, 0.0]], units="reduced")
     frozen = OrbitalModel(table, couplings, filling=0.5).hamiltonian.freeze(geometry_of(atoms))
-    levels, _, points = bloch_states(frozen.operator(get_spins(atoms)), (3, 1, 1))
+    points = KMesh.regular((3, 1, 1)).points
+    levels, _ = bloch_states(frozen.operator(get_spins(atoms)), points)
     for k, found in zip(points, levels, strict=True):
         matrix = np.zeros((4, 2, 4, 2), dtype=complex)
         for a, b, shift, block in zip(table.first, table.second, table.shifts, table.blocks, strict=True):
@@ -103,7 +105,7 @@ def test_bands_of_several_orbitals_are_those_of_the_matrices() -> None:
     wide = magnet_of(large, ["Fe", "Pt"], np.tile(get_spins(atoms), (3, 1)), units="reduced")
     assert wide.get_chemical_symbols() == ["Fe", "Pt"] * 3
     whole = OrbitalModel(large, np.tile(couplings, 3), filling=0.5).hamiltonian.freeze(geometry_of(wide))
-    folded = bloch_states(whole.operator(get_spins(wide)), (1, 1, 1))[0]
+    folded = bloch_states(whole.operator(get_spins(wide)), np.zeros((1, 3)))[0]
     np.testing.assert_allclose(np.sort(folded.ravel()), np.sort(levels.ravel()), atol=1e-12)
 
 

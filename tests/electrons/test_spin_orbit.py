@@ -24,6 +24,7 @@ from spinase.electrons import (
     SpinOrbitLaw,
     TableHopping,
 )
+from spinase.electrons.kmesh import KMesh
 from spinase.electrons.operator import SparsityPattern, SpinOperator
 from spinase.electrons.response.velocity import hamiltonian_matrix, velocity_matrices
 from spinase.electrons.solvers.dense import DenseSolver, bloch_states
@@ -69,7 +70,8 @@ def chiral(kx: np.ndarray, ky: np.ndarray) -> np.ndarray:
 def test_bands_of_the_square_lattice(law: SpinOrbitLaw, vector) -> None:
     """-2 (cos kx + cos ky) -+ |v(k) - J s|, and electrons of the lower band against that vector, at every k."""
     moment = np.array([0.3, -0.5, 0.7]) / np.linalg.norm([0.3, -0.5, 0.7])
-    levels, states, points = bloch_states(operator_of(cell(tuple(moment)), law), (5, 4, 1))
+    points = KMesh.regular((5, 4, 1)).points
+    levels, states = bloch_states(operator_of(cell(tuple(moment)), law), points)
     kx, ky = 2.0 * np.pi * points[:, :2].T
     field = vector(kx, ky) - COUPLING * moment
     size = np.linalg.norm(field, axis=1)

@@ -16,6 +16,7 @@ from ase import Atoms
 from spinase.analysis import exact_conductivity
 from spinase.atoms import geometry_of, get_spins
 from spinase.electrons import OrbitalModel, OrbitalTable
+from spinase.electrons.kmesh import KMesh
 from spinase.electrons.solvers.dense import bloch_states
 from spinase.errors import ModelError
 from spinase.io.tight_binding import magnet_of, read_pythtb, read_sisl, read_wannier90
@@ -48,7 +49,7 @@ def levels(table: OrbitalTable) -> np.ndarray:
     """Those of the table, without coupling to spins."""
     atoms = magnet_of(table, "Fe")
     frozen = OrbitalModel(table, 0.0, filling=0.5).hamiltonian.freeze(geometry_of(atoms))
-    return bloch_states(frozen.operator(get_spins(atoms)), MESH)[0]
+    return bloch_states(frozen.operator(get_spins(atoms)), KMesh.regular(MESH).points)[0]
 
 
 def write_hr(path: Path, given: dict[tuple[int, int, int], np.ndarray], degeneracy: int = 1) -> Path:
