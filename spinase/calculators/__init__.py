@@ -26,6 +26,7 @@ from spinase.calculators.interactions import (
     NeelCalculator,
     PairPotentialCalculator,
 )
+from spinase.calculators.site_anisotropy import RandomAxes, SiteAnisotropyCalculator
 from spinase.calculators.snapshot import SnapshotCalculator, restore_snapshot, snapshot
 from spinase.calculators.spin_transfer import SlonczewskiCalculator, ZhangLiCalculator
 from spinase.calculators.sum import SpinSumCalculator
@@ -80,7 +81,9 @@ __all__ = [
     "NEGFCalculator",
     "NeelCalculator",
     "PairPotentialCalculator",
+    "RandomAxes",
     "RationalCalculator",
+    "SiteAnisotropyCalculator",
     "SlonczewskiCalculator",
     "SnapshotCalculator",
     "SolverCalculator",

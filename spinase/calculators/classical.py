@@ -58,7 +58,8 @@ class DMIConfig(PairConfig):
 class UniaxialConfig(OptionTable):
     """Uniaxial anisotropy."""
 
-    strength: float = Field(description="K per site, positive: easy axis [energy]")
+    strength: float = Field(description="K1 per site, positive: easy axis [energy]")
+    fourth_order: float = Field(0.0, description="K2 per site [energy]")
     axis: tuple[float, float, float] = Field((0, 0, 1), description="axis")
     species: list[str] | None = Field(None, description="only on sites of these species; absent: all")
 
@@ -282,16 +283,20 @@ class DMICalculator(TermCalculator):
 
 
 class UniaxialAnisotropyCalculator(TermCalculator):
-    """Uniaxial anisotropy, E = -K sum (s.n)^2 (K > 0: easy axis).
+    """Uniaxial anisotropy, E = -sum [K1 (s.n)^2 + K2 (s.n)^4] (K1 > 0: easy axis).
+
+    Axes that differ from site to site: :class:`~spinase.calculators.SiteAnisotropyCalculator`.
 
     Parameters
     ----------
     strength : float
-        K per site, energy.
+        K1 per site, energy.
     axis : (3,)
         Direction n (normalized here).
+    fourth_order : float
+        K2 per site, energy.  K1' sin^2 + K2' sin^4 of the angle to n is K1 = K1' + 2 K2' and K2 = -K2'.
     units : str, optional
-        Unit system of K.
+        Unit system of K1 and K2.
     """
 
     Config = UniaxialConfig
@@ -303,16 +308,18 @@ class UniaxialAnisotropyCalculator(TermCalculator):
         strength: float,
         axis: ArrayLike = (0, 0, 1),
         *,
+        fourth_order: float = 0.0,
         units: str | None = None,
         species: Sequence[str] | None = None,
     ) -> None:
-        term = UniaxialAnisotropy(finite(strength, "strength"), unit_vector(axis, "axis"))
+        constants = finite(strength, "strength"), finite(fourth_order, "fourth_order")
+        term = UniaxialAnisotropy(constants[0], unit_vector(axis, "axis"), constants[1])
         super().__init__(term, units=units, species=species)
 
     @classmethod
     def from_config(cls, config: UniaxialConfig) -> UniaxialAnisotropyCalculator:
         """Calculator from the table of an input file."""
-        return cls(config.strength, config.axis, species=config.species)
+        return cls(config.strength, config.axis, fourth_order=config.fourth_order, species=config.species)
 
 
 class CubicAnisotropyCalculator(TermCalculator):

@@ -1,6 +1,6 @@
 """Single-ion anisotropies, uniaxial and cubic.
 
-E = -K sum (s.n)^2 and E = sum K1 (sx^2 sy^2 + sy^2 sz^2 + sz^2 sx^2) + K2 sx^2 sy^2 sz^2.
+E = -sum [K1 (s.n)^2 + K2 (s.n)^4] and E = sum K1 (sx^2 sy^2 + sy^2 sz^2 + sz^2 sx^2) + K2 sx^2 sy^2 sz^2.
 """
 
 from __future__ import annotations
@@ -16,35 +16,48 @@ from spinase.typing import FloatArray
 
 @dataclass(frozen=True, eq=False)
 class UniaxialAnisotropy(SiteTerm):
-    """K > 0: `axis` n is easy; K < 0: the plane is.  H_i = 2 K (s_i.n) n.
+    """K1 > 0: `axis` n is easy; K1 < 0: the plane is (K2 = 0).  H_i = [2 K1 (s_i.n) + 4 K2 (s_i.n)^3] n.
+
+    K1' sin^2 + K2' sin^4 of the angle to n, as in books, is K1 = K1' + 2 K2', K2 = -K2' and a constant.
 
     Attributes
     ----------
     strength : float
-        K per site, energy.
+        K1 per site, energy.
     axis : (3,)
         Unit vector n.
+    fourth_order : float
+        K2 per site, energy.
     """
 
     strength: float
     axis: FloatArray
+    fourth_order: float = 0.0
 
     def energy(self, spins: FloatArray, lengths: FloatArray) -> float:
-        """E = -K sum (s.n)^2."""
-        return -self.strength * float(np.sum((spins @ self.axis) ** 2))
+        """E = -sum [K1 (s.n)^2 + K2 (s.n)^4]."""
+        return float(np.sum(self.site_energies(spins, lengths)))
 
     def site_energies(self, spins: FloatArray, lengths: FloatArray) -> FloatArray:
-        """-K (s.n)^2."""
-        return -self.strength * (spins @ self.axis) ** 2
+        """-K1 (s.n)^2 - K2 (s.n)^4."""
+        square = (spins @ self.axis) ** 2
+        return -square * (self.strength + self.fourth_order * square)
 
     def gradient(self, spins: FloatArray, lengths: FloatArray) -> FloatArray:
-        """H_i = 2 K (s_i.n) n."""
-        return 2.0 * self.strength * np.outer(spins @ self.axis, self.axis)
+        """H_i = [2 K1 (s_i.n) + 4 K2 (s_i.n)^3] n."""
+        along = spins @ self.axis
+        if self.fourth_order:
+            along = along * (2.0 * self.strength + 4.0 * self.fourth_order * along**2)
+        else:
+            along = 2.0 * self.strength * along
+        return np.outer(along, self.axis)
 
     def local_model(self, lengths: FloatArray) -> LocalModel:
-        """Q = K n n on every site."""
-        matrix = self.strength * np.outer(self.axis, self.axis)
-        return LocalModel(len(lengths), quadratic=np.broadcast_to(matrix, (len(lengths), 3, 3)))
+        """Q = K1 n n, and K2, on every site."""
+        sites = len(lengths)
+        quadratic = np.broadcast_to(self.strength * np.outer(self.axis, self.axis), (sites, 3, 3))
+        fourth = np.full(sites, self.fourth_order), np.broadcast_to(self.axis, (sites, 3))
+        return LocalModel(sites, quadratic=quadratic, quartic=[fourth] if self.fourth_order else [])
 
 
 @dataclass(frozen=True, eq=False)

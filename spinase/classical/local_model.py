@@ -16,7 +16,7 @@ def _none(*shape: int) -> FloatArray:
 
 @dataclass(frozen=True, eq=False)
 class LocalModel:
-    """E = -sum_{pairs} [s_i.J_ij s_j + K_ij (s_i.s_j)^2] - sum_i [h_i.s_i + s_i.Q_i s_i] + cubic anisotropies.
+    """E = -sum_{pairs} [s_i.J_ij s_j + K_ij (s_i.s_j)^2] - sum_i [h_i.s_i + s_i.Q_i s_i] + anisotropies + products.
 
     Attributes
     ----------
@@ -34,6 +34,12 @@ class LocalModel:
         Q_i, energy; symmetric.
     cubic : list of (strengths, axes)
         Cubic anisotropies K1 and K2 of every site (N, 2), energy, with the cube axes as rows of `axes` (3, 3).
+    quartic : list of (strengths, axes)
+        Uniaxial anisotropies of fourth order, -K_i (s_i.n_i)^4: K of every site (N,), energy, unit vectors n (N, 3).
+    products : (q, 4)
+        Sites a, b, c, d of products of four spins, -K (s_a.s_b)(s_c.s_d); sites may repeat.
+    product_strengths : (q,)
+        K of them, energy.
     """
 
     sites: int
@@ -44,12 +50,15 @@ class LocalModel:
     linear: FloatArray | None = None
     quadratic: FloatArray | None = None
     cubic: Sequence[tuple[FloatArray, FloatArray]] = ()
+    quartic: Sequence[tuple[FloatArray, FloatArray]] = ()
+    products: IntArray = field(default_factory=lambda: np.zeros((0, 4), dtype=np.int64))
+    product_strengths: FloatArray = field(default_factory=lambda: _none(0))
 
     @property
     def is_linear_in_each_spin(self) -> bool:
-        """Whether there are neither anisotropies nor biquadratic couplings."""
+        """Whether there are neither anisotropies nor couplings of more than two spins at a time."""
         own = self.quadratic is not None and bool(np.any(self.quadratic))
-        return not (own or self.cubic or np.any(self.biquadratic))
+        return not (own or self.cubic or self.quartic or len(self.products) or np.any(self.biquadratic))
 
 
 def add_models(models: Sequence[tuple[float, LocalModel]]) -> LocalModel:
@@ -76,6 +85,9 @@ def add_models(models: Sequence[tuple[float, LocalModel]]) -> LocalModel:
         linear,
         quadratic,
         [(weight * strength, axes) for weight, model in models for strength, axes in model.cubic],
+        [(weight * strength, axes) for weight, model in models for strength, axes in model.quartic],
+        np.concatenate([model.products for _, model in models]),
+        np.concatenate([weight * model.product_strengths for weight, model in models]),
     )
 
 

@@ -3,32 +3,72 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from spinase.classical.local_model import LocalModel
 from spinase.compiled import njit
-from spinase.typing import Array, BoolArray, FloatArray, IntArray
+from spinase.typing import BoolArray, FloatArray, IntArray
 
 METROPOLIS, HEAT_BATH, OVER_RELAXATION = 0, 1, 2
 
 
-@dataclass(frozen=True, eq=False)
-class Sampler:
-    """A local model in the form the sweeps work on: rows of neighbours, scalar couplings where all tensors are isotropic.
+class Couplings(NamedTuple):
+    """A local model as the loops read it.
 
-    Built by :func:`make_sampler`; the attributes are arrays in that form.
+    Attributes
+    ----------
+    starts, neighbours : (N + 1,), (n,)
+        Compressed rows of the pairs.
+    exchange : (n,)
+        J where all tensors are J times the unit matrix, else empty.
+    tensors : (n, 3, 3)
+        J_ij where they are not, else empty.
+    biquadratic : (n,) or (0,)
+        K_ij.
+    linear : (N, 3)
+        h_i.
+    quadratic : (N, 3, 3) or (0, 3, 3)
+        Q_i.
+    cubic, cube_axes : (c, N, 2), (c, 3, 3)
+        Cubic anisotropies.
+    quartic, quartic_axes : (f, N), (f, N, 3)
+        Uniaxial anisotropies of fourth order.
+    products, product_strengths : (q, 4), (q,)
+        Products of four spins.
+    product_starts, product_rows : (N + 1,), (p,)
+        Products that each site has a part in, once each.
     """
 
     starts: IntArray
     neighbours: IntArray
-    couplings: FloatArray
+    exchange: FloatArray
     tensors: FloatArray
     biquadratic: FloatArray
     linear: FloatArray
     quadratic: FloatArray
     cubic: FloatArray
-    axes: FloatArray
+    cube_axes: FloatArray
+    quartic: FloatArray
+    quartic_axes: FloatArray
+    products: IntArray
+    product_strengths: FloatArray
+    product_starts: IntArray
+    product_rows: IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class Sampler:
+    """A local model in the form the sweeps work on; built by :func:`make_sampler`.
+
+    Attributes
+    ----------
+    couplings : Couplings
+        Rows of neighbours and arrays of the sites.
+    """
+
+    couplings: Couplings
 
     def sweep(
         self,
@@ -56,24 +96,15 @@ class Sampler:
         rng : numpy.random.Generator
             Draws moves and their acceptance.
         """
-        return float(_sweep(spins, mobile, kT, kind, width, rng, *self._arrays()))
+        return float(_sweep(spins, mobile, kT, kind, width, rng, self.couplings))
 
     def energy(self, spins: FloatArray) -> float:
         """Energy of the model, up to a constant."""
-        return float(_energy(spins, *self._arrays()))
+        return float(_energy(spins, self.couplings))
 
-    def _arrays(self) -> tuple[Array, ...]:
-        return (
-            self.starts,
-            self.neighbours,
-            self.couplings,
-            self.tensors,
-            self.biquadratic,
-            self.linear,
-            self.quadratic,
-            self.cubic,
-            self.axes,
-        )
+    def with_field(self, field: FloatArray) -> Sampler:
+        """The model with more of h (N, 3), energy."""
+        return Sampler(self.couplings._replace(linear=self.couplings.linear + field))
 
 
 def make_sampler(model: LocalModel) -> Sampler:
@@ -83,71 +114,111 @@ def make_sampler(model: LocalModel) -> Sampler:
     isotropic = bool(np.all(tensors == tensors[:, :1, :1] * np.eye(3)))
     biquadratic = model.biquadratic[order]
     n = model.sites
+    own = model.quadratic is not None and bool(np.any(model.quadratic))
     return Sampler(
-        np.searchsorted(model.rows[order], np.arange(n + 1)).astype(np.int64),
-        np.ascontiguousarray(model.columns[order]),
-        np.ascontiguousarray(tensors[:, 0, 0]) if isotropic else np.zeros(0),
-        np.zeros((0, 3, 3)) if isotropic else tensors,
-        biquadratic if biquadratic.any() else np.zeros(0),
-        np.zeros((n, 3)) if model.linear is None else np.ascontiguousarray(model.linear),
-        np.zeros((0, 3, 3))
-        if model.quadratic is None or not np.any(model.quadratic)
-        else np.array(model.quadratic, order="C"),
-        np.array([strengths for strengths, _ in model.cubic]).reshape(len(model.cubic), n, 2),
-        np.array([axes for _, axes in model.cubic]).reshape(len(model.cubic), 3, 3),
+        Couplings(
+            np.searchsorted(model.rows[order], np.arange(n + 1)).astype(np.int64),
+            np.ascontiguousarray(model.columns[order]),
+            np.ascontiguousarray(tensors[:, 0, 0]) if isotropic else np.zeros(0),
+            np.zeros((0, 3, 3)) if isotropic else tensors,
+            biquadratic if biquadratic.any() else np.zeros(0),
+            np.zeros((n, 3)) if model.linear is None else np.array(model.linear, dtype=np.float64, order="C"),
+            np.array(model.quadratic, order="C") if own else np.zeros((0, 3, 3)),
+            np.array([strengths for strengths, _ in model.cubic]).reshape(len(model.cubic), n, 2),
+            np.array([axes for _, axes in model.cubic]).reshape(len(model.cubic), 3, 3),
+            np.array([strengths for strengths, _ in model.quartic]).reshape(len(model.quartic), n),
+            np.array([axes for _, axes in model.quartic]).reshape(len(model.quartic), n, 3),
+            np.ascontiguousarray(model.products),
+            np.ascontiguousarray(model.product_strengths),
+            *_product_rows(model.products, n),
+        )
     )
 
 
+def _product_rows(products: IntArray, sites: int) -> tuple[IntArray, IntArray]:
+    """Starts (N + 1,) and rows of the products that each site has a part in."""
+    pairs = np.unique(np.column_stack([products.ravel(), np.repeat(np.arange(len(products)), 4)]), axis=0)
+    starts = np.searchsorted(pairs[:, 0], np.arange(sites + 1))
+    return starts.astype(np.int64), np.ascontiguousarray(pairs[:, 1], dtype=np.int64)
+
+
 @njit(inline="always")
-def _local_field(
-    i: int,
-    spins: FloatArray,
-    starts: IntArray,
-    neighbours: IntArray,
-    couplings: FloatArray,
-    tensors: FloatArray,
-    out: FloatArray,
-) -> None:
-    """Add sum_j J_ij s_j to `out`."""
-    for k in range(starts[i], starts[i + 1]):
-        j = neighbours[k]
-        if len(couplings):
-            for a in range(3):
-                out[a] += couplings[k] * spins[j, a]
-        else:
-            for a in range(3):
-                for b in range(3):
-                    out[a] += tensors[k, a, b] * spins[j, b]
+def _dot(a: FloatArray, b: FloatArray) -> float:
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
 @njit
-def _rest(
-    i: int,
-    s: FloatArray,
-    spins: FloatArray,
-    starts: IntArray,
-    neighbours: IntArray,
-    biquadratic: FloatArray,
-    quadratic: FloatArray,
-    cubic: FloatArray,
-    axes: FloatArray,
-) -> float:
-    """Energy of spin i pointing along s that is not linear in s."""
+def _field(i: int, spins: FloatArray, model: Couplings, out: FloatArray) -> None:
+    """`out` = h_i + sum_j J_ij s_j + the products in which site i stands once: what the energy is linear in."""
+    for a in range(3):
+        out[a] = model.linear[i, a]
+    for k in range(model.starts[i], model.starts[i + 1]):
+        j = model.neighbours[k]
+        if len(model.exchange):
+            for a in range(3):
+                out[a] += model.exchange[k] * spins[j, a]
+        else:
+            for a in range(3):
+                for b in range(3):
+                    out[a] += model.tensors[k, a, b] * spins[j, b]
+    for k in range(model.product_starts[i], model.product_starts[i + 1]):
+        q = model.product_rows[k]
+        at = _only_place(i, q, model.products)
+        if at >= 0:
+            partner, c, d = model.products[q, at ^ 1], model.products[q, (at & 2) ^ 2], model.products[q, ((at & 2) ^ 2) + 1]
+            strength = model.product_strengths[q] * _dot(spins[c], spins[d])
+            for a in range(3):
+                out[a] += strength * spins[partner, a]
+
+
+@njit
+def _only_place(i: int, q: int, products: IntArray) -> int:
+    """Where site i stands in product q; -1 if more than once."""
+    found = -1
+    for p in range(4):
+        if products[q, p] == i:
+            if found >= 0:
+                return -1
+            found = p
+    return found
+
+
+@njit
+def _product(q: int, i: int, s: FloatArray, spins: FloatArray, products: IntArray) -> float:
+    """(s_a.s_b)(s_c.s_d) with s in place of the spin of site i."""
+    value = 1.0
+    for half in range(2):
+        a, b = products[q, 2 * half], products[q, 2 * half + 1]
+        value *= _dot(s if a == i else spins[a], s if b == i else spins[b])
+    return value
+
+
+@njit
+def _rest(i: int, s: FloatArray, spins: FloatArray, pairs: bool, model: Couplings) -> float:
+    """Energy of spin i pointing along s that is not linear in s; without `pairs` only that of the site itself."""
     energy = 0.0
-    if len(biquadratic):
-        for k in range(starts[i], starts[i + 1]):
-            j = neighbours[k]
-            overlap = s[0] * spins[j, 0] + s[1] * spins[j, 1] + s[2] * spins[j, 2]
-            energy -= biquadratic[k] * overlap * overlap
-    if len(quadratic):
+    if pairs:
+        if len(model.biquadratic):
+            for k in range(model.starts[i], model.starts[i + 1]):
+                overlap = _dot(s, spins[model.neighbours[k]])
+                energy -= model.biquadratic[k] * overlap * overlap
+        for k in range(model.product_starts[i], model.product_starts[i + 1]):
+            q = model.product_rows[k]
+            if _only_place(i, q, model.products) < 0:
+                energy -= model.product_strengths[q] * _product(q, i, s, spins, model.products)
+    if len(model.quadratic):
         for a in range(3):
             for b in range(3):
-                energy -= s[a] * quadratic[i, a, b] * s[b]
-    for c in range(len(cubic)):
-        x = (axes[c, 0, 0] * s[0] + axes[c, 0, 1] * s[1] + axes[c, 0, 2] * s[2]) ** 2
-        y = (axes[c, 1, 0] * s[0] + axes[c, 1, 1] * s[1] + axes[c, 1, 2] * s[2]) ** 2
-        z = (axes[c, 2, 0] * s[0] + axes[c, 2, 1] * s[1] + axes[c, 2, 2] * s[2]) ** 2
-        energy += cubic[c, i, 0] * (x * y + y * z + z * x) + cubic[c, i, 1] * x * y * z
+                energy -= s[a] * model.quadratic[i, a, b] * s[b]
+    for c in range(len(model.cubic)):
+        x, y, z = (
+            _dot(model.cube_axes[c, 0], s) ** 2,
+            _dot(model.cube_axes[c, 1], s) ** 2,
+            _dot(model.cube_axes[c, 2], s) ** 2,
+        )
+        energy += model.cubic[c, i, 0] * (x * y + y * z + z * x) + model.cubic[c, i, 1] * x * y * z
+    for c in range(len(model.quartic)):
+        energy -= model.quartic[c, i] * _dot(model.quartic_axes[c, i], s) ** 4
     return energy
 
 
@@ -220,34 +291,26 @@ def _sweep(
     kind: int,
     width: float,
     rng: np.random.Generator,
-    starts: IntArray,
-    neighbours: IntArray,
-    couplings: FloatArray,
-    tensors: FloatArray,
-    biquadratic: FloatArray,
-    linear: FloatArray,
-    quadratic: FloatArray,
-    cubic: FloatArray,
-    axes: FloatArray,
+    model: Couplings,
 ) -> float:
     accepted, tried = 0, 0
     field, new, old = np.empty(3), np.empty(3), np.empty(3)
-    bare = len(biquadratic) == 0 and len(quadratic) == 0 and len(cubic) == 0
+    own = len(model.quadratic) + len(model.cubic) + len(model.quartic)
+    bare = own + len(model.biquadratic) + len(model.products) == 0
     for i in range(len(spins)):
         if not mobile[i]:
             continue
         tried += 1
         for a in range(3):
-            field[a], old[a] = linear[i, a], spins[i, a]
-        _local_field(i, spins, starts, neighbours, couplings, tensors, field)
+            old[a] = spins[i, a]
+        _field(i, spins, model, field)
         if not _propose(kind, old, field, kT, width, rng, new):
             continue
         change = 0.0
         if kind == METROPOLIS:
             change = -(field[0] * (new[0] - old[0]) + field[1] * (new[1] - old[1]) + field[2] * (new[2] - old[2]))
         if not bare:
-            change += _rest(i, new, spins, starts, neighbours, biquadratic, quadratic, cubic, axes)
-            change -= _rest(i, old, spins, starts, neighbours, biquadratic, quadratic, cubic, axes)
+            change += _rest(i, new, spins, True, model) - _rest(i, old, spins, True, model)
         if change <= 0.0 or rng.random() < np.exp(-change / kT):
             for a in range(3):
                 spins[i, a] = new[a]
@@ -256,26 +319,20 @@ def _sweep(
 
 
 @njit
-def _energy(
-    spins: FloatArray,
-    starts: IntArray,
-    neighbours: IntArray,
-    couplings: FloatArray,
-    tensors: FloatArray,
-    biquadratic: FloatArray,
-    linear: FloatArray,
-    quadratic: FloatArray,
-    cubic: FloatArray,
-    axes: FloatArray,
-) -> float:
-    energy, field, none = 0.0, np.empty(3), np.zeros(0)
+def _energy(spins: FloatArray, model: Couplings) -> float:
+    energy = 0.0
     for i in range(len(spins)):
-        field[:] = 0.0
-        _local_field(i, spins, starts, neighbours, couplings, tensors, field)
         s = spins[i]
-        for a in range(3):
-            energy -= s[a] * (0.5 * field[a] + linear[i, a])
-        whole = _rest(i, s, spins, starts, neighbours, biquadratic, quadratic, cubic, axes)
-        own = _rest(i, s, spins, starts, neighbours, none, quadratic, cubic, axes)
-        energy += 0.5 * (whole + own)  # pairs are seen from both ends, what belongs to the site once
+        energy += _rest(i, s, spins, False, model) - _dot(s, model.linear[i])
+        for k in range(model.starts[i], model.starts[i + 1]):  # pairs are seen from both ends
+            other = spins[model.neighbours[k]]
+            if len(model.exchange):
+                energy -= 0.5 * model.exchange[k] * _dot(s, other)
+            else:
+                for a in range(3):
+                    energy -= 0.5 * s[a] * _dot(model.tensors[k, a], other)
+            if len(model.biquadratic):
+                energy -= 0.5 * model.biquadratic[k] * _dot(s, other) ** 2
+    for q in range(len(model.products)):
+        energy -= model.product_strengths[q] * _product(q, -1, spins[0], spins, model.products)
     return energy

@@ -263,6 +263,7 @@ class FrozenOfSpecies(FrozenTerm):
         if model is None:
             return None
         keep, on = self.mask[model.rows] & self.mask[model.columns], self.mask
+        whole = self.mask[model.products].all(axis=1)
         return replace(
             model,
             rows=model.rows[keep],
@@ -272,6 +273,9 @@ class FrozenOfSpecies(FrozenTerm):
             linear=None if model.linear is None else on[:, None] * model.linear,
             quadratic=None if model.quadratic is None else on[:, None, None] * model.quadratic,
             cubic=[(on[:, None] * strengths, axes) for strengths, axes in model.cubic],
+            quartic=[(on * strengths, axes) for strengths, axes in model.quartic],
+            products=model.products[whole],
+            product_strengths=model.product_strengths[whole],
         )
 
 

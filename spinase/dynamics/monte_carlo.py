@@ -170,7 +170,7 @@ class MonteCarlo(SpinDriver):
             raise ModelError(f"Monte Carlo needs a positive temperature, got kT = {kT}")
         lengths = self._spins.lengths
         if self.field is not None:
-            sampler = _with_field(sampler, lengths[:, None] * self.applied_field())
+            sampler = sampler.with_field(lengths[:, None] * self.applied_field())
         mobile = self.mobile & (lengths > 0.0)
         self._spins.spins = spins = np.ascontiguousarray(self._spins.spins).copy()
         for _ in range(self.over_relaxation):
@@ -363,10 +363,6 @@ class _Tempering:
 def _require_method(method: str) -> None:
     if method not in _KINDS:
         raise ModelError(f"method must be 'heat-bath' or 'metropolis', got {method!r}")
-
-
-def _with_field(sampler: Sampler, field: FloatArray) -> Sampler:
-    return Sampler(**{**vars(sampler), "linear": sampler.linear + field})
 
 
 __all__ = ["MonteCarlo", "TemperingResult", "parallel_tempering", "simulated_annealing"]

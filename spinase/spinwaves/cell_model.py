@@ -57,6 +57,8 @@ def cell_model(atoms: Atoms) -> CellModel:
         large = atoms.repeat(repeat)
         large.calc = supercell_calculator(calc, repeat)
         model = local_model_of(large)
+        if len(model.products):
+            raise ModelError("it couples more than two sites at a time")
     except ModelError as error:
         raise ModelError(
             f"{type(calc).__name__} is no sum over sites and pairs within a cutoff, so its second derivatives have no "
@@ -77,6 +79,7 @@ def cell_model(atoms: Atoms) -> CellModel:
         None if model.linear is None else model.linear[:count],
         None if model.quadratic is None else model.quadratic[:count],
         [(strengths[:count], axes) for strengths, axes in model.cubic],
+        [(strengths[:count], axes[:count]) for strengths, axes in model.quartic],
     )
     return CellModel(own, shifts, vectors)
 

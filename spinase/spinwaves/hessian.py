@@ -246,6 +246,8 @@ def _fields(own: LocalModel, spins: FloatArray, images: FloatArray) -> FloatArra
     for strengths, axes in own.cubic:
         x = spins @ axes.T
         fields -= _cubic_slope(x, strengths) @ axes
+    for strengths, axes in own.quartic:
+        fields += (4.0 * strengths * np.einsum("ia,ia->i", spins, axes) ** 3)[:, None] * axes
     return fields
 
 
@@ -258,13 +260,16 @@ def _couplings(own: LocalModel, spins: FloatArray, images: FloatArray) -> FloatA
 
 
 def _site_curvatures(own: LocalModel, spins: FloatArray, images: FloatArray) -> FloatArray:
-    """d2E/(ds_i ds_i) = -2 sum K s_j s_j^T - 2 Q + that of cubic anisotropies, energy, (N, 3, 3)."""
+    """d2E/(ds_i ds_i) = -2 sum K s_j s_j^T - 2 Q - 12 K (s_i.n)^2 n n^T + that of cubic anisotropies, energy, (N, 3, 3)."""
     found = np.zeros((len(spins), 3, 3))
     np.add.at(found, own.rows, -2.0 * own.biquadratic[:, None, None] * np.einsum("ba,bc->bac", images, images))
     if own.quadratic is not None:
         found -= 2.0 * own.quadratic
     for strengths, axes in own.cubic:
         found += np.einsum("pa,ipq,qb->iab", axes, _cubic_curvature(spins @ axes.T, strengths), axes)
+    for strengths, axes in own.quartic:
+        along = 12.0 * strengths * np.einsum("ia,ia->i", spins, axes) ** 2
+        found -= along[:, None, None] * axes[:, :, None] * axes[:, None, :]
     return found
 
 
@@ -297,6 +302,8 @@ def _require_invariant(model: CellModel, spiral: Spiral) -> None:
         parts["an anisotropy"] = own.quadratic @ turn - turn @ own.quadratic
     if own.linear is not None:
         parts["a field"] = own.linear @ turn.T
+    if own.quartic:
+        parts["an anisotropy of fourth order"] = np.stack([each[:, None] * (axes @ turn.T) for each, axes in own.quartic])
     scale = max(float(np.abs(own.tensors).max(initial=0.0)), 1e-300)
     broken = [name for name, change in parts.items() if np.abs(change).max(initial=0.0) > _INVARIANT * scale]
     if own.cubic:

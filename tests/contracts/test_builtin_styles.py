@@ -31,7 +31,9 @@ from spinase.calculators import (
     NeelCalculator,
     NEGFCalculator,
     PairPotentialCalculator,
+    RandomAxes,
     RationalCalculator,
+    SiteAnisotropyCalculator,
     SlonczewskiCalculator,
     SpinSumCalculator,
     UniaxialAnisotropyCalculator,
@@ -228,6 +230,23 @@ CASES: dict[str, dict[str, Case]] = {
     },
     "uniaxial": {
         "tilted axis": (lambda: UniaxialAnisotropyCalculator(0.3, (1, 2, -1)), cluster, SPINS | {"time_reversal"}),
+        "two constants": (
+            lambda: UniaxialAnisotropyCalculator(0.3, (1, 2, -1), fourth_order=-0.2),
+            cluster,
+            SPINS | {"time_reversal"},
+        ),
+    },
+    "site-anisotropy": {
+        "random axes": (
+            lambda: SiteAnisotropyCalculator(0.3, RandomAxes(4), 0.2),
+            cluster,
+            {"magnetic_forces", "conservative", "time_reversal"},
+        ),
+        "by site": (
+            lambda: SiteAnisotropyCalculator(np.linspace(-0.2, 0.4, 10), np.random.default_rng(3).normal(size=(10, 3))),
+            cluster,
+            {"magnetic_forces", "conservative", "time_reversal", "supercell"},
+        ),
     },
     "cubic": {
         "x, y, z": (lambda: CubicAnisotropyCalculator(-0.2), cluster, SPINS | {"time_reversal"}),
