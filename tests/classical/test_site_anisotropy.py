@@ -5,9 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.integrate import quad
+from scipy.optimize import minimize_scalar
 
 from spinase import SpinAtoms
-from spinase.calculators import HeisenbergCalculator, RandomAxes, SiteAnisotropyCalculator, SpinSumCalculator
+from spinase.calculators import (
+    HeisenbergCalculator,
+    RandomAxes,
+    SiteAnisotropyCalculator,
+    SpinSumCalculator,
+    ZeemanCalculator,
+)
 from spinase.calculators import UniaxialAnisotropyCalculator as Uniaxial
 from spinase.calculators.site_anisotropy import SiteAnisotropyConfig
 from spinase.classical import SiteAnisotropy, UniaxialAnisotropy
@@ -15,7 +22,7 @@ from spinase.classical.sampling import HEAT_BATH, METROPOLIS, make_sampler
 from spinase.contract import local_energy, local_model_of
 from spinase.errors import InvalidGeometryError, ModelError
 from spinase.spin_algebra import random_spins
-from spinase.spinwaves import classical_hessian, magnon_bands
+from spinase.spinwaves import classical_hessian, magnon_bands, spin_waves
 from spinase.testing import check_local_energy
 
 AXIS = np.array([0.6, 0.0, 0.8])
@@ -124,6 +131,21 @@ def test_the_gap_of_a_ferromagnet_has_both_constants() -> None:
     atoms.spins = [[0, 0, 1.0]]
     atoms.calc = SpinSumCalculator([HeisenbergCalculator([1.0]), Uniaxial(0.2, fourth_order=0.15)])
     assert magnon_bands(classical_hessian(atoms), [[0, 0, 0]]).frequencies[0, 0] == pytest.approx(2 * (0.2 + 0.3))
+
+
+def test_magnons_of_tilted_spins_are_those_of_differences_of_the_field() -> None:
+    """A field along z and an axis aside of it: the spin is between them, where the curvature of (s.n)^4 counts."""
+    atoms = SpinAtoms.lattice("chain", (1,), units="reduced")
+    terms = [HeisenbergCalculator([1.0]), Uniaxial(0.3, AXIS, fourth_order=0.6), ZeemanCalculator((0, 0, 0.5))]
+    atoms.calc = SpinSumCalculator(terms)
+
+    def energy(angle: float) -> float:
+        atoms.spins = [[np.sin(angle), 0.0, np.cos(angle)]]
+        return float(atoms.get_potential_energy())
+
+    energy(minimize_scalar(energy, bounds=(0.1, 0.6), method="bounded", options={"xatol": 1e-10}).x)
+    expected = spin_waves(atoms).frequencies[0]
+    assert magnon_bands(classical_hessian(atoms), [[0, 0, 0]]).frequencies[0, 0] == pytest.approx(expected, rel=1e-4)
 
 
 def test_refusals() -> None:
