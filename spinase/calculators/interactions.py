@@ -60,7 +60,9 @@ class LandauConfig(OptionTable):
 class DipoleCalculator(TermCalculator):
     """Dipole-dipole interaction, E = (mu_0/4 pi) sum_{i<j} [m_i.m_j/r^3 - 3 (m_i.r)(m_j.r)/r^5].
 
-    All pairs for open boundaries, Ewald sums for periodic ones (conducting surroundings: no surface).
+    Lattices of 256 sites and more by fast Fourier transforms, to round-off: any cell, sublattices, holes, boundaries that
+    are open, periodic or both (films, wires; these give no forces).  Elsewhere all pairs for open boundaries, Ewald sums for
+    periodic ones.  Periodic in three directions means conducting surroundings: no surface.
 
     Parameters
     ----------

@@ -1,21 +1,24 @@
 """Dipole-dipole interaction, E = C sum_{i<j} [m_i.m_j/r^3 - 3 (m_i.r)(m_j.r)/r^5].
 
-All pairs for open boundaries, Ewald sums for periodic ones (S. W. de Leeuw, J. W. Perram, E. R. Smith, Proc. R. Soc. A 373,
-27 (1980)): conducting surroundings, plus the energy of a given shape.
+Lattices of any boundaries: fast Fourier transforms (:mod:`spinase.classical.lattice_dipole`).  Other magnets: all pairs for
+open boundaries, Ewald sums for periodic ones (S. W. de Leeuw, J. W. Perram, E. R. Smith, Proc. R. Soc. A 373, 27 (1980)):
+conducting surroundings, plus the energy of a given shape.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import ClassVar
 
 import numpy as np
 from scipy.optimize import brentq
 from scipy.spatial import cKDTree
-from scipy.special import erfc
 
+from spinase.classical.dipole_kernels import screened
+from spinase.classical.lattice_dipole import LatticeDipole
+from spinase.classical.lattice_sites import lattice_sites
 from spinase.classical.terms import FrozenTerm, Term, pull_on_bonds
 from spinase.compiled import njit
 from spinase.errors import InvalidGeometryError
@@ -24,6 +27,9 @@ from spinase.typing import FloatArray, IntArray
 
 _KEPT_PHASES = 20_000_000  # cos and sin of so many waves times sites are kept while positions stay (320 MB)
 _BLOCK_PHASES = 2_000_000
+_TRANSFORMED = 256  # sites of a lattice from which on transforms are used
+_BASIS = 32  # sites of a cell they are used for
+_WASTE = 8.0  # places of the lattice for each site
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,23 +60,35 @@ class Dipole(Term):
         super().__post_init__()
         object.__setattr__(self, "_neighbours", NeighbourCache())
 
-    def freeze(self, geometry: Geometry) -> FrozenDipole | OpenDipole:
-        """Interactions on a geometry.
+    def freeze(self, geometry: Geometry) -> FrozenDipole | OpenDipole | LatticeDipole:
+        """Interactions on a geometry: by transforms on lattices of many sites and on films and wires.
 
         Raises
         ------
         InvalidGeometryError
-            If some directions are periodic and others are not, or two sites coincide.
+            If two sites coincide, or some directions are periodic and others are not, and the sites are no lattice.
         """
-        if not geometry.pbc.any():
-            _refuse_coinciding(geometry)
-            return OpenDipole(self.strength, np.ascontiguousarray(geometry.positions))
-        if not geometry.pbc.all():
+        mixed = bool(geometry.pbc.any() and not geometry.pbc.all())
+        if mixed or len(geometry) >= _TRANSFORMED:
+            found = lattice_sites(geometry, _BASIS, _WASTE)
+            if found is not None:
+                direct = None if mixed else partial(self._direct, geometry)
+                volume = geometry.volume if geometry.pbc.all() else np.inf
+                return LatticeDipole(self.strength, found, self._shape() / volume, direct)
+        if mixed:
             raise InvalidGeometryError(
-                f"dipoles need boundaries that are all open or all periodic, got pbc = {geometry.pbc.tolist()}: for a film, "
-                "put vacuum into a fully periodic cell and give demagnetization = (0, 0, 1)"
+                f"dipoles with boundaries that are periodic in some directions only, pbc = {geometry.pbc.tolist()}, need "
+                f"the sites of a lattice (or at most {_BASIS} sites): put vacuum into a fully periodic cell and give "
+                "demagnetization = (0, 0, 1)"
             )
-        return self._ewald(geometry)
+        return self._direct(geometry)
+
+    def _direct(self, geometry: Geometry) -> FrozenDipole | OpenDipole:
+        """Pair by pair."""
+        if geometry.pbc.all():
+            return self._ewald(geometry)
+        _refuse_coinciding(geometry)
+        return OpenDipole(self.strength, np.ascontiguousarray(geometry.positions))
 
     def _ewald(self, geometry: Geometry) -> FrozenDipole:
         """Real and reciprocal sums of about equal cost, each cut where half the accuracy is left."""
@@ -87,7 +105,7 @@ class Dipole(Term):
             bonds,
             waves,
             self._shape(),
-            *_screened(bonds.distances, splitting),
+            *screened(bonds.distances, splitting),
         )
 
     def _shape(self) -> FloatArray:
@@ -116,7 +134,7 @@ def _cutoffs(cell: FloatArray, density: float, a: float, accuracy: float) -> tup
     def real(x: float) -> float:
         """What pairs beyond the distance x/a would add, relative to `scale`."""
         r = x / a
-        b, c, _ = _screened(np.array(r), a)
+        b, c, _ = screened(np.array(r), a)
         gauss = 4.0 * a**3 / np.sqrt(np.pi) * np.exp(-(x**2))  # largest eigenvalues of the interaction and of its gradient
         worst = max(2.0 * b + gauss, spacing * r * (2.0 * c + 2.0 * a**2 * gauss))
         return float(worst * _beyond(r, density, 0.5 / (a * x), _shell_gap(cell, spacing, r)))
@@ -147,15 +165,6 @@ def _solve(tail: Callable[[float], float], bound: float) -> float:
     if tail(0.5) <= bound:
         return 0.5
     return float(brentq(lambda x: np.log(tail(x) / bound), 0.5, 20.0, xtol=1e-3))
-
-
-def _screened(r: FloatArray, a: float) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """B, C and D of the screened interaction: B = -(d/dr)(erfc(a r)/r)/r, C = -B'/r, D = -C'/r."""
-    gauss = 2.0 * a / np.sqrt(np.pi) * np.exp(-((a * r) ** 2))
-    b = erfc(a * r) / r**3 + gauss / r**2
-    c = (3.0 * b + gauss * 2.0 * a**2) / r**2
-    d = (5.0 * c + gauss * 4.0 * a**4) / r**2
-    return b, c, d
 
 
 def _waves(cell: FloatArray, longest: float) -> FloatArray:

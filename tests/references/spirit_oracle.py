@@ -34,7 +34,9 @@ jij {exchange}
 n_shells_dmi 1
 dij {dmi}
 dm_chirality {chirality}
-ddi_method none
+ddi_method {dipoles}
+ddi_pb_zero_padding 1
+ddi_n_periodic_images 4 4 4
 llg_dt {timestep}
 llg_damping {damping}
 llg_temperature 0
@@ -107,7 +109,7 @@ def main(source: str, target: str) -> None:
     with open(source, encoding="utf-8") as file:
         job = json.load(file)
     config = Path(tempfile.mkdtemp()) / "in.cfg"
-    config.write_text(CONFIG.format(**{"convergence": 1e-7, **job["model"]}), encoding="utf-8")
+    config.write_text(CONFIG.format(**{"convergence": 1e-7, "dipoles": "none", **job["model"]}), encoding="utf-8")
     with state.State(str(config), quiet=True) as pointer:
         hamiltonian.set_field(pointer, job["model"]["field"], [0, 0, 1])
         result = {"energy": energy, "trajectory": trajectory, "path": path, "rate": rate}[job["task"]](pointer, job)

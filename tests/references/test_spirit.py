@@ -19,13 +19,16 @@ from ase.optimize import FIRE
 
 from spinase import SpinAtoms
 from spinase.analysis import topological_charge
+from spinase.atoms import geometry_of
 from spinase.calculators import (
+    DipoleCalculator,
     DMICalculator,
     HeisenbergCalculator,
     SpinSumCalculator,
     UniaxialAnisotropyCalculator,
     ZeemanCalculator,
 )
+from spinase.classical.lattice_dipole import LatticeDipole
 from spinase.dynamics import LLGDynamics, SpinOptimizable, find_saddle, geodesic_path, minimum_energy_path
 from spinase.rates import StationaryPoint, stationary_point, transition
 from spinase.units import METAL
@@ -118,6 +121,19 @@ def test_energies(tmp_path: Path) -> None:
     atoms.spins = np.random.default_rng(1).normal(size=(len(atoms), 3))
     result = spirit({"task": "energy", "spins": atoms.spins.tolist()}, tmp_path)
     assert atoms.get_potential_energy() * 1e3 == pytest.approx(result["energy"], rel=1e-6)
+
+
+def test_dipoles_of_an_open_film_by_transforms_in_both(tmp_path: Path) -> None:
+    """24 x 24 sites without periodic images; Spirit's constants of nature differ in the seventh digit."""
+    atoms = film()
+    atoms.pbc = False
+    atoms.spins = np.random.default_rng(1).normal(size=(len(atoms), 3)) + [0.5, 0, 0.5]
+    atoms.calc = DipoleCalculator()
+    assert isinstance(atoms.calc.term.freeze(geometry_of(atoms)), LatticeDipole)
+    off = {"periodic": 0, "field": 0.0, "anisotropy": 0.0, "exchange": 0.0, "dmi": 0.0, "dipoles": "fft"}
+    result = spirit({"task": "energy", "spins": atoms.spins.tolist(), "model": {**MODEL, **off}}, tmp_path)
+    assert abs(result["energy"]) > 1.0
+    assert atoms.get_potential_energy() * 1e3 == pytest.approx(result["energy"], rel=2e-6)
 
 
 def test_a_skyrmion_moves_as_in_spirit(tmp_path: Path) -> None:
