@@ -20,6 +20,7 @@ from spinase.calculators.classical import (
     UniaxialAnisotropyCalculator,
     ZeemanCalculator,
 )
+from spinase.calculators.four_spin import FourSpinCalculator, RingExchangeCalculator, ThreeSiteCalculator
 from spinase.calculators.interactions import (
     DipoleCalculator,
     LandauCalculator,
@@ -71,6 +72,7 @@ __all__ = [
     "EDCalculator",
     "ExchangeTensors",
     "FittedExchange",
+    "FourSpinCalculator",
     "HIPNNCalculator",
     "HeisenbergCalculator",
     "KPMCalculator",
@@ -83,12 +85,14 @@ __all__ = [
     "PairPotentialCalculator",
     "RandomAxes",
     "RationalCalculator",
+    "RingExchangeCalculator",
     "SiteAnisotropyCalculator",
     "SlonczewskiCalculator",
     "SnapshotCalculator",
     "SolverCalculator",
     "SpinCalculator",
     "SpinSumCalculator",
+    "ThreeSiteCalculator",
     "UniaxialAnisotropyCalculator",
     "ZeemanCalculator",
     "ZhangLiCalculator",

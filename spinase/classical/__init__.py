@@ -5,6 +5,7 @@ from spinase.classical.biquadratic import Biquadratic
 from spinase.classical.dipole import Dipole
 from spinase.classical.dmi import DzyaloshinskiiMoriya
 from spinase.classical.exchange import Heisenberg
+from spinase.classical.four_spin import FourSpin, RingExchange, ThreeSite
 from spinase.classical.landau import Landau
 from spinase.classical.local_model import LocalModel, add_models
 from spinase.classical.neel import Neel
@@ -22,6 +23,7 @@ __all__ = [
     "CubicAnisotropy",
     "Dipole",
     "DzyaloshinskiiMoriya",
+    "FourSpin",
     "FrozenTerm",
     "Heisenberg",
     "Landau",
@@ -29,9 +31,11 @@ __all__ = [
     "Neel",
     "PairPotential",
     "RandomAxes",
+    "RingExchange",
     "SiteAnisotropy",
     "Slonczewski",
     "Term",
+    "ThreeSite",
     "UniaxialAnisotropy",
     "Zeeman",
     "ZhangLi",

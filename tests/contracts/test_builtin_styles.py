@@ -22,6 +22,7 @@ from spinase.calculators import (
     DipoleCalculator,
     DMICalculator,
     EDCalculator,
+    FourSpinCalculator,
     HeisenbergCalculator,
     HIPNNCalculator,
     KPMCalculator,
@@ -33,9 +34,11 @@ from spinase.calculators import (
     PairPotentialCalculator,
     RandomAxes,
     RationalCalculator,
+    RingExchangeCalculator,
     SiteAnisotropyCalculator,
     SlonczewskiCalculator,
     SpinSumCalculator,
+    ThreeSiteCalculator,
     UniaxialAnisotropyCalculator,
     ZeemanCalculator,
     ZhangLiCalculator,
@@ -236,6 +239,15 @@ CASES: dict[str, dict[str, Case]] = {
             SPINS | {"time_reversal"},
         ),
     },
+    "four-spin": {
+        "listed": (
+            lambda: FourSpinCalculator([(0, 1, 2, 3), (4, 5, 5, 6)], [0.3, -0.2]),
+            lattice,
+            {"magnetic_forces", "conservative"} | ROTATING,
+        ),
+    },
+    "ring-exchange": {"shells": (lambda: RingExchangeCalculator(0.3), lattice, SPINS | ROTATING)},
+    "three-site": {"shells": (lambda: ThreeSiteCalculator(-0.3), lattice, SPINS | ROTATING)},
     "site-anisotropy": {
         "random axes": (
             lambda: SiteAnisotropyCalculator(0.3, RandomAxes(4), 0.2),

@@ -1,0 +1,138 @@
+"""Products of four spins: counts of loops, closed forms of orders, differences, sampling against exact averages."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from spinase import SpinAtoms
+from spinase.atoms import geometry_of
+from spinase.calculators import FourSpinCalculator, HeisenbergCalculator, RingExchangeCalculator, SpinSumCalculator
+from spinase.calculators import ThreeSiteCalculator as ThreeSite
+from spinase.classical.sampling import HEAT_BATH, METROPOLIS, make_sampler
+from spinase.contract import local_model_of
+from spinase.dynamics import MonteCarlo
+from spinase.errors import InvalidGeometryError, ModelError
+
+
+def energy(atoms: SpinAtoms, calc: object) -> float:
+    atoms.calc = calc
+    return float(atoms.get_potential_energy())
+
+
+@pytest.mark.parametrize(
+    ("lattice", "size", "loops"),
+    [
+        ("square", (4, 4), 1),
+        ("triangular", (4, 4), 3),
+        ("cubic", (4, 4, 4), 3),
+        ("honeycomb", (3, 3), 0),
+        ("kagome", (3, 3), 0),
+    ],
+)
+@pytest.mark.parametrize("small", [False, True])
+def test_aligned_spins_count_the_loops(lattice: str, size: tuple[int, ...], loops: int, small: bool) -> None:
+    """E = -K a loop; a cell smaller than a loop counts those through its images."""
+    size = tuple(1 for _ in size) if small else size
+    atoms = SpinAtoms.lattice(lattice, size, units="reduced")
+    assert energy(atoms, RingExchangeCalculator(0.7)) / np.prod(size) == pytest.approx(-0.7 * loops)
+
+
+@pytest.mark.parametrize(("lattice", "triangles"), [("triangular", 2), ("square", 0), ("kagome", 2), ("fcc", 8)])
+def test_aligned_spins_count_the_triangles(lattice: str, triangles: int) -> None:
+    atoms = SpinAtoms.lattice(lattice, (4, 4, 4) if lattice == "fcc" else (3, 3), units="reduced")
+    cells = len(atoms) if lattice == "fcc" else 9
+    assert energy(atoms, ThreeSite(0.5)) / cells == pytest.approx(-3 * 0.5 * triangles)
+
+
+def test_orders_have_the_energies_of_their_angles() -> None:
+    """Square: Neel (1 + 1 - 1), a vortex of four right angles (0 + 0 - 1); triangle of 120 degrees: 3/4 a triangle."""
+    neel = SpinAtoms.lattice("square", (4, 4), units="reduced")
+    neel.spins = np.where((neel.positions.round().sum(axis=1) % 2)[:, None] > 0, [0, 0, -1.0], [0, 0, 1.0])
+    assert energy(neel, RingExchangeCalculator(0.7)) / 16 == pytest.approx(-0.7)
+    turned = SpinAtoms.lattice("square", (4, 4), units="reduced")
+    x, y, _ = turned.positions.round().T.astype(int) % 2
+    angle = np.pi / 2 * np.array([[0, 1], [3, 2]])[x, y]
+    turned.spins = np.stack([np.cos(angle), np.sin(angle), 0 * angle], axis=1)
+    assert energy(turned, RingExchangeCalculator(0.7)) / 16 == pytest.approx(0.7)
+    flat = SpinAtoms.lattice("triangular", (3, 3), units="reduced")
+    color = (np.round(flat.get_scaled_positions() * 3) @ [1, 1, 0]) % 3  # one of each on every triangle
+    flat.spins = np.stack([np.cos(2 * np.pi / 3 * color), np.sin(2 * np.pi / 3 * color), 0 * color], axis=1)
+    assert energy(flat, HeisenbergCalculator([-1.0])) / 9 == pytest.approx(-1.5)
+    assert energy(flat, ThreeSite(0.5)) / 9 == pytest.approx(-2 * 0.5 * 3 / 4)
+
+
+def test_a_listed_plaquette_is_ring_exchange() -> None:
+    atoms = SpinAtoms.lattice("square", (2, 2), periodic=False, rng=4, units="reduced")
+    a, b, c, d = (
+        int(np.argmin(np.linalg.norm(atoms.positions - [x, y, 0], axis=1))) for x, y in ((0, 0), (1, 0), (1, 1), (0, 1))
+    )
+    listed = FourSpinCalculator([(a, b, c, d), (a, d, b, c), (a, c, b, d)], [0.3, 0.3, -0.3])
+    assert energy(atoms, listed) == pytest.approx(energy(atoms, RingExchangeCalculator(0.3)), abs=1e-14)
+    fields = [calc.get_property("magnetic_forces", atoms) for calc in (listed, RingExchangeCalculator(0.3))]
+    np.testing.assert_allclose(*fields, atol=1e-14)
+    assert np.abs(fields[0]).max() > 0.05
+
+
+def test_a_repeated_pair_is_biquadratic_exchange() -> None:
+    atoms = SpinAtoms.lattice("chain", (2,), periodic=False, rng=4, units="reduced")
+    overlap = atoms.spins[0] @ atoms.spins[1]
+    assert energy(atoms, FourSpinCalculator([(0, 1, 0, 1)], [0.3])) == pytest.approx(-0.3 * overlap**2)
+    field = atoms.calc.get_property("magnetic_forces", atoms)[0]
+    np.testing.assert_allclose(field, 0.6 * overlap * atoms.spins[1])
+
+
+def test_only_the_chosen_species_make_loops() -> None:
+    atoms = SpinAtoms.lattice("square", (4, 4), units="reduced")
+    atoms.numbers[5] = 27
+    assert energy(atoms, RingExchangeCalculator(1.0, species=["Fe"])) == pytest.approx(-12.0)
+
+
+def test_the_sampler_has_the_energy_of_the_calculator() -> None:
+    atoms = SpinAtoms.lattice("triangular", (3, 3), rng=2, units="reduced")
+    listed = FourSpinCalculator([(0, 1, 0, 1), (2, 3, 4, 2), (5, 5, 1, 2)], [0.3, -0.2, 0.4])
+    calc = SpinSumCalculator(
+        [RingExchangeCalculator(0.3), ThreeSite(-0.2), listed, HeisenbergCalculator([0.4])], [1, 2, 1, 1]
+    )
+    atoms.calc = calc
+    difference = atoms.get_potential_energy() - make_sampler(local_model_of(atoms)).energy(atoms.spins)
+    assert difference == pytest.approx(0.0, abs=1e-12)
+    sampling = MonteCarlo(atoms, 1e-9, rng=1, method="metropolis")
+    before = atoms.get_potential_energy()
+    for _ in range(5):
+        sampling.run(4)
+        assert atoms.get_potential_energy() <= before + 1e-7
+        before = atoms.get_potential_energy()
+
+
+@pytest.mark.parametrize("kind", [METROPOLIS, HEAT_BATH])
+def test_a_chain_of_three_is_sampled_exactly(kind: int) -> None:
+    """E = -K (s_1.s_2)(s_2.s_3): both cosines are independent of direction, <xy> from a quadrature over the square."""
+    kT, K, copies = 0.4, 0.9, 300
+    atoms = SpinAtoms(["Fe"] * (3 * copies), positions=np.arange(9.0 * copies).reshape(-1, 3), units="reduced")
+    atoms.moments = [0, 0, 1.0]
+    first = 3 * np.arange(copies)
+    atoms.calc = FourSpinCalculator(np.stack([first, first + 1, first + 1, first + 2], axis=1), np.full(copies, K))
+    sampler, spins, rng, seen = make_sampler(local_model_of(atoms)), atoms.spins.copy(), np.random.default_rng(3), []
+    for sweep in range(260):
+        sampler.sweep(spins, np.ones(len(spins), dtype=bool), kT, kind, 2.0, rng)
+        if sweep >= 40:
+            one, two, three = spins.reshape(-1, 3, 3).transpose(1, 0, 2)
+            seen.append(np.mean(np.sum(one * two, axis=1) * np.sum(two * three, axis=1)))
+    x, weights = np.polynomial.legendre.leggauss(40)
+    boltzmann = weights[:, None] * weights * np.exp(K * np.outer(x, x) / kT)
+    assert np.mean(seen) == pytest.approx(np.sum(np.outer(x, x) * boltzmann) / boltzmann.sum(), abs=0.012)
+
+
+def test_refusals() -> None:
+    with pytest.raises(ModelError, match=r"shape \(q, 4\), got shape \(1, 3\)"):
+        FourSpinCalculator([(0, 1, 2)], [1.0])
+    with pytest.raises(ModelError, match="2 products need as many finite strengths"):
+        FourSpinCalculator([(0, 1, 2, 3), (0, 1, 2, 3)], [1.0])
+    with pytest.raises(ModelError, match="shell must be the number of a neighbour shell, 1 or more, got 0"):
+        RingExchangeCalculator(1.0, shell=0)
+    atoms = SpinAtoms.lattice("chain", (3,), units="reduced")
+    with pytest.raises(InvalidGeometryError, match="names site 3, the magnet has sites 0 to 2"):
+        energy(atoms, FourSpinCalculator([(0, 1, 2, 3)], [1.0]))
+    with pytest.raises(ModelError, match="its products are of spins of up to four sites"):
+        ThreeSite(1.0).local_energy(geometry_of(atoms))
