@@ -308,7 +308,7 @@ def local_model_of(atoms: Atoms, lengths: FloatArray | None = None) -> LocalMode
     NotConservativeError
         If it describes a driven system.
     ModelError
-        If it is no such sum (electrons, networks, dipoles), or lengths are measured against a reference.
+        If it is no such sum (electrons, networks, dipoles of many sites), or lengths are measured against a reference.
     """
     refuse_reference_lengths(atoms, "sampling one spin at a time")
     calc = calculator_of(atoms)
@@ -319,8 +319,8 @@ def local_model_of(atoms: Atoms, lengths: FloatArray | None = None) -> LocalMode
     model = None if hook is None else hook(atoms, scale)
     if model is None:
         raise ModelError(
-            f"{type(calc).__name__} has no cheap local energies, so one spin cannot be sampled at a time: use thermal spin "
-            "dynamics (LLGDynamics with a temperature) with it"
+            f"{type(calc).__name__} has no cheap local energies, so one spin cannot be sampled at a time: sample all at "
+            "once (HybridMonteCarlo), or use thermal spin dynamics (LLGDynamics with a temperature)"
         )
     return model
 

@@ -19,6 +19,7 @@ from scipy.spatial import cKDTree
 from spinase.classical.dipole_kernels import screened
 from spinase.classical.lattice_dipole import LatticeDipole
 from spinase.classical.lattice_sites import lattice_sites
+from spinase.classical.local_model import LocalModel, dense_model
 from spinase.classical.terms import FrozenTerm, Term, pull_on_bonds
 from spinase.compiled import njit
 from spinase.errors import InvalidGeometryError
@@ -237,6 +238,10 @@ class FrozenDipole(FrozenTerm):
         """H_i = mu_i B_i."""
         return lengths[:, None] * self._field(lengths[:, None] * spins)
 
+    def local_model(self, lengths: FloatArray) -> LocalModel | None:
+        """All pairs, of small magnets."""
+        return dense_model(lambda spins: self.gradient(spins, lengths), len(lengths))
+
     def _field(self, moments: FloatArray) -> FloatArray:
         out = _real_field(
             self.bonds.first,
@@ -290,6 +295,10 @@ class OpenDipole(FrozenTerm):
         """H_i = mu_i B_i."""
         moments = lengths[:, None] * spins
         return self.strength * lengths[:, None] * _open_field(self.positions, moments)
+
+    def local_model(self, lengths: FloatArray) -> LocalModel | None:
+        """All pairs, of small magnets."""
+        return dense_model(lambda spins: self.gradient(spins, lengths), len(lengths))
 
     def lattice(self, spins: FloatArray, lengths: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Forces and virial of all pairs."""

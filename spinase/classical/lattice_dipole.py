@@ -14,6 +14,7 @@ from scipy import fft
 
 from spinase.classical.dipole_kernels import Spectrum, kernel_on
 from spinase.classical.lattice_sites import LatticeSites
+from spinase.classical.local_model import LocalModel, dense_model
 from spinase.classical.terms import FrozenTerm
 from spinase.compiled import njit
 from spinase.errors import ModelError
@@ -62,6 +63,10 @@ class LatticeDipole(FrozenTerm):
     def gradient(self, spins: FloatArray, lengths: FloatArray) -> FloatArray:
         """H_i = mu_i B_i."""
         return lengths[:, None] * self._field(lengths[:, None] * spins)
+
+    def local_model(self, lengths: FloatArray) -> LocalModel | None:
+        """All pairs, of small magnets."""
+        return dense_model(lambda spins: self.gradient(spins, lengths), len(lengths))
 
     def _field(self, moments: FloatArray) -> FloatArray:
         """B (N, 3)."""

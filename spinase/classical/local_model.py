@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -121,3 +121,32 @@ def pair_model(
     if biquadratic is not None:
         squares = np.concatenate([biquadratic[other], biquadratic[other]])
     return LocalModel(sites, rows, columns, blocks, squares, None, quadratic)
+
+
+DENSE_SITES = 1000
+"""Up to how many sites a model of all pairs is made (100 MB)."""
+
+
+def dense_model(gradient: Callable[[FloatArray], FloatArray], sites: int) -> LocalModel | None:
+    """All pairs of a bilinear energy E = -1/2 s.M s, whose `gradient` is M s; None for more than ``DENSE_SITES`` sites.
+
+    Parameters
+    ----------
+    gradient : function
+        Of vectors (N, 3), energy.
+    sites : int
+        N.
+    """
+    if sites > DENSE_SITES:
+        return None
+    matrix = np.empty((sites, 3, sites, 3))
+    for j in range(sites):
+        for b in range(3):
+            unit = np.zeros((sites, 3))
+            unit[j, b] = 1.0
+            matrix[:, :, j, b] = gradient(unit)
+    blocks = matrix.transpose(0, 2, 1, 3)
+    blocks = 0.5 * (blocks + blocks.transpose(1, 0, 3, 2))
+    rows, columns = np.nonzero(~np.eye(sites, dtype=bool))
+    own = 0.5 * blocks[np.arange(sites), np.arange(sites)]
+    return LocalModel(sites, rows, columns, blocks[rows, columns], np.zeros(len(rows)), None, own)

@@ -143,7 +143,7 @@ def _product_rows(products: IntArray, sites: int) -> tuple[IntArray, IntArray]:
 
 
 @njit(inline="always")
-def _dot(a: FloatArray, b: FloatArray) -> float:
+def dot(a: FloatArray, b: FloatArray) -> float:
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
@@ -166,7 +166,7 @@ def _field(i: int, spins: FloatArray, model: Couplings, out: FloatArray) -> None
         at = _only_place(i, q, model.products)
         if at >= 0:
             partner, c, d = model.products[q, at ^ 1], model.products[q, (at & 2) ^ 2], model.products[q, ((at & 2) ^ 2) + 1]
-            strength = model.product_strengths[q] * _dot(spins[c], spins[d])
+            strength = model.product_strengths[q] * dot(spins[c], spins[d])
             for a in range(3):
                 out[a] += strength * spins[partner, a]
 
@@ -184,46 +184,46 @@ def _only_place(i: int, q: int, products: IntArray) -> int:
 
 
 @njit
-def _product(q: int, i: int, s: FloatArray, spins: FloatArray, products: IntArray) -> float:
+def product(q: int, i: int, s: FloatArray, spins: FloatArray, products: IntArray) -> float:
     """(s_a.s_b)(s_c.s_d) with s in place of the spin of site i."""
     value = 1.0
     for half in range(2):
         a, b = products[q, 2 * half], products[q, 2 * half + 1]
-        value *= _dot(s if a == i else spins[a], s if b == i else spins[b])
+        value *= dot(s if a == i else spins[a], s if b == i else spins[b])
     return value
 
 
 @njit
-def _rest(i: int, s: FloatArray, spins: FloatArray, pairs: bool, model: Couplings) -> float:
+def rest(i: int, s: FloatArray, spins: FloatArray, pairs: bool, model: Couplings) -> float:
     """Energy of spin i pointing along s that is not linear in s; without `pairs` only that of the site itself."""
     energy = 0.0
     if pairs:
         if len(model.biquadratic):
             for k in range(model.starts[i], model.starts[i + 1]):
-                overlap = _dot(s, spins[model.neighbours[k]])
+                overlap = dot(s, spins[model.neighbours[k]])
                 energy -= model.biquadratic[k] * overlap * overlap
         for k in range(model.product_starts[i], model.product_starts[i + 1]):
             q = model.product_rows[k]
             if _only_place(i, q, model.products) < 0:
-                energy -= model.product_strengths[q] * _product(q, i, s, spins, model.products)
+                energy -= model.product_strengths[q] * product(q, i, s, spins, model.products)
     if len(model.quadratic):
         for a in range(3):
             for b in range(3):
                 energy -= s[a] * model.quadratic[i, a, b] * s[b]
     for c in range(len(model.cubic)):
         x, y, z = (
-            _dot(model.cube_axes[c, 0], s) ** 2,
-            _dot(model.cube_axes[c, 1], s) ** 2,
-            _dot(model.cube_axes[c, 2], s) ** 2,
+            dot(model.cube_axes[c, 0], s) ** 2,
+            dot(model.cube_axes[c, 1], s) ** 2,
+            dot(model.cube_axes[c, 2], s) ** 2,
         )
         energy += model.cubic[c, i, 0] * (x * y + y * z + z * x) + model.cubic[c, i, 1] * x * y * z
     for c in range(len(model.quartic)):
-        energy -= model.quartic[c, i] * _dot(model.quartic_axes[c, i], s) ** 4
+        energy -= model.quartic[c, i] * dot(model.quartic_axes[c, i], s) ** 4
     return energy
 
 
 @njit
-def _random_direction(rng: np.random.Generator, out: FloatArray) -> None:
+def random_direction(rng: np.random.Generator, out: FloatArray) -> None:
     z, angle = 2.0 * rng.random() - 1.0, 2.0 * np.pi * rng.random()
     r = np.sqrt(1.0 - z * z)
     out[0], out[1], out[2] = r * np.cos(angle), r * np.sin(angle), z
@@ -235,7 +235,7 @@ def _about_field(field: FloatArray, kT: float, rng: np.random.Generator, out: Fl
     size = np.sqrt(field[0] ** 2 + field[1] ** 2 + field[2] ** 2)
     x = size / kT
     if x < 1e-8:
-        _random_direction(rng, out)
+        random_direction(rng, out)
         return
     drawn = rng.random()
     cosine = min(1.0, max(-1.0, 1.0 + np.log(drawn + (1.0 - drawn) * np.exp(-2.0 * x)) / x))
@@ -273,7 +273,7 @@ def _propose(
         for a in range(3):
             new[a] = along * field[a] - old[a]
     elif width >= 2.0:
-        _random_direction(rng, new)
+        random_direction(rng, new)
     else:
         for a in range(3):
             new[a] = old[a] + width * rng.standard_normal()
@@ -310,7 +310,7 @@ def _sweep(
         if kind == METROPOLIS:
             change = -(field[0] * (new[0] - old[0]) + field[1] * (new[1] - old[1]) + field[2] * (new[2] - old[2]))
         if not bare:
-            change += _rest(i, new, spins, True, model) - _rest(i, old, spins, True, model)
+            change += rest(i, new, spins, True, model) - rest(i, old, spins, True, model)
         if change <= 0.0 or rng.random() < np.exp(-change / kT):
             for a in range(3):
                 spins[i, a] = new[a]
@@ -323,16 +323,16 @@ def _energy(spins: FloatArray, model: Couplings) -> float:
     energy = 0.0
     for i in range(len(spins)):
         s = spins[i]
-        energy += _rest(i, s, spins, False, model) - _dot(s, model.linear[i])
+        energy += rest(i, s, spins, False, model) - dot(s, model.linear[i])
         for k in range(model.starts[i], model.starts[i + 1]):  # pairs are seen from both ends
             other = spins[model.neighbours[k]]
             if len(model.exchange):
-                energy -= 0.5 * model.exchange[k] * _dot(s, other)
+                energy -= 0.5 * model.exchange[k] * dot(s, other)
             else:
                 for a in range(3):
-                    energy -= 0.5 * s[a] * _dot(model.tensors[k, a], other)
+                    energy -= 0.5 * s[a] * dot(model.tensors[k, a], other)
             if len(model.biquadratic):
-                energy -= 0.5 * model.biquadratic[k] * _dot(s, other) ** 2
+                energy -= 0.5 * model.biquadratic[k] * dot(s, other) ** 2
     for q in range(len(model.products)):
-        energy -= model.product_strengths[q] * _product(q, -1, spins[0], spins, model.products)
+        energy -= model.product_strengths[q] * product(q, -1, spins[0], spins, model.products)
     return energy

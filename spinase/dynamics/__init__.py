@@ -3,6 +3,7 @@
 from spinase.dynamics.barostat import IsotropicBarostat
 from spinase.dynamics.base import SpinDriver
 from spinase.dynamics.electron_bath import ElectronBath
+from spinase.dynamics.hybrid_monte_carlo import HybridMonteCarlo
 from spinase.dynamics.integrators import Depondt, Heun, ImplicitMidpoint, Integrator, SemiImplicitB
 from spinase.dynamics.lattice import set_maxwell_boltzmann
 from spinase.dynamics.llg import LLGDynamics
@@ -25,6 +26,7 @@ __all__ = [
     "Fire",
     "FreeLengthSpins",
     "Heun",
+    "HybridMonteCarlo",
     "ImplicitMidpoint",
     "InertialSpins",
     "Integrator",

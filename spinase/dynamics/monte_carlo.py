@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from spinase.atoms import get_moments, set_moments
 from spinase.brief import call
+from spinase.classical.clusters import wolff
 from spinase.classical.sampling import HEAT_BATH, METROPOLIS, OVER_RELAXATION, Sampler, make_sampler
 from spinase.contract import local_model_of
 from spinase.dynamics.base import AppliedField, SpinDriver
@@ -38,6 +39,7 @@ class MonteCarloConfig(BaseModel):
     kT: NotNegative | RampConfig = Field(description="temperature as an energy, or a ramp { from, to } [eV or t]")  # noqa: N815
     method: Method = Field("heat-bath", description="heat-bath or metropolis")
     over_relaxation: int = Field(0, ge=0, description="microcanonical sweeps in each step")
+    cluster_moves: int = Field(0, ge=0, description="Wolff clusters that are mirrored in each step, before the sweep")
     field: tuple[float, float, float] | FieldRampConfig | None = Field(None, description="uniform applied field, or a ramp")
     frozen: list[int] | None = Field(None, description="indices of spins that do not move")
 
@@ -50,8 +52,9 @@ class MonteCarloConfig(BaseModel):
 class MonteCarlo(SpinDriver):
     """Metropolis or heat-bath sampling; a step is one sweep over all spins, and time counts sweeps.
 
-    It works on calculators that are sums over sites and pairs (exchange, DMI, anisotropies, Zeeman, biquadratic, bond
-    tables): one spin then costs only its neighbours.
+    It works on calculators that are sums over sites and pairs (exchange, DMI, anisotropies, Zeeman, biquadratic, four-spin,
+    bond tables): one spin then costs only its neighbours.  Dipoles of up to 1000 sites are all pairs; larger magnets, and
+    any other calculator, are for :class:`~spinase.dynamics.HybridMonteCarlo`.
 
     Parameters
     ----------
@@ -64,6 +67,9 @@ class MonteCarlo(SpinDriver):
         in it) or ``"metropolis"`` (small random turns whose size adapts to an acceptance of one half).
     over_relaxation : int
         Sweeps that reflect every spin about its field, in each step: they keep the energy and decorrelate faster.
+    cluster_moves : int
+        Wolff clusters in each step, before the sweep: they follow isotropic exchange, decorrelate critical magnets, and are
+        accepted by what the rest of the energy says (:mod:`spinase.classical.clusters`).
     rng : numpy Generator or int
         Source of randomness, or a seed.
     field, frozen, trajectory, logfile, loginterval
@@ -79,7 +85,8 @@ class MonteCarlo(SpinDriver):
     time_unit = "sweeps"
     citation = (
         "Y. Miyatake et al., J. Phys. C 19, 2539 (1986) (heat bath); "
-        "M. Creutz, Phys. Rev. D 36, 515 (1987), doi:10.1103/PhysRevD.36.515"
+        "M. Creutz, Phys. Rev. D 36, 515 (1987), doi:10.1103/PhysRevD.36.515; "
+        "U. Wolff, Phys. Rev. Lett. 62, 361 (1989), doi:10.1103/PhysRevLett.62.361 (clusters)"
     )
 
     def __init__(
@@ -90,6 +97,7 @@ class MonteCarlo(SpinDriver):
         rng: np.random.Generator | int,
         method: Method = "heat-bath",
         over_relaxation: int = 0,
+        cluster_moves: int = 0,
         field: AppliedField | str | None = None,
         frozen: ArrayLike | None = None,
         trajectory: str | None = None,
@@ -100,7 +108,10 @@ class MonteCarlo(SpinDriver):
         rng = as_generator(rng, "Monte Carlo")
         if over_relaxation != int(over_relaxation) or over_relaxation < 0:
             raise ModelError(f"over_relaxation must be a whole number of sweeps, got {over_relaxation!r}")
-        self.method, self.over_relaxation = method, int(over_relaxation)
+        if cluster_moves != int(cluster_moves) or cluster_moves < 0:
+            raise ModelError(f"cluster_moves must be a whole number of clusters, got {cluster_moves!r}")
+        self.method, self.over_relaxation, self.cluster_moves = method, int(over_relaxation), int(cluster_moves)
+        self.cluster_size = 0.0  # mean of the last step
         self.acceptance, self.width = 1.0, 1.0
         self._sampler: Sampler | None = None
         super().__init__(
@@ -127,6 +138,7 @@ class MonteCarlo(SpinDriver):
             kT=self.kT,
             method=self.method,
             over_relaxation=self.over_relaxation or None,
+            cluster_moves=self.cluster_moves or None,
             field=self.field,
         )
 
@@ -175,6 +187,8 @@ class MonteCarlo(SpinDriver):
         self._spins.spins = spins = np.ascontiguousarray(self._spins.spins).copy()
         for _ in range(self.over_relaxation):
             sampler.sweep(spins, mobile, kT, OVER_RELAXATION, 0.0, self.rng)
+        sizes = [wolff(sampler, spins, mobile, kT, self.rng)[0] for _ in range(self.cluster_moves)]
+        self.cluster_size = float(np.mean(sizes)) if sizes else 0.0
         self.acceptance = sampler.sweep(spins, mobile, kT, _KINDS[self.method], self.width, self.rng)
         if self.method == "metropolis":
             self.width = float(np.clip(self.width * (1.0 + 0.1 * (self.acceptance - _GOOD_ACCEPTANCE)), 1e-4, 2.0))

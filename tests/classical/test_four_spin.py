@@ -9,6 +9,7 @@ from spinase import SpinAtoms
 from spinase.atoms import geometry_of
 from spinase.calculators import FourSpinCalculator, HeisenbergCalculator, RingExchangeCalculator, SpinSumCalculator
 from spinase.calculators import ThreeSiteCalculator as ThreeSite
+from spinase.classical.four_spin import FrozenProducts
 from spinase.classical.sampling import HEAT_BATH, METROPOLIS, make_sampler
 from spinase.contract import local_model_of
 from spinase.dynamics import MonteCarlo
@@ -56,7 +57,7 @@ def test_orders_have_the_energies_of_their_angles() -> None:
     turned.spins = np.stack([np.cos(angle), np.sin(angle), 0 * angle], axis=1)
     assert energy(turned, RingExchangeCalculator(0.7)) / 16 == pytest.approx(0.7)
     flat = SpinAtoms.lattice("triangular", (3, 3), units="reduced")
-    color = (np.round(flat.get_scaled_positions() * 3) @ [1, 1, 0]) % 3  # one of each on every triangle
+    color = (np.round(flat.get_scaled_positions() * 3) @ [1, 2, 0]) % 3  # one of each on every triangle
     flat.spins = np.stack([np.cos(2 * np.pi / 3 * color), np.sin(2 * np.pi / 3 * color), 0 * color], axis=1)
     assert energy(flat, HeisenbergCalculator([-1.0])) / 9 == pytest.approx(-1.5)
     assert energy(flat, ThreeSite(0.5)) / 9 == pytest.approx(-2 * 0.5 * 3 / 4)
@@ -64,9 +65,8 @@ def test_orders_have_the_energies_of_their_angles() -> None:
 
 def test_a_listed_plaquette_is_ring_exchange() -> None:
     atoms = SpinAtoms.lattice("square", (2, 2), periodic=False, rng=4, units="reduced")
-    a, b, c, d = (
-        int(np.argmin(np.linalg.norm(atoms.positions - [x, y, 0], axis=1))) for x, y in ((0, 0), (1, 0), (1, 1), (0, 1))
-    )
+    corners = [[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]]
+    a, b, c, d = (int(np.argmin(np.linalg.norm(atoms.positions - corner, axis=1))) for corner in corners)
     listed = FourSpinCalculator([(a, b, c, d), (a, d, b, c), (a, c, b, d)], [0.3, 0.3, -0.3])
     assert energy(atoms, listed) == pytest.approx(energy(atoms, RingExchangeCalculator(0.3)), abs=1e-14)
     fields = [calc.get_property("magnetic_forces", atoms) for calc in (listed, RingExchangeCalculator(0.3))]
@@ -82,6 +82,20 @@ def test_a_repeated_pair_is_biquadratic_exchange() -> None:
     np.testing.assert_allclose(field, 0.6 * overlap * atoms.spins[1])
 
 
+def test_the_field_is_minus_the_gradient_of_the_energy() -> None:
+    """By differences, at every place of a product, of spins of any length."""
+    sites, strengths = np.array([[0, 1, 2, 3], [4, 4, 5, 6], [1, 2, 2, 6]]), np.array([0.4, -0.3, 0.7])
+    frozen, spins = FrozenProducts(sites, strengths), 0.8 * np.random.default_rng(1).normal(size=(7, 3))
+    field = frozen.gradient(spins, np.ones(7))
+    for i in range(7):
+        for a in range(3):
+            up, down = spins.copy(), spins.copy()
+            up[i, a] += 1e-5
+            down[i, a] -= 1e-5
+            slope = (frozen.energy(up, np.ones(7)) - frozen.energy(down, np.ones(7))) / 2e-5
+            assert field[i, a] == pytest.approx(-slope, abs=1e-8)
+
+
 def test_only_the_chosen_species_make_loops() -> None:
     atoms = SpinAtoms.lattice("square", (4, 4), units="reduced")
     atoms.numbers[5] = 27
@@ -91,10 +105,8 @@ def test_only_the_chosen_species_make_loops() -> None:
 def test_the_sampler_has_the_energy_of_the_calculator() -> None:
     atoms = SpinAtoms.lattice("triangular", (3, 3), rng=2, units="reduced")
     listed = FourSpinCalculator([(0, 1, 0, 1), (2, 3, 4, 2), (5, 5, 1, 2)], [0.3, -0.2, 0.4])
-    calc = SpinSumCalculator(
-        [RingExchangeCalculator(0.3), ThreeSite(-0.2), listed, HeisenbergCalculator([0.4])], [1, 2, 1, 1]
-    )
-    atoms.calc = calc
+    terms = [RingExchangeCalculator(0.3), ThreeSite(-0.2), listed, HeisenbergCalculator([0.4])]
+    atoms.calc = SpinSumCalculator(terms, [1, 2, 1, 1])
     difference = atoms.get_potential_energy() - make_sampler(local_model_of(atoms)).energy(atoms.spins)
     assert difference == pytest.approx(0.0, abs=1e-12)
     sampling = MonteCarlo(atoms, 1e-9, rng=1, method="metropolis")

@@ -20,6 +20,7 @@ from spinase.contract import Driver
 from spinase.dynamics import (
     ElectronBath,
     FreeLengthSpins,
+    HybridMonteCarlo,
     InertialSpins,
     IsotropicBarostat,
     LatticeBussi,
@@ -90,6 +91,11 @@ DRIVERS: dict[str, tuple[str, Make]] = {
     "relaxation": ("relax", lambda rng: Relaxation(square(), frozen=FROZEN)),
     "relaxation of both": ("relax", lambda rng: Relaxation(crystal(), move="both", minimizer="lbfgs")),
     "path": ("neb", path),
+    "hybrid": (
+        "hybrid-monte-carlo",
+        lambda rng: HybridMonteCarlo(square(), 0.4, rng=rng, path=3, field=FIELD, frozen=FROZEN),
+    ),
+    "clusters": ("monte-carlo", lambda rng: MonteCarlo(square(), 0.4, rng=rng, cluster_moves=2, field=FIELD, frozen=FROZEN)),
     "heat bath": ("monte-carlo", lambda rng: MonteCarlo(square(), 0.4, rng=rng, field=FIELD, frozen=FROZEN)),
     "Metropolis": (
         "monte-carlo",
