@@ -123,9 +123,8 @@ def _other_energy(cluster: IntArray, inside: BoolArray, spins: FloatArray, model
                     energy -= part * s[a] * dot(model.tensors[k, a], spins[j])
         for k in range(model.product_starts[i], model.product_starts[i + 1]):
             q = model.product_rows[k]
-            energy -= (
-                model.product_strengths[q] * product(q, -1, s, spins, model.products) / _shared(q, inside, model.products)
-            )
+            value = model.product_strengths[q] * product(q, -1, s, spins, model.products)
+            energy -= value / _shared(q, inside, model.products)
     return energy
 
 

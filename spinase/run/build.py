@@ -16,6 +16,7 @@ from ase.io.formats import UnknownFileTypeError
 from pydantic import BaseModel
 
 from spinase import lattices
+from spinase.alloys import random_alloy, set_moment_lengths
 from spinase.atoms import (
     SpinAtoms,
     describe_columns,
@@ -29,7 +30,7 @@ from spinase.atoms import (
 from spinase.calculators.sum import SpinSumCalculator
 from spinase.driver import missing_members
 from spinase.dynamics.ramp import with_durations
-from spinase.errors import InputError, InvalidMomentsError, SpinaseError, StyleError, UnitMismatchError
+from spinase.errors import InputError, InvalidMomentsError, ModelError, SpinaseError, StyleError, UnitMismatchError
 from spinase.io.mcif import read_mcif
 from spinase.options import options_of
 from spinase.run.config import AtomsTable, ObserverKeys, RunInput, StageKeys
@@ -114,7 +115,7 @@ def build_atoms(table: AtomsTable, units: str, folder: Path, rng: np.random.Gene
     folder : Path
         Where a relative file is looked for.
     rng : numpy.random.Generator
-        Draws disordered sites.
+        Draws disordered sites, and the species of an alloy.
 
     Raises
     ------
@@ -124,6 +125,13 @@ def build_atoms(table: AtomsTable, units: str, folder: Path, rng: np.random.Gene
     atoms = (
         _read_atoms(folder / table.file, table.index, units) if table.file is not None else _place_atoms(table, units, rng)
     )
+    try:
+        if table.alloy is not None:
+            random_alloy(atoms, table.alloy, rng)
+        if table.moments is not None:
+            set_moment_lengths(atoms, table.moments)
+    except ModelError as error:
+        raise InputError(f"[atoms] alloy, moments: {error}") from None
     if table.g is not None:
         try:
             atoms.g_factors = table.g

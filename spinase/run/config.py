@@ -48,6 +48,10 @@ class AtomsTable(_Table):
         None, gt=0, description="mass of every site (lattice, disordered), for atoms that move [u or t (hbar/t)^2/a^2]"
     )
     moment: float = Field(1.0, gt=0, description="length of every moment (lattice, disordered) [mu_B or |m|]")
+    alloy: dict[str, float] | None = Field(
+        None, description="species at random on the sites, by the seed of the run: fractions { Fe = 0.7, Co = 0.3 }"
+    )
+    moments: dict[str, float] | None = Field(None, description="lengths of moments by species { Fe = 2.2 } [mu_B or |m|]")
     g: float | dict[str, float] | None = Field(
         None, description="g factor, one number or a table by species { Fe = 2.09 }; absent: those of the file, else 2"
     )

@@ -12,14 +12,17 @@ from spinase.spinwaves.differences import difference_hessian
 from spinase.spinwaves.hessian import BlochHessian, classical_hessian
 from spinase.spinwaves.intensities import MagnonIntensities, magnon_intensities, powder_spectrum
 from spinase.spinwaves.normal_modes import SpinWaves, spin_waves
+from spinase.spinwaves.quantum import MagnonSpectrum, bose, rescaled
 from spinase.spinwaves.states import Spiral
 
 __all__ = [
     "BlochHessian",
     "MagnonBands",
     "MagnonIntensities",
+    "MagnonSpectrum",
     "SpinWaves",
     "Spiral",
+    "bose",
     "classical_hessian",
     "connect_bands",
     "difference_hessian",
@@ -28,6 +31,7 @@ __all__ = [
     "magnon_intensities",
     "magnon_mesh",
     "powder_spectrum",
+    "rescaled",
     "spin_waves",
     "wavevectors_of",
 ]

