@@ -15,19 +15,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import fft
 from scipy.special import erfc, erfcx
 
-from spinase.typing import FloatArray, IntArray
+from spinase.typing import ComplexArray, FloatArray, IntArray
 
 COMPONENTS = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 """Elements of the symmetric kernel, in Voigt's order."""
 
 _REACH = 6.0  # erfc(6) = 2e-17
 _NODES = 128  # of the quadrature over the width of Gaussians, one periodic direction
-
-Spectrum = NDArray[np.complex128]
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,7 +183,7 @@ def _reciprocal(duals: FloatArray, longest: float) -> Iterator[IntArray]:
             yield shift
 
 
-def _transform_solid(q: FloatArray, apart: FloatArray, normal: FloatArray, a: float) -> Spectrum:
+def _transform_solid(q: FloatArray, apart: FloatArray, normal: FloatArray, a: float) -> ComplexArray:
     """4 pi q q/q^2 exp(-q^2/4A^2) exp(i q.r); nothing at q = 0: conducting surroundings.  (6, 1, waves)."""
     square = np.einsum("ka,ka->k", q, q)
     weight = np.divide(4.0 * np.pi * np.exp(-square / (4.0 * a**2)), square, out=np.zeros_like(square), where=square > 0.0)
@@ -194,7 +191,7 @@ def _transform_solid(q: FloatArray, apart: FloatArray, normal: FloatArray, a: fl
     return np.stack([q[:, x] * q[:, y] * phase for x, y in COMPONENTS])
 
 
-def _transform_plane(q: FloatArray, apart: FloatArray, normal: FloatArray, a: float) -> Spectrum:
+def _transform_plane(q: FloatArray, apart: FloatArray, normal: FloatArray, a: float) -> ComplexArray:
     r"""Of f(q, z) = (pi/q) [exp(q z) erfc(q/2A + A z) + exp(-q z) erfc(q/2A - A z)]: q q f - i (q n + n q) f' - n n f''.
 
     f'' = q^2 f - 4 sqrt(pi) A exp(-q^2/4A^2 - A^2 z^2); at q = 0 only the last term counts.  (6, heights, waves).
@@ -220,7 +217,7 @@ def _transform_plane(q: FloatArray, apart: FloatArray, normal: FloatArray, a: fl
     return np.stack(rows)
 
 
-def _transform_line(q: FloatArray, apart: FloatArray, normal: FloatArray, a: float) -> Spectrum:
+def _transform_line(q: FloatArray, apart: FloatArray, normal: FloatArray, a: float) -> ComplexArray:
     r"""With I_m = int_0^A t^(2m - 1) exp(-q^2/4t^2 - p^2 t^2) dt, p the distance from the line e, P = 1 - e e:
 
     2 q^2 I_0 e e + 4 i q I_1 (e p + p e) + 4 I_1 P - 8 I_2 p p.  (6, distances, waves).

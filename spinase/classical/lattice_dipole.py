@@ -12,13 +12,13 @@ from functools import cached_property
 import numpy as np
 from scipy import fft
 
-from spinase.classical.dipole_kernels import Spectrum, kernel_on
+from spinase.classical.dipole_kernels import kernel_on
 from spinase.classical.lattice_sites import LatticeSites
 from spinase.classical.local_model import LocalModel, dense_model
 from spinase.classical.terms import FrozenTerm
 from spinase.compiled import njit
 from spinase.errors import ModelError
-from spinase.typing import Array, FloatArray
+from spinase.typing import Array, ComplexArray, FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +43,7 @@ class LatticeDipole(FrozenTerm):
     direct: Callable[[], FrozenTerm] | None
 
     @cached_property
-    def spectrum(self) -> FloatArray | Spectrum:
+    def spectrum(self) -> FloatArray | ComplexArray:
         """Transforms of the kernels between the sites of the basis, (b, b, 6, ...); real for one site."""
         grid, basis = self.sites.grid, self.sites.basis
         count, axes = len(basis), [1 + axis for axis in _order(grid.padded)]
@@ -109,7 +109,7 @@ def _order(padded: tuple[int, int, int]) -> tuple[int, int, int]:
     return first, second, half
 
 
-def _forward(field: FloatArray, padded: tuple[int, int, int]) -> Spectrum:
+def _forward(field: FloatArray, padded: tuple[int, int, int]) -> ComplexArray:
     """Transforms (3, b, ...) of (3, b, *shape), axis by axis: what is padded is not transformed before it must be."""
     *others, half = _order(padded)
     waves = fft.rfft(field, padded[half], axis=2 + half)
@@ -119,7 +119,7 @@ def _forward(field: FloatArray, padded: tuple[int, int, int]) -> Spectrum:
     return np.asarray(waves)
 
 
-def _backward(waves: Spectrum, shape: tuple[int, int, int], padded: tuple[int, int, int]) -> FloatArray:
+def _backward(waves: ComplexArray, shape: tuple[int, int, int], padded: tuple[int, int, int]) -> FloatArray:
     """Fields (3, b, *shape): what is padding is cut off after each axis."""
     *others, half = _order(padded)
     for axis in others:
@@ -134,7 +134,7 @@ def _first(values: Array, axis: int, count: int) -> Array:
 
 
 @njit
-def _one_site(kernel: FloatArray, waves: Spectrum) -> Spectrum:
+def _one_site(kernel: FloatArray, waves: ComplexArray) -> ComplexArray:
     """-K m of every wave: K (6, n) real and symmetric, m (3, n)."""
     out = np.empty_like(waves)
     for k in range(waves.shape[1]):
@@ -146,7 +146,7 @@ def _one_site(kernel: FloatArray, waves: Spectrum) -> Spectrum:
 
 
 @njit
-def _many_sites(kernel: Spectrum, waves: Spectrum) -> Spectrum:
+def _many_sites(kernel: ComplexArray, waves: ComplexArray) -> ComplexArray:
     """-sum_c K_bc m_c of every wave: K (b, b, 6, n), m (3, b, n)."""
     out = np.zeros_like(waves)
     for b in range(waves.shape[1]):

@@ -144,6 +144,7 @@ def _product_rows(products: IntArray, sites: int) -> tuple[IntArray, IntArray]:
 
 @njit(inline="always")
 def dot(a: FloatArray, b: FloatArray) -> float:
+    """a.b of two vectors (3,)."""
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
@@ -185,7 +186,21 @@ def _only_place(i: int, q: int, products: IntArray) -> int:
 
 @njit
 def product(q: int, i: int, s: FloatArray, spins: FloatArray, products: IntArray) -> float:
-    """(s_a.s_b)(s_c.s_d) with s in place of the spin of site i."""
+    """(s_a.s_b)(s_c.s_d) with s in place of the spin of site i.
+
+    Parameters
+    ----------
+    q : int
+        The product.
+    i : int
+        The site; -1: none.
+    s : (3,)
+        Its unit vector.
+    spins : (N, 3)
+        Unit vectors.
+    products : (q, 4) int64
+        Sites a, b, c, d.
+    """
     value = 1.0
     for half in range(2):
         a, b = products[q, 2 * half], products[q, 2 * half + 1]
@@ -195,7 +210,21 @@ def product(q: int, i: int, s: FloatArray, spins: FloatArray, products: IntArray
 
 @njit
 def rest(i: int, s: FloatArray, spins: FloatArray, pairs: bool, model: Couplings) -> float:
-    """Energy of spin i pointing along s that is not linear in s; without `pairs` only that of the site itself."""
+    """Energy of spin i pointing along s that is not linear in s; without `pairs` only that of the site itself.
+
+    Parameters
+    ----------
+    i : int
+        The site.
+    s : (3,)
+        Its unit vector.
+    spins : (N, 3)
+        Unit vectors of the others.
+    pairs : bool
+        Whether biquadratic couplings and products of four spins count.
+    model : Couplings
+        The model.
+    """
     energy = 0.0
     if pairs:
         if len(model.biquadratic):
@@ -224,6 +253,7 @@ def rest(i: int, s: FloatArray, spins: FloatArray, pairs: bool, model: Couplings
 
 @njit
 def random_direction(rng: np.random.Generator, out: FloatArray) -> None:
+    """A unit vector in `out` (3,), uniform on the sphere."""
     z, angle = 2.0 * rng.random() - 1.0, 2.0 * np.pi * rng.random()
     r = np.sqrt(1.0 - z * z)
     out[0], out[1], out[2] = r * np.cos(angle), r * np.sin(angle), z

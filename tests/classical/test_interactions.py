@@ -78,9 +78,11 @@ def test_the_constant_of_metal_units() -> None:
     assert DipoleCalculator().get_property("energy", atoms) == pytest.approx(5.3681e-5, rel=1e-4)
 
 
-def test_dipoles_refuse_mixed_boundaries() -> None:
-    with pytest.raises(InvalidGeometryError, match=r"all open or all periodic.*demagnetization = \(0, 0, 1\)"):
-        DipoleCalculator(1.0).get_property("energy", SpinAtoms.lattice("square", (3, 3)))
+def test_dipoles_refuse_mixed_boundaries_where_there_is_no_lattice() -> None:
+    scattered = SpinAtoms.disordered(40, rng=1)
+    scattered.pbc = (True, True, False)
+    with pytest.raises(InvalidGeometryError, match=r"need the sites of a lattice.*demagnetization = \(0, 0, 1\)"):
+        DipoleCalculator(1.0).get_property("energy", scattered)
     pair = SpinAtoms("Fe2", positions=np.zeros((2, 3)), spins=[0, 0, 1])
     with pytest.raises(InvalidGeometryError, match="coincide"):
         DipoleCalculator(1.0).get_property("energy", pair)
