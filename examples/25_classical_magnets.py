@@ -6,8 +6,8 @@ sampled with heat bath, reflections and Wolff clusters: in a classical bath magn
 that has as many magnons as Bose and Einstein say by Bloch's T^(3/2) law, here the exact sum over its magnons.
 Writes classical_magnets.png.
 
-    python examples/25_classical_magnets.py          64 x 64 spins, 6^3 spins (half a minute)
-    python examples/25_classical_magnets.py full     256 x 256 spins, 12^3 spins (6 minutes)
+    python examples/25_classical_magnets.py          64 x 64 spins, 6^3 spins (15 seconds)
+    python examples/25_classical_magnets.py full     128 x 128 spins, 8^3 spins (a minute)
 """
 
 import sys
@@ -24,7 +24,7 @@ from spinase.dynamics import LLGDynamics, MonteCarlo
 from spinase.spinwaves import MagnonSpectrum, classical_hessian, magnon_bands, magnon_mesh, rescaled
 from spinase.viz.figures import COLORS
 
-WIDTH, STEPS, EDGE, SWEEPS = (256, 3000, 12, 1500) if sys.argv[1:] == ["full"] else (64, 1200, 6, 400)
+WIDTH, STEPS, EDGE, SWEEPS = (128, 2000, 8, 600) if sys.argv[1:] == ["full"] else (64, 1200, 6, 400)
 
 film = SpinAtoms.lattice("square", (WIDTH, WIDTH), units="reduced", rng=1)
 terms = [HeisenbergCalculator([1.0]), UniaxialAnisotropyCalculator(0.9, fourth_order=0.05), DipoleCalculator(0.12)]

@@ -2,7 +2,8 @@
 
     OMP_NUM_THREADS=1 python tests/benchmarks/dipoles.py [repeats]
 
-Baseline: the compiled loop of nearest-neighbour exchange, 4 neighbours in a plane, 6 in space, sites in order.  CPU times of one thread, medians, taking turns.
+Baseline: the compiled loop of nearest-neighbour exchange, 4 neighbours in a plane, 6 in space, sites in order.
+CPU times of one thread, medians, taking turns.
 """
 
 from __future__ import annotations
