@@ -82,7 +82,7 @@ def kernel_on(grid: Grid, tau: FloatArray, basis: int = 1) -> FloatArray:
         if not np.any(np.abs(tau) > 1e-9 * splitting):
             for c in range(3):  # what the smooth part does to its own source
                 values[(c, *(-o[0] for o in offsets))] -= 4.0 * splitting**3 / (3.0 * np.sqrt(np.pi))
-    out[np.ix_(range(6), *(o % n for o, n in zip(offsets, grid.padded, strict=True)))] = values
+    out[np.ix_(np.arange(6), *(o % n for o, n in zip(offsets, grid.padded, strict=True)))] = values
     return out
 
 
@@ -157,7 +157,7 @@ def _long_range(grid: Grid, tau: FloatArray, splitting: float) -> FloatArray:
     counts = [fft.fftfreq(n) for n in shape]
     counts[-1] = np.arange(shape[-1] // 2 + 1) / shape[-1]
     waves = np.stack(np.meshgrid(*counts, indexing="ij"), axis=-1).reshape(-1, periodic)
-    duals = 2.0 * np.pi * np.linalg.pinv(steps).T  # (periodic, 3)
+    duals: FloatArray = 2.0 * np.pi * np.linalg.pinv(steps).T  # (periodic, 3)
     size = np.sqrt(np.linalg.det(steps @ steps.T))
     transform = (_transform_line, _transform_plane, _transform_solid)[periodic - 1]
     total = np.zeros((6, apart.shape[0], len(waves)), dtype=np.complex128)

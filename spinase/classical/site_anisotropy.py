@@ -84,7 +84,7 @@ class SiteAnisotropy(Term):
         """Sites with these numbers in the whole magnet, of which the first `owned` count."""
         last = int(tags.max(initial=-1)) + 1
         axes = (self.axes.of(last) if isinstance(self.axes, RandomAxes) else self.axes)[tags]
-        counted = np.arange(len(tags)) < owned
+        counted = (np.arange(len(tags)) < owned).astype(np.float64)
         first, second = (
             counted * np.broadcast_to(values if np.size(values) == 1 else values[tags], len(tags))
             for values in (self.strength, self.fourth_order)
