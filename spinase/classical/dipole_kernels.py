@@ -157,7 +157,7 @@ def _long_range(grid: Grid, tau: FloatArray, splitting: float) -> FloatArray:
     counts = [fft.fftfreq(n) for n in shape]
     counts[-1] = np.arange(shape[-1] // 2 + 1) / shape[-1]
     waves = np.stack(np.meshgrid(*counts, indexing="ij"), axis=-1).reshape(-1, periodic)
-    duals: FloatArray = 2.0 * np.pi * np.linalg.pinv(steps).T  # (periodic, 3)
+    duals = np.asarray(2.0 * np.pi * np.linalg.pinv(steps).T, dtype=np.float64)  # (periodic, 3)
     size = np.sqrt(np.linalg.det(steps @ steps.T))
     transform = (_transform_line, _transform_plane, _transform_solid)[periodic - 1]
     total = np.zeros((6, apart.shape[0], len(waves)), dtype=np.complex128)
