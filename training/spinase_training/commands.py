@@ -10,8 +10,7 @@ from typing import Annotated
 
 import typer
 
-from spinase.cli_files import STOPPED
-from spinase.cli_files import shown_progress
+from spinase.cli_files import STOPPED, shown_progress
 from spinase.io.labels import read_labels
 from spinase.learning.model_file import load_model
 from spinase.run import RunStopped
