@@ -67,7 +67,7 @@ class RashbaConfig(OptionTable):
 class InversionConfig(OptionTable):
     """t_ij = i lambda(r) (d_x sigma_x - d_y sigma_y) (dresselhaus) or i lambda(r) d.sigma (chiral)."""
 
-    style: Literal["dresselhaus", "chiral"]
+    style: Literal["dresselhaus", "chiral"] = Field(description="dresselhaus or chiral")
     strength: HoppingConfig = Field(description="lambda: a table as that of the hopping")
 
     def build(self) -> SpinOrbitLaw:
