@@ -34,6 +34,7 @@ from spinase.viz.views import brillouin_zone, in_print, staggering
 _TELLING = {
     "energy": ("per_site",),
     "chirality": ("mean_absolute", "mean"),
+    "coplanar-order": ("vortices",),
     "energy-partition": ("potential", "total"),
     "topological-charge": ("charge",),
     "correlation-length": ("correlation_length",),
@@ -42,7 +43,7 @@ _TELLING = {
     "magnetization": ("length",),
     "torque": ("rms",),
 }
-"""Observers whose scalars go into the summary, most telling first, and the quantities that share its panel."""
+"""Observers whose scalars go into the summary, most telling first, and the quantities that share its panel (any order)."""
 
 _SUMMARY_PANELS = 6
 _ONE_SCALE = 20.0  # scalars of one unit share a panel if their magnitudes differ by less
@@ -249,7 +250,8 @@ def _telling_scalars(run: Run) -> list[tuple[str, list[Series]]]:
     groups = []
     for observer in sorted(run.observables.keys() - {CONDITIONS}, key=lambda name: (_rank(name), name)):
         scalars = {name: s for name, s in run.observables[observer].items() if s.plot == "series" and len(s.steps) > 1}
-        wanted = [scalars[name] for name in _TELLING.get(_base(observer), ()) if name in scalars]
+        telling = _TELLING.get(_base(observer), ())
+        wanted = [series for name, series in scalars.items() if name in telling]  # colours as in the observer's own figure
         if wanted or scalars:
             groups.append((observer, wanted or _on_one_scale(list(scalars.values()))[0]))
     return groups

@@ -91,8 +91,8 @@ def test_the_summary_shows_the_telling_scalars_with_units(monkeypatch: pytest.Mo
     chirality = next(ax for ax in figure.axes if ax.get_ylabel() == "chirality")
     legend = chirality.get_legend()
     assert legend is not None
-    assert [text.get_text() for text in legend.get_texts()] == ["mean |chirality|", "mean chirality"]
-    np.testing.assert_array_equal(chirality.get_lines()[0].get_ydata(), [0.3, 0.7])
+    assert [text.get_text() for text in legend.get_texts()] == ["mean chirality", "mean |chirality|"]  # as in its own figure
+    np.testing.assert_array_equal(chirality.get_lines()[1].get_ydata(), [0.3, 0.7])
     assert figure.get_suptitle() == "A title"
 
 
