@@ -188,3 +188,19 @@ def test_calculators_that_know_one_orbital_a_site_say_so() -> None:
             calc.exchange_tensors(atoms, shells=1)
     assert EDCalculator(model, (4, 1, 1)).for_supercell((2, 1, 1)) is None
     assert "OrbitalModel(OrbitalTable(4 orbitals on 2 sites, 10 hoppings)" in repr(model)
+
+
+def test_levels_of_a_repeated_table_are_those_of_the_points_that_fold_there() -> None:
+    """With a current-carrying hopping exp(i phi), whose levels at k and -k differ: the sense of the shifts counts."""
+    hop = np.exp(0.7j) * np.eye(2)[None, :, None, :]
+    chain = OrbitalTable.of(CELL, [[0.0, 0.0, 0.0]], [0], {(1, 0, 0): hop, (-1, 0, 0): hop.conj()})
+    points = {1: np.array([[0.05, 0, 0], [0.55, 0, 0]]), 2: np.array([[0.1, 0, 0]])}
+    found = {}
+    for times, at in points.items():
+        table = chain.repeat((times, 1, 1))
+        atoms = magnet_of(table, "Fe", units="reduced")
+        frozen = OrbitalModel(table, 0.0, filling=0.5).hamiltonian.freeze(geometry_of(atoms))
+        found[times] = np.sort(bloch_states(frozen.operator(get_spins(atoms)), at)[0].ravel())
+    by_hand = np.sort(np.repeat(2.0 * np.cos(2.0 * np.pi * points[1][:, 0] + 0.7), 2))
+    np.testing.assert_allclose(found[1], by_hand, atol=1e-12)
+    np.testing.assert_allclose(found[2], by_hand, atol=1e-12)
