@@ -189,7 +189,7 @@ def with_numbers(
     """
     fields = {field.alias or name: field for name, field in model.model_fields.items()} | dict(model.model_fields)
     found = dict(table)
-    for key in found.keys() & fields.keys():
+    for key in (key for key in table if key in fields):  # in the order of the file, so that the first mistake is told
         own = unit_of(fields[key].description) or unit
         found[key] = _numbers(found[key], fields[key].annotation, own, units, f"{where} {key}".strip())
     return found

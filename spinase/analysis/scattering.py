@@ -191,7 +191,7 @@ def form_factors_of(
     if missing:
         raise ModelError(f"no form factor for {', '.join(missing)}: given are {', '.join(sorted(form_factors)) or 'none'}")
     lengths = np.linalg.norm(wavevectors, axis=1)
-    for symbol in set(symbols):
+    for symbol in sorted(set(symbols)):
         values = np.asarray(form_factors[symbol](lengths), dtype=np.float64)
         if values.shape != lengths.shape:
             raise ModelError(f"the form factor of {symbol} gave shape {values.shape} for |q| of shape {lengths.shape}")

@@ -10,7 +10,7 @@ from spinase.classical.landau import Landau
 from spinase.classical.local_model import LocalModel, add_models
 from spinase.classical.neel import Neel
 from spinase.classical.pair_potential import PairPotential
-from spinase.classical.site_anisotropy import RandomAxes, SiteAnisotropy
+from spinase.classical.site_anisotropy import SiteAnisotropy
 from spinase.classical.spin_transfer import Slonczewski, ZhangLi
 from spinase.classical.tensor import BondTable, BondTableTerm, tensor_of
 from spinase.classical.terms import FrozenTerm, Term
@@ -30,7 +30,6 @@ __all__ = [
     "LocalModel",
     "Neel",
     "PairPotential",
-    "RandomAxes",
     "RingExchange",
     "SiteAnisotropy",
     "Slonczewski",

@@ -96,4 +96,4 @@ def test_the_command_prints_texts_or_bibtex(tmp_path: Path, capsys: pytest.Captu
         "@misc{heisenberg1928,\n  note = {W. Heisenberg, Z. Phys. 49, 619 (1928)},\n  doi = {10.1007/BF01328601}\n}\n"
         in told
     )
-    assert told.count("@misc{") == 5
+    assert told.count("@misc{") == 6

@@ -11,6 +11,7 @@ from spinase import SpinAtoms
 from spinase.atoms import geometry_of
 from spinase.electrons import FixedChemicalPotential, FixedFilling, Occupation, SDHamiltonian, ShellHopping
 from spinase.electrons.hamiltonian import FrozenHamiltonian
+from spinase.electrons.kmesh import KMesh
 from spinase.electrons.response import RationalSpinResponse, SitePairs, dense_spin_response
 from spinase.electrons.response.exchange_dense import divided_differences
 from spinase.electrons.solvers.dense import DenseSolver
@@ -19,7 +20,7 @@ from spinase.errors import ModelError, PatternError
 from spinase.spin_algebra import random_rotation
 from spinase.typing import FloatArray, IntArray
 
-GAMMA = (1, 1, 1)
+GAMMA = KMesh.regular((1, 1, 1))
 OCCUPATIONS = [FixedChemicalPotential(0.2, -0.3), FixedFilling(0.2, 0.3)]
 
 

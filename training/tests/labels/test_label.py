@@ -281,4 +281,4 @@ def test_amounts_with_units_in_label_inputs() -> None:
     assert found["quench"]["timestep"] == pytest.approx(fs)
     assert found["quench"]["times"] == [pytest.approx(100.0 * fs)]
     with pytest.raises(InputError, match="quench timestep: '1 fs' has a unit, but the units are reduced"):
-        plain_labels({**table, "units": "reduced", "calculator": {}})
+        plain_labels({**table, "units": "reduced", "calculator": {}})  # the first in the file
