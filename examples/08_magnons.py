@@ -57,7 +57,7 @@ for ax, (name, exchange, exact) in zip(axes, cases, strict=True):
         xticks=ticks,
         xticklabels=["Γ", "X", "M", "Γ"],
         xlim=(0, ticks[-1]),
-        ylim=(-9, 12),
+        ylim=(-1.2 * exact.max() if exchange < 0 else -0.3, 1.4 * exact.max()),
     )
     ax.legend(frameon=False, loc="upper right")
 fig.savefig("magnons.png", dpi=150)
