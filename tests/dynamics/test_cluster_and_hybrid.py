@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from spinase import SpinAtoms
+from spinase.analysis import block_average
 from spinase.calculators import (
     BiquadraticCalculator,
     DipoleCalculator,
     DMICalculator,
+    EDCalculator,
     FourSpinCalculator,
     HeisenbergCalculator,
     SlonczewskiCalculator,
@@ -21,6 +23,7 @@ from spinase.classical.clusters import wolff
 from spinase.classical.sampling import make_sampler
 from spinase.contract import local_model_of
 from spinase.dynamics import HybridMonteCarlo, MonteCarlo
+from spinase.electrons import SDModel, ShellHopping
 from spinase.errors import ModelError
 
 COPIES, KT = 100, 0.5
@@ -102,6 +105,30 @@ def test_all_spins_at_once_sample_what_boltzmann_says(name: str) -> None:
     driver.run(300)
     assert 0.6 < driver.acceptance < 0.95
     np.testing.assert_allclose(np.mean(found, axis=0), averages(energy), atol=0.025)
+
+
+@pytest.mark.slow  # half a minute
+def test_hybrid_monte_carlo_samples_the_free_energy_of_electrons() -> None:
+    """Two sites of an s-d magnet, exactly diagonalized: <s_1.s_2> by quadrature over the angle between them."""
+    atoms = SpinAtoms.lattice("chain", (2,), units="reduced", periodic=False, texture="ferro")
+    atoms.calc = EDCalculator(SDModel(ShellHopping([1.0]), coupling=2.0, filling=0.25, kT=0.05))
+    overlaps, energies = np.linspace(-1.0, 1.0, 201), []
+    turned = atoms.copy()
+    turned.calc = atoms.calc
+    for overlap in overlaps:
+        turned.spins = np.array([[0, 0, 1.0], [np.sqrt(1.0 - overlap**2), 0, overlap]])
+        energies.append(turned.calc.get_property("free_energy", turned))
+    weights = np.exp(-(np.array(energies) - min(energies)) / 0.2)
+    expected = float(np.trapezoid(overlaps * weights, overlaps) / np.trapezoid(weights, overlaps))
+    assert expected > 0.3  # electrons align them
+    driver, found = HybridMonteCarlo(atoms, 0.2, rng=2, path=5), []
+    driver.run(200)
+    for _ in range(2500):
+        driver.run(1)
+        found.append(float(atoms.spins[0] @ atoms.spins[1]))
+    average = block_average(found)
+    assert average.error < 0.03
+    assert average.mean == pytest.approx(expected, abs=4.0 * average.error)
 
 
 def test_dipoles_are_sampled_spin_by_spin() -> None:
