@@ -111,3 +111,12 @@ def test_input_files_make_alloys(tmp_path: Path) -> None:
 def test_refusals(options: dict, message: str) -> None:
     with pytest.raises(ModelError, match=message):
         random_alloy(magnet(), rng=1, **options)
+
+
+def test_numbers_are_the_nearest_whole_ones() -> None:
+    """6.6 and 3.4 of ten sites are seven and three; of 3.5, 3.5 and 3 the first gets the odd one."""
+    atoms = SpinAtoms.lattice("chain", (10,), units="reduced", texture="ferro")
+    random_alloy(atoms, {"Fe": 0.66, "Co": 0.34}, 1)
+    assert atoms.get_chemical_symbols().count("Fe") == 7
+    random_alloy(atoms, {"Fe": 0.35, "Co": 0.35, "Ni": 0.3}, 1)
+    assert [atoms.get_chemical_symbols().count(one) for one in ("Fe", "Co", "Ni")] == [4, 3, 3]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -39,7 +40,25 @@ def _bonds(shell: int) -> ShellLaw:
     return ShellLaw([0.0] * (int(shell) - 1) + [1.0])
 
 
-class RingExchangeCalculator(TermCalculator):
+class _LoopCalculator(TermCalculator):
+    """A term of loops of bonds with one strength."""
+
+    Config = LoopConfig
+    _kind: ClassVar[type[RingExchange] | type[ThreeSite]]
+
+    def __init__(
+        self, strength: float, shell: int = 1, *, units: str | None = None, species: Sequence[str] | None = None
+    ) -> None:
+        bonds = pair_law(_bonds(shell), species=species)
+        super().__init__(self._kind(finite(strength, "strength"), bonds), units=units, species=species)
+
+    @classmethod
+    def from_config(cls, config: LoopConfig) -> Self:
+        """Calculator from the table of an input file."""
+        return cls(config.strength, config.shell, species=config.species)
+
+
+class RingExchangeCalculator(_LoopCalculator):
     """Ring exchange, E = -K sum over loops 1234 [(s_1.s_2)(s_3.s_4) + (s_1.s_4)(s_2.s_3) - (s_1.s_3)(s_2.s_4)].
 
     Loops are closed ways of four different sites along bonds of a neighbour shell, each once (plaquettes of a square
@@ -57,22 +76,11 @@ class RingExchangeCalculator(TermCalculator):
         Only among sites of these species.
     """
 
-    Config = LoopConfig
     citation = "M. Roger, J. H. Hetherington, J. M. Delrieu, Rev. Mod. Phys. 55, 1 (1983), doi:10.1103/RevModPhys.55.1"
-
-    def __init__(
-        self, strength: float, shell: int = 1, *, units: str | None = None, species: Sequence[str] | None = None
-    ) -> None:
-        bonds = pair_law(_bonds(shell), species=species)
-        super().__init__(RingExchange(finite(strength, "strength"), bonds), units=units, species=species)
-
-    @classmethod
-    def from_config(cls, config: LoopConfig) -> RingExchangeCalculator:
-        """Calculator from the table of an input file."""
-        return cls(config.strength, config.shell, species=config.species)
+    _kind = RingExchange
 
 
-class ThreeSiteCalculator(TermCalculator):
+class ThreeSiteCalculator(_LoopCalculator):
     """Three-site couplings, E = -K sum over triangles 123 [(s_1.s_2)(s_2.s_3) + (s_2.s_3)(s_3.s_1) + (s_3.s_1)(s_1.s_2)].
 
     Parameters
@@ -87,19 +95,8 @@ class ThreeSiteCalculator(TermCalculator):
         Only among sites of these species.
     """
 
-    Config = LoopConfig
     citation = "M. Hoffmann, S. Bluegel, Phys. Rev. B 101, 024418 (2020), doi:10.1103/PhysRevB.101.024418"
-
-    def __init__(
-        self, strength: float, shell: int = 1, *, units: str | None = None, species: Sequence[str] | None = None
-    ) -> None:
-        bonds = pair_law(_bonds(shell), species=species)
-        super().__init__(ThreeSite(finite(strength, "strength"), bonds), units=units, species=species)
-
-    @classmethod
-    def from_config(cls, config: LoopConfig) -> ThreeSiteCalculator:
-        """Calculator from the table of an input file."""
-        return cls(config.strength, config.shell, species=config.species)
+    _kind = ThreeSite
 
 
 class FourSpinCalculator(TermCalculator):

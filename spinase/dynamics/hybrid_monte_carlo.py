@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 from ase import Atoms
@@ -13,10 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from spinase.atoms import set_moments
 from spinase.brief import call
 from spinase.contract import calculator_of, is_conservative, refuse_reference_lengths
-from spinase.dynamics.base import AppliedField, SpinDriver
-from spinase.dynamics.ramp import FieldRampConfig, NotNegative, RampConfig, Temperature, built
+from spinase.dynamics.base import AppliedField
+from spinase.dynamics.ramp import FieldRampConfig, NotNegative, RampConfig, Temperature
+from spinase.dynamics.sampling_driver import SamplingDriver
 from spinase.dynamics.settings import as_generator, checked
-from spinase.dynamics.unit_guard import StepNumbers
 from spinase.errors import ModelError
 from spinase.measures import free_energy
 from spinase.typing import FloatArray
@@ -41,12 +40,13 @@ class HybridMonteCarloConfig(BaseModel):
         return 1.0
 
 
-class HybridMonteCarlo(SpinDriver):
+class HybridMonteCarlo(SamplingDriver):
     """All spins move at once along a trajectory of an auxiliary dynamics, which a Metropolis test accepts or not.
 
     Tangent momenta p_i are drawn from exp(-p^2/2kT); leapfrog steps on the spheres, p += h/2 F, spins along great circles,
     p += h/2 F, with F_i the tangent part of -dE/ds_i, are reversible and keep volumes, so accepting exp(-(change of
-    E + p^2/2)/kT) samples exp(-E/kT) exactly, whatever the size of the steps.  It asks for fields and energies only.
+    E + p^2/2)/kT) samples exp(-E/kT), whatever the size of the steps, which adapts less and less.  It asks for fields and
+    energies only.
 
     Parameters
     ----------
@@ -93,20 +93,18 @@ class HybridMonteCarlo(SpinDriver):
         rng = as_generator(rng, "hybrid Monte Carlo")
         if path != int(path) or path < 1:
             raise ModelError(f"path must be a whole number of leapfrog steps, 1 or more, got {path!r}")
-        self.path, self.width, self.acceptance = int(path), checked("width", width, positive=True), 1.0
+        self.path = int(path)
         super().__init__(
             atoms,
-            1.0,
-            kT=kT,
-            temperature_K=None,
+            kT,
+            rng=rng,
+            width=checked("width", width, positive=True),
             field=field,
             frozen=frozen,
-            rng=rng,
             trajectory=trajectory,
+            logfile=logfile,
             loginterval=loginterval,
-            probe=False,
         )
-        self._start(logfile, loginterval)
         refuse_reference_lengths(atoms, "hybrid Monte Carlo")
         calc = calculator_of(atoms)
         if not is_conservative(calc):
@@ -123,37 +121,9 @@ class HybridMonteCarlo(SpinDriver):
             field=self.field,
         )
 
-    @classmethod
-    def from_config(cls, config: Any, atoms: Atoms, rng: np.random.Generator) -> HybridMonteCarlo:
-        """Driver from the table of an input file."""
-        options: dict[str, Any] = {name: built(value) for name, value in config}
-        return cls(atoms, rng=rng, **options)
-
-    @property
-    def dt(self) -> float:
-        """1: time counts trajectories."""
-        return self._clock.timestep
-
-    @dt.setter
-    def dt(self, value: float | str) -> None:
-        if value != 1.0:
-            raise ModelError(f"the time of Monte Carlo counts trajectories, one a step: it has no time step, got {value}")
-
-    def look_at_step(self) -> tuple[StepNumbers, list[str]]:
-        """A trajectory has no time step: only the units are looked at."""
-        numbers = replace(self.step_numbers(), timestep=0.0)
-        return numbers, numbers.problems(0.0)
-
     def _touches_atoms(self) -> bool:
         """Energies are asked of the atoms."""
         return True
-
-    def _remember(self) -> dict[str, Any]:
-        return {**super()._remember(), "moves": (self.width, self.acceptance)}
-
-    def _recall(self, before: dict[str, Any]) -> None:
-        super()._recall(before)
-        self.width, self.acceptance = before["moves"]
 
     def _energy(self, spins: FloatArray) -> float:
         """Energy of the spins in the applied field."""
@@ -164,11 +134,9 @@ class HybridMonteCarlo(SpinDriver):
 
     def _turn(self, timestep: float, start: float = 0.0) -> None:
         """One trajectory, accepted or not."""
-        kT, rng, fields = self.bath_temperature(), self.rng, self._fields
+        kT, rng, fields = self._temperature(), self.rng, self._fields
         assert rng is not None
         assert fields is not None
-        if kT <= 0.0:
-            raise ModelError(f"Monte Carlo needs a positive temperature, got kT = {kT}")
         lengths, applied = self._spins.lengths, self.applied_field()
         moves = (self.mobile & (lengths > 0.0))[:, None]
         spins = self._spins.spins.copy()
@@ -195,16 +163,7 @@ class HybridMonteCarlo(SpinDriver):
         self._spins.write()
         chance = float(np.exp(-max(change, 0.0) / kT))
         self.acceptance += 0.1 * (chance - self.acceptance)
-        self.width = float(np.clip(self.width * (1.0 + 0.1 * (chance - _GOOD_ACCEPTANCE)), 1e-5, 1.0))
-
-    def checkpoint_state(self) -> dict[str, Any]:
-        """What a bit-exact restart needs: also the size of the moves."""
-        return {**super().checkpoint_state(), "width": self.width, "acceptance": self.acceptance}
-
-    def restore_state(self, state: dict[str, Any]) -> None:
-        """Take back what :meth:`checkpoint_state` gave."""
-        super().restore_state(state)
-        self.width, self.acceptance = float(state["width"]), float(state["acceptance"])
+        self._adapt(chance, _GOOD_ACCEPTANCE, (1e-5, 1.0))
 
 
 def _along_circles(spins: FloatArray, momenta: FloatArray, step: float) -> tuple[FloatArray, FloatArray]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import IO, Any, Literal
 
 import numpy as np
@@ -16,11 +16,11 @@ from spinase.brief import call
 from spinase.classical.clusters import wolff
 from spinase.classical.sampling import HEAT_BATH, METROPOLIS, OVER_RELAXATION, Sampler, make_sampler
 from spinase.contract import local_model_of
-from spinase.dynamics.base import AppliedField, SpinDriver
+from spinase.dynamics.base import AppliedField
 from spinase.dynamics.constrained import mobile_mask
-from spinase.dynamics.ramp import FieldRampConfig, NotNegative, Ramp, RampConfig, Temperature, built
+from spinase.dynamics.ramp import FieldRampConfig, NotNegative, Ramp, RampConfig, Temperature
+from spinase.dynamics.sampling_driver import SamplingDriver
 from spinase.dynamics.settings import as_generator
-from spinase.dynamics.unit_guard import StepNumbers
 from spinase.errors import ModelError
 from spinase.measures import free_energy
 from spinase.spin_algebra import directions
@@ -49,7 +49,7 @@ class MonteCarloConfig(BaseModel):
         return 1.0
 
 
-class MonteCarlo(SpinDriver):
+class MonteCarlo(SamplingDriver):
     """Metropolis or heat-bath sampling; a step is one sweep over all spins, and time counts sweeps.
 
     It works on calculators that are sums over sites and pairs (exchange, DMI, anisotropies, Zeeman, biquadratic, four-spin,
@@ -112,21 +112,18 @@ class MonteCarlo(SpinDriver):
             raise ModelError(f"cluster_moves must be a whole number of clusters, got {cluster_moves!r}")
         self.method, self.over_relaxation, self.cluster_moves = method, int(over_relaxation), int(cluster_moves)
         self.cluster_size = 0.0  # mean of the last step
-        self.acceptance, self.width = 1.0, 1.0
         self._sampler: Sampler | None = None
         super().__init__(
             atoms,
-            1.0,
-            kT=kT,
-            temperature_K=None,
+            kT,
+            rng=rng,
+            width=1.0,
             field=field,
             frozen=frozen,
-            rng=rng,
             trajectory=trajectory,
+            logfile=logfile,
             loginterval=loginterval,
-            probe=False,
         )
-        self._start(logfile, loginterval)
         local_model_of(atoms)
 
     def __repr__(self) -> str:
@@ -142,44 +139,14 @@ class MonteCarlo(SpinDriver):
             field=self.field,
         )
 
-    @classmethod
-    def from_config(cls, config: Any, atoms: Atoms, rng: np.random.Generator) -> MonteCarlo:
-        """Driver from the table of an input file."""
-        options: dict[str, Any] = {name: built(value) for name, value in config}
-        return cls(atoms, rng=rng, **options)
-
-    @property
-    def dt(self) -> float:
-        """1: time counts sweeps."""
-        return self._clock.timestep
-
-    @dt.setter
-    def dt(self, value: float | str) -> None:
-        if value != 1.0:
-            raise ModelError(f"the time of Monte Carlo counts sweeps, one a step: it has no time step, got {value}")
-
-    def look_at_step(self) -> tuple[StepNumbers, list[str]]:
-        """A sweep has no time step: only the units are looked at."""
-        numbers = replace(self.step_numbers(), timestep=0.0)
-        return numbers, numbers.problems(0.0)
-
-    def _remember(self) -> dict[str, Any]:
-        return {**super()._remember(), "moves": (self.width, self.acceptance)}
-
-    def _recall(self, before: dict[str, Any]) -> None:
-        super()._recall(before)
-        self.width, self.acceptance = before["moves"]
-
     def _bind(self) -> None:
         self._sampler = make_sampler(local_model_of(self.atoms, self._spins.lengths))
 
     def _turn(self, timestep: float, start: float = 0.0) -> None:
         """One sweep, after the microcanonical ones."""
-        kT, sampler = self.bath_temperature(), self._sampler
+        kT, sampler = self._temperature(), self._sampler
         assert sampler is not None
         assert self.rng is not None
-        if kT <= 0.0:
-            raise ModelError(f"Monte Carlo needs a positive temperature, got kT = {kT}")
         lengths = self._spins.lengths
         if self.field is not None:
             sampler = sampler.with_field(lengths[:, None] * self.applied_field())
@@ -191,16 +158,7 @@ class MonteCarlo(SpinDriver):
         self.cluster_size = float(np.mean(sizes)) if sizes else 0.0
         self.acceptance = sampler.sweep(spins, mobile, kT, _KINDS[self.method], self.width, self.rng)
         if self.method == "metropolis":
-            self.width = float(np.clip(self.width * (1.0 + 0.1 * (self.acceptance - _GOOD_ACCEPTANCE)), 1e-4, 2.0))
-
-    def checkpoint_state(self) -> dict[str, Any]:
-        """What a bit-exact restart needs: also the size of the moves."""
-        return {**super().checkpoint_state(), "width": self.width}
-
-    def restore_state(self, state: dict[str, Any]) -> None:
-        """Take back what :meth:`checkpoint_state` gave."""
-        super().restore_state(state)
-        self.width = float(state["width"])
+            self._adapt(self.acceptance, _GOOD_ACCEPTANCE, (1e-4, 2.0))
 
 
 def simulated_annealing(
