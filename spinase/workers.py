@@ -172,21 +172,21 @@ def dask(count: int | None = None) -> Iterator[Executor]:
 
 def _as_completed(jobs: dict[Path, Job], pool: Executor, stop: StopRequest, how_to_go_on: str) -> Iterator[Path]:
     """Files as they are done, with looks at the request to stop in between."""
-    running: dict[Future[None], Path] = {
-        pool.submit(function, path, *rest): path for path, (function, *rest) in jobs.items()
-    }
-    left = set(running)
-    while left:
+    waiting, running = list(reversed(jobs.items())), dict[Future[None], Path]()
+    at_once = getattr(pool, "_max_workers", len(jobs))  # a worker that stops its task in order finds no other one to begin
+    while waiting or running:
         try:
             stop.check(how_to_go_on)
         except BaseException:
-            for task in left:
+            for task in running:
                 task.cancel()
             raise
-        finished, left = wait(left, timeout=_LOOK, return_when="FIRST_COMPLETED")
-        for task in finished:
+        while waiting and len(running) < at_once:
+            path, (function, *rest) = waiting.pop()
+            running[pool.submit(function, path, *rest)] = path
+        for task in wait(running, timeout=_LOOK, return_when="FIRST_COMPLETED").done:
             task.result()
-            yield running[task]
+            yield running.pop(task)
 
 
 def start_worker() -> None:

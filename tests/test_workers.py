@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -43,6 +44,18 @@ def sleep(path: Path) -> None:
     """A task without an end."""
     path.with_suffix(".begun").touch()
     time.sleep(600.0)
+
+
+def stop_in_order(path: Path) -> None:
+    """A task that listens to signals itself, as a run does: it stops where it can go on from."""
+    with stop_signals() as heard:
+        path.with_suffix(".begun").touch()
+        for _ in range(1000):
+            if heard.received is not None:
+                break
+            time.sleep(0.01)
+        path.with_suffix(".stopped").touch()
+        heard.check("go on")
 
 
 def jobs(folder: Path, function: object, count: int, *arguments: object) -> dict[Path, tuple[object, ...]]:
@@ -130,7 +143,8 @@ def test_an_error_of_a_task_is_its_own(tmp_path: Path) -> None:
         Workers(1).do({tmp_path / "missing" / "a.txt": (note, "word")}, StopRequest(), AGAIN)
 
 
-def test_a_request_to_stop_gives_up_what_processes_are_doing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("task", [sleep, stop_in_order])
+def test_a_request_to_stop_ends_what_processes_are_doing(tmp_path: Path, task: Callable[[Path], None]) -> None:
     stop = StopRequest()
 
     class Impatient(StopRequest):
@@ -140,8 +154,11 @@ def test_a_request_to_stop_gives_up_what_processes_are_doing(tmp_path: Path) -> 
             stop.check(what)
 
     with pytest.raises(RunStopped, match=r"stopped by signal 15 \(SIGTERM\); the same command goes on"):
-        Workers(1).do(jobs(tmp_path, sleep, 2), Impatient(), AGAIN)
+        Workers(1).do(jobs(tmp_path, task, 3), Impatient(), AGAIN)
     assert not list(tmp_path.glob("*.txt"))
+    begun, stopped = ({path.stem for path in tmp_path.glob(ending)} for ending in ("*.begun", "*.stopped"))
+    assert begun == {"0"}, "a worker began another task"
+    assert stopped == (begun if task is stop_in_order else set())
 
 
 def test_no_job_is_begun_after_a_request_to_stop(tmp_path: Path) -> None:
