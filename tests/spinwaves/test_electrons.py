@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from spinase import SpinAtoms
-from spinase.calculators import EDCalculator, RationalCalculator
+from spinase.calculators import EDCalculator, LatticeCalculator, RationalCalculator, teacher_of
 from spinase.electrons import SDModel, ShellHopping
 from spinase.hooks import supercell_calculator
-from spinase.spinwaves import difference_hessian, magnon_bands, spin_waves
+from spinase.spinwaves import Spiral, difference_hessian, magnon_bands, spin_waves
 
 SITES, COUPLING, KT = 8, 1.7, 0.1
 
@@ -75,3 +75,17 @@ def test_k_points_are_folded_into_the_supercell() -> None:
     large.calc = EDCalculator(model())
     expected = magnon_bands(difference_hessian(large, (SITES, 1, 1)), [[np.pi / 2, 0, 0]]).frequencies[0, 0]
     assert found == pytest.approx(expected, abs=0.02)  # its one k-point set holds two of the large one's wavevectors
+
+
+def test_a_learned_magnet_has_the_bands_of_its_electrons() -> None:
+    """120-degree order of an s-d metal; a box of 12 x 12 sites agrees to 0.4 % of the highest band, this one to 2.6 %."""
+    side, spiral = 9, Spiral((4 * np.pi / 3, 0, 0), (0, 0, 1))
+    learned = SpinAtoms.lattice("triangular", (side, side), units="reduced", texture="120-degree")
+    learned.calc = LatticeCalculator.shipped("triangular-120")
+    electrons = learned.copy()
+    electrons.calc = teacher_of("triangular-120")
+    vectors = 2 * np.pi * learned.cell.reciprocal()[:2]  # wavevectors that fit the supercell, none of order or gauge
+    waves = np.array([(1, 0), (2, 1), (3, 0), (3, 3), (4, 2), (4, 0)]) @ vectors
+    found, expected = (magnon_bands(difference_hessian(one, (side, side, 1), spiral), waves) for one in (learned, electrons))
+    assert expected.frequencies.max() > 0.15
+    np.testing.assert_allclose(found.frequencies, expected.frequencies, atol=0.04 * expected.frequencies.max())
