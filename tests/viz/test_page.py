@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +75,15 @@ def test_what_cannot_be_shown_or_written(tmp_path: Path) -> None:
     (tmp_path / "page.html").write_text("<html>mine</html>")
     with pytest.raises(InputError, match="is there and is no page of spinase"):
         run_page(run, tmp_path / "page.html")
+
+
+def test_the_viewer_uses_what_its_libraries_have() -> None:
+    """Every name of ``LIB`` is among the exports from which the bundle is made, and none is there for nothing."""
+    folder = files("spinase.viz") / "page_files"
+    used = set(re.findall(r"\bL\.(\w+)", (folder / "viewer.js").read_text()))
+    exports = re.findall(r"^export \{(.*?)\}", (folder / "libraries.js").read_text(), re.MULTILINE)
+    names = {name.split(" as ")[-1].strip() for line in exports for name in line.split(",")}
+    assert used == names
 
 
 @pytest.mark.slow
