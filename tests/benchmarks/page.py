@@ -50,14 +50,15 @@ addEventListener("load", () => {
     await fetch("/mark");
     return times.slice(2);
   };
-  const drag = (kind, x) => (kind === "pointerdown" ? canvas : canvas.ownerDocument).dispatchEvent(
-    new PointerEvent(kind, { pointerId: 1, button: 0, buttons: 1, clientX: x, clientY: 300, pageX: x, pageY: 300, bubbles: true, pointerType: "mouse" }));
+  const drag = (kind, x) => canvas.dispatchEvent(new PointerEvent(kind,
+    { pointerId: 1, button: 0, buttons: 1, clientX: x, clientY: 300, bubbles: true, pointerType: "mouse" }));
   setTimeout(async () => {
     canvas.setPointerCapture = canvas.releasePointerCapture = () => {};
-    const told = { triangles: document.body.dataset.drawn, error: document.body.dataset.error, size: [canvas.width, canvas.height] };
+    const { drawn, error } = document.body.dataset;
+    const told = { triangles: drawn, error, size: [canvas.width, canvas.height] };
     told.frame = await timed((k) => { slider.value = k % 6; slider.dispatchEvent(new Event("input")); });
     drag("pointerdown", 300);
-    told.turn = await timed((k) => canvas.dispatchEvent(new PointerEvent("pointermove", { pointerId: 1, buttons: 1, clientX: 300 + 5 * k, clientY: 300, pageX: 300 + 5 * k, pageY: 300, bubbles: true, pointerType: "mouse" })));
+    told.turn = await timed((k) => drag("pointermove", 300 + 5 * k));
     fetch("/told", { method: "POST", body: JSON.stringify(told) });
   }, 300);
 });
@@ -157,8 +158,9 @@ def main() -> None:
                 frame, turn = (np.median(np.array(told[key])) for key in ("frame", "turn"))
                 cpu = told["cpu"]
                 print(
-                    f"{name:6s} {asked.sites} spins, {told['triangles']} triangles on {told['size']}: next frame {frame:6.1f} ms "
-                    f"({cpu[0]:.0f} of CPU), camera {turn:6.1f} ms ({cpu[1]:.0f} of CPU); errors: {told.get('error')}",
+                    f"{name:6s} {asked.sites} spins, {told['triangles']} triangles on {told['size']}: "
+                    f"next frame {frame:6.1f} ms ({cpu[0]:.0f} of CPU), "
+                    f"camera {turn:6.1f} ms ({cpu[1]:.0f} of CPU); errors: {told.get('error')}",
                     flush=True,
                 )
 
