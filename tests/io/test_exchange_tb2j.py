@@ -83,6 +83,18 @@ def test_one_energy(kind: str, tmp_path: Path) -> None:
     assert found == pytest.approx(expected, rel=2e-6 if kind == "vampire" else 1e-10)  # six digits of other units
 
 
+def test_the_text_of_tb2j() -> None:
+    """Its exchange.out: four decimals of J and D, three of J_ani (meV); the anisotropy of the second spin."""
+    table, atoms = read_tb2j(FOLDER / "exchange.out")
+    exact, same = read_tb2j(FOLDER / "exchange.xml")
+    assert atoms.get_chemical_symbols() == ["Fe", "Co"]
+    np.testing.assert_allclose(atoms.get_scaled_positions(), [tb2j.PLACES["Fe"], tb2j.PLACES["Co"]], atol=1e-8)
+    np.testing.assert_allclose(atoms.get_initial_magnetic_moments(), same.get_initial_magnetic_moments(), atol=1e-4)
+    np.testing.assert_array_equal(table.shifts, exact.shifts)
+    np.testing.assert_allclose(table.tensors, exact.tensors, atol=1.3e-6)
+    np.testing.assert_allclose(table.onsite, [np.zeros((3, 3)), np.diag([0.0, 0.0, 0.00125])], atol=1e-12)
+
+
 @pytest.mark.parametrize("kind", ["tb2j", "tensors", "parts"])
 def test_minus_jq_is_tb2js(kind: str, tmp_path: Path) -> None:
     """Eigenvalues of -J(q), each pair twice, as TB2J finds them in its own file."""
@@ -195,3 +207,42 @@ def test_fortran_exponents_in_vampires_file(tmp_path: Path) -> None:
     np.testing.assert_array_equal(
         read_vampire(tmp_path / "vampire.UCF")[0].tensors, read_vampire(FOLDER / "vampire.UCF")[0].tensors
     )
+
+
+OUT = (FOLDER / "exchange.out").read_text()
+LAST_BOND = OUT[OUT.rindex("-" * 88) :]
+OUT_DAMAGES = {
+    "no file of TB2J": ("Atoms:\n", "it has no section 'Cell'"),
+    "cut": (OUT[: OUT.rindex("J_iso:")], "has no line 'J_iso:'; is the file cut short"),
+    "one way": (OUT.replace(LAST_BOND, ""), "has no opposite|the transpose of"),
+    "twice": (OUT + LAST_BOND, "this bond is listed in line"),
+    "a number": (OUT.replace("J_iso:  ", "J_iso: x", 1), "is no number"),
+    "an atom": (OUT.replace("   Fe1   Co1 ", "   Fe1   Co2 ", 1), "is no atom of the file"),
+    "an element": (OUT.replace("Co1 ", "Xo1 "), "'Xo1' is the name of no element"),
+    "two names": (OUT.replace("O1 ", "Fe1", 1), "need names of their own"),
+    "an anisotropy": (OUT.replace("Co1", "O1 ", 2).replace("O1 ", "Co1", 1), "has an anisotropy and no bond"),
+}
+
+
+@pytest.mark.parametrize("name", list(OUT_DAMAGES))
+def test_damaged_texts_of_tb2j(name: str, tmp_path: Path) -> None:
+    text, message = OUT_DAMAGES[name]
+    assert text != OUT
+    (tmp_path / "exchange.out").write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_tb2j(tmp_path / "exchange.out")
+
+
+def test_collinear_texts_and_amplitudes(tmp_path: Path) -> None:
+    """One column of moments is along z; amplitudes with directions, as versions before 0.9.20 print anisotropies."""
+    words = [line.split() for line in OUT.splitlines()]
+    text = "\n".join(
+        " ".join([*w[:5], w[7]]) if len(w) == 8 and w[0][-1].isdigit() and w[0] != "Total" else line
+        for w, line in zip(words, OUT.splitlines(), strict=True)
+    )
+    start, stop = text.index("Single Ion Anisotropy:"), text.index("Exchange:")
+    amplitude = "Single Ion Anisotropy (meV): \n Atom number k1 k1dir\nCo1   2.0000 ( 0.0000,  0.6000,  0.8000)\n\n"
+    (tmp_path / "exchange.out").write_text(text[:start] + amplitude + text[stop:])
+    table, atoms = read_tb2j(tmp_path / "exchange.out")
+    np.testing.assert_allclose(atoms.get_initial_magnetic_moments(), [[0, 0, 2.25], [0, 0, -1.0]])
+    np.testing.assert_allclose(table.onsite[1], 0.002 * np.outer([0, 0.6, 0.8], [0, 0.6, 0.8]), atol=1e-12)

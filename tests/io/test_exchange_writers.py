@@ -1,7 +1,8 @@
-"""Tables written for UppASD and Vampire, read back by readers that are held to those programs' own energies."""
+"""Tables written for TB2J, UppASD and Vampire, read back by readers that are held to those programs' own energies."""
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from spinase.atoms import get_moments
 from spinase.calculators import BondTableCalculator
 from spinase.classical import BondTable
 from spinase.errors import InputError
-from spinase.io.exchange import read_uppasd, read_vampire, write_uppasd, write_vampire
+from spinase.io.exchange import read_tb2j, read_uppasd, read_vampire, write_tb2j, write_uppasd, write_vampire
 from spinase.spin_algebra import normalized
 
 
@@ -61,6 +62,66 @@ def test_vampire_reads_the_same_energies(kinds: str, tmp_path: Path) -> None:
     write_vampire(tmp_path / "fe.ucf", table, atoms)
     found, _ = read_vampire(tmp_path / "fe.ucf")
     np.testing.assert_allclose(energies(found, atoms), energies(table, atoms), rtol=1e-9)
+
+
+def with_anisotropy(table: BondTable) -> BondTable:
+    """Symmetric on-site tensors on two of the three sites."""
+    rough = np.random.default_rng(6).normal(scale=1e-3, size=(3, 3, 3)) * np.array([1.0, 0.0, 1.0])[:, None, None]
+    return replace(table, onsite=rough + rough.transpose(0, 2, 1))
+
+
+@pytest.mark.parametrize("kinds", ["isotropic", "twisted", "tensors"])
+def test_tb2j_reads_the_same_energies(kinds: str, tmp_path: Path) -> None:
+    """The text has eight decimals of meV, the xml all digits."""
+    table, atoms = magnet(kinds, sheared=True)
+    table = with_anisotropy(table)
+    folder = write_tb2j(tmp_path / "TB2J_results", table, atoms)
+    for name, limit in (("exchange.out", 1e-8), ("Multibinit/exchange.xml", 1e-12)):
+        found, sites = read_tb2j(folder / name)
+        np.testing.assert_allclose(energies(found, atoms), energies(table, atoms), atol=limit)
+        np.testing.assert_allclose(get_moments(sites), get_moments(atoms), atol=1e-8)
+
+
+def test_tb2js_pickle_has_both_directions_of_half_the_couplings(tmp_path: Path) -> None:
+    """E = -sum over all i, j, R of s_i.(J + A + D) s_j - sum s_i.A_i s_i, by hand on one cell, in other units."""
+    table, atoms = magnet("tensors", sheared=True)
+    table = with_anisotropy(table)
+    write_tb2j(tmp_path, table, atoms, energy=0.5, length=3.0)
+    content = pickle.loads((tmp_path / "TB2J.pickle").read_bytes())
+    spins, total = normalized(np.random.default_rng(7).normal(size=(3, 3))), 0.0
+    for key, exchange in content["exchange_Jdict"].items():
+        _, i, j = key
+        tensor = exchange * np.eye(3) + np.cross(content["dmi_ddict"][key], np.eye(3)) + content["Jani_dict"][key]
+        total -= spins[i] @ tensor @ spins[j]
+        vector, distance = content["distance_dict"][key]
+        expected = content["atoms"].positions[j] - content["atoms"].positions[i] + key[0] @ content["atoms"].cell.array
+        np.testing.assert_allclose(vector, expected, atol=1e-12)
+        assert distance == pytest.approx(np.linalg.norm(expected))
+    total -= sum(spins[i] @ tensor @ spins[i] for i, tensor in content["sia_tensor"].items())
+    atoms.calc = BondTableCalculator(table, units="metal")
+    atoms.spins = spins
+    assert total == pytest.approx(0.5 * atoms.get_potential_energy(), rel=1e-12)
+    np.testing.assert_allclose(content["atoms"].positions, 3.0 * atoms.positions)
+
+
+def test_sites_without_moments_are_no_spins_of_tb2j(tmp_path: Path) -> None:
+    table, atoms = magnet("isotropic", sheared=True)
+    some = replace(
+        table, **{name: getattr(table, name)[[2, 3]] for name in ("first", "second", "shifts", "tensors", "biquadratic")}
+    )
+    atoms.moments = atoms.moments * [[0.0], [1.0], [1.0]]
+    write_tb2j(tmp_path, some, atoms)
+    for name in ("exchange.out", "Multibinit/exchange.xml"):
+        found, sites = read_tb2j(tmp_path / name)
+        assert len(sites) == 2
+        assert sorted(zip(found.first.tolist(), found.second.tolist(), strict=True)) == [(0, 1), (1, 1)]
+    with pytest.raises(InputError, match="site 0 has bonds, but no moment: TB2J's spins have moments"):
+        write_tb2j(tmp_path, table, atoms)
+    atoms.moments = np.tile([0.0, 0.0, 1.0], (3, 1))
+    with pytest.raises(InputError, match="site 0 has a moment, but no bond: TB2J numbers the spins of bonds"):
+        write_tb2j(tmp_path, some, atoms)
+    with pytest.raises(InputError, match="the table has biquadratic terms"):
+        write_tb2j(tmp_path, replace(table, biquadratic=np.full(5, 0.1)), atoms)
 
 
 def test_other_units_are_turned_into_the_programs(tmp_path: Path) -> None:

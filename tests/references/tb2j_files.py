@@ -1,9 +1,9 @@
 """Files that TB2J writes for a small invented magnet, and its own energies.
 
 ``python tests/references/tb2j_files.py tests/references/tb2j`` in an environment with TB2J 0.9.22 writes ``exchange.xml``,
-``vampire.UCF``, the pieces of UppASD files and ``energies.json``: eigenvalues of its -J(q) [eV], read back by TB2J from the
-xml, and the energy [eV] of random spins on 3 x 2 x 2 cells, -sum over all i, j, R of s_i.J_ij(R) s_j with its
-``get_J_tensor``.
+``exchange.out``, ``vampire.UCF``, the pieces of UppASD files and ``energies.json``: eigenvalues of its -J(q) [eV], read back
+by TB2J from the xml, and the energy [eV] of random spins on 3 x 2 x 2 cells, -sum over all i, j, R of s_i.J_ij(R) s_j with
+its ``get_J_tensor``.
 """
 
 from __future__ import annotations
@@ -80,6 +80,7 @@ def write(folder: Path) -> dict[str, Any]:
     from TB2J.io_exchange import SpinIO
     from TB2J.io_exchange import io_uppasd as pieces
     from TB2J.io_exchange.io_multibinit import write_xml
+    from TB2J.io_exchange.io_txt import write_txt
     from TB2J.io_exchange.io_vampire import write_vampire_unitcell_file
     from TB2J.spinham.spin_api import SpinModel
 
@@ -93,6 +94,11 @@ def write(folder: Path) -> dict[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
     write_xml(model, folder / "exchange.xml")
     write_vampire_unitcell_file(model, folder / "vampire.UCF")
+    model.has_sia_tensor, model.sia_tensor = True, {1: np.diag([0.0, 0.0, 0.00125])}  # the text has it, the xml has not
+    places = atoms.positions
+    vectors = {(shift, i, j): places[j] + shift @ CELL - places[i] for shift, i, j in exchange}
+    model.distance_dict = {key: (vector, np.linalg.norm(vector)) for key, vector in vectors.items()}
+    write_txt(model, folder)
     pieces.write_uppasd_posfile(model, folder / "posfile")
     pieces.write_uppasd_exchange(model, folder / "jASD1")
     own = {key: model.get_J_tensor(key[1], key[2], key[0]) for key in exchange}

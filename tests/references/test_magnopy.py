@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from spinase import SpinAtoms
 from spinase.calculators import BondTableCalculator
 from spinase.classical.tensor import BondTable
+from spinase.io.exchange import write_tb2j
 from spinase.spinwaves import classical_hessian, magnon_bands
 
 magnopy = pytest.importorskip("magnopy", reason="magnopy is not installed (extra oracles)")
@@ -53,3 +57,20 @@ def test_four_sublattices() -> None:
     np.testing.assert_allclose(bands.frequencies, found, rtol=1e-8)
     mirrored = magnon_bands(classical_hessian(atoms), -WAVES).frequencies
     assert np.abs(mirrored - bands.frequencies).max() > 0.1
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # magnopy leaves the file open
+def test_magnopy_reads_the_text_written_for_tb2j(tmp_path: Path) -> None:
+    """``exchange.out``; magnopy leaves its single-ion anisotropies out, so the table has none, and J of an easy axis."""
+    bonds = table()
+    signs = SIGNS[bonds.first] * SIGNS[bonds.second]
+    easy = bonds.tensors + 0.3 * signs[:, None, None] * np.diag([0.0, 0.0, 1.0])
+    bonds = replace(bonds, onsite=np.zeros((4, 3, 3)), tensors=easy)
+    atoms = SpinAtoms("Fe4", positions=PLACES @ CELL, cell=CELL, pbc=True, units="metal")
+    atoms.moments = 2.0 * (SPINS * SIGNS)[:, None] * [0.0, 0.0, 1.0]
+    atoms.calc = BondTableCalculator(bonds, units="metal")
+    write_tb2j(tmp_path, bonds, atoms)
+    model = magnopy.io.load_tb2j(str(tmp_path / "exchange.out"))
+    waves = magnopy.LSWT(model, -SIGNS[:, None] * [[0.0, 0.0, 1.0]])
+    found = np.sort([waves.omega(wave).real for wave in WAVES], axis=1)  # meV
+    np.testing.assert_allclose(1e3 * magnon_bands(classical_hessian(atoms), WAVES).energies, found, rtol=1e-6)

@@ -1,4 +1,4 @@
-"""Exchange tensors from and for other codes: TB2J's exchange.xml (read), UppASD's jfile and Vampire's unit cell file.
+"""Exchange tensors from and for other codes: TB2J's folder of results, UppASD's jfile and Vampire's unit cell file.
 
 Each reader ends in one convention (:class:`~spinase.classical.BondTable`): unit spins, each pair once, eV, -s_i.J_ij s_j.
 
@@ -18,8 +18,18 @@ cut short, bonds listed in one direction only.
 """
 
 from spinase.io.exchange.tb2j import read_tb2j
+from spinase.io.exchange.tb2j_writer import write_tb2j
 from spinase.io.exchange.uppasd import UppasdModel, read_uppasd, read_uppasd_model
 from spinase.io.exchange.vampire import read_vampire
 from spinase.io.exchange.writers import write_uppasd, write_vampire
 
-__all__ = ["UppasdModel", "read_tb2j", "read_uppasd", "read_uppasd_model", "read_vampire", "write_uppasd", "write_vampire"]
+__all__ = [
+    "UppasdModel",
+    "read_tb2j",
+    "read_uppasd",
+    "read_uppasd_model",
+    "read_vampire",
+    "write_tb2j",
+    "write_uppasd",
+    "write_vampire",
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -180,11 +181,57 @@ def _require_equal(path: str | Path, bonds: DirectedBonds, back: IntArray) -> No
         )
 
 
+def require_sites(table: BondTable, atoms: Atoms, without: Collection[str]) -> None:
+    """Refuse atoms that are not the sites of a table to be written, and terms that its file has no place for.
+
+    Parameters
+    ----------
+    table : BondTable
+    atoms : Atoms
+    without : collection of str
+        Fields of the table that must be zero.
+
+    Raises
+    ------
+    InputError
+        If the atoms are not the table's sites, or one of the fields is not zero.
+    """
+    if len(atoms) != len(table.positions) or not np.allclose(atoms.get_positions(), table.positions, atol=1e-6):
+        raise InputError(
+            f"these {len(atoms)} atoms are not the {len(table.positions)} sites of the table: give those it was made for"
+        )
+    for name in without:
+        if np.any(getattr(table, name)):
+            raise InputError(
+                f"the table has {name} terms, which these files have no place for: write them into the program's own input, "
+                "and take them out of the table"
+            )
+
+
+def both_directions(table: BondTable) -> tuple[IntArray, IntArray, FloatArray, FloatArray]:
+    """First and second sites, vectors and tensors of every pair seen from either end."""
+    there = table.positions[table.second] - table.positions[table.first] + table.shifts @ table.cell
+    first, second = np.concatenate([table.first, table.second]), np.concatenate([table.second, table.first])
+    tensors = np.concatenate([table.tensors, table.tensors.transpose(0, 2, 1)])
+    return first, second, np.concatenate([there, -there]), tensors
+
+
+def parts_of(tensors: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """J (b,), D (b, 3) and what is left (b, 3, 3), in the signs of :class:`BondTable`."""
+    exchange = np.trace(tensors, axis1=1, axis2=2) / 3.0
+    odd = 0.5 * (tensors - tensors.transpose(0, 2, 1))
+    vectors = np.stack([odd[:, 1, 2], odd[:, 2, 0], odd[:, 0, 1]], axis=1)
+    return exchange, vectors, tensors - odd - exchange[:, None, None] * np.eye(3)
+
+
 __all__ = [
     "DirectedBonds",
     "bond_table",
+    "both_directions",
     "codes",
     "isotropic_tensor",
     "odd_tensor",
+    "parts_of",
+    "require_sites",
     "with_biquadratic",
 ]

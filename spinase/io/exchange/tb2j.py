@@ -1,4 +1,4 @@
-"""Exchange of TB2J: ``Multibinit/exchange.xml``."""
+"""Exchange of TB2J: ``Multibinit/exchange.xml`` and ``exchange.out``."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ase import Atoms
 from spinase.classical import BondTable
 from spinase.errors import InputError
 from spinase.io.exchange.bonds import DirectedBonds, bond_table, odd_tensor
+from spinase.io.exchange.tb2j_text import read_text_table
 from spinase.io.exchange.text import number, whole
 from spinase.typing import FloatArray
 
@@ -23,21 +24,22 @@ _KNOWN = {"unit_cell", "atom", "description", "spin_uniaxial_SIA_list", "spin_si
 
 
 def read_tb2j(path: str | Path) -> tuple[BondTable, Atoms]:
-    """Read TB2J's ``Multibinit/exchange.xml``.
+    """Read TB2J's ``Multibinit/exchange.xml`` or ``exchange.out``.
 
-    TB2J writes E = -sum_{i != j} [J s_i.s_j + s_i.J_ani s_j + D.(s_i x s_j)] - sum K (s.n)^2 for unit spins, eV, with six
-    digits.  (TB2J 0.9.22 has the single-ion anisotropy in its model, but writes it into no file.)
+    TB2J writes E = -sum_{i != j} [J s_i.s_j + s_i.J_ani s_j + D.(s_i x s_j)] - sum K (s.n)^2 for unit spins: eV with six
+    digits into the xml, without single-ion anisotropies (TB2J 0.9.22), and meV with them into ``exchange.out``, with four
+    decimals of J and D and three of J_ani.
 
     Parameters
     ----------
     path : path
-        The file.
+        The file; a name that ends with ``.out`` is text.
 
     Returns
     -------
     BondTable, Atoms
-        Couplings in the convention of the table, and the magnetic sites with their moments (mu_B).  Species are those with
-        the nearest atomic mass.
+        Couplings in the convention of the table, and the magnetic sites with their moments (mu_B).  Species of the xml are
+        those with the nearest atomic mass.
 
     Raises
     ------
@@ -45,6 +47,8 @@ def read_tb2j(path: str | Path) -> tuple[BondTable, Atoms]:
         If the file cannot be read or is no such file, has an element or a unit that is not understood, another number of
         terms than it announces, or a bond that is listed twice or in one direction only.
     """
+    if Path(path).suffix == ".out":
+        return read_text_table(Path(path))
     root = _root(path)
     cell = _floats(root.find("unit_cell"), path, 9, "bohrradius").reshape(3, 3) * ase.units.Bohr
     sites = _magnetic(root, path)

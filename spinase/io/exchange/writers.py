@@ -13,7 +13,7 @@ from spinase.atoms import get_moments
 from spinase.classical import BondTable
 from spinase.errors import InputError
 from spinase.files import write_text
-from spinase.typing import FloatArray, IntArray
+from spinase.io.exchange.bonds import both_directions, parts_of, require_sites
 
 _MILLIRYDBERG = 1e-3 * ase.units.Ry
 _NOTHING = 1e-12  # of the largest coupling
@@ -47,10 +47,10 @@ def write_uppasd(folder: str | Path, table: BondTable, atoms: Atoms, *, energy: 
     InputError
         If the atoms are not the table's sites, or the table has on-site, biquadratic or cubic terms.
     """
-    _require(table, atoms)
-    first, second, vectors, tensors = _both_directions(table)
+    require_sites(table, atoms, ("onsite", "biquadratic", "cubic"))
+    first, second, vectors, tensors = both_directions(table)
     tensors = 0.5 * energy * tensors / _MILLIRYDBERG
-    exchange, odd, rest = _parts(tensors)
+    exchange, odd, rest = parts_of(tensors)
     limit = _NOTHING * np.abs(tensors).max(initial=0.0)
     home, pairs = Path(folder), [f"{i + 1} {j + 1}" for i, j in zip(first, second, strict=True)]
     places = [f"{pair} {_numbers(vector)}" for pair, vector in zip(pairs, length * vectors, strict=True)]
@@ -104,14 +104,14 @@ def write_vampire(path: str | Path, table: BondTable, atoms: Atoms, *, energy: f
         If the cell is not rectangular, the atoms are not the table's sites, or the table has on-site, biquadratic or cubic
         terms (anisotropies belong into Vampire's material file).
     """
-    _require(table, atoms)
+    require_sites(table, atoms, ("onsite", "biquadratic", "cubic"))
     edges = np.diag(table.cell)
     if np.abs(table.cell - np.diag(edges)).max() > 1e-6 * np.abs(edges).max() or edges.min() <= 0.0:
         raise InputError(
             f"the cell {table.cell.round(6).tolist()} is not rectangular along x, y, z, and Vampire knows no other: "
             "make the exchange of such a supercell"
         )
-    first, second, _, tensors = _both_directions(table)
+    first, second, _, tensors = both_directions(table)
     shifts = np.concatenate([table.shifts, -table.shifts])
     tensors = tensors * energy * ase.units._e
     lines = ["# Unit cell size (Angstrom)", _numbers(length * edges), "# Unit cell vectors", "1 0 0", "0 1 0", "0 0 1"]
@@ -122,35 +122,6 @@ def write_vampire(path: str | Path, table: BondTable, atoms: Atoms, *, energy: f
     for k, (i, j, shift, tensor) in enumerate(zip(first, second, shifts, tensors, strict=True)):
         lines.append(f"{k} {i} {j} {shift[0]} {shift[1]} {shift[2]} {_numbers(tensor.ravel())}")
     _write(Path(path), lines)
-
-
-def _require(table: BondTable, atoms: Atoms) -> None:
-    if len(atoms) != len(table.positions) or not np.allclose(atoms.get_positions(), table.positions, atol=1e-6):
-        raise InputError(
-            f"these {len(atoms)} atoms are not the {len(table.positions)} sites of the table: give those it was made for"
-        )
-    for name in ("onsite", "biquadratic", "cubic"):
-        if np.any(getattr(table, name)):
-            raise InputError(
-                f"the table has {name} terms, which these files have no place for: write them into the program's own input, "
-                "and take them out of the table"
-            )
-
-
-def _both_directions(table: BondTable) -> tuple[IntArray, IntArray, FloatArray, FloatArray]:
-    """First and second sites, vectors and tensors of every pair seen from either end."""
-    there = table.positions[table.second] - table.positions[table.first] + table.shifts @ table.cell
-    first, second = np.concatenate([table.first, table.second]), np.concatenate([table.second, table.first])
-    tensors = np.concatenate([table.tensors, table.tensors.transpose(0, 2, 1)])
-    return first, second, np.concatenate([there, -there]), tensors
-
-
-def _parts(tensors: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """J (b,), D (b, 3) and what is left (b, 3, 3), in the signs of :class:`BondTable`."""
-    exchange = np.trace(tensors, axis1=1, axis2=2) / 3.0
-    odd = 0.5 * (tensors - tensors.transpose(0, 2, 1))
-    vectors = np.stack([odd[:, 1, 2], odd[:, 2, 0], odd[:, 0, 1]], axis=1)
-    return exchange, vectors, tensors - odd - exchange[:, None, None] * np.eye(3)
 
 
 def _numbers(values: Iterable[float]) -> str:

@@ -56,13 +56,13 @@ def read_wannier90(
     if spins != "none":
         if count % 2:
             raise ModelError(f"{path} has {count} functions, and spinors come in pairs: say spins='none'")
-        matrices = _paired(matrices, spins)
+        matrices = paired(matrices, spins)
         count //= 2
     places = None if centres is None else _centres(Path(centres), count, spins)
     if sites is None:
         if places is None:
             raise ModelError("say on which site each orbital is (sites=[...]), or give centres=seedname_centres.xyz")
-        sites = _nearest(structure, places).tolist()
+        sites = nearest_sites(structure, places).tolist()
     if len(sites) != count:
         raise ModelError(f"{path} has {count} orbitals, and sites names {len(sites)}")
     table = {(int(x), int(y), int(z)): matrix for (x, y, z), matrix in zip(cells, matrices, strict=True)}
@@ -91,8 +91,8 @@ def _parse(path: Path) -> tuple[IntArray, ComplexArray]:
     return cells, matrices / degeneracies[:, None, None]
 
 
-def _paired(matrices: ComplexArray, spins: SpinOrder) -> ComplexArray:
-    """(K, n, 2, n, 2) of (K, 2n, 2n)."""
+def paired(matrices: ComplexArray, spins: SpinOrder) -> ComplexArray:
+    """Matrices with spins inside, (K, n, 2, n, 2), of (K, 2n, 2n)."""
     half = matrices.shape[1] // 2
     if spins == "interleaved":
         return matrices.reshape(-1, half, 2, half, 2)
@@ -111,7 +111,7 @@ def _centres(path: Path, count: int, spins: SpinOrder) -> FloatArray:
     return np.asarray(pairs.mean(axis=1))
 
 
-def _nearest(structure: Atoms, places: FloatArray) -> IntArray:
+def nearest_sites(structure: Atoms, places: FloatArray) -> IntArray:
     """The nearest site of each place, images included."""
     frame = structure.cell.array
     apart = places[:, None] - structure.positions

@@ -1,7 +1,7 @@
-"""Readers of tight-binding models: files and objects of Wannier90, PythTB and sisl against the matrices they hold.
+"""Readers of tight-binding models: files and objects of Wannier90, PythTB, sisl and TB2J against the matrices they hold.
 
-PythTB (1.8.0) and sisl (0.20.0) are compared with where they are installed (pip install pythtb sisl); what their objects
-look like is here, so that the readers are tested without them.
+PythTB (1.8.0), sisl (0.20.0) and TB2J (0.9.22) are compared with where they are installed (pip install pythtb sisl TB2J);
+what their objects look like is here, so that the readers are tested without them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from spinase.electrons import OrbitalModel, OrbitalTable
 from spinase.electrons.kmesh import KMesh
 from spinase.electrons.solvers.dense import bloch_states
 from spinase.errors import ModelError
-from spinase.io.tight_binding import magnet_of, read_pythtb, read_sisl, read_wannier90
+from spinase.io.tight_binding import magnet_of, read_mytb, read_pythtb, read_sisl, read_wannier90
 from spinase.spin_algebra import PAULI
 
 MESH = (3, 2, 1)
@@ -234,3 +234,52 @@ def test_hamiltonians_made_and_written_by_sisl(tmp_path: Path, spin: str) -> Non
     np.testing.assert_allclose(levels(read_sisl(made)), exact, atol=1e-10)
     made.write(tmp_path / "x.TSHS")
     np.testing.assert_allclose(levels(read_sisl(tmp_path / "x.TSHS")), exact, atol=1e-6)
+
+
+def mytb(given: dict[tuple[int, int, int], np.ndarray], positions: np.ndarray) -> SimpleNamespace:
+    """What MyTB of TB2J looks like: half of H(0), and H(R) of one of R and -R (or half of both)."""
+    data = {cell: 0.5 * matrix for cell, matrix in given.items()}
+    whole = (1, 0, 0)
+    data[whole] = given[whole]
+    del data[tuple(-x for x in whole)]
+    return SimpleNamespace(data=data, positions=positions, atoms=STRUCTURE)
+
+
+@pytest.mark.parametrize("spins", ["none", "interleaved", "blocks"])
+def test_models_of_tb2j(spins: str) -> None:
+    """Half matrices and whole ones of one direction; sites from the positions, in any image."""
+    given = matrices(spinful=spins != "none")
+    places = STRUCTURE.get_scaled_positions() + np.array([[1.0, 0, 0], [0, -1.0, 0]])
+    listed = {"none": places, "interleaved": np.repeat(places, 2, axis=0), "blocks": np.tile(places, (2, 1))}[spins]
+    table = read_mytb(mytb(given, listed), spins=spins)
+    np.testing.assert_allclose(
+        levels(table), np.repeat(bands(given), 2, axis=1) if spins == "none" else bands(given), atol=1e-8
+    )
+    assert table.sites.tolist() == [0, 1]
+
+
+def test_real_models_of_tb2j(tmp_path: Path) -> None:
+    """TB2J reads Wannier90's file; its own H(k) has the table's levels."""
+    module = pytest.importorskip("TB2J.myTB", reason="TB2J is not installed (pip install TB2J==0.9.22)")
+    write_hr(tmp_path / "x_hr.dat", matrices(spinful=False))
+    (tmp_path / "x_centres.xyz").write_text("4\n\nX 0.1 0 0\nX 1.0 1.1 0\nFe 0 0 0\nPt 1 1 0\n")
+    model = module.MyTB.read_from_wannier_dir(str(tmp_path), "x", atoms=STRUCTURE)
+    points = np.stack(np.meshgrid(*(np.arange(n) / n for n in MESH), indexing="ij"), axis=-1).reshape(-1, 3)
+    theirs = np.array([np.linalg.eigvalsh(model.gen_ham(k)) for k in points])
+    np.testing.assert_allclose(levels(read_mytb(model)), np.repeat(theirs, 2, axis=1), atol=1e-8)
+    np.testing.assert_allclose(theirs, bands(matrices(spinful=False)), atol=1e-8)
+
+
+def test_models_of_tb2j_that_are_none() -> None:
+    given = matrices(orbitals=3, spinful=False)
+    places = np.zeros((3, 3))
+    with pytest.raises(ModelError, match="SimpleNamespace has no data: this reads MyTB of TB2J"):
+        read_mytb(SimpleNamespace())
+    with pytest.raises(ModelError, match="has no atoms, and sites belong to atoms: model.set_atoms"):
+        read_mytb(SimpleNamespace(data=given, positions=places, atoms=None))
+    with pytest.raises(ModelError, match="have degeneracies, which TB2J 0.9.22 does not apply"):
+        read_mytb(SimpleNamespace(data=given, positions=places, atoms=STRUCTURE, R_degens=np.array([1, 2])))
+    with pytest.raises(ModelError, match="3 functions, and spinors come in pairs"):
+        read_mytb(mytb(given, places), spins="blocks")
+    with pytest.raises(ModelError, match="3 orbitals, and sites names 2"):
+        read_mytb(mytb(given, places), [0, 1])
