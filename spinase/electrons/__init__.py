@@ -13,7 +13,8 @@ from spinase.electrons.kmesh import KMesh
 from spinase.electrons.model import SDModel
 from spinase.electrons.observables import density_of_states
 from spinase.electrons.occupation import FixedChemicalPotential, FixedFilling, Occupation
-from spinase.electrons.orbitals import OrbitalModel, OrbitalTable
+from spinase.electrons.orbital_table import OrbitalTable
+from spinase.electrons.orbitals import OrbitalModel
 from spinase.electrons.spin_orbit import (
     ChiralHopping,
     DirectionalHopping,

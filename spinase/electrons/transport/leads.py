@@ -5,7 +5,6 @@ Attached to a geometry each becomes a self-energy on some sites (see :mod:`spina
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Literal, NamedTuple
@@ -14,49 +13,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from spinase.electrons.hamiltonian import SDHamiltonian
-from spinase.electrons.transport.contacts import AttachedLead, LatticeContact, WideBandContact
+from spinase.electrons.transport.contacts import AttachedLead, LatticeContact
+from spinase.electrons.transport.lead_base import Lead, heights_along, layers_from, require_level
+from spinase.electrons.transport.wide_leads import Bath, WideBandLead
 from spinase.errors import InvalidGeometryError, ModelError
 from spinase.geometry import Geometry
-from spinase.spin_algebra import PAULI, read_only
+from spinase.spin_algebra import read_only
 from spinase.typing import FloatArray, IntArray
 
-_GAP = 0.1  # of the largest gap: smaller ones do not divide layers
 _APART = 1e-6  # of the size: sites of two leads this close are in one place
 _CELLS = 3  # lead cells built to see which of them couple
-
-
-class Lead(ABC):
-    """What a user opens a device to; see the subclasses."""
-
-    name: str
-    share: float | None
-    kT: float | None  # noqa: N815
-
-    @property
-    @abstractmethod
-    def polarized(self) -> bool:
-        """Whether it distinguishes a direction of spin."""
-
-    @abstractmethod
-    def attach(self, geometry: Geometry, hamiltonian: SDHamiltonian, share: float) -> AttachedLead:
-        """The lead on a device of electrons with `hamiltonian`: `share` is what a lead without one of its own gets.
-
-        Parameters
-        ----------
-        geometry : Geometry
-            The device.
-        hamiltonian : SDHamiltonian
-            Its electrons.
-        share : float
-            The chemical potential is mu + share * bias, unless the lead has a share of its own.
-        """
-
-
-def _checked(share: float | None, kT: float | None, what: str) -> None:  # noqa: N803
-    if share is not None and not np.isfinite(share):
-        raise ModelError(f"share of {what} must be finite (its chemical potential is mu + share * bias), got {share}")
-    if kT is not None and not (np.isfinite(kT) and kT > 0.0):
-        raise ModelError(f"kT of {what} must be positive (an energy), got {kT}")
 
 
 class LatticeLead(Lead):
@@ -124,7 +90,7 @@ class LatticeLead(Lead):
             raise ModelError(f"exchange of lead {self.name!r} must be three finite energies, got {exchange!r}")
         if not np.isfinite(onsite):
             raise ModelError(f"onsite of lead {self.name!r} must be finite, got {onsite}")
-        _checked(share, kT, f"lead {self.name!r}")
+        require_level(share, kT, f"lead {self.name!r}")
         self.onsite, self.share, self.kT = float(onsite), share, kT
         self.cell = None if cell is None else read_only(np.atleast_2d(np.asarray(cell)))
         self.period = None if period is None else read_only(period)
@@ -222,14 +188,14 @@ class LatticeLead(Lead):
         return _FirstCell(self.cell, numbers, self.period, none, none)
 
     def _outer_layers(self, geometry: Geometry) -> _FirstCell:
-        layer = _layers_from(geometry, self.axis, self.side, self.name)
+        layer = layers_from(geometry, self.axis, self.side, self.name)
         count = int(layer.max()) + 1
         if count < self.layers + 1:
             raise InvalidGeometryError(
                 f"lead {self.name!r} repeats {self.layers} layer(s) of the device, which has only {count} along cell "
                 f"vector {self.axis}: give the lead's cell and period"
             )
-        along = _heights(geometry, self.axis, self.name)
+        along = heights_along(geometry, self.axis, self.name)
         period = (along[layer == 0].mean() - along[layer == self.layers].mean()) * geometry.cell[self.axis]
         repeated = np.flatnonzero(layer < self.layers)
         return _FirstCell(
@@ -276,133 +242,6 @@ class _FirstCell(NamedTuple):
     made_from: IntArray
 
 
-def _heights(geometry: Geometry, axis: int, name: str) -> FloatArray:
-    """Fractional coordinates along cell vector `axis` (N,)."""
-    if not np.linalg.norm(geometry.cell[axis]) > 0.0 or np.linalg.matrix_rank(geometry.cell) < 3:
-        raise InvalidGeometryError(
-            f"lead {name!r} is made from layers along cell vector {axis}, but the cell has no such vector or no volume: set "
-            "the cell, or say where the lead is by positions or sites"
-        )
-    return np.asarray(np.linalg.solve(geometry.cell.T, geometry.positions.T)[axis])
-
-
-def _layers_from(geometry: Geometry, axis: int, side: str, name: str) -> IntArray:
-    """Number of the layer of each site (N,), counted from an end of the device along cell vector `axis`."""
-    along = _heights(geometry, axis, name) * (1.0 if side == "left" else -1.0)
-    order = np.argsort(along, kind="stable")
-    gaps = np.diff(along[order])
-    layer = np.empty(len(along), dtype=np.int64)
-    layer[order] = np.concatenate([[0], np.cumsum(gaps > _GAP * gaps.max(initial=0.0))])
-    return layer
-
-
-class WideBandLead(Lead):
-    r"""A structureless electrode: Sigma = -i Gamma/2 (1 + P . sigma) on some sites, at every energy.
-
-    Parameters
-    ----------
-    broadening : float
-        Gamma, energy: the rate into the lead is Gamma/hbar.
-    sites : sequence of int, or {"left", "right"}, optional
-        Device sites, or the outermost layer along cell vector `axis`; default: all of them (a bath).
-    axis : int
-    polarization : (3,)
-        P, |P| <= 1: broadening of electrons along and against it is Gamma (1 +- |P|).
-    share, kT, name
-        As in :class:`LatticeLead`.
-
-    Raises
-    ------
-    ModelError
-        If the broadening is not positive or |P| > 1.
-    """
-
-    def __init__(
-        self,
-        broadening: float,
-        sites: Sequence[int] | IntArray | str | None = None,
-        *,
-        axis: int = 0,
-        polarization: ArrayLike = (0.0, 0.0, 0.0),
-        share: float | None = None,
-        kT: float | None = None,  # noqa: N803
-        name: str = "wide-band",
-    ) -> None:
-        vector = read_only(polarization)
-        if not (np.isfinite(broadening) and broadening > 0.0):
-            raise ModelError(f"broadening of lead {name!r} must be a positive energy, got {broadening}")
-        if vector.shape != (3,) or not np.linalg.norm(vector) <= 1.0 + 1e-12:
-            raise ModelError(f"polarization of lead {name!r} must be a vector of length at most 1, got {polarization!r}")
-        _checked(share, kT, f"lead {name!r}")
-        self.broadening, self.polarization, self.name = float(broadening), vector, name
-        if isinstance(sites, str) and sites not in ("left", "right"):
-            raise ModelError(f"sites of lead {name!r} must be numbers, 'left' or 'right', got {sites!r}")
-        if sites is None or isinstance(sites, str):
-            self.sites: IntArray | str | None = sites
-        else:
-            numbers = np.atleast_1d(np.asarray(sites))
-            if len(numbers) and not np.issubdtype(numbers.dtype, np.integer):
-                raise ModelError(f"sites of lead {name!r} must be whole numbers, got {sites!r}")
-            self.sites = numbers.astype(np.int64)
-            self.sites.setflags(write=False)
-        self.axis, self.share, self.kT = axis, share, kT
-
-    @property
-    def polarized(self) -> bool:
-        """Whether both spins decay at different rates."""
-        return bool(self.polarization.any())
-
-    @property
-    def names_sites(self) -> bool:
-        """Whether its sites are given by number."""
-        return isinstance(self.sites, np.ndarray)
-
-    def _sites_of(self, geometry: Geometry) -> IntArray:
-        if self.sites is None:
-            return np.arange(len(geometry))
-        if isinstance(self.sites, str):
-            return np.flatnonzero(_layers_from(geometry, self.axis, self.sites, self.name) == 0)
-        return self.sites
-
-    def attach(self, geometry: Geometry, hamiltonian: SDHamiltonian, share: float) -> WideBandContact:
-        """The lead on the sites of `geometry`; it has no energies of its own."""
-        sites = self._sites_of(geometry)
-        if not len(sites) or sites.min() < 0 or sites.max() >= len(geometry) or len(np.unique(sites)) < len(sites):
-            raise InvalidGeometryError(
-                f"lead {self.name!r} does not match the device: its sites must be different numbers from 0 to "
-                f"{len(geometry) - 1}, got {sites.tolist()}"
-            )
-        block = self.broadening * (np.eye(2) + np.einsum("a,aij->ij", self.polarization, PAULI))
-        return WideBandContact(
-            sites=sites,
-            broadening=np.repeat(block[None], len(sites), axis=0),
-            share=share if self.share is None else self.share,
-            kT=self.kT,
-            name=self.name,
-            held=sites if isinstance(self.sites, str) else np.empty(0, dtype=np.int64),
-        )
-
-
-class Bath(WideBandLead):
-    """A weak wide band on every site (or on `sites`): it takes phase and heat out of the device, and fixes the occupation of
-    states no lead reaches.
-
-    Its chemical potential does not float: it stays at mu unless a `share` is given, and the bath takes or gives the
-    electrons this needs.  Charge is conserved by leads and bath together (their currents sum to zero), not along the device.
-    """
-
-    def __init__(
-        self,
-        broadening: float,
-        sites: Sequence[int] | IntArray | None = None,
-        *,
-        share: float = 0.0,
-        kT: float | None = None,  # noqa: N803
-        name: str = "bath",
-    ) -> None:
-        super().__init__(broadening, sites, share=share, kT=kT, name=name)
-
-
 def attach_all(
     leads: Sequence[Lead], geometry: Geometry, hamiltonian: SDHamiltonian, shares: Sequence[float]
 ) -> list[AttachedLead]:
@@ -433,3 +272,6 @@ def attach_all(
                 f"{one.places[int(apart.min(axis=1).argmin())]}; put one of them at another side"
             )
     return attached
+
+
+__all__ = ["Bath", "LatticeLead", "Lead", "WideBandLead", "attach_all"]

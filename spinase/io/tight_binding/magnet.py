@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from spinase.atoms import SpinAtoms
-from spinase.electrons.orbitals import OrbitalTable
+from spinase.electrons.orbital_table import OrbitalTable
 from spinase.errors import ModelError
 
 

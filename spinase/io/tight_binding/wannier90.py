@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from ase import Atoms
 
-from spinase.electrons.orbitals import OrbitalTable
+from spinase.electrons.orbital_table import OrbitalTable
 from spinase.errors import ModelError
 from spinase.typing import ComplexArray, FloatArray, IntArray
 
