@@ -14,14 +14,25 @@ from numpy.typing import ArrayLike
 
 from spinase.atoms import get_moments, get_units, gyromagnetic_ratios
 from spinase.calculators.electrons import ElectronCalculator, PlannedElectrons, SolvedElectrons, refuse_orbitals
-from spinase.calculators.negf_options import Bias, BiasRamp, BiasRampConfig, NEGFConfig, bias_number
+from spinase.calculators.negf_options import (
+    Bias,
+    BiasRamp,
+    BiasRampConfig,
+    NEGFConfig,
+    bias_number,
+    checked_leads,
+    require_two,
+    shares_of,
+)
 from spinase.calculators.negf_results import Adiabaticity, BondCurrents
 from spinase.contract import FieldFunction
 from spinase.electrons.hamiltonian import FrozenHamiltonian
+from spinase.electrons.kmesh import KMesh, as_mesh
 from spinase.electrons.model import SDModel
 from spinase.electrons.occupation import FixedChemicalPotential
 from spinase.electrons.operator import SpinOperator
-from spinase.electrons.solvers.negf import Drive, NEGFPlan, NEGFSolver, TransportState
+from spinase.electrons.solvers.negf import Drive, NEGFSolver, TransportState
+from spinase.electrons.solvers.negf_mesh import MeshedNEGFPlan, MeshedNEGFSolver
 from spinase.electrons.transport.currents import bond_currents, site_current_vectors
 from spinase.electrons.transport.leads import LatticeLead, Lead, WideBandLead, attach_all
 from spinase.errors import AccuracyWarning, AdiabaticityWarning, ModelError
@@ -69,6 +80,9 @@ class NEGFCalculator(ElectronCalculator):
         Largest error of a component of the density, and of currents times hbar (energy).
     max_energies : int
         Largest number of energies in the bias window; ConvergenceError if they do not suffice.
+    kpts : (int, int, int) or KMesh
+        k-points along periodic directions across the transport: a film whose cell is repeated so often.  Currents,
+        transmissions, noise and energies are those of one cell.
     units : str, optional
         Unit system the model's energies are in; default: whatever the atoms are in.
 
@@ -106,6 +120,7 @@ class NEGFCalculator(ElectronCalculator):
         tolerance: float = 1e-5,
         max_energies: int = 2000,
         *,
+        kpts: tuple[int, int, int] | KMesh = (1, 1, 1),
         units: str | None = None,
     ) -> None:
         refuse_orbitals(model, "NEGFCalculator")
@@ -113,14 +128,14 @@ class NEGFCalculator(ElectronCalculator):
             raise ModelError(
                 "an open device has a chemical potential, not a filling: give the model chemical_potential=..., no filling"
             )
-        self.leads = _checked_leads(leads)
-        self._shares = _shares(self.leads)
+        self.leads, self.mesh = checked_leads(leads), as_mesh(kpts)
+        self._shares = shares_of(self.leads)
         self._bias_law = bias
         start = bias_number(bias(0.0) if callable(bias) else bias)
         self._drive = Drive(model.occupation.chemical_potential, model.occupation.kT, start, tolerance, max_energies)
         if not self.leads:
             NEGFSolver([], self._drive)
-        _require_two(self._shares, self.leads, bias)
+        require_two(self._shares, self.leads, bias)
         super().__init__(model, units=units)
         self._hbar, self._gamma = 1.0, np.ones(1)
         self._dwell: float | None = None
@@ -146,11 +161,12 @@ class NEGFCalculator(ElectronCalculator):
     @classmethod
     def from_config(cls, config: NEGFConfig) -> NEGFCalculator:
         """Calculator from the table of an input file."""
-        table = config.model_dump(exclude={"leads", "bias", "tolerance", "max_energies"})
+        table = config.model_dump(exclude={"leads", "bias", "tolerance", "max_energies", "kpts", "kshift"})
         bias = config.bias
         law = bias.law() if isinstance(bias, BiasRampConfig) else bias
         leads = [lead.build() for lead in config.leads]
-        return cls(SDModel.from_config(table), leads, law, config.tolerance, config.max_energies)
+        mesh = KMesh.regular(config.kpts, config.kshift)
+        return cls(SDModel.from_config(table), leads, law, config.tolerance, config.max_energies, kpts=mesh)
 
     # -- bias ---------------------------------------------------------------------------------------------------------
 
@@ -176,11 +192,13 @@ class NEGFCalculator(ElectronCalculator):
 
     # -- the three steps ----------------------------------------------------------------------------------------------
 
-    def _plan_for(self, geometry: Geometry, hamiltonian: FrozenHamiltonian) -> NEGFPlan:
-        """A new plan: the leads are attached to every geometry."""
-        attached = attach_all(self.leads, geometry, self._model.hamiltonian, self._shares)
+    def _plan_for(self, geometry: Geometry, hamiltonian: FrozenHamiltonian) -> MeshedNEGFPlan:
+        """A new plan: the leads are attached to every geometry, at every k-point."""
+        self.mesh.require_periodic(geometry.pbc)
+        model, points = self._model.hamiltonian, self.mesh.points
+        attached = [attach_all(self.leads, geometry, model, self._shares, point) for point in points]
         self._dwell = None
-        return NEGFSolver(attached, self._drive).plan(hamiltonian.pattern)
+        return MeshedNEGFSolver(self.mesh, attached, self._drive).plan(hamiltonian.pattern)
 
     def solve(self, frozen: PlannedElectrons, spins: FloatArray, lengths: FloatArray) -> SolvedElectrons:
         """Nothing yet (see :class:`ElectronCalculator`), under the bias as it is now."""
@@ -291,16 +309,16 @@ class NEGFCalculator(ElectronCalculator):
         dwell = self._hbar * plan.dwell_time(operator)
         return Adiabaticity(dwell, float((self._gamma * rate).max(initial=0.0)))
 
-    def _planned(self, atoms: Atoms) -> tuple[NEGFPlan, SpinOperator]:
+    def _planned(self, atoms: Atoms) -> tuple[MeshedNEGFPlan, SpinOperator]:
         """The plan and the operator of `atoms`."""
         self.get_property("magnetic_forces", atoms)
         assert self._frozen is not None
         assert isinstance(self._state, SolvedElectrons)
         return self._driven(self._frozen), self._frozen.hamiltonian.operator(self._state.spins)
 
-    def _driven(self, frozen: PlannedElectrons) -> NEGFPlan:
+    def _driven(self, frozen: PlannedElectrons) -> MeshedNEGFPlan:
         """The plan of a geometry under the bias as it is now."""
-        assert isinstance(frozen.plan, NEGFPlan)
+        assert isinstance(frozen.plan, MeshedNEGFPlan)
         return frozen.plan.under(self._drive)
 
     def _audit(self, frozen: PlannedElectrons, state: SolvedElectrons) -> None:
@@ -341,34 +359,6 @@ class NEGFCalculator(ElectronCalculator):
                 AdiabaticityWarning,
                 stacklevel=2,
             )
-
-
-def _checked_leads(leads: Sequence[Lead]) -> tuple[Lead, ...]:
-    found = (leads,) if isinstance(leads, Lead) else tuple(leads or ())
-    for lead in found:
-        if not isinstance(lead, Lead):
-            raise ModelError(f"leads must be LatticeLead, WideBandLead or Bath objects, got {lead!r}")
-    return found
-
-
-def _shares(leads: Sequence[Lead]) -> list[float]:
-    """Share of the bias of each lead."""
-    free = [k for k, lead in enumerate(leads) if lead.share is None]
-    if len(free) > 2:
-        raise ModelError(
-            f"{len(free)} leads have no share of the bias: with more than two of them give every one (its chemical "
-            "potential is mu + share * bias)"
-        )
-    given = dict(zip(free, (0.5, -0.5), strict=False))
-    return [given[k] if lead.share is None else lead.share for k, lead in enumerate(leads)]
-
-
-def _require_two(shares: Sequence[float], leads: Sequence[Lead], bias: Bias) -> None:
-    if (callable(bias) or bias != 0.0) and len(set(shares)) < 2:
-        raise ModelError(
-            f"a bias acts between leads with different shares, but {', '.join(repr(lead.name) for lead in leads)} "
-            f"{'has' if len(leads) == 1 else 'have'} only {shares[0]:g}: add a lead, or change a share"
-        )
 
 
 __all__ = ["Adiabaticity", "BiasRamp", "BondCurrents", "NEGFCalculator", "NEGFConfig"]

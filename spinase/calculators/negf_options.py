@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Literal
 
 import numpy as np
@@ -28,6 +28,48 @@ def bias_number(bias: object) -> float:
     if not isinstance(bias, int | float | np.number) or not np.isfinite(float(bias)):
         raise ModelError(f"bias must be a finite energy, or a function of time that gives one, got {bias!r}")
     return float(bias)
+
+
+def checked_leads(leads: Sequence[Lead]) -> tuple[Lead, ...]:
+    """The leads as a tuple; ModelError if one is none."""
+    found = (leads,) if isinstance(leads, Lead) else tuple(leads or ())
+    for lead in found:
+        if not isinstance(lead, Lead):
+            raise ModelError(f"leads must be LatticeLead, WideBandLead or Bath objects, got {lead!r}")
+    return found
+
+
+def shares_of(leads: Sequence[Lead]) -> list[float]:
+    """Share of the bias of each lead; ModelError where it is not told."""
+    free = [k for k, lead in enumerate(leads) if lead.share is None]
+    if len(free) > 2:
+        raise ModelError(
+            f"{len(free)} leads have no share of the bias: with more than two of them give every one (its chemical "
+            "potential is mu + share * bias)"
+        )
+    given = dict(zip(free, (0.5, -0.5), strict=False))
+    return [given[k] if lead.share is None else lead.share for k, lead in enumerate(leads)]
+
+
+def require_two(shares: Sequence[float], leads: Sequence[Lead], bias: Bias) -> None:
+    """Refuse a bias that acts between no two leads.
+
+    Parameters
+    ----------
+    shares : sequence of float
+        Of the leads.
+    leads : sequence of Lead
+    bias : float or function of time
+
+    Raises
+    ------
+    ModelError
+    """
+    if (callable(bias) or bias != 0.0) and len(set(shares)) < 2:
+        raise ModelError(
+            f"a bias acts between leads with different shares, but {', '.join(repr(lead.name) for lead in leads)} "
+            f"{'has' if len(leads) == 1 else 'have'} only {shares[0]:g}: add a lead, or change a share"
+        )
 
 
 class BiasRamp:
@@ -135,3 +177,5 @@ class NEGFConfig(SDModelConfig):
     )
     tolerance: float = Field(1e-5, gt=0, description="largest error of the density and of currents times hbar [1, energy]")
     max_energies: int = Field(2000, ge=1, description="largest number of energies in the bias window")
+    kpts: tuple[int, int, int] = Field((1, 1, 1), description="k-points across the transport, periodic directions only")
+    kshift: tuple[float, float, float] = Field((0.0, 0.0, 0.0), description="shift of the mesh, in its steps")

@@ -8,7 +8,7 @@ a 2x2 block:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -50,6 +50,18 @@ class SpinOperator:
     def is_real(self) -> bool:
         """Whether the hopping is real (no flux, no spin-orbit coupling)."""
         return self.spin_hopping is None and not np.iscomplexobj(self.hopping)
+
+    def bloch_phases(self, point: FloatArray) -> ComplexArray:
+        """exp(2 pi i k.S) of every bond (n_bonds,) at a k-point (3,), in parts of the reciprocal cell vectors."""
+        return np.asarray(np.exp(2j * np.pi * (self.bonds.shifts @ point)))
+
+    def at_point(self, point: FloatArray) -> SpinOperator:
+        """The operator of Bloch waves with a k-point (3,): hopping times its phases; itself where no bond has one."""
+        phases = self.bloch_phases(point)
+        if np.all(phases == 1.0):
+            return self
+        turning = None if self.spin_hopping is None else self.spin_hopping * phases[:, None]
+        return replace(self, hopping=self.hopping * phases, spin_hopping=turning)
 
     def bond_entries(self) -> FloatArray | ComplexArray:
         """Hopping of the bonds: the amplitudes (n_bonds,), or, where spins turn, the blocks (n_bonds, 2, 2), energy."""

@@ -175,11 +175,11 @@ def test_current_and_voltage() -> None:
 def test_a_new_bias_keeps_the_leads() -> None:
     atoms, calc = device(), NEGFCalculator(model(), ENDS, bias=lambda time: 0.1 * time, tolerance=1e-3)
     calc.get_property("magnetic_forces", atoms)
-    structure = calc._state.plan.structure
+    structure = calc._state.plan.plans[0].structure
     calc.set_time(2.0)
     calc.get_property("magnetic_forces", atoms)
-    assert calc._state.plan.structure is structure
-    assert calc._state.plan.drive.bias == pytest.approx(0.2)
+    assert calc._state.plan.plans[0].structure is structure
+    assert calc._state.plan.plans[0].drive.bias == pytest.approx(0.2)
 
 
 def test_the_fast_path_watches_in_the_units_of_the_atoms() -> None:

@@ -16,7 +16,7 @@ Sources: Y. Meir, N. S. Wingreen, Phys. Rev. Lett. 68, 2512 (1992); S. Datta, El
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 import numpy as np
@@ -125,6 +125,10 @@ class Structure:
             np.flatnonzero(~np.isin(part, reached)),
         )
 
+    def with_leads(self, pattern: SparsityPattern, leads: Sequence[AttachedLead]) -> Structure:
+        """The same with other leads on the same sites, such as those of another k-point."""
+        return replace(self, device=LayeredDevice(pattern.sites, pattern.first, pattern.second, leads))
+
 
 @final
 class NEGFPlan(Plan[TransportState]):
@@ -179,14 +183,17 @@ class NEGFPlan(Plan[TransportState]):
         Electrons inside over electrons that enter per time, both per energy: sum_i Tr[G Gamma G+]_ii over the channels, for
         the lead with the longer time.  0 if no channel is open; baths are not counted as leads.
         """
+        return longest_stay(*self.entering(operator))
+
+    def entering(self, operator: SpinOperator) -> tuple[FloatArray, FloatArray]:
+        """Electrons inside by energy (1/energy) that come from each lead, and its open channels, at mu; see `dwell_time`."""
         self.pattern.require(operator)
         energy = np.array([self.drive.chemical_potential])
         few = [a for a, lead in enumerate(self.leads) if len(lead.sites) < len(operator)]
         if not few:
-            return 1.0 / max(2.0 * float(lead.strength.max()) for lead in self.leads)
+            return np.ones(1), np.array([max(2.0 * float(lead.strength.max()) for lead in self.leads)])
         inside = self.device.inject(operator, energy, few).sites[0, :, :, 0].sum(axis=1)
-        channels = np.array([self.leads[a].sources(float(energy[0])).shape[1] for a in few])
-        return float(np.max(inside[few][channels > 0] / channels[channels > 0], initial=0.0))
+        return inside[few], np.array([self.leads[a].sources(float(energy[0])).shape[1] for a in few], dtype=np.float64)
 
     def missed(self, operator: SpinOperator, state: TransportState) -> float:
         """Electrons on a site that levels too sharp for the energies of `state` may have cost, the largest of all sites.
@@ -366,6 +373,11 @@ class NEGFPlan(Plan[TransportState]):
             nodes=np.empty(0) if found is None else found[0].nodes,
             node_weights=np.empty(0) if found is None else found[0].weights,
         )
+
+
+def longest_stay(inside: FloatArray, channels: FloatArray) -> float:
+    """The largest of the quotients of leads with open channels, 1/energy; 0 if there are none."""
+    return float(np.max(inside[channels > 0] / channels[channels > 0], initial=0.0))
 
 
 __all__ = ["LEAST_TOLERANCE", "Drive", "NEGFSolver", "TransportState"]

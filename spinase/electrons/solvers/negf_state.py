@@ -72,6 +72,8 @@ class TransportState(ElectronState):
         Estimated error of their integral.
     nodes, node_weights : (K,)
         The rule it was made by: real energies, and their weights, energy.
+    parts : tuple of TransportState
+        Of several k-points: the state of each, of which this one is the mean.
     """
 
     equilibrium_spin: FloatArray
@@ -84,6 +86,7 @@ class TransportState(ElectronState):
     error: float
     nodes: FloatArray
     node_weights: FloatArray
+    parts: tuple[TransportState, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -82,7 +82,7 @@ class _Kept:
 
     def __init__(self) -> None:
         self._known: OrderedDict[tuple[str, complex], tuple[ComplexArray, ...]] = OrderedDict()
-        self._bytes = 0
+        self._bytes, self.limit = 0, _KEPT_BYTES
 
     def get(self, key: tuple[str, complex], make: Callable[[], tuple[ComplexArray, ...]]) -> tuple[ComplexArray, ...]:
         """The matrices of `key`, made if they are not there."""
@@ -91,7 +91,7 @@ class _Kept:
         made = make()
         self._known[key] = made
         self._bytes += _bytes(made)
-        while self._bytes > _KEPT_BYTES and len(self._known) > 1:
+        while self._bytes > self.limit and len(self._known) > 1:
             self._bytes -= _bytes(self._known.popitem(last=False)[1])
         return made
 
@@ -134,6 +134,10 @@ class LatticeContact(AttachedLead):
         )
         self._splitting = float(np.linalg.norm(self.exchange))
         self._edges: FloatArray | None = None
+
+    def share_room(self, contacts: int) -> None:
+        """Keep no more than one of so many contacts that share what one alone may keep."""
+        self._known.limit = _KEPT_BYTES // contacts
 
     @property
     def is_analytic(self) -> bool:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from spinase.electrons.hamiltonian import SDHamiltonian
 from spinase.electrons.transport.contacts import AttachedLead
 from spinase.errors import InvalidGeometryError, ModelError
 from spinase.geometry import Geometry
 from spinase.typing import FloatArray, IntArray
+
+GAMMA = (0.0, 0.0, 0.0)
+"""The k-point of waves that are the same in every cell."""
 
 _GAP = 0.1  # of the largest gap: smaller ones do not divide layers
 
@@ -28,7 +32,7 @@ class Lead(ABC):
         """Whether it distinguishes a direction of spin."""
 
     @abstractmethod
-    def attach(self, geometry: Geometry, hamiltonian: SDHamiltonian, share: float) -> AttachedLead:
+    def attach(self, geometry: Geometry, hamiltonian: SDHamiltonian, share: float, point: ArrayLike = GAMMA) -> AttachedLead:
         """The lead on a device of electrons with `hamiltonian`: `share` is what a lead without one of its own gets.
 
         Parameters
@@ -39,6 +43,8 @@ class Lead(ABC):
             Its electrons.
         share : float
             The chemical potential is mu + share * bias, unless the lead has a share of its own.
+        point : (3,)
+            k-point across the transport, in parts of the reciprocal cell vectors: the lead of Bloch waves with it.
         """
 
 

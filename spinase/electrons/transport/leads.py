@@ -14,15 +14,16 @@ from numpy.typing import ArrayLike
 
 from spinase.electrons.hamiltonian import SDHamiltonian
 from spinase.electrons.transport.contacts import AttachedLead, LatticeContact
-from spinase.electrons.transport.lead_base import Lead, heights_along, layers_from, require_level
+from spinase.electrons.transport.lead_base import GAMMA, Lead, heights_along, layers_from, require_level
 from spinase.electrons.transport.wide_leads import Bath, WideBandLead
 from spinase.errors import InvalidGeometryError, ModelError
 from spinase.geometry import Geometry
 from spinase.spin_algebra import read_only
-from spinase.typing import FloatArray, IntArray
+from spinase.typing import ComplexArray, FloatArray, IntArray
 
 _APART = 1e-6  # of the size: sites of two leads this close are in one place
 _CELLS = 3  # lead cells built to see which of them couple
+_CANCELLED = 1e-14  # of the sum of its parts: hopping that phases of a k-point take away
 
 
 class LatticeLead(Lead):
@@ -118,22 +119,24 @@ class LatticeLead(Lead):
         """Whether it is a ferromagnet."""
         return bool(self.exchange.any())
 
-    def attach(self, geometry: Geometry, hamiltonian: SDHamiltonian, share: float) -> LatticeContact:
-        """Cell and couplings of the lead at `geometry`."""
+    def attach(
+        self, geometry: Geometry, hamiltonian: SDHamiltonian, share: float, point: ArrayLike = GAMMA
+    ) -> LatticeContact:
+        """Cell and couplings of the lead at `geometry`; across periodic directions Bloch waves with a k-point."""
         if hamiltonian.flux:
             raise ModelError("a flux through the cell does not continue into lattice leads: use wide-band leads, or no flux")
         cell = self._cell_at(geometry)
         device, count = len(geometry), len(cell.places)
-        matrix = self._matrix(geometry, cell, hamiltonian)
+        matrix, sizes = self._matrix(geometry, cell, hamiltonian, point)
         first, second = slice(0, count), slice(count, 2 * count)
-        self._check(matrix, device, count)
-        touched = np.flatnonzero(np.abs(matrix[:device, first]).max(axis=1))
+        self._check(sizes, device, count)
+        touched = np.flatnonzero(sizes[:device, first].max(axis=1))
         onsite = self.onsite + self._onsite_at(geometry, hamiltonian, cell)
         return LatticeContact(
             sites=touched,
-            intra=(matrix[device:][first, first] + np.diag(onsite)).astype(np.complex128),
-            inter=matrix[device:][first, second].astype(np.complex128),
-            coupling=matrix[touched, first].astype(np.complex128),
+            intra=matrix[device:][first, first] + np.diag(onsite),
+            inter=matrix[device:][first, second],
+            coupling=matrix[touched, first],
             exchange=self.exchange - hamiltonian.zeeman,
             share=share if self.share is None else self.share,
             kT=self.kT,
@@ -143,8 +146,13 @@ class LatticeLead(Lead):
         )
 
     @staticmethod
-    def _matrix(geometry: Geometry, cell: _FirstCell, hamiltonian: SDHamiltonian) -> FloatArray:
-        """Hoppings from the device and the first cells (rows) to the first cells (columns), energy."""
+    def _matrix(
+        geometry: Geometry, cell: _FirstCell, hamiltonian: SDHamiltonian, point: ArrayLike
+    ) -> tuple[ComplexArray, FloatArray]:
+        """Hoppings from the device and the first cells (rows) to the first cells (columns), energy.
+
+        Also the sums of their absolute values, which are the same at every k-point: phases may cancel, bonds are there.
+        """
         device, count = len(geometry), len(cell.places)
         joined = Geometry(
             np.concatenate([geometry.positions, *(cell.places + k * cell.period for k in range(_CELLS))]),
@@ -153,24 +161,27 @@ class LatticeLead(Lead):
             np.concatenate([geometry.numbers, *([cell.numbers] * _CELLS)]),
         )
         bonds, values, _ = hamiltonian.hopping.amplitudes(joined)
-        matrix = np.zeros((device + _CELLS * count, _CELLS * count))
-        for i, j, value in zip(bonds.first, bonds.second, -values, strict=True):
-            for a, b in ((i, j), (j, i)):
-                if b >= device:  # a bond of a site with its own image counts twice, as it should
-                    matrix[a, b - device] += value
-        return matrix
+        phased = -values * np.exp(2j * np.pi * (bonds.shifts @ np.asarray(point, dtype=np.float64)))
+        matrix = np.zeros((device + _CELLS * count, device + _CELLS * count), dtype=np.complex128)
+        sizes = np.zeros(matrix.shape)
+        # a bond of a site with its own image counts twice, as it should
+        for a, b, entries in ((bonds.first, bonds.second, phased), (bonds.second, bonds.first, phased.conj())):
+            np.add.at(matrix, (a, b), entries)
+            np.add.at(sizes, (a, b), np.abs(entries))
+        matrix[np.abs(matrix) < _CANCELLED * sizes] = 0.0
+        return matrix[:, device:], sizes[:, device:]
 
-    def _check(self, matrix: FloatArray, device: int, count: int) -> None:
+    def _check(self, sizes: FloatArray, device: int, count: int) -> None:
         where = f"lead {self.name!r} does not match the device"
         first, second, third = (slice(k * count, (k + 1) * count) for k in range(_CELLS))
-        if not matrix[:device, first].any():
+        if not sizes[:device, first].any():
             raise InvalidGeometryError(
                 f"{where}: none of its {count} sites is within reach of the hopping from a device site; check cell, period, "
                 "side and axis"
             )
-        if not matrix[device:][first, second].any():
+        if not sizes[device:][first, second].any():
             raise InvalidGeometryError(f"{where}: its cells do not couple with each other; check its period {self.period}")
-        if matrix[:device, second].any() or matrix[device:][first, third].any():
+        if sizes[:device, second].any() or sizes[device:][first, third].any():
             raise InvalidGeometryError(
                 f"{where}: hopping reaches beyond one cell of {self.layers} layer(s); take a longer cell (more layers)"
             )
@@ -243,7 +254,11 @@ class _FirstCell(NamedTuple):
 
 
 def attach_all(
-    leads: Sequence[Lead], geometry: Geometry, hamiltonian: SDHamiltonian, shares: Sequence[float]
+    leads: Sequence[Lead],
+    geometry: Geometry,
+    hamiltonian: SDHamiltonian,
+    shares: Sequence[float],
+    point: ArrayLike = GAMMA,
 ) -> list[AttachedLead]:
     """The leads on a device; InvalidGeometryError if two of them are in one place.
 
@@ -257,13 +272,15 @@ def attach_all(
         Its electrons.
     shares : sequence of float
         One for each lead, for those without their own.
+    point : (3,)
+        k-point across the transport, in parts of the reciprocal cell vectors.
 
     Raises
     ------
     InvalidGeometryError
         If two of them are in one place, or one does not fit the device.
     """
-    attached = [lead.attach(geometry, hamiltonian, share) for lead, share in zip(leads, shares, strict=True)]
+    attached = [lead.attach(geometry, hamiltonian, share, point) for lead, share in zip(leads, shares, strict=True)]
     for one, other in combinations([lead for lead in attached if len(lead.places)], 2):
         apart = np.linalg.norm(one.places[:, None] - other.places, axis=2)
         if apart.min() < _APART * max(1.0, float(apart.max())):

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from spinase.electrons.hamiltonian import SDHamiltonian
 from spinase.electrons.transport.contacts import WideBandContact
-from spinase.electrons.transport.lead_base import Lead, layers_from, require_level
+from spinase.electrons.transport.lead_base import GAMMA, Lead, layers_from, require_level
 from spinase.errors import InvalidGeometryError, ModelError
 from spinase.geometry import Geometry
 from spinase.spin_algebra import PAULI, read_only
@@ -84,8 +84,10 @@ class WideBandLead(Lead):
             return np.flatnonzero(layers_from(geometry, self.axis, self.sites, self.name) == 0)
         return self.sites
 
-    def attach(self, geometry: Geometry, hamiltonian: SDHamiltonian, share: float) -> WideBandContact:
-        """The lead on the sites of `geometry`; it has no energies of its own."""
+    def attach(
+        self, geometry: Geometry, hamiltonian: SDHamiltonian, share: float, point: ArrayLike = GAMMA
+    ) -> WideBandContact:
+        """The lead on the sites of `geometry`; it has no energies of its own, and is the same at every k-point."""
         sites = self._sites_of(geometry)
         if not len(sites) or sites.min() < 0 or sites.max() >= len(geometry) or len(np.unique(sites)) < len(sites):
             raise InvalidGeometryError(
