@@ -3,6 +3,13 @@
 Only magnetic sites enter.  Conventions: wavevectors are Cartesian in 1/length, triangles counter-clockwise from +z.
 """
 
+from spinase.analysis.chiral_walls import (
+    ChiralityWalls,
+    chirality_edges,
+    chirality_walls,
+    site_chirality,
+    sites_in_walls,
+)
 from spinase.analysis.conductivity import exact_conductivity, kpm_conductivity, local_density_of_states
 from spinase.analysis.coplanar import ThreeSublattices, three_sublattices, vector_chirality, z2_vortices
 from spinase.analysis.correlations import SpinCorrelation, spin_correlation
@@ -15,6 +22,18 @@ from spinase.analysis.domains import (
     shell_correlation,
 )
 from spinase.analysis.dynamic_correlations import DynamicCorrelations, dynamic_correlations
+from spinase.analysis.growth import (
+    GrowthExponent,
+    GrowthLaw,
+    PowerTail,
+    RadialProfile,
+    growth_exponent,
+    growth_law,
+    local_exponents,
+    porod_wall_density,
+    power_tail,
+    radial_average,
+)
 from spinase.analysis.magnetism import (
     TorqueNorms,
     configurational_spin_temperature,
@@ -62,6 +81,7 @@ from spinase.analysis.walls import DomainWall, FoundWall, GrownPhase, domain_wal
 __all__ = [
     "Average",
     "Bose",
+    "ChiralityWalls",
     "Clusters",
     "DomainWall",
     "DynamicCorrelations",
@@ -70,8 +90,12 @@ __all__ = [
     "ExponentialFormFactor",
     "FoundWall",
     "GrownPhase",
+    "GrowthExponent",
+    "GrowthLaw",
     "NeighbourShells",
+    "PowerTail",
     "PrimitiveLattice",
+    "RadialProfile",
     "SpinCorrelation",
     "StructureFactor",
     "ThreeSublattices",
@@ -83,7 +107,9 @@ __all__ = [
     "block_average",
     "brillouin_zone",
     "chirality_correlation_length",
+    "chirality_edges",
     "chirality_structure_factor",
+    "chirality_walls",
     "commensurate_mesh",
     "commensurate_wavevectors",
     "configurational_spin_temperature",
@@ -95,17 +121,25 @@ __all__ = [
     "exact_conductivity",
     "ferromagnetic_clusters",
     "grown_phase",
+    "growth_exponent",
+    "growth_law",
     "kpm_conductivity",
     "local_density_of_states",
+    "local_exponents",
     "magnetic_form_factor",
     "magnetization",
     "magnon_dispersion",
     "neighbour_correlation",
     "neighbour_shells",
+    "porod_wall_density",
+    "power_tail",
     "primitive_lattice",
     "quantum_correction",
+    "radial_average",
     "scalar_chirality",
     "shell_correlation",
+    "site_chirality",
+    "sites_in_walls",
     "spin_correlation",
     "spin_temperature",
     "staggered_magnetization",

@@ -149,7 +149,7 @@ class GrowthExponent:
 
 
 def growth_exponent(times: ArrayLike, lengths: ArrayLike, window: tuple[float, float]) -> GrowthExponent:
-    """Exponent of the growth of L in several runs, each for itself: neighbouring times of one run are no independent numbers.
+    """Exponent of the growth of L, of each run alone: neighbouring times of one run are no independent numbers.
 
     Parameters
     ----------
@@ -250,7 +250,9 @@ def growth_law(times: ArrayLike, lengths: ArrayLike, power: float, window: tuple
     """
     t, sizes = _windowed(times, lengths, window)
     if len(sizes) < 2 or not (np.isfinite(power) and power > 0.0):
-        raise ModelError(f"a law of growth needs a positive power and at least two runs, got power={power}, {len(sizes)} run(s)")
+        raise ModelError(
+            f"a law of growth needs a positive power and two runs or more, got power={power}, {len(sizes)} run(s)"
+        )
     raised = sizes**power
     mean, error = raised.mean(axis=0), raised.std(axis=0, ddof=1) / np.sqrt(len(sizes))
     error = np.maximum(error, 1e-12 * np.abs(mean))

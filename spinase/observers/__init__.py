@@ -20,12 +20,18 @@ from spinase.observers.magnetism import EnergyObserver, MagnetizationObserver, T
 from spinase.observers.motion import AngularMomentumObserver, EnergyPartitionObserver
 from spinase.observers.order import CorrelationLengthObserver, CorrelationObserver, StructureFactorObserver
 from spinase.observers.record import Record
-from spinase.observers.topology import ChiralityObserver, CoplanarOrderObserver, TopologicalChargeObserver
+from spinase.observers.topology import (
+    ChiralDomainsObserver,
+    ChiralityObserver,
+    CoplanarOrderObserver,
+    TopologicalChargeObserver,
+)
 from spinase.observers.transport import CurrentsObserver, DomainWallObserver, GrownPhaseObserver
 from spinase.quantities import Observed, Observer, Quantity
 
 __all__ = [
     "AngularMomentumObserver",
+    "ChiralDomainsObserver",
     "ChiralityObserver",
     "ClustersObserver",
     "CoplanarOrderObserver",

@@ -1,4 +1,4 @@
-"""Observers that sum over triangles of sites: scalar chirality, topological charge."""
+"""Observers that sum over triangles of sites: scalar chirality and its domains, topological charge."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from ase import Atoms
 from pydantic import Field
 
 from spinase.analysis import ThreeSublattices, Triangles
+from spinase.analysis.chiral_walls import TETRAHEDRAL_CHIRALITY, chirality_walls, sites_in_walls
 from spinase.analysis.coplanar import three_sublattices, triangle_vector_chirality, z2_vortices
 from spinase.analysis.topology import scalar_chirality, topological_charge
 from spinase.analysis.triangles import triangles
-from spinase.atoms import get_spins
+from spinase.atoms import get_spins, get_units
 from spinase.observers.base import Arrays, NoOptions, OfSites
 from spinase.quantities import Quantity
 
@@ -24,6 +25,20 @@ class ChiralityConfig(NoOptions):
 
     triangulation: TriangulationName = Field(
         "nearest", description="mutual nearest neighbours, or Delaunay triangles (any planar sites)"
+    )
+
+
+class ChiralDomainsConfig(NoOptions):
+    """Chiral domains and their walls."""
+
+    triangulation: TriangulationName = Field(
+        "nearest", description="mutual nearest neighbours, or Delaunay triangles (any planar sites)"
+    )
+    threshold: float = Field(
+        0.5 * TETRAHEDRAL_CHIRALITY,
+        gt=0,
+        lt=1,
+        description="mean |chirality| around a site below which it is in a wall [1]; default: half of tetrahedral order",
     )
 
 
@@ -68,6 +83,48 @@ class ChiralityObserver(_TriangleObserver):
         """Mean chirality (0 for balanced domains) and mean magnitude (0.7698 in tetrahedral domains of either sign)."""
         chirality = scalar_chirality(atoms, self._sites.of(atoms))
         return {"mean": float(chirality.mean()), "mean_absolute": float(np.abs(chirality).mean())}
+
+
+class ChiralDomainsObserver(_TriangleObserver):
+    """Domains of either chirality: their size from the length of the walls, and which way the walls run."""
+
+    Config = ChiralDomainsConfig
+    name = "chiral-domains"
+    citation: ClassVar[str] = "chiral domains: Y. Fan, S. Zhang, G.-W. Chern, arXiv:2403.11705"
+
+    def __init__(self, triangulation: TriangulationName = "nearest", threshold: float = 0.5 * TETRAHEDRAL_CHIRALITY) -> None:
+        super().__init__(triangulation)
+        self.threshold = threshold
+        self._name_quantities("")
+
+    @classmethod
+    def from_config(cls, config: ChiralDomainsConfig) -> ChiralDomainsObserver:
+        """Build from checked options."""
+        return cls(config.triangulation, config.threshold)
+
+    def prepare(self, atoms: Atoms) -> Arrays:
+        """Find the triangles, and take the unit of length."""
+        self._name_quantities(get_units(atoms).length)
+        return super().prepare(atoms)
+
+    def observe(self, atoms: Atoms) -> dict[str, float]:
+        """Mean distance of walls (infinite without any), their length, sites in them, <cos 6 theta> of their angles."""
+        found = self._sites.of(atoms)
+        walls = chirality_walls(atoms, found)
+        return {
+            "domain_length": walls.domain_length,
+            "wall_length": walls.length,
+            "in_walls": float(sites_in_walls(atoms, found, self.threshold).sum() / len(np.unique(found.sites))),
+            "anisotropy": walls.anisotropy(),
+        }
+
+    def _name_quantities(self, unit: str) -> None:
+        self.quantities = {
+            "domain_length": Quantity("size of chiral domains", unit),
+            "wall_length": Quantity("length of chiral walls", unit),
+            "in_walls": Quantity("sites in chiral walls"),
+            "anisotropy": Quantity("<cos 6 theta> of chiral walls"),
+        }
 
 
 class TopologicalChargeObserver(_TriangleObserver):

@@ -20,8 +20,8 @@ from spinase.quantities import Observer, Quantity
 from spinase.styles import list_styles, load_style
 
 PLANAR = ["energy", "magnetization", "torque", "structure-factor", "correlation", "correlation-length", "chirality",
-          "coplanar-order", "topological-charge", "shell-correlation", "clusters", "energy-partition", "angular-momentum",
-          "domain-wall", "grown-phase"]  # fmt: skip
+          "chiral-domains", "coplanar-order", "topological-charge", "shell-correlation", "clusters", "energy-partition",
+          "angular-momentum", "domain-wall", "grown-phase"]  # fmt: skip
 TETRAHEDRAL = 4 / (3 * np.sqrt(3))
 
 
@@ -239,6 +239,26 @@ def test_chirality_of_domains_cancels_in_the_mean_only() -> None:
     with pytest.raises(InvalidGeometryError, match='use triangulation="delaunay"'):
         observers.ChiralityObserver().prepare(square)
     assert watched(observers.ChiralityObserver("delaunay"), square)["mean_absolute"] > 0
+
+
+def test_chiral_domains_of_stripes() -> None:
+    atoms = magnet("tetrahedral", (12, 12))
+    values = watched(observers_of("chiral-domains"), atoms)
+    assert values == {"domain_length": np.inf, "wall_length": 0.0, "in_walls": 0.0, "anisotropy": 0.0}
+    observer = observers_of("chiral-domains")
+    observer.prepare(atoms)
+    assert observer.quantities["domain_length"].unit == "a"
+    height = 6.0 * np.sqrt(3.0)
+    side = np.sin(2.0 * np.pi * (atoms.positions[:, 1] / height + 0.02))
+    spins = atoms.spins * np.column_stack([np.ones((144, 2)), side])
+    atoms.spins = spins / np.linalg.norm(spins, axis=1)[:, None]
+    values = observer.observe(atoms)
+    assert values["wall_length"] == pytest.approx(24.0, rel=1e-2)  # two walls along x
+    assert values["domain_length"] == pytest.approx(0.5 * np.pi * height * 12.0 / 24.0, rel=1e-2)
+    assert values["anisotropy"] == pytest.approx(1.0, abs=1e-2)
+    assert 0.1 < values["in_walls"] < 0.5
+    wide = topology.ChiralDomainsObserver(threshold=0.7)
+    assert wide.observe(atoms)["in_walls"] > values["in_walls"]
 
 
 def test_order_at_120_degrees() -> None:
