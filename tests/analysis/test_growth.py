@@ -66,7 +66,7 @@ def test_the_tail_of_a_disc_tells_its_circumference() -> None:
     )
     periods = radial_average(StructureFactor(mesh.wavevectors, values), np.pi / 20.0)
     tail = power_tail(periods, 0.2, 1.0)
-    assert tail.exponent == pytest.approx(-3.0, abs=0.1)
+    assert tail.exponent == pytest.approx(-3.0, abs=0.25)
     assert porod_wall_density(tail.porod, 1.0, density) == pytest.approx(2.0 * np.pi * 20.0 / area, rel=0.05)
 
 
