@@ -1,10 +1,10 @@
 """Magnons of a metal whose spins stand in a tetrahedron: S(q, omega) of runs by the exact solver and by a learned model.
 
-Triangular s-d magnet (J = 3 t, filling 1/4, electrons at kT = 0.2 t): electrons couple the spins, there are no exchange constants.
-Spins at a low temperature are left alone, moved by the rational solver in a small box and by the learned model, which was
-taught by that solver, in a larger one.  Beside the maps (times omega^2, which a classical magnet gives all
-modes alike) stand linear spin waves from second derivatives of the same two calculators.  The magnetic cell holds four sites: three modes without energy (the tetrahedron
-turns as a whole) and an optical one at the zone centre.
+Triangular s-d magnet (J = 3 t, filling 1/4, electrons at kT = 0.2 t): its electrons couple the spins.  Cold spins are
+left alone, moved by the rational solver in a small box and by the learned model, which was taught by that solver, in a
+larger one.  Beside the maps (times omega^2, so that a classical magnet has all modes alike) stand linear spin waves from
+second derivatives of the same calculators.  The magnetic cell holds four sites: three modes without energy, as the
+tetrahedron turns as a whole, and an optical one at the zone centre.
 
     python examples/27_metal_magnons.py          12 x 12 sites exact, 24 x 24 by the model, to time 2400 (two minutes)
 

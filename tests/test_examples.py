@@ -66,10 +66,21 @@ def check_printed(name: str, printed: str) -> None:
         assert lattice[0] < lattice[-1] < 1.2 * spins[-1]  # the lattice is heated
         assert spins[-1] == pytest.approx(lattice[-1], rel=0.45)  # and the spins cool to it
     if name.startswith("15"):
-        table = [numbers(line) for line in lines[1:26]]
-        sizes, order = [row[1] for row in table], [row[2] for row in table]
+        table = [numbers(line) for line in lines[1:22]]
+        sizes, distances, order = ([row[column] for row in table] for column in (1, 3, 7))
         assert sizes[-1] > 2.0 * sizes[1]  # domains grow
+        assert distances[-1] > 2.0 * distances[1]
         assert order[-1] > 0.5 > order[1]  # inside them there is order
+        assert any("exponent" in line for line in lines)
+    if name.startswith("27"):
+        check_magnons_of_run_and_bands(lines)
+    if name.startswith("28"):
+        table = [numbers(line) for line in lines[1:22]]
+        assert table[0][1::2] == pytest.approx(table[0][2::2])  # the same spins
+        assert table[-1][7] == pytest.approx(table[-1][8], abs=0.002)
+        assert table[-1][7] < table[0][7] - 0.015
+        assert numbers(lines[22])[1] > 0.7  # signs of the chirality
+        assert numbers(lines[23])[0] < 1e-6  # both forms of the damping
     if name.startswith("17"):
         check_lattice_and_exchange_add_up(lines, 1e-4)
     if name.startswith("11"):
@@ -81,6 +92,14 @@ def check_printed(name: str, printed: str) -> None:
         assert min(numbers(compared[-1])[2:4]) > 0.25  # order has come, in both
         (fall, error), (exact, exact_error) = (numbers(line)[-2:] for line in lines[-2:])
         assert abs(fall - exact) < error + exact_error < 0.2 * exact
+
+
+def check_magnons_of_run_and_bands(lines: list[str]) -> None:
+    """The energy of runs is kept, their peaks are at the bands of linear spin waves, model and exact solver agree."""
+    assert all(abs(numbers(line)[2]) < 0.5 for line in lines[:2])
+    peaks, model_peaks, bands, both = (numbers(line) for line in lines[2:6])
+    assert max(peaks[1], model_peaks[1], bands[1], both[1]) < 8.0  # per cent, rms
+    assert min(peaks[3], bands[3]) > 10  # lines
 
 
 def check_lattice_and_exchange_add_up(lines: list[str], precision: float) -> None:
