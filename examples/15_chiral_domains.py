@@ -181,13 +181,8 @@ def draw(times: np.ndarray, rows: list[list[Seen]], window: tuple[float, float],
         axes[0, 3].plot(np.degrees(angles[0]), np.mean(weights, axis=0), "o-", ms=3, color=color)
     x = np.array([1.5, 8.0])
     axes[0, 2].loglog(x, 30.0 * x**-3.0, "k--", lw=1, label="$q^{-3}$")
-    axes[0, 2].set(
-        xlabel="$qL$,  $L = 1/\\langle|q|\\rangle$",
-        ylabel="$S_\\chi(q, t)/L^2$",
-        title="scaling collapse",
-        xlim=(0.1, 12),
-        ylim=(3e-4, 100),
-    )
+    axes[0, 2].set(xlabel="$qL$,  $L = 1/\\langle|q|\\rangle$", ylabel="$S_\\chi(q, t)/L^2$", title="scaling collapse")
+    axes[0, 2].set(xlim=(0.1, 12), ylim=(3e-4, 100))
     axes[0, 2].legend(frameon=False, fontsize="small")
     axes[0, 3].axhline(1.0, color="0.7", lw=0.8)
     axes[0, 3].set(xlabel="angle of a wall with a bond [°]", ylabel="length of walls / isotropic", ylim=(0, None))
