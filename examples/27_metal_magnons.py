@@ -119,16 +119,16 @@ def compared(what: str, found: np.ndarray, expected: np.ndarray) -> None:
 
 electrons = teacher_of(NAME).model
 fast = RationalCalculator(electrons, tolerance=1e-4, dtype="complex64")  # fields to 1e-5 t
-exact = measured(fast, EXACT, RationalCalculator(electrons, tolerance=1e-8))
+fine = RationalCalculator(electrons, tolerance=1e-8)
+exact = measured(fast, EXACT, fine)
 model = measured(LatticeCalculator.shipped(NAME), LARGE)
 compared("exact run over exact spin waves", exact.peaks, exact.lines[:, 1])
 compared("model run over spin waves of the model", model.peaks, model.lines[:, 1])
-small = path_of(EXACT)
-bands = {
-    name: np.sort(magnon_bands(each.hessian, small).energies, axis=1) for name, each in (("exact", exact), ("model", model))
-}
-above = bands["exact"] > LOWEST
-compared("bands of the model over exact ones", bands["model"][above], bands["exact"][above])
+box = SpinAtoms.lattice("triangular", (LARGE, LARGE), units="reduced", texture="tetrahedral")
+box.calc = fine
+larger = difference_hessian(box, (LARGE // 2, LARGE // 2, 1))
+bands = [np.sort(magnon_bands(each, model.path).energies, axis=1) for each in (larger, model.hessian)]
+compared("bands of the model over exact ones of its box", bands[1][bands[0] > LOWEST], bands[0][bands[0] > LOWEST])
 seen = peaks_at(
     model.run.broadened(1.5 * model.run.spacing), np.column_stack([exact.lines[:, 0] * (LARGE // EXACT), exact.lines[:, 1]])
 )
@@ -139,19 +139,16 @@ for ax, each, name in zip(
     axes, (exact, model), (f"exact solver, {EXACT} x {EXACT}", f"learned model, {LARGE} x {LARGE}"), strict=False
 ):
     grid, power = folded(each.run.broadened(1.5 * each.run.spacing))
-    draw_spectrum(ax, grid, power, each.path, "t")
-    fine = path_of(240)
-    draw_bands(ax, magnon_bands(each.hessian, fine), fine, "t")
+    draw_spectrum(ax, grid[grid > 0.02], power[:, grid > 0.02], each.path, "t")
+    draw_bands(ax, magnon_bands(each.hessian, path_of(240)), path_of(240), "t")
     ax.set(title=name, ylim=(0.0, 0.18))
-for each, color, name in ((exact, COLORS[0], "exact solver"), (model, COLORS[1], "learned model")):
-    draw_bands(
-        axes[2], magnon_bands(each.hessian, path_of(240)), path_of(240), "t", color=color, label=f"spin waves, {name}"
-    )
+for each, hessian, color, name in ((exact, larger, COLORS[0], "exact"), (model, model.hessian, COLORS[1], "model")):
+    waves = magnon_bands(hessian, path_of(240))
+    draw_bands(axes[2], waves, path_of(240), "t", color=color, label=f"{name}, {LARGE} x {LARGE}")
     places = each.path.get_linear_kpoint_axis()[0][each.lines[:, 0].astype(int)]
-    axes[2].plot(
-        places, each.peaks, "os"[each is model], ms=5 if each is exact else 3, color=color, mfc="none", label=f"run, {name}"
-    )
-band_axis(axes[2], small)
-axes[2].set(title="lines of both", ylim=(0.0, 0.18))
+    style = {"ms": 6, "marker": "o"} if each is exact else {"ms": 3, "marker": "s"}
+    axes[2].plot(places, each.peaks, ls="none", color=color, mfc="none", label=f"run, {name}", **style)
+band_axis(axes[2], exact.path)
+axes[2].set(title="bands of both, peaks of both runs", ylim=(0.0, 0.18))
 axes[2].legend(frameon=False, loc="upper center", ncols=2, fontsize="small")
 figure.savefig("metal_magnons.png", dpi=150)

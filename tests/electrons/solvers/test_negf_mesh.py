@@ -140,9 +140,7 @@ def test_lists_of_points_are_means_with_weights() -> None:
     atoms, points, weights = film("square", 3, 1), np.array([[0, 0.1, 0], [0, 0.4, 0]]), np.array([0.25, 0.75])
     hopping = ShellHopping([1.0])
     found = [
-        NEGFCalculator(model(hopping=hopping), (*ENDS, Bath(0.05)), 0.2, tolerance=1e-4, kpts=mesh).get_property(
-            "magnetic_forces", atoms
-        )
+        NEGFCalculator(model(hopping=hopping), (*ENDS, Bath(0.05)), 0.2, tolerance=1e-4, kpts=mesh).get_property("magnetic_forces", atoms)
         for mesh in (*(KMesh.of_points(point) for point in points), KMesh.of_points(points, weights))
     ]
     np.testing.assert_allclose(found[2], weights[0] * found[0] + weights[1] * found[1], atol=1e-12)
