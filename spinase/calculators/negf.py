@@ -24,7 +24,7 @@ from spinase.calculators.negf_options import (
     require_two,
     shares_of,
 )
-from spinase.calculators.negf_results import Adiabaticity, BondCurrents
+from spinase.calculators.negf_results import Adiabaticity, BondCurrents, CurrentNoise
 from spinase.contract import FieldFunction
 from spinase.electrons.hamiltonian import FrozenHamiltonian
 from spinase.electrons.kmesh import KMesh, as_mesh
@@ -288,6 +288,16 @@ class NEGFCalculator(ElectronCalculator):
         plan, operator = self._planned(atoms)
         return plan.transmission(operator, asked)
 
+    def current_noise(self, atoms: Atoms) -> CurrentNoise:
+        """Noise of the lead currents at zero frequency, by its thermal part and its shot noise; baths are leads, too.
+
+        Source: M. Buettiker, Phys. Rev. B 46, 12485 (1992).  The tolerance is that of the calculator (times hbar).
+        """
+        currents = np.asarray(self.get_property("lead_currents", atoms))
+        plan, operator = self._planned(atoms)
+        thermal, shot = plan.noise(operator) / self._hbar
+        return CurrentNoise(thermal, shot, currents)
+
     def current_voltage(self, atoms: Atoms, biases: ArrayLike) -> FloatArray:
         """Lead currents (K, A), electrons per time, at `biases` (K,), energy, for the spins as they are."""
         before = self._drive.bias
@@ -361,4 +371,4 @@ class NEGFCalculator(ElectronCalculator):
             )
 
 
-__all__ = ["Adiabaticity", "BiasRamp", "BondCurrents", "NEGFCalculator", "NEGFConfig"]
+__all__ = ["Adiabaticity", "BiasRamp", "BondCurrents", "CurrentNoise", "NEGFCalculator", "NEGFConfig"]

@@ -1,6 +1,6 @@
 """Recursive Green's functions against a dense inverse and kwant; the torque of a biased device; cost against length.
 
-    OMP_NUM_THREADS=1 python tests/benchmarks/negf.py [energy] [torque] [length] [KWANT_PYTHON]
+    OMP_NUM_THREADS=1 python tests/benchmarks/negf.py [energy] [torque] [length] [film] [noise] [KWANT_PYTHON]
 
 KWANT_PYTHON: an interpreter that has kwant with MUMPS; then tests/references/kwant_negf.py takes turns with ours.
 """
@@ -18,9 +18,11 @@ from timing import header, interleaved
 
 from spinase import SpinAtoms
 from spinase.atoms import geometry_of, get_spins
-from spinase.electrons import Bath, LatticeLead, SDHamiltonian, ShellHopping
+from spinase.calculators import NEGFCalculator
+from spinase.electrons import Bath, LatticeLead, SDHamiltonian, SDModel, ShellHopping
 from spinase.electrons.operator import SparsityPattern, SpinOperator
 from spinase.electrons.solvers.negf import Drive, NEGFSolver
+from spinase.electrons.solvers.negf_noise import correlations
 from spinase.electrons.transport.contacts import AttachedLead
 from spinase.electrons.transport.leads import Lead
 from spinase.electrons.transport.wide_band import dense_matrix
@@ -130,10 +132,49 @@ def length(_: str | None) -> None:
     print(f"  exponent: {np.polyfit(np.log(lengths), np.log(spent), 1)[0]:.2f}")
 
 
+def film(_: str | None) -> None:
+    """Fields of a film by k-points of one row, and of a wide cell; V = 0.2 t, tolerance 1e-3."""
+    leads, bath = FERRO, Bath(0.02)
+    for lattice, points in (("square", (32,)), ("cubic", (4, 4)), ("cubic", (8, 8))):
+        plans, one = {}, (1,) * len(points)
+        for name, width, kpts in (("row", one, points), ("wide", points, one)):
+            atoms = SpinAtoms.lattice(lattice, (12, *width), units="reduced")
+            atoms.pbc = [False, True, len(points) == 2]
+            atoms.spins = domain_wall(geometry_of(atoms), np.random.default_rng(0), width=4.0)
+            model = SDModel(HOP, 1.0, chemical_potential=-0.5, kT=0.05)
+            calc = NEGFCalculator(model, (*leads, bath), 0.2, tolerance=1e-3, kpts=(1, *kpts, 1)[:3])
+            calc.get_property("magnetic_forces", atoms)
+            plans[name] = calc._planned(atoms)
+        tasks = {name: lambda made=made: made[0].solve(made[1], bonds=False) for name, made in plans.items()}
+        median = interleaved(tasks, 3, time.process_time)
+        states = {name: task() for name, task in tasks.items()}
+        apart = abs(np.prod(points) * states["row"].lead_currents[0] - states["wide"].lead_currents[0])
+        print(
+            f"{lattice} film: {points} k-points of a row {median['row']:.3f} s, {points} rows {median['wide']:.3f} s "
+            f"of CPU: {median['wide'] / median['row']:.1f} x; currents of the film differ by {apart:.1e}"
+        )
+
+
+def noise(_: str | None) -> None:
+    """Scattering matrices against injected densities, by energy, on 60x20 sites."""
+    operator, leads = device(60, 20, *NORMAL)
+    plan = NEGFSolver(leads, Drive(-0.5, 0.05)).plan(SparsityPattern.of(operator))
+    grid = np.full(20, -0.5)
+    tasks = {
+        "injected": lambda: plan.device.inject(operator, grid, [0]),
+        "scattering": lambda: [correlations(one, 2) for one in plan.device.scattering(operator, grid)],
+    }
+    median = interleaved(tasks, 7, time.process_time)
+    print(
+        f"noise, one energy, 60x20x2: {1e3 * median['scattering'] / 20:.2f} ms of CPU for all correlations of two leads; "
+        f"densities injected by one {1e3 * median['injected'] / 20:.2f} ms"
+    )
+
+
 def main() -> None:
     warnings.simplefilter("ignore")
     print(header(1))
-    parts = {"energy": energy, "torque": torque, "length": length}
+    parts = {"energy": energy, "torque": torque, "length": length, "film": film, "noise": noise}
     kwant = next((word for word in sys.argv[1:] if word not in parts), None)
     for name in [word for word in sys.argv[1:] if word in parts] or parts:
         parts[name](kwant)

@@ -1,4 +1,4 @@
-"""kwant's transmissions and injected densities for an s-d strip between ferromagnetic leads, and its time.
+"""kwant's transmissions, shot noise and injected densities for an s-d strip between ferromagnetic leads, and its time.
 
 Run where kwant is installed (1.5.0 builds with numpy 1.26.4, scipy 1.15.3, cython 3.0.12, libopenblas-dev,
 libmumps-seq-dev and ``--no-build-isolation``, in an environment of its own):
@@ -51,8 +51,8 @@ def system(length: int, width: int):
     return builder.finalized(), pauli
 
 
-def observe(made, pauli: np.ndarray, energy: float) -> tuple[float, list, list]:
-    """Transmission from the left lead to the right, charge and spin injected from the left, in site order."""
+def observe(made, pauli: np.ndarray, energy: float) -> tuple[float, float, list, list]:
+    """Transmission from the left lead to the right, Tr[T (1 - T)], charge and spin injected from the left, by site."""
     import kwant
 
     waves = kwant.wave_function(made, energy)(0)
@@ -60,7 +60,9 @@ def observe(made, pauli: np.ndarray, energy: float) -> tuple[float, list, list]:
     states = waves.reshape(len(waves), -1, 2)[:, order]
     charge = np.einsum("nia,nia->i", states.conj(), states).real
     spin = np.einsum("nia,xab,nib->ix", states.conj(), pauli, states).real
-    return kwant.smatrix(made, energy).transmission(1, 0), charge.tolist(), spin.tolist()
+    scattering = kwant.smatrix(made, energy)
+    noise = kwant.physics.two_terminal_shotnoise(scattering)
+    return scattering.transmission(1, 0), noise, charge.tolist(), spin.tolist()
 
 
 def numbers() -> None:
@@ -69,7 +71,7 @@ def numbers() -> None:
 
     made, pauli = system(*SIZE)
     found = [observe(made, pauli, energy) for energy in ENERGIES]
-    keys = ("transmission", "charge", "spin")
+    keys = ("transmission", "shot_noise", "charge", "spin")
     table = {key: [one[k] for one in found] for k, key in enumerate(keys)}
     print(
         json.dumps({"made_by": f"kwant {kwant.__version__}, tests/references/kwant_negf.py", "energies": ENERGIES, **table})

@@ -293,20 +293,38 @@ class NEGFPlan(Plan[TransportState]):
             pairs = np.einsum("kanij,ka->knij", found.bonds, factors).reshape(count, -1)
             return np.concatenate([sites, passed, pairs.real, pairs.imag], axis=1)
 
-        used = [reference, *driven]
-        low, high = float((mu - self._tail * kT)[used].min()), float((mu + self._tail * kT)[used].max())
-        reaches = [self.leads[a].reach for a in driven]
+        breaks = self.breaks([reference, *driven], driven)
+        if not len(breaks):
+            empty = np.zeros(len(self.leads) * (4 * len(operator) + len(self.leads)) + 8 * len(operator.bonds) * bonds)
+            return Integral(empty, 0.0, 0, np.empty(0), np.empty(0)), bonds
+        return integrate(function, breaks, self.drive.tolerance, self.marks, self.drive.max_energies), bonds
+
+    @property
+    def marks(self) -> FloatArray:
+        """Energies where channels of leads open and close."""
+        return np.concatenate([lead.edges for lead in self.leads])
+
+    def breaks(self, filled: list[int], sending: list[int]) -> FloatArray:
+        """Ends of the first intervals where leads are neither all filled nor all empty, energy; none if there is no such.
+
+        Parameters
+        ----------
+        filled : list of int
+            Leads whose Fermi functions count.
+        sending : list of int
+            Those of which one must have states.
+        """
+        mu, kT = self.terminals.levels()
+        low, high = float((mu - self._tail * kT)[filled].min()), float((mu + self._tail * kT)[filled].max())
+        reaches = [self.leads[a].reach for a in sending]
         bounded = [reach for reach in reaches if reach is not None]
         if len(bounded) == len(reaches):
             low, high = max(low, min(r[0] for r in bounded)), min(high, max(r[1] for r in bounded))
         if high <= low:
-            empty = np.zeros(len(self.leads) * (4 * len(operator) + len(self.leads)) + 8 * len(operator.bonds) * bonds)
-            return Integral(empty, 0.0, 0, np.empty(0), np.empty(0)), bonds
-        marks = np.concatenate([lead.edges for lead in self.leads])
-        breaks = np.linspace(low, high, self._first_intervals(high - low) + 1)
-        steps = mu[used][kT[used] == 0.0]
-        breaks = np.unique(np.concatenate([breaks, steps[(steps > low) & (steps < high)]]))
-        return integrate(function, breaks, self.drive.tolerance, marks, self.drive.max_energies), bonds
+            return np.empty(0)
+        steps = mu[filled][kT[filled] == 0.0]
+        regular = np.linspace(low, high, self._first_intervals(high - low) + 1)
+        return np.unique(np.concatenate([regular, steps[(steps > low) & (steps < high)]]))
 
     def _first_intervals(self, window: float) -> int:
         """Enough for levels as sharp as the broadening that every state has, so that none lies unseen between energies."""

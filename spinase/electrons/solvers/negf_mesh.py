@@ -15,6 +15,7 @@ from spinase.electrons.kmesh import KMesh
 from spinase.electrons.operator import Density, SparsityPattern, SpinOperator
 from spinase.electrons.solvers.base import Plan, Solver
 from spinase.electrons.solvers.negf import Drive, NEGFPlan, NEGFSolver, TransportState, longest_stay
+from spinase.electrons.solvers.negf_noise import noise_parts
 from spinase.electrons.transport.contacts import AttachedLead, LatticeContact
 from spinase.errors import ModelError
 from spinase.typing import Array, ComplexArray, FloatArray
@@ -104,6 +105,10 @@ class MeshedNEGFPlan(Plan[TransportState]):
     def transmission(self, operator: SpinOperator, energies: FloatArray) -> FloatArray:
         """Tr[Gamma_b G Gamma_a G+] of a cell at energies (K,): (K, A, A), from lead a (second axis) to b, diagonal 0."""
         return self._weighted(operator, lambda plan, at_point: plan.transmission(at_point, energies))
+
+    def noise(self, operator: SpinOperator) -> FloatArray:
+        """Thermal part and shot noise of the currents of a cell, (2, leads, leads), energy; see `noise_parts`."""
+        return self._weighted(operator, noise_parts)
 
     def dwell_time(self, operator: SpinOperator) -> float:
         """Mean time over hbar (1/energy) that an electron stays, over the channels of all points; see :class:`NEGFPlan`."""

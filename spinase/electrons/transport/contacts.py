@@ -133,6 +133,7 @@ class LatticeContact(AttachedLead):
             ChainModes(self.intra, float(hop)) if uniform else LeadModes(self.intra, self.inter)
         )
         self._splitting = float(np.linalg.norm(self.exchange))
+        self._spins = self._spin_channels()
         self._edges: FloatArray | None = None
 
     def share_room(self, contacts: int) -> None:
@@ -156,20 +157,20 @@ class LatticeContact(AttachedLead):
         """The energy, or the one aside of an edge of either spin's bands."""
         for _ in range(_EDGE_ROUNDS):
             before = energy
-            for shift, _ in self._spins():
+            for shift, _ in self._spins:
                 energy += float(self._seen(energy + shift)[2].real[0]) - (energy + shift)
             if energy == before:
                 break
         return energy
 
     def _self_energy(self, energy: complex) -> ComplexArray:
-        parts = [(self._seen(energy + shift)[0], spinors) for shift, spinors in self._spins()]
+        parts = [(self._seen(energy + shift)[0], spinors) for shift, spinors in self._spins]
         return np.asarray(sum(np.kron(green, spinors @ spinors.conj().T) for green, spinors in parts))
 
     def _sources(self, energy: float) -> ComplexArray:
-        return np.concatenate([np.kron(self._seen(energy + shift)[1], spinors) for shift, spinors in self._spins()], axis=1)
+        return np.concatenate([np.kron(self._seen(energy + shift)[1], spinors) for shift, spinors in self._spins], axis=1)
 
-    def _spins(self) -> list[tuple[float, ComplexArray]]:
+    def _spin_channels(self) -> list[tuple[float, ComplexArray]]:
         """Energy that the exchange gives, and its spinors as columns (2, k)."""
         if not self._splitting:
             return [(0.0, np.eye(2, dtype=np.complex128))]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -36,6 +37,29 @@ class Injected:
     transmission: FloatArray
 
 
+class _Group(NamedTuple):
+    """Columns that go together: of which lead, and which of its channels."""
+
+    lead: int
+    channels: IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class Scattering:
+    """Amplitudes between the channels of all leads at one energy.
+
+    Attributes
+    ----------
+    matrix : (n, n) complex
+        S = 1 - i W+ G W, into channel (row) from channel (column); unitary.
+    leads : (n,) int
+        Lead of every channel.
+    """
+
+    matrix: ComplexArray
+    leads: IntArray
+
+
 class LayeredDevice:
     """Layers by distance from the first lead's contact.
 
@@ -60,6 +84,7 @@ class LayeredDevice:
         self.layout, self._inner, self._outer, self._turned = self._plan(starts)
         self._widths = 2 * np.diff(starts)
         self._size = int(self.layout.blocks[-1])
+        self._touched = [self._touches(lead) for lead in leads]
         self.local = np.zeros((sites, 2, 2), dtype=np.complex128)
         for lead in leads:
             if isinstance(lead, WideBandContact):
@@ -165,6 +190,43 @@ class LayeredDevice:
         map_threads(run, np.array_split(np.arange(count), threads), threads)
         return result
 
+    def scattering(self, operator: SpinOperator, energies: FloatArray) -> list[Scattering]:
+        """Scattering matrices between all leads (baths, too) at `energies` (K,), real, energy."""
+        values, everyone = self.values(operator), range(len(self.leads))
+        resolved = [self._resolved(float(energy)) for energy in energies]
+        inputs = [(self._contacts(energy), *self._sources(energy, everyone)) for energy in resolved]
+        closed = Scattering(np.empty((0, 0), dtype=np.complex128), np.empty(0, dtype=np.int64))
+        found = [closed] * len(resolved)
+
+        def run(part: IntArray) -> None:
+            """Some of the energies, into `found`."""
+            green = aligned(self._size, np.float64)
+            for k in part:
+                contacts, sources, groups = inputs[k]
+                if groups:
+                    waves = sweep(resolved[k], self.layout, values, contacts, sources, green)
+                    found[k] = self._amplitudes(resolved[k], waves, sources, groups)
+
+        threads = min(default_threads(), max(len(resolved), 1))
+        map_threads(run, np.array_split(np.arange(len(resolved)), threads), threads)
+        return found
+
+    def _amplitudes(self, energy: float, waves: FloatArray, sources: Sources, groups: list[_Group]) -> Scattering:
+        """S of the waves psi = G W that :func:`sweep` made."""
+        roots = [lead.sources(energy) for lead in self.leads]
+        counts = [root.shape[1] for root in roots]
+        begin = np.cumsum([0, *counts])
+        width, places = int(sources.starts[-1]), self._places(int(sources.starts[-1]))
+        used = np.concatenate([np.arange(at, at + n) for at, n in zip(sources.starts[:-1], sources.counts, strict=True)])
+        channels = np.concatenate([begin[group.lead] + group.channels for group in groups])
+        matrix = np.eye(int(begin[-1]), dtype=np.complex128)
+        for b, (lead, root) in enumerate(zip(self.leads, roots, strict=True)):
+            rows = (places[0][lead.sites][:, None] + np.array([0, width])).ravel()
+            shift = np.repeat(places[1][lead.sites], 2)
+            here = waves[rows[:, None] + used] + 1j * waves[(rows + shift)[:, None] + used]
+            matrix[begin[b] : begin[b + 1], channels] -= 1j * (root.conj().T @ here)
+        return Scattering(matrix, np.repeat(np.arange(len(counts)), counts))
+
     def _resolved(self, energy: float) -> float:
         """The energy, aside of the edges of all leads."""
         for lead in self.leads * 2:
@@ -175,7 +237,7 @@ class LayeredDevice:
         self,
         values: Values,
         energy: float,
-        inputs: tuple[Contacts, Sources, list[int]],
+        inputs: tuple[Contacts, Sources, list[_Group]],
         green: FloatArray,
         result: Injected,
         k: int,
@@ -184,11 +246,11 @@ class LayeredDevice:
         columns = int(sources.starts[-1])
         waves = sweep(energy, self.layout, values, contacts, sources, green)
         places = self._places(columns)
-        slots = {lead: n for n, lead in enumerate(dict.fromkeys(owners))}
+        slots = {lead: n for n, lead in enumerate(dict.fromkeys(group.lead for group in owners))}
         ordered = np.zeros((len(slots), len(self.order), 4))
-        for group, lead in enumerate(owners):
-            first = int(sources.starts[group])
-            stop = first + int(sources.counts[group])
+        for n, (lead, channels) in enumerate(owners):
+            first = int(sources.starts[n])
+            stop = first + len(channels)
             site_densities(waves, self.layout, columns, first, stop, ordered[slots[lead]])
             if result.bonds.shape[2]:
                 pairs = (self.first, self.second)
@@ -241,29 +303,32 @@ class LayeredDevice:
             entries=np.concatenate([np.empty(0, dtype=np.complex128), *entries]),
         )
 
-    def _sources(self, energy: float, wanted: Sequence[int]) -> tuple[Sources, list[int]]:
-        """Groups of columns, one for each lead and layer, deepest first, and the lead of each."""
-        groups: list[tuple[int, int, IntArray, ComplexArray]] = []
+    def _sources(self, energy: float, wanted: Sequence[int]) -> tuple[Sources, list[_Group]]:
+        """Groups of columns, one for each lead and layer, deepest first, and what they are of."""
+        found: list[tuple[int, IntArray, ComplexArray, _Group]] = []
         for lead in wanted:
-            contact = self.leads[lead]
-            columns, orbitals = contact.sources(energy), self._orbitals(contact.sites)
-            layers = np.repeat(self.layer[contact.sites], 2)
-            for layer in np.unique(layers):
-                rows = layers == layer
-                used = np.abs(columns[rows]).max(axis=0, initial=0.0) > 0.0
-                if used.any():
-                    groups.append((int(layer), lead, orbitals[rows], columns[rows][:, used]))
-        groups.sort(key=lambda group: -group[0])
-        counts = [group[3].shape[1] for group in groups]
+            columns = self.leads[lead].sources(energy)
+            for layer, rows, orbitals in self._touched[lead]:
+                used = np.flatnonzero(np.abs(columns[rows]).max(axis=0, initial=0.0) > 0.0)
+                if len(used):
+                    found.append((layer, orbitals, columns[rows][:, used], _Group(lead, used)))
+        found.sort(key=lambda one: -one[0])
+        counts = [one[2].shape[1] for one in found]
         sources = Sources(
-            layers=np.array([group[0] for group in groups], dtype=np.int64),
-            orbital_starts=np.cumsum([0, *(len(group[2]) for group in groups)]),
-            orbitals=np.concatenate([np.empty(0, dtype=np.int64), *(group[2] for group in groups)]),
+            layers=np.array([one[0] for one in found], dtype=np.int64),
+            orbital_starts=np.cumsum([0, *(len(one[1]) for one in found)]),
+            orbitals=np.concatenate([np.empty(0, dtype=np.int64), *(one[1] for one in found)]),
             starts=np.cumsum([0, *(padded_length(count) for count in counts)]),
             counts=np.array(counts, dtype=np.int64),
-            entries=np.concatenate([np.empty(0, dtype=np.complex128), *(group[3].ravel() for group in groups)]),
+            entries=np.concatenate([np.empty(0, dtype=np.complex128), *(one[2].ravel() for one in found)]),
         )
-        return sources, [group[1] for group in groups]
+        return sources, [one[3] for one in found]
+
+    def _touches(self, lead: AttachedLead) -> list[tuple[int, IntArray, IntArray]]:
+        """Every layer that a lead is attached to: its number, rows of the lead's sources in it, their orbitals there."""
+        orbitals, layers = self._orbitals(lead.sites), np.repeat(self.layer[lead.sites], 2)
+        found = [(int(layer), np.flatnonzero(layers == layer)) for layer in np.unique(layers)]
+        return [(layer, rows, orbitals[rows]) for layer, rows in found]
 
     def _orbitals(self, sites: IntArray) -> IntArray:
         """Orbitals of `sites` within their layers."""

@@ -138,11 +138,10 @@ def test_clean_films_at_zero_temperature_carry_whole_quanta() -> None:
 
 def test_lists_of_points_are_means_with_weights() -> None:
     atoms, points, weights = film("square", 3, 1), np.array([[0, 0.1, 0], [0, 0.4, 0]]), np.array([0.25, 0.75])
-    hopping = ShellHopping([1.0])
-    found = [
-        NEGFCalculator(model(hopping=hopping), (*ENDS, Bath(0.05)), 0.2, tolerance=1e-4, kpts=mesh).get_property("magnetic_forces", atoms)
-        for mesh in (*(KMesh.of_points(point) for point in points), KMesh.of_points(points, weights))
-    ]
+    plain, leads = model(hopping=ShellHopping([1.0])), (*ENDS, Bath(0.05))
+    meshes = (*(KMesh.of_points(point) for point in points), KMesh.of_points(points, weights))
+    calculators = [NEGFCalculator(plain, leads, 0.2, tolerance=1e-4, kpts=mesh) for mesh in meshes]
+    found = [calc.get_property("magnetic_forces", atoms) for calc in calculators]
     np.testing.assert_allclose(found[2], weights[0] * found[0] + weights[1] * found[1], atol=1e-12)
     assert np.abs(found[0] - found[1]).max() > 1e-3
 
