@@ -20,7 +20,12 @@ from spinase.calculators.classical import (
     UniaxialAnisotropyCalculator,
     ZeemanCalculator,
 )
-from spinase.calculators.four_spin import FourSpinCalculator, RingExchangeCalculator, ThreeSiteCalculator
+from spinase.calculators.four_spin import (
+    FourSpinCalculator,
+    ProductTableCalculator,
+    RingExchangeCalculator,
+    ThreeSiteCalculator,
+)
 from spinase.calculators.interactions import (
     DipoleCalculator,
     LandauCalculator,
@@ -83,6 +88,7 @@ __all__ = [
     "NEGFCalculator",
     "NeelCalculator",
     "PairPotentialCalculator",
+    "ProductTableCalculator",
     "RandomAxes",
     "RationalCalculator",
     "RingExchangeCalculator",

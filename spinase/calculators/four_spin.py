@@ -13,6 +13,7 @@ from spinase.calculators.base import SpinCalculator
 from spinase.calculators.classical import TermCalculator
 from spinase.calculators.options import finite, pair_law
 from spinase.classical.four_spin import FourSpin, RingExchange, ThreeSite
+from spinase.classical.product_table import ProductTable, ProductTableTerm
 from spinase.errors import ModelError
 from spinase.law_tables import OptionTable
 from spinase.pair_laws import ShellLaw
@@ -130,8 +131,28 @@ class FourSpinCalculator(TermCalculator):
         return cls(config.sites, config.strengths)
 
     def for_supercell(self, repeat: tuple[int, int, int]) -> None:
-        """None: which images of the sites belong together is not said."""
+        """None: which images of the sites belong together is not said (:class:`ProductTableCalculator` says it)."""
         return
 
 
-__all__ = ["FourSpinCalculator", "RingExchangeCalculator", "ThreeSiteCalculator"]
+class ProductTableCalculator(TermCalculator):
+    """Products of four spins listed for one cell, on it or any repetition of it (sites in any order).
+
+    Parameters
+    ----------
+    table : ProductTable
+        Products with the cells of their sites.
+    tolerance : float
+        How far a site may be from where the table has it, length.
+    units : str, optional
+        Unit system of the table.
+    """
+
+    citation = FourSpinCalculator.citation
+    symmetries = SpinCalculator.symmetries - {"lattice_rotation", "joint_rotation", "translation"}
+
+    def __init__(self, table: ProductTable, tolerance: float = 0.05, *, units: str | None = None) -> None:
+        super().__init__(ProductTableTerm(table, tolerance), units=units)
+
+
+__all__ = ["FourSpinCalculator", "ProductTableCalculator", "RingExchangeCalculator", "ThreeSiteCalculator"]

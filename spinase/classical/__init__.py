@@ -10,6 +10,7 @@ from spinase.classical.landau import Landau
 from spinase.classical.local_model import LocalModel, add_models
 from spinase.classical.neel import Neel
 from spinase.classical.pair_potential import PairPotential
+from spinase.classical.product_table import ProductTable, ProductTableTerm
 from spinase.classical.site_anisotropy import SiteAnisotropy
 from spinase.classical.spin_transfer import Slonczewski, ZhangLi
 from spinase.classical.tensor import BondTable, BondTableTerm, tensor_of
@@ -30,6 +31,8 @@ __all__ = [
     "LocalModel",
     "Neel",
     "PairPotential",
+    "ProductTable",
+    "ProductTableTerm",
     "RingExchange",
     "SiteAnisotropy",
     "Slonczewski",

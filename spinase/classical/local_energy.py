@@ -36,8 +36,8 @@ class TermEnergy:
 
     @property
     def ghost_depth(self) -> float:
-        """Pairs end at ghosts: the cutoff, length."""
-        return self.term.cutoff
+        """That of the term, length."""
+        return self.term.ghost_depth
 
     @property
     def refused_properties(self) -> Mapping[str, str]:

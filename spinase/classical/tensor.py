@@ -7,19 +7,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import permutations
 
 import numpy as np
 
 from spinase.classical.anisotropy import cubic_energies, cubic_gradient
 from spinase.classical.kernels import biquadratic_field, compressed_rows, overlaps, tensor_field
 from spinase.classical.local_model import LocalModel, pair_model
+from spinase.classical.table_sites import CellsOf, TableSites
 from spinase.classical.terms import FrozenLocalTerm, LocalTerm, Term
-from spinase.errors import InvalidGeometryError, ModelError
+from spinase.errors import ModelError
 from spinase.geometry import Geometry
 from spinase.regions import Region
 from spinase.spin_algebra import own_arrays
-from spinase.typing import BoolArray, FloatArray, IntArray
+from spinase.typing import FloatArray, IntArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,14 +133,12 @@ class BondTableTerm(Term):
         InvalidGeometryError
             If a site is not where the table has one, two are at one place, or the cell is no repetition of the table's.
         """
-        basis, cells = self.places(geometry.positions)
-        frame = self._repetition(geometry)
         table = self.table
-        places = _Places(basis, _wrap(cells, frame, geometry.pbc))
+        cells = CellsOf.geometry(self.sites, geometry)
         first, second, bonds = [], [], []
         for k in range(len(table.first)):
-            start = np.flatnonzero(basis == table.first[k])
-            end = places.find(int(table.second[k]), _wrap(cells[start] + table.shifts[k], frame, geometry.pbc))
+            start = np.flatnonzero(cells.basis == table.first[k])
+            end = cells.find(int(table.second[k]), cells.cells[start] + table.shifts[k])
             first.append(start[end >= 0])
             second.append(end[end >= 0])
             bonds.append(np.full(int((end >= 0).sum()), k))
@@ -151,53 +149,19 @@ class BondTableTerm(Term):
             np.concatenate([none, *first]),
             np.concatenate([none, *second]),
             table.tensors[chosen],
-            table.onsite[basis],
+            table.onsite[cells.basis],
             table.biquadratic[chosen],
-            table.cubic[basis],
+            table.cubic[cells.basis],
         )
+
+    @property
+    def sites(self) -> TableSites:
+        """Where the sites of the table are."""
+        return TableSites(self.table.positions, self.table.cell, self.tolerance)
 
     def local(self, geometry: Geometry | None = None) -> LocalBondTable:
         """The table looked up for given pairs."""
         return LocalBondTable(self)
-
-    def places(self, positions: FloatArray) -> tuple[IntArray, IntArray]:
-        """Site of the table and cell (N, 3) of every one of the positions (N, 3).
-
-        Raises
-        ------
-        InvalidGeometryError
-            If the table has no site there.
-        """
-        inverse = np.linalg.inv(self.table.cell)
-        offsets = (positions[:, None, :] - self.table.positions[None, :, :]) @ inverse
-        cells = np.round(offsets)
-        away = np.linalg.norm((offsets - cells) @ self.table.cell, axis=2)
-        basis = away.argmin(axis=1)
-        rows = np.arange(len(positions))
-        lost = np.flatnonzero(away[rows, basis] > self.tolerance)
-        if len(lost):
-            raise InvalidGeometryError(
-                f"site {lost[0]} at {positions[lost[0]]} is {away[lost[0], basis[lost[0]]]:.3g} from the nearest "
-                "site of the bond table: use the structure the couplings were computed for (or a repetition of it)"
-            )
-        return basis.astype(np.int64), cells[rows, basis].astype(np.int64)
-
-    def _repetition(self, geometry: Geometry) -> IntArray:
-        """Cell of the geometry in whole vectors of the table's, (3, 3); unit vectors for open directions."""
-        ratio = geometry.cell @ np.linalg.inv(self.table.cell)
-        repeat = np.round(ratio)
-        wrong = [a for a in range(3) if geometry.pbc[a] and np.abs(ratio[a] - repeat[a]).max() > 1e-3]
-        if wrong:
-            raise InvalidGeometryError(
-                f"cell vector {wrong[0]} of the atoms, {geometry.cell[wrong[0]]}, is no combination of whole vectors of the "
-                f"bond table's cell {self.table.cell.tolist()}"
-            )
-        frame = repeat.copy()
-        for axes in permutations(range(3), int(np.sum(~geometry.pbc))):  # nothing repeats along open vectors: take any
-            frame[~geometry.pbc] = np.eye(3)[list(axes)]
-            if abs(np.linalg.det(frame)) > 0.5:
-                break
-        return frame.astype(np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -216,7 +180,7 @@ class LocalBondTable(LocalTerm):
     def freeze(self, region: Region) -> FrozenBondTable:
         """Half of J_ij and K_ij on the pairs that start at owned sites; anisotropies of owned sites."""
         table, pairs = self.term.table, region.owned_pairs
-        basis, cells = self.term.places(region.positions)
+        basis, cells = self.term.sites.places(region.positions)
         entries = np.concatenate(
             [
                 np.column_stack([table.first, table.second, table.shifts]),
@@ -240,38 +204,6 @@ class LocalBondTable(LocalTerm):
             squares[of_pairs[there]],
             table.cubic[basis] * own[:, None],
         )
-
-
-def _wrap(cells: IntArray, frame: IntArray, pbc: BoolArray) -> IntArray:
-    """Cells (n, 3) brought into the repeated cell along its periodic directions."""
-    turns = np.floor(cells @ np.linalg.inv(frame) + 1e-9)
-    return np.asarray(cells - np.round(np.where(pbc, turns, 0.0) @ frame)).astype(np.int64)
-
-
-class _Places:
-    """Finds sites by their site of the table and their cell."""
-
-    def __init__(self, basis: IntArray, cells: IntArray) -> None:
-        self.low, high = cells.min(axis=0, initial=0), cells.max(axis=0, initial=0)
-        self.extent = high - self.low + 1
-        keys = self._keys(basis, cells)
-        self.order = np.argsort(keys)
-        self.keys = keys[self.order]
-        twice = np.flatnonzero(np.diff(self.keys) == 0)
-        if len(twice):
-            pair = self.order[twice[0] : twice[0] + 2]
-            raise InvalidGeometryError(f"sites {pair[0]} and {pair[1]} are at the same place of the bond table: remove one")
-
-    def _keys(self, basis: IntArray | int, cells: IntArray) -> IntArray:
-        x, y, z = (cells - self.low).T
-        return np.asarray(((basis * self.extent[0] + x) * self.extent[1] + y) * self.extent[2] + z, dtype=np.int64)
-
-    def find(self, basis: int, cells: IntArray) -> IntArray:
-        """Sites at `cells` (n, 3), -1 where there is none, (n,)."""
-        inside = ((cells >= self.low) & (cells < self.low + self.extent)).all(axis=1)
-        keys = self._keys(basis, cells)
-        at = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
-        return np.where(inside & (self.keys[at] == keys), self.order[at], -1)
 
 
 @dataclass(frozen=True, eq=False)

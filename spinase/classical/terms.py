@@ -74,6 +74,11 @@ class LocalTerm(ABC):
     def cutoff(self) -> float:
         """How far pairs must be given, length; 0: none are needed."""
 
+    @property
+    def ghost_depth(self) -> float:
+        """How far ghosts must reach from owned sites, length: the cutoff, where no pairs of ghosts are needed."""
+        return self.cutoff
+
     @abstractmethod
     def freeze(self, region: Region) -> FrozenLocalTerm:
         """The term on all sites of a region, its energy that of the owned sites.
@@ -232,6 +237,11 @@ class LocalOfSpecies(LocalTerm):
     def cutoff(self) -> float:
         """That of the term."""
         return self.term.cutoff
+
+    @property
+    def ghost_depth(self) -> float:
+        """That of the term."""
+        return self.term.ghost_depth
 
     def freeze(self, region: Region) -> FrozenLocalTerm:
         """The term on the region, and the mask of its sites."""

@@ -18,10 +18,31 @@ from spinase.errors import ModelError
 from spinase.hooks import supercell_calculator
 from spinase.typing import FloatArray, IntArray
 
+_BEGIN = np.array([[0, 1, 2, 3], [1, 0, 2, 3], [2, 3, 0, 1], [3, 2, 0, 1]])  # (ab)(cd) from each of its places
+
+
+@dataclass(frozen=True, eq=False)
+class CellProducts:
+    """Products -K (s_0.s_1)(s_2.s_3) as seen from each of their sites in one cell.
+
+    Attributes
+    ----------
+    sites : (m, 4)
+        Sites of the cell; a product stands here once for each of its places that is in the home cell, which comes first.
+    shifts : (m, 4, 3)
+        Cells of the sites, (0, 0, 0) for the first.
+    strengths : (m,)
+        K, energy.
+    """
+
+    sites: IntArray
+    shifts: IntArray
+    strengths: FloatArray
+
 
 @dataclass(frozen=True, eq=False)
 class CellModel:
-    r"""Energy of one cell among all: E = -1/2 sum_b [s_i.J_b s_j(R) + K_b (s_i.s_j(R))^2] + terms of single sites.
+    r"""Energy of one cell among all: E = -1/2 sum_b [s_i.J_b s_j(R) + K_b (s_i.s_j(R))^2] + terms of sites + products.
 
     Attributes
     ----------
@@ -31,11 +52,14 @@ class CellModel:
         Cell R of the second site of each pair.
     vectors : (b, 3)
         From the first site to the second, length.
+    products : CellProducts
+        Products of four spins.
     """
 
     sites: LocalModel
     shifts: IntArray
     vectors: FloatArray
+    products: CellProducts
 
 
 def cell_model(atoms: Atoms) -> CellModel:
@@ -44,7 +68,8 @@ def cell_model(atoms: Atoms) -> CellModel:
     Parameters
     ----------
     atoms : Atoms
-        One cell, with a classical calculator: exchange, DMI, biquadratic, tensors, anisotropies, fields, their sums.
+        One cell, with a classical calculator: exchange, DMI, biquadratic, tensors, anisotropies, fields, loops and tables of
+        products of four spins, their sums.
 
     Raises
     ------
@@ -53,12 +78,13 @@ def cell_model(atoms: Atoms) -> CellModel:
     """
     calc = calculator_of(atoms)
     try:
-        repeat = _repetition(atoms, local_energy(calc, atoms).cutoff)
+        local = local_energy(calc, atoms)
+        repeat = _repetition(atoms, max(local.cutoff, local.ghost_depth))
         large = atoms.repeat(repeat)
         large.calc = supercell_calculator(calc, repeat)
+        if large.calc is None:
+            raise ModelError("it has no form for a repeated cell")
         model = local_model_of(large)
-        if len(model.products):
-            raise ModelError("it couples more than two sites at a time")
     except ModelError as error:
         raise ModelError(
             f"{type(calc).__name__} is no sum over sites and pairs within a cutoff, so its second derivatives have no "
@@ -81,7 +107,20 @@ def cell_model(atoms: Atoms) -> CellModel:
         [(strengths[:count], axes) for strengths, axes in model.cubic],
         [(strengths[:count], axes[:count]) for strengths, axes in model.quartic],
     )
-    return CellModel(own, shifts, vectors)
+    return CellModel(own, shifts, vectors, _products(atoms, model, repeat))
+
+
+def _products(atoms: Atoms, model: LocalModel, repeat: tuple[int, int, int]) -> CellProducts:
+    """Products of the repeated cell from each of their places in its first cell."""
+    count = len(atoms)
+    rows = model.products[:, _BEGIN].reshape(-1, 4)
+    strengths = np.repeat(model.product_strengths, len(_BEGIN))
+    home = rows[:, 0] < count
+    rows, strengths = rows[home], strengths[home]
+    cells = np.stack(np.unravel_index(rows.ravel() // count, repeat), axis=1)
+    sites = rows % count
+    shifts = nearest_shifts(atoms, np.repeat(sites[:, 0], 4), sites.ravel(), cells, repeat)
+    return CellProducts(sites, shifts.reshape(-1, 4, 3), strengths)
 
 
 def _repetition(atoms: Atoms, cutoff: float) -> tuple[int, int, int]:

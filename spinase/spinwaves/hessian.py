@@ -24,6 +24,7 @@ from spinase.classical.local_model import LocalModel
 from spinase.errors import ModelError
 from spinase.spin_algebra import directions, transverse_axes
 from spinase.spinwaves.cell_model import CellModel, cell_model
+from spinase.spinwaves.products import product_derivatives
 from spinase.spinwaves.states import Spiral, magnetic_state, require_stationary
 from spinase.typing import ComplexArray, FloatArray, IntArray
 
@@ -162,30 +163,41 @@ def classical_hessian(atoms: Atoms, spiral: Spiral | None = None, tolerance: flo
     spins, lengths, magnetic = magnetic_state(atoms, "classical_hessian")
     model = cell_model(atoms)
     own = model.sites
-    turned = np.broadcast_to(np.eye(3), (len(own.rows), 3, 3))
     if spiral is not None:
         _require_invariant(model, spiral)
-        turned = spiral.rotations(model.shifts @ atoms.cell.array)
+    turned = _turns(spiral, model.shifts @ atoms.cell.array)
     images = np.einsum("bac,bc->ba", turned, spins[own.columns])
-    fields = _fields(own, spins, images)
+    fourfold = product_derivatives(model.products, spins, _turns(spiral, model.products.shifts @ atoms.cell.array))
+    fields = _fields(own, spins, images) + fourfold.fields
     torque = require_stationary(spins[magnetic], fields[magnetic], tolerance)
     first, second = transverse_axes(np.where(lengths[:, None] > 0.0, spins, [0.0, 0.0, 1.0]))
     axes = np.stack([first, second], axis=1)
-    pairs = -np.einsum("bpa,bac,bcd,bqd->bpq", axes[own.rows], _couplings(own, spins, images), turned, axes[own.columns])
+    rows, columns = np.concatenate([own.rows, fourfold.first]), np.concatenate([own.columns, fourfold.second])
+    couplings = np.concatenate([_couplings(own, spins, images), fourfold.couplings])
+    frames = np.concatenate([turned, fourfold.turns])
+    pairs = -np.einsum("bpa,bac,bcd,bqd->bpq", axes[rows], couplings, frames, axes[columns])
     along = np.einsum("ia,ia->i", spins, fields)[:, None, None] * np.eye(2)
     onsite = np.einsum("ipa,iac,iqc->ipq", axes, _site_curvatures(own, spins, images), axes) + along
     new = np.full(len(atoms), -1)
     new[magnetic] = np.arange(len(magnetic))
-    keep = (new[own.rows] >= 0) & (new[own.columns] >= 0)
+    keep = (new[rows] >= 0) & (new[columns] >= 0)
+    shifts = np.concatenate([model.shifts, fourfold.shifts])
     return assembled(
         atoms,
-        np.concatenate([np.arange(len(magnetic)), new[own.rows[keep]]]),
-        np.concatenate([np.arange(len(magnetic)), new[own.columns[keep]]]),
-        np.concatenate([np.zeros((len(magnetic), 3), dtype=np.int64), model.shifts[keep]]),
+        np.concatenate([np.arange(len(magnetic)), new[rows[keep]]]),
+        np.concatenate([np.arange(len(magnetic)), new[columns[keep]]]),
+        np.concatenate([np.zeros((len(magnetic), 3), dtype=np.int64), shifts[keep]]),
         np.concatenate([onsite[magnetic], pairs[keep]]),
         spiral,
         uncertainty=2.0 * torque,
     )
+
+
+def _turns(spiral: Spiral | None, places: FloatArray) -> FloatArray:
+    """Rotations (..., 3, 3) of the spins of cells at `places` (..., 3) against those of the first one."""
+    if spiral is None:
+        return np.broadcast_to(np.eye(3), (*places.shape[:-1], 3, 3))
+    return np.asarray(spiral.rotations(places.reshape(-1, 3))).reshape(*places.shape[:-1], 3, 3)
 
 
 def assembled(

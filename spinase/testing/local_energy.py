@@ -159,10 +159,9 @@ def check_thin_ghosts(case: LocalCase) -> CheckResult:
     if not local.ghost_depth:
         raise SkipCheck("no ghosts are needed")
     region = case.part()
-    wrong = {
-        f"{local.ghost_depth:.6g}": replace(region, depth=0.9 * local.ghost_depth),
-        f"{local.cutoff:.6g}": replace(region, cutoff=0.9 * local.cutoff),
-    }
+    wrong = {f"{local.ghost_depth:.6g}": replace(region, depth=0.9 * local.ghost_depth)}
+    if local.cutoff:
+        wrong[f"{local.cutoff:.6g}"] = replace(region, cutoff=0.9 * local.cutoff)
     for needed, thin in wrong.items():
         try:
             local.freeze(thin)

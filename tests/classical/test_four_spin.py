@@ -7,13 +7,21 @@ import pytest
 
 from spinase import SpinAtoms
 from spinase.atoms import geometry_of
-from spinase.calculators import FourSpinCalculator, HeisenbergCalculator, RingExchangeCalculator, SpinSumCalculator
+from spinase.calculators import (
+    FourSpinCalculator,
+    HeisenbergCalculator,
+    ProductTableCalculator,
+    RingExchangeCalculator,
+    SpinSumCalculator,
+)
 from spinase.calculators import ThreeSiteCalculator as ThreeSite
+from spinase.classical import ProductTable
 from spinase.classical.four_spin import FrozenProducts
 from spinase.classical.sampling import HEAT_BATH, METROPOLIS, make_sampler
 from spinase.contract import local_model_of
 from spinase.dynamics import MonteCarlo
 from spinase.errors import InvalidGeometryError, ModelError
+from spinase.regions import Region
 
 
 def energy(atoms: SpinAtoms, calc: object) -> float:
@@ -146,5 +154,56 @@ def test_refusals() -> None:
     atoms = SpinAtoms.lattice("chain", (3,), units="reduced")
     with pytest.raises(InvalidGeometryError, match="names site 3, the magnet has sites 0 to 2"):
         energy(atoms, FourSpinCalculator([(0, 1, 2, 3)], [1.0]))
-    with pytest.raises(ModelError, match="its products are of spins of up to four sites"):
-        ThreeSite(1.0).local_energy(geometry_of(atoms))
+    with pytest.raises(ModelError, match="FourSpin cannot be divided .*: how far its sites are apart is seen on the whole"):
+        FourSpinCalculator([(0, 1, 2, 1)], [1.0]).local_energy(None)
+
+
+PLAQUETTE = np.array([[[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]]])
+ORDERS = [[0, 1, 2, 3], [0, 3, 1, 2], [0, 2, 1, 3]]
+
+
+def plaquettes(strength: float = 0.3) -> ProductTable:
+    """Ring exchange of the square lattice as a table."""
+    shifts = PLAQUETTE[0][np.array(ORDERS)]
+    return ProductTable(np.zeros((1, 3)), np.eye(3), np.zeros((3, 4), int), shifts, strength * np.array([1.0, 1.0, -1.0]))
+
+
+@pytest.mark.parametrize(("size", "periodic"), [((4, 5), True), ((2, 2), True), ((4, 3), False)])
+def test_a_table_of_plaquettes_is_ring_exchange(size: tuple[int, int], periodic: bool) -> None:
+    """In any order of the sites; across open boundaries there are none."""
+    atoms = SpinAtoms.lattice("square", size, periodic=periodic, rng=4, units="reduced")
+    atoms = atoms[np.random.default_rng(2).permutation(len(atoms))]
+    loops = RingExchangeCalculator(0.3)
+    if size == (2, 2):  # loops through images are others than plaquettes: the table on four copies
+        large = atoms.repeat((2, 2, 1))
+        large.calc = ProductTableCalculator(plaquettes())
+        assert energy(atoms, ProductTableCalculator(plaquettes())) == pytest.approx(large.get_potential_energy() / 4)
+        return
+    assert energy(atoms, ProductTableCalculator(plaquettes())) == pytest.approx(energy(atoms, loops), abs=1e-13)
+    fields = [calc.get_property("magnetic_forces", atoms) for calc in (ProductTableCalculator(plaquettes()), loops)]
+    np.testing.assert_allclose(*fields, atol=1e-13)
+    assert np.abs(fields[0]).max() > 0.1
+
+
+def test_tables_that_are_none() -> None:
+    one, sites, shifts = np.ones(1), np.zeros((1, 4), int), np.zeros((1, 4, 3), int)
+    with pytest.raises(ModelError, match=r"product table: shifts has shape \(1, 4\), \(1, 4, 3\) is needed"):
+        ProductTable(np.zeros((1, 3)), np.eye(3), sites, sites, one)
+    with pytest.raises(ModelError, match="site 2 does not exist, the cell has sites 0 to 0"):
+        ProductTable(np.zeros((1, 3)), np.eye(3), sites + 2, shifts, one)
+    with pytest.raises(ModelError, match="strengths must be finite"):
+        ProductTable(np.zeros((1, 3)), np.eye(3), sites, shifts, np.inf * one)
+    atoms = SpinAtoms.lattice("square", (2, 2), units="reduced")
+    atoms.positions[1] += 0.3
+    with pytest.raises(InvalidGeometryError, match="site 1 .* is 0.52 from the nearest site of the bond table"):
+        energy(atoms, ProductTableCalculator(plaquettes()))
+
+
+def test_regions_without_a_copy_are_refused() -> None:
+    atoms = SpinAtoms.lattice("chain", (6,), periodic=False, units="reduced")
+    local = FourSpinCalculator([(0, 1, 2, 3)], [1.0]).local_energy(geometry_of(atoms))
+    assert local.ghost_depth == pytest.approx(3.0)
+    none = np.zeros(0, dtype=np.int64)
+    region = Region(1, atoms.positions[:3], atoms.numbers[:3], np.arange(3), none, none, np.zeros((0, 3)), 0.0, 3.1)
+    with pytest.raises(InvalidGeometryError, match="needs site 3, of which this region has no copy: ghosts must reach 3"):
+        local.freeze(region)

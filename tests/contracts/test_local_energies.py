@@ -28,6 +28,7 @@ from spinase.calculators import (
     NeelCalculator,
     NEGFCalculator,
     PairPotentialCalculator,
+    ProductTableCalculator,
     RandomAxes,
     RationalCalculator,
     RingExchangeCalculator,
@@ -39,7 +40,7 @@ from spinase.calculators import (
     ZeemanCalculator,
     ZhangLiCalculator,
 )
-from spinase.classical import BondTable
+from spinase.classical import BondTable, ProductTable
 from spinase.contract import LocalEnergy, local_energy
 from spinase.electrons import Bath, SDModel, ShellHopping
 from spinase.errors import InvalidGeometryError, ModelError
@@ -153,6 +154,16 @@ def table() -> BondTable:
     )
 
 
+def products() -> ProductTable:
+    """Three products of sites of neighbouring cells."""
+    bonds = table()
+    shifts = [[[0, 0, 0], [1, 0, 0], [0, 1, 0], [1, 1, 0]], [[0, 0, 0], [0, 1, 0], [0, 0, 0], [-1, 1, 0]]]
+    shifts.append([[0, 1, 0], [0, 0, 0], [2, 0, 0], [0, 1, 0]])
+    return ProductTable(
+        bonds.positions, bonds.cell, np.zeros((3, 4), dtype=np.int64), np.array(shifts), np.array([0.3, -0.2, 0.4])
+    )
+
+
 def mixture() -> SpinSumCalculator:
     """A weighted sum of terms with different ranges."""
     members = [
@@ -209,6 +220,17 @@ CASES: dict[str, tuple[Any, Any]] = {
     "pair-potential": (lambda: PairPotentialCalculator(LAW), cluster),
     "bond-table": (lambda: BondTableCalculator(table()), lattice),
     "bond-table, small cell": (lambda: BondTableCalculator(table()), lambda: lattice(size=(2, 1))),
+    "ring-exchange": (lambda: RingExchangeCalculator(0.3), lattice),
+    "ring-exchange, among a species": (lambda: RingExchangeCalculator(0.3, species=["Fe"]), ordered_alloy),
+    "ring-exchange, no boundaries": (lambda: RingExchangeCalculator(0.3), block),
+    "three-site": (lambda: ThreeSiteCalculator(0.3), lattice),
+    "four-spin": (lambda: FourSpinCalculator([[0, 1, 2, 3], [4, 5, 4, 2]], [0.3, -0.2]), lattice),
+    "product-table": (lambda: ProductTableCalculator(products()), lattice),
+    "product-table, small cell": (lambda: ProductTableCalculator(products()), lambda: lattice(size=(2, 1))),
+    "sum, with loops": (
+        lambda: SpinSumCalculator([RingExchangeCalculator(0.3), HeisenbergCalculator(shells=[0.1, 0.2])]),
+        lattice,
+    ),
     "sum": (mixture, cluster),
     "sum, no boundaries": (mixture, droplet),
 }
@@ -227,12 +249,6 @@ REFUSED: dict[str, tuple[Any, str]] = {
         "NEGFCalculator .* electrons",
     ),
     "dipole": (lambda: DipoleCalculator(0.3), "Dipole cannot be divided .* reach to infinity"),
-    "ring-exchange": (lambda: RingExchangeCalculator(0.1), "RingExchange .* spins of up to four sites"),
-    "three-site": (lambda: ThreeSiteCalculator(0.1), "ThreeSite .* spins of up to four sites"),
-    "four-spin": (
-        lambda: FourSpinCalculator([[0, 1, 2, 3]], [0.1]),
-        "FourSpin.* spins of up to four sites",
-    ),
     "slonczewski": (lambda: SlonczewskiCalculator((1, 2, 2), 0.1), "Slonczewski .* driven"),
     "zhang-li": (lambda: ZhangLiCalculator((0.3, 0.2, 0), 0.1), "ZhangLi .* driven"),
     "sum with electrons": (lambda: SpinSumCalculator([ZeemanCalculator((0, 0, 1)), EDCalculator(electrons())]), "EDCalc"),

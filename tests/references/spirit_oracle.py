@@ -99,6 +99,13 @@ def rate(pointer: object, job: dict) -> dict:
     }
 
 
+def quadruplets(rows: list) -> str:
+    """A file of products of four spins: cells of three sites as seen from the first one, and K (meV)."""
+    head = "i j da_j db_j dc_j k da_k db_k dc_k l da_l db_l dc_l Q"
+    lines = [" ".join(["0", *(f"0 {a} {b} {c}" for a, b, c in cells), repr(strength)]) for cells, strength in rows]
+    return "\n".join([f"n_interaction_quadruplets {len(rows)}", head, *lines, ""])
+
+
 def write(pointer: object, spins: list, image: int = -1) -> None:
     """Set the spins of an image."""
     system.get_spin_directions(pointer, idx_image=image)[:] = np.asarray(spins)
@@ -109,7 +116,13 @@ def main(source: str, target: str) -> None:
     with open(source, encoding="utf-8") as file:
         job = json.load(file)
     config = Path(tempfile.mkdtemp()) / "in.cfg"
-    config.write_text(CONFIG.format(**{"convergence": 1e-7, "dipoles": "none", **job["model"]}), encoding="utf-8")
+    text = CONFIG.format(**{"convergence": 1e-7, "dipoles": "none", **job["model"]})
+    if "quadruplets" in job:
+        listed = config.with_name("quadruplets.txt")
+        listed.write_text(quadruplets(job["quadruplets"]), encoding="utf-8")
+        text = text.replace("heisenberg_neighbours", "heisenberg_pairs")
+        text += f"n_interaction_pairs 0\ninteraction_quadruplets_file {listed}\n"
+    config.write_text(text, encoding="utf-8")
     with state.State(str(config), quiet=True) as pointer:
         hamiltonian.set_field(pointer, job["model"]["field"], [0, 0, 1])
         result = {"energy": energy, "trajectory": trajectory, "path": path, "rate": rate}[job["task"]](pointer, job)

@@ -24,10 +24,12 @@ from spinase.calculators import (
     DipoleCalculator,
     DMICalculator,
     HeisenbergCalculator,
+    ProductTableCalculator,
     SpinSumCalculator,
     UniaxialAnisotropyCalculator,
     ZeemanCalculator,
 )
+from spinase.classical import ProductTable
 from spinase.classical.lattice_dipole import LatticeDipole
 from spinase.dynamics import LLGDynamics, SpinOptimizable, find_saddle, geodesic_path, minimum_energy_path
 from spinase.rates import StationaryPoint, stationary_point, transition
@@ -113,6 +115,27 @@ def skyrmion(radius: float = 3.0) -> SpinAtoms:
     FIRE(SpinOptimizable(atoms), logfile=None, dt=1.0, dtmax=20.0, maxstep=0.1).run(fmax=1e-8, steps=3000)
     assert abs(topological_charge(atoms)) == pytest.approx(1.0)
     return atoms
+
+
+QUADRUPLETS = [
+    ([[1, 0, 0], [1, 1, 0], [0, 1, 0]], 0.7),
+    ([[0, 1, 0], [1, 0, 0], [1, 1, 0]], 0.4),
+    ([[1, 1, 0], [1, 0, 0], [0, 1, 0]], -0.3),
+    ([[2, 1, 0], [0, -1, 0], [1, 0, 0]], 0.2),
+]  # cells of b, c, d, meV
+
+
+def test_products_of_four_spins(tmp_path: Path) -> None:
+    """Spirit's quadruplets, E = -sum K (s_a.s_b)(s_c.s_d), each listed for one cell; its anisotropy and field, too."""
+    atoms = film()
+    atoms.spins = np.random.default_rng(8).normal(size=(len(atoms), 3))
+    shifts = np.array([[[0, 0, 0], *cells] for cells, _ in QUADRUPLETS])
+    strengths = 1e-3 * np.array([strength for _, strength in QUADRUPLETS])
+    table = ProductTable(np.zeros((1, 3)), np.eye(3), np.zeros((len(shifts), 4), dtype=np.int64), shifts, strengths)
+    single = atoms.calc.calculators[2:]
+    atoms.calc = SpinSumCalculator([ProductTableCalculator(table), *single])
+    job = {"task": "energy", "spins": atoms.spins.tolist(), "quadruplets": QUADRUPLETS}
+    assert spirit(job, tmp_path)["energy"] == pytest.approx(1e3 * atoms.get_potential_energy(), rel=1e-5)
 
 
 def test_energies(tmp_path: Path) -> None:
