@@ -32,7 +32,7 @@ from spinase.calculators.interactions import (
     NeelCalculator,
     PairPotentialCalculator,
 )
-from spinase.calculators.site_anisotropy import RandomAxes, SiteAnisotropyCalculator
+from spinase.calculators.site_anisotropy import RandomAxes, SiteAnisotropyCalculator, SiteCubicCalculator
 from spinase.calculators.snapshot import SnapshotCalculator, restore_snapshot, snapshot
 from spinase.calculators.spin_transfer import SlonczewskiCalculator, ZhangLiCalculator
 from spinase.calculators.sum import SpinSumCalculator
@@ -93,6 +93,7 @@ __all__ = [
     "RationalCalculator",
     "RingExchangeCalculator",
     "SiteAnisotropyCalculator",
+    "SiteCubicCalculator",
     "SlonczewskiCalculator",
     "SnapshotCalculator",
     "SolverCalculator",

@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 from spinase.atoms import get_units
 from spinase.calculators.base import SpinCalculator
 from spinase.calculators.classical import TermCalculator, ZeemanCalculator
+from spinase.calculators.four_spin import ProductTableCalculator
 from spinase.calculators.interactions import DipoleCalculator
 from spinase.calculators.sum import SpinSumCalculator
 from spinase.classical import BondTable, BondTableTerm
@@ -103,8 +104,9 @@ def uppasd_calculator(
     Returns
     -------
     BondTableCalculator or SpinSumCalculator, Atoms
-        The couplings; where there is an applied field or ``do_dip``, their sum with a ZeemanCalculator or DipoleCalculator
-        (whose dipoles are those of the atoms it is given: all pairs, boundaries open).
+        The couplings; where there is an applied field, ``ring`` or ``do_dip``, their sum with a ZeemanCalculator, a
+        ProductTableCalculator or a DipoleCalculator (whose dipoles are those of the atoms it is given: all pairs, boundaries
+        open).
     """
     model = read_uppasd_model(
         path, dmi_sign, version=version, cell=cell, scaled_positions=scaled_positions, leave_out=leave_out
@@ -112,6 +114,8 @@ def uppasd_calculator(
     units = get_units(model.atoms).name
     couplings = BondTableCalculator(model.table, tolerance, units=units)
     others: list[TermCalculator] = [] if model.field is None else [ZeemanCalculator(model.field, units=units)]
+    if model.products is not None:
+        others.append(ProductTableCalculator(model.products, tolerance, units=units))
     if model.dipoles:
         others.append(DipoleCalculator())
     return (SpinSumCalculator([couplings, *others]) if others else couplings), model.atoms

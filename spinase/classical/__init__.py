@@ -11,7 +11,7 @@ from spinase.classical.local_model import LocalModel, add_models
 from spinase.classical.neel import Neel
 from spinase.classical.pair_potential import PairPotential
 from spinase.classical.product_table import ProductTable, ProductTableTerm
-from spinase.classical.site_anisotropy import SiteAnisotropy
+from spinase.classical.site_anisotropy import SiteAnisotropy, SiteCubic
 from spinase.classical.spin_transfer import Slonczewski, ZhangLi
 from spinase.classical.tensor import BondTable, BondTableTerm, tensor_of
 from spinase.classical.terms import FrozenTerm, Term
@@ -35,6 +35,7 @@ __all__ = [
     "ProductTableTerm",
     "RingExchange",
     "SiteAnisotropy",
+    "SiteCubic",
     "Slonczewski",
     "Term",
     "ThreeSite",

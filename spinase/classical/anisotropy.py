@@ -92,7 +92,8 @@ class CubicAnisotropy(SiteTerm):
 
     def local_model(self, lengths: FloatArray) -> LocalModel:
         """One cubic anisotropy."""
-        return LocalModel(len(lengths), cubic=[(self._constants(len(lengths)), self.axes)])
+        count = len(lengths)
+        return LocalModel(count, cubic=[(self._constants(count), np.broadcast_to(self.axes, (count, 3, 3)))])
 
     def _constants(self, sites: int) -> FloatArray:
         return np.tile([self.strength, self.sixth_order], (sites, 1))

@@ -33,7 +33,7 @@ class LocalModel:
     quadratic : (N, 3, 3)
         Q_i, energy; symmetric.
     cubic : list of (strengths, axes)
-        Cubic anisotropies K1 and K2 of every site (N, 2), energy, with the cube axes as rows of `axes` (3, 3).
+        Cubic anisotropies K1 and K2 of every site (N, 2), energy, with its cube axes as rows of `axes` (N, 3, 3).
     quartic : list of (strengths, axes)
         Uniaxial anisotropies of fourth order, -K_i (s_i.n_i)^4: K of every site (N,), energy, unit vectors n (N, 3).
     products : (q, 4)

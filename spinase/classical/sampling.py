@@ -31,7 +31,7 @@ class Couplings(NamedTuple):
         h_i.
     quadratic : (N, 3, 3) or (0, 3, 3)
         Q_i.
-    cubic, cube_axes : (c, N, 2), (c, 3, 3)
+    cubic, cube_axes : (c, N, 2), (c, N, 3, 3)
         Cubic anisotropies.
     quartic, quartic_axes : (f, N), (f, N, 3)
         Uniaxial anisotropies of fourth order.
@@ -125,7 +125,7 @@ def make_sampler(model: LocalModel) -> Sampler:
             np.zeros((n, 3)) if model.linear is None else np.array(model.linear, dtype=np.float64, order="C"),
             np.array(model.quadratic, order="C") if own else np.zeros((0, 3, 3)),
             np.array([strengths for strengths, _ in model.cubic]).reshape(len(model.cubic), n, 2),
-            np.array([axes for _, axes in model.cubic]).reshape(len(model.cubic), 3, 3),
+            np.array([axes for _, axes in model.cubic]).reshape(len(model.cubic), n, 3, 3),
             np.array([strengths for strengths, _ in model.quartic]).reshape(len(model.quartic), n),
             np.array([axes for _, axes in model.quartic]).reshape(len(model.quartic), n, 3),
             np.ascontiguousarray(model.products),
@@ -241,9 +241,9 @@ def rest(i: int, s: FloatArray, spins: FloatArray, pairs: bool, model: Couplings
                 energy -= s[a] * model.quadratic[i, a, b] * s[b]
     for c in range(len(model.cubic)):
         x, y, z = (
-            dot(model.cube_axes[c, 0], s) ** 2,
-            dot(model.cube_axes[c, 1], s) ** 2,
-            dot(model.cube_axes[c, 2], s) ** 2,
+            dot(model.cube_axes[c, i, 0], s) ** 2,
+            dot(model.cube_axes[c, i, 1], s) ** 2,
+            dot(model.cube_axes[c, i, 2], s) ** 2,
         )
         energy += model.cubic[c, i, 0] * (x * y + y * z + z * x) + model.cubic[c, i, 1] * x * y * z
     for c in range(len(model.quartic)):

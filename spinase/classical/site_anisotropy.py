@@ -1,4 +1,4 @@
-"""Uniaxial anisotropies that differ from site to site, E = -sum_i [K1_i (s_i.n_i)^2 + K2_i (s_i.n_i)^4]; random axes.
+"""Anisotropies that differ from site to site: E = -sum_i [K1_i (s_i.n_i)^2 + K2_i (s_i.n_i)^4], and cubic ones.
 
 Random axes of equal strength are the model of R. Harris, M. Plischke, M. J. Zuckermann, Phys. Rev. Lett. 31, 160 (1973), of
 amorphous magnets.
@@ -6,10 +6,13 @@ amorphous magnets.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
+from spinase.classical.anisotropy import cubic_energies, cubic_gradient
 from spinase.classical.local_model import LocalModel
 from spinase.classical.terms import FrozenLocalTerm, LocalTerm, Term
 from spinase.errors import InvalidGeometryError
@@ -20,7 +23,7 @@ from spinase.typing import FloatArray, IntArray
 
 @dataclass(frozen=True)
 class RandomAxes:
-    """An axis for every site, uniform on the sphere; site i has the same one in magnets of any size.
+    """An axis, or cube axes, for every site, uniform; site i has the same ones in magnets of any size.
 
     Attributes
     ----------
@@ -35,33 +38,36 @@ class RandomAxes:
         drawn = np.random.default_rng(self.seed).standard_normal((count, 3))
         return np.asarray(drawn / np.linalg.norm(drawn, axis=1, keepdims=True))
 
+    def frames(self, count: int) -> FloatArray:
+        """Cube axes of the first `count` sites, rows of (count, 3, 3): rotations, uniform (unit quaternions)."""
+        drawn = np.random.default_rng(self.seed).standard_normal((count, 4))
+        return np.asarray(Rotation.from_quat(drawn).as_matrix())
 
-@dataclass(frozen=True, eq=False)
-class SiteAnisotropy(Term):
-    """Anisotropies of the sites, by their numbers in the atoms.
 
-    Attributes
-    ----------
-    strength, fourth_order : () or (N,)
-        K1 and K2, energy: of every site, or one number for all.
-    axes : (N, 3) or RandomAxes
-        Unit vectors n of the sites.
-    """
+class TermOfSites(Term):
+    """Two constants and axes of every site, by its number in the atoms."""
 
     strength: FloatArray
-    fourth_order: FloatArray
     axes: FloatArray | RandomAxes
+
+    @property
+    @abstractmethod
+    def constants(self) -> tuple[FloatArray, FloatArray]:
+        """K1 and K2, () or (N,), energy."""
+
+    @abstractmethod
+    def _of(self, tags: IntArray, owned: int) -> FrozenLocalTerm:
+        """Sites with these numbers in the whole magnet, of which the first `owned` count."""
 
     @property
     def sites(self) -> int | None:
         """For how many sites there are parameters; None: any number."""
-        known = [np.atleast_1d(self.strength), np.atleast_1d(self.fourth_order)]
-        lengths = [len(one) for one in known if np.size(one) != 1]
+        lengths = [len(np.atleast_1d(one)) for one in self.constants if np.size(one) != 1]
         if not isinstance(self.axes, RandomAxes):
             lengths.append(len(self.axes))
         return lengths[0] if lengths else None
 
-    def freeze(self, geometry: Geometry) -> FrozenSiteAnisotropy:
+    def freeze(self, geometry: Geometry) -> FrozenLocalTerm:
         """Arrays of the sites.
 
         Raises
@@ -80,30 +86,82 @@ class SiteAnisotropy(Term):
         """The term on owned sites, by the numbers they have in the whole magnet."""
         return LocalSiteAnisotropy(self)
 
-    def _of(self, tags: IntArray, owned: int) -> FrozenSiteAnisotropy:
-        """Sites with these numbers in the whole magnet, of which the first `owned` count."""
-        last = int(tags.max(initial=-1)) + 1
-        axes = (self.axes.of(last) if isinstance(self.axes, RandomAxes) else self.axes)[tags]
+    def _counted(self, tags: IntArray, owned: int) -> tuple[FloatArray, FloatArray]:
+        """K1 and K2 (n,) of sites with these numbers, zero from `owned` on."""
         counted = (np.arange(len(tags)) < owned).astype(np.float64)
         first, second = (
             counted * np.broadcast_to(values if np.size(values) == 1 else values[tags], len(tags))
-            for values in (self.strength, self.fourth_order)
+            for values in self.constants
         )
-        return FrozenSiteAnisotropy(first, second, axes)
+        return first, second
+
+
+@dataclass(frozen=True, eq=False)
+class SiteAnisotropy(TermOfSites):
+    """Uniaxial anisotropies of the sites.
+
+    Attributes
+    ----------
+    strength, fourth_order : () or (N,)
+        K1 and K2, energy: of every site, or one number for all.
+    axes : (N, 3) or RandomAxes
+        Unit vectors n of the sites.
+    """
+
+    strength: FloatArray
+    fourth_order: FloatArray
+    axes: FloatArray | RandomAxes
+
+    @property
+    def constants(self) -> tuple[FloatArray, FloatArray]:
+        """K1 and K2."""
+        return self.strength, self.fourth_order
+
+    def _of(self, tags: IntArray, owned: int) -> FrozenSiteAnisotropy:
+        last = int(tags.max(initial=-1)) + 1
+        axes = (self.axes.of(last) if isinstance(self.axes, RandomAxes) else self.axes)[tags]
+        return FrozenSiteAnisotropy(*self._counted(tags, owned), axes)
+
+
+@dataclass(frozen=True, eq=False)
+class SiteCubic(TermOfSites):
+    """Cubic anisotropies of the sites, as of a polycrystal.
+
+    Attributes
+    ----------
+    strength, sixth_order : () or (N,)
+        K1 and K2, energy: of every site, or one number for all.
+    axes : (N, 3, 3) or RandomAxes
+        Orthonormal rows: the cube axes of the sites.
+    """
+
+    strength: FloatArray
+    sixth_order: FloatArray
+    axes: FloatArray | RandomAxes
+
+    @property
+    def constants(self) -> tuple[FloatArray, FloatArray]:
+        """K1 and K2."""
+        return self.strength, self.sixth_order
+
+    def _of(self, tags: IntArray, owned: int) -> FrozenSiteCubic:
+        last = int(tags.max(initial=-1)) + 1
+        axes = (self.axes.frames(last) if isinstance(self.axes, RandomAxes) else self.axes)[tags]
+        return FrozenSiteCubic(np.stack(self._counted(tags, owned), axis=1), axes)
 
 
 @dataclass(frozen=True, eq=False)
 class LocalSiteAnisotropy(LocalTerm):
     """Anisotropies of the sites for regions."""
 
-    term: SiteAnisotropy
+    term: TermOfSites
 
     @property
     def cutoff(self) -> float:
         """No pairs are needed."""
         return 0.0
 
-    def freeze(self, region: Region) -> FrozenSiteAnisotropy:
+    def freeze(self, region: Region) -> FrozenLocalTerm:
         """Those of the owned sites, blind to ghosts."""
         return self.term._of(region.tags, region.owned)
 
@@ -140,4 +198,31 @@ class FrozenSiteAnisotropy(FrozenLocalTerm):
         return LocalModel(len(lengths), quadratic=quadratic, quartic=fourth)
 
 
-__all__ = ["FrozenSiteAnisotropy", "RandomAxes", "SiteAnisotropy"]
+@dataclass(frozen=True, eq=False)
+class FrozenSiteCubic(FrozenLocalTerm):
+    """K1 and K2 (N, 2) and cube axes (N, 3, 3) of the sites."""
+
+    strengths: FloatArray
+    axes: FloatArray
+
+    def _turned(self, spins: FloatArray) -> FloatArray:
+        return np.asarray(np.einsum("ipa,ia->ip", self.axes, spins))
+
+    def energy(self, spins: FloatArray, lengths: FloatArray) -> float:
+        """E = sum K1 (sx^2 sy^2 + sy^2 sz^2 + sz^2 sx^2) + K2 sx^2 sy^2 sz^2 in the cube axes of each."""
+        return float(np.sum(self.site_energies(spins, lengths)))
+
+    def site_energies(self, spins: FloatArray, lengths: FloatArray) -> FloatArray:
+        """Those of :func:`spinase.classical.anisotropy.cubic_energies` in the cube axes of each."""
+        return cubic_energies(self._turned(spins), self.strengths)
+
+    def gradient(self, spins: FloatArray, lengths: FloatArray) -> FloatArray:
+        """H of :func:`spinase.classical.anisotropy.cubic_gradient`, turned back to Cartesian."""
+        return np.asarray(np.einsum("ip,ipa->ia", cubic_gradient(self._turned(spins), self.strengths), self.axes))
+
+    def local_model(self, lengths: FloatArray) -> LocalModel:
+        """One cubic anisotropy."""
+        return LocalModel(len(lengths), cubic=[(self.strengths, self.axes)])
+
+
+__all__ = ["FrozenSiteAnisotropy", "FrozenSiteCubic", "RandomAxes", "SiteAnisotropy", "SiteCubic", "TermOfSites"]

@@ -264,5 +264,5 @@ class FrozenBondTable(FrozenLocalTerm):
         """Tensors and K on pairs, Q and cubic anisotropies on sites."""
         pairs = pair_model(self.sites, self.first, self.second, self.tensors, self.biquadratic)
         own = 0.5 * (self.onsite + self.onsite.transpose(0, 2, 1)) + np.asarray(pairs.quadratic)
-        cubic = [(self.cubic, np.eye(3))] if self.cubic.any() else []
+        cubic = [(self.cubic, np.broadcast_to(np.eye(3), (self.sites, 3, 3)))] if self.cubic.any() else []
         return LocalModel(self.sites, pairs.rows, pairs.columns, pairs.tensors, pairs.biquadratic, None, own, cubic)

@@ -104,7 +104,7 @@ def cell_model(atoms: Atoms) -> CellModel:
         model.biquadratic[home],
         None if model.linear is None else model.linear[:count],
         None if model.quadratic is None else model.quadratic[:count],
-        [(strengths[:count], axes) for strengths, axes in model.cubic],
+        [(strengths[:count], axes[:count]) for strengths, axes in model.cubic],
         [(strengths[:count], axes[:count]) for strengths, axes in model.quartic],
     )
     return CellModel(own, shifts, vectors, _products(atoms, model, repeat))

@@ -256,8 +256,8 @@ def _fields(own: LocalModel, spins: FloatArray, images: FloatArray) -> FloatArra
     if own.quadratic is not None:
         fields += 2.0 * np.einsum("iac,ic->ia", own.quadratic, spins)
     for strengths, axes in own.cubic:
-        x = spins @ axes.T
-        fields -= _cubic_slope(x, strengths) @ axes
+        x = np.einsum("ipa,ia->ip", axes, spins)
+        fields -= np.einsum("ip,ipa->ia", _cubic_slope(x, strengths), axes)
     for strengths, axes in own.quartic:
         fields += (4.0 * strengths * np.einsum("ia,ia->i", spins, axes) ** 3)[:, None] * axes
     return fields
@@ -278,7 +278,8 @@ def _site_curvatures(own: LocalModel, spins: FloatArray, images: FloatArray) -> 
     if own.quadratic is not None:
         found -= 2.0 * own.quadratic
     for strengths, axes in own.cubic:
-        found += np.einsum("pa,ipq,qb->iab", axes, _cubic_curvature(spins @ axes.T, strengths), axes)
+        x = np.einsum("ipa,ia->ip", axes, spins)
+        found += np.einsum("ipa,ipq,iqb->iab", axes, _cubic_curvature(x, strengths), axes)
     for strengths, axes in own.quartic:
         along = 12.0 * strengths * np.einsum("ia,ia->i", spins, axes) ** 2
         found -= along[:, None, None] * axes[:, :, None] * axes[:, None, :]

@@ -117,7 +117,7 @@ def test_local_models_have_the_energy_differences_of_their_terms(name: str) -> N
         own = np.sum(whole.linear * s) + np.einsum("ia,iab,ib->", s, whole.quadratic, s)
         cubic = 0.0
         for strengths, axes in whole.cubic:
-            local = (s @ axes.T) ** 2
+            local = np.einsum("ipa,ia->ip", axes, s) ** 2
             cubic += np.sum(strengths[:, :1] * local * np.roll(local, 1, axis=1)) + strengths[:, 1] @ local.prod(axis=1)
         return -0.5 * float(overlap.sum() + square.sum()) - own + cubic
 

@@ -9,20 +9,22 @@ from scipy.optimize import minimize_scalar
 
 from spinase import SpinAtoms
 from spinase.calculators import (
+    CubicAnisotropyCalculator,
     HeisenbergCalculator,
     RandomAxes,
     SiteAnisotropyCalculator,
+    SiteCubicCalculator,
     SpinSumCalculator,
     ZeemanCalculator,
 )
 from spinase.calculators import UniaxialAnisotropyCalculator as Uniaxial
-from spinase.calculators.site_anisotropy import SiteAnisotropyConfig
+from spinase.calculators.site_anisotropy import SiteAnisotropyConfig, SiteCubicConfig
 from spinase.classical import SiteAnisotropy, UniaxialAnisotropy
 from spinase.classical.sampling import HEAT_BATH, METROPOLIS, make_sampler
 from spinase.contract import local_energy, local_model_of
 from spinase.errors import InvalidGeometryError, ModelError
 from spinase.spin_algebra import random_spins
-from spinase.spinwaves import classical_hessian, magnon_bands, spin_waves
+from spinase.spinwaves import classical_hessian, difference_hessian, magnon_bands, spin_waves
 from spinase.testing import check_local_energy
 
 AXIS = np.array([0.6, 0.0, 0.8])
@@ -163,3 +165,57 @@ def test_refusals() -> None:
         SiteAnisotropyConfig(strength=0.1)
     config = SiteAnisotropyConfig(strength=0.1, random_axes=3)
     assert SiteAnisotropyCalculator.from_config(config).term.axes == RandomAxes(3)
+
+
+def grains(count: int = 7) -> SiteCubicCalculator:
+    rng = np.random.default_rng(6)
+    return SiteCubicCalculator(rng.normal(size=count), RandomAxes(4).frames(count), rng.normal(size=count))
+
+
+def test_cubic_axes_of_sites_are_those_of_single_crystals() -> None:
+    """Every site alone has the energy and the field of a cubic anisotropy with its axes and constants."""
+    atoms, calc = magnet(), grains()
+    term = calc.term
+    each = [
+        CubicAnisotropyCalculator(float(term.strength[i]), term.axes[i], sixth_order=float(term.sixth_order[i]))
+        for i in range(7)
+    ]
+    energies = [one.get_property("energy", atoms[[i]]) for i, one in enumerate(each)]
+    assert calc.get_property("energy", atoms) == pytest.approx(sum(energies), rel=1e-12)
+    fields = [one.get_property("magnetic_forces", atoms[[i]])[0] for i, one in enumerate(each)]
+    np.testing.assert_allclose(calc.get_property("magnetic_forces", atoms), fields, atol=1e-13)
+    frames = RandomAxes(4).frames(7)
+    np.testing.assert_allclose(np.linalg.det(frames), 1.0)
+    np.testing.assert_array_equal(RandomAxes(4).frames(3), frames[:3])
+
+
+def test_grains_are_sampled_and_have_magnons() -> None:
+    """The sampler's energy, and the Hessian of two grains in an applied field against differences of fields."""
+    atoms = magnet()
+    atoms.calc = SpinSumCalculator([grains(), HeisenbergCalculator([0.5])], [0.7, 1.0])
+    assert make_sampler(local_model_of(atoms)).energy(atoms.spins) == pytest.approx(atoms.get_potential_energy(), rel=1e-12)
+    cell = SpinAtoms.lattice("chain", (2,), units="reduced", texture="ferro")
+    calc = SpinSumCalculator([grains(2), HeisenbergCalculator([1.0])])
+    cell.calc = calc
+    large = cell.repeat((3, 1, 1))
+    large.calc = calc.for_supercell((3, 1, 1))
+    waves = [[np.pi / 3, 0, 0], [0, 0, 0]]
+    exact, differences = classical_hessian(cell, tolerance=9.0), difference_hessian(large, (3, 1, 1), tolerance=9.0)
+    np.testing.assert_allclose(exact.at(waves), differences.at(waves), atol=1e-6)
+
+
+def test_cube_axes_that_are_none() -> None:
+    with pytest.raises(ModelError, match=r"shape \(N, 3, 3\), got shape \(3, 3\)"):
+        SiteCubicCalculator(0.1, np.eye(3))
+    with pytest.raises(ModelError, match="cube axes must be orthogonal, those of site 1 are"):
+        SiteCubicCalculator(0.1, [np.eye(3), np.ones((3, 3)) + np.eye(3)])
+    with pytest.raises(ModelError, match=r"strength, sixth_order and axes are of different numbers of sites: \[2, 3\]"):
+        SiteCubicCalculator([0.1, 0.2], [np.eye(3)] * 3)
+    with pytest.raises(InvalidGeometryError, match="constants or axes of 7 sites, the magnet has 5"):
+        grains().get_property("energy", magnet(5))
+    with pytest.raises(ValueError, match="give exactly one of axes .three for every site. and random_axes"):
+        SiteCubicConfig(strength=0.1)
+    config = SiteCubicConfig(strength=0.1, random_axes=3)
+    atoms = magnet()
+    found = SiteCubicCalculator.from_config(config).get_property("energy", atoms)
+    assert found == pytest.approx(SiteCubicCalculator(0.1, RandomAxes(3).frames(7)).get_property("energy", atoms))

@@ -36,6 +36,7 @@ from spinase.calculators import (
     RationalCalculator,
     RingExchangeCalculator,
     SiteAnisotropyCalculator,
+    SiteCubicCalculator,
     SlonczewskiCalculator,
     SpinSumCalculator,
     ThreeSiteCalculator,
@@ -248,6 +249,13 @@ CASES: dict[str, dict[str, Case]] = {
     },
     "ring-exchange": {"shells": (lambda: RingExchangeCalculator(0.3), lattice, SPINS | ROTATING)},
     "three-site": {"shells": (lambda: ThreeSiteCalculator(-0.3), lattice, SPINS | ROTATING)},
+    "site-cubic": {
+        "random axes": (
+            lambda: SiteCubicCalculator(0.3, RandomAxes(4), 0.2),
+            cluster,
+            {"magnetic_forces", "conservative", "time_reversal"},
+        ),
+    },
     "site-anisotropy": {
         "random axes": (
             lambda: SiteAnisotropyCalculator(0.3, RandomAxes(4), 0.2),

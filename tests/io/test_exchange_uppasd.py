@@ -19,6 +19,7 @@ from spinase.calculators import (
     CubicAnisotropyCalculator,
     DipoleCalculator,
     HeisenbergCalculator,
+    RingExchangeCalculator,
     SpinSumCalculator,
     ZeemanCalculator,
     uppasd_calculator,
@@ -138,11 +139,56 @@ def test_a_long_list(tmp_path: Path) -> None:
         assert coupling == pytest.approx(2 * MILLIRYDBERG / np.dot(shift, shift))
 
 
+def test_loops_of_the_ringfile(tmp_path: Path) -> None:
+    """Aligned spins: -2 K (1 + 1 - 1) a plaquette with our sign, and what a table of bonds cannot hold."""
+    path = uppasd.CASES["ring exchange"].write(tmp_path)
+    calc, atoms = uppasd_calculator(path)
+    assert calc.calculators[1].get_property("energy", atoms.repeat((4, 4, 1))) == pytest.approx(16 * 2 * 0.3 * MILLIRYDBERG)
+    loops = RingExchangeCalculator(-2 * 0.3 * MILLIRYDBERG, species=["Fe"])
+    magnet = atoms.repeat((4, 4, 1))
+    magnet.pbc = (True, True, False)  # plaquettes of this plane only
+    set_spins(magnet, np.random.default_rng(3).normal(size=(16, 3)))
+    found = calc.calculators[1].get_property("energy", magnet)
+    assert found == pytest.approx(loops.get_property("energy", magnet), rel=1e-12)
+    with pytest.raises(InputError, match=r"ring is in no table of bonds.*leave_out=\['ring'\]"):
+        read_uppasd(path)
+    assert len(read_uppasd(path, leave_out=["ring"])[0].first) == 3
+
+
+RING = uppasd.CASES["ring exchange"].files["ringfile"]
+RING_DAMAGES = {
+    "one corner": ("\n".join(RING.splitlines()[:3]), "listed with .* from its four sites: UppASD's field"),
+    "another K": (RING.replace("0.3", "0.4", 1), "no energy belongs to it unless these are equal"),
+    "again": (RING + RING.splitlines()[0], "the vectors of .*line 1 again"),
+    "nowhere": (RING.replace("1.0 0.0 0.0", "1.5 0.0 0.0", 1), "its vectors lead to no three sites"),
+    "a line": (RING.replace("1.0 0.0 0.0 1.0", "1.0 0.0 0.0 0.0", 1).replace("1.0 0.0 0.0 0.0 1.0", "1.0 0.0 0.0 1.0 0.0"),
+               "its four sites are not four different ones"),
+    "a site": (RING.replace("1 1 1 1", "1 1 2 1", 1), r"the sites are 1 to 1, got \[1, 1, 2, 1\]"),
+    "a number": (RING.replace("0.3", "x", 1), "'x' is no number"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", list(RING_DAMAGES))
+def test_ringfiles_that_are_not_read(name: str, tmp_path: Path) -> None:
+    text, message = RING_DAMAGES[name]
+    assert text != RING
+    path = uppasd.Case(("ring ./ringfile",), files={"ringfile": text}).write(tmp_path)
+    with pytest.raises(InputError, match=message):
+        uppasd_calculator(path)
+
+
+def test_rings_are_of_one_type(tmp_path: Path) -> None:
+    case = uppasd.Case(
+        ("ring ./ringfile",), jfile=uppasd.BOTH, posfile=uppasd.TWO, momfile=uppasd.MOMENTS, files={"ringfile": RING}
+    )
+    with pytest.raises(InputError, match="UppASD has ring exchange for one type of sites"):
+        uppasd_calculator(case.write(tmp_path))
+
+
 REFUSED = {
     "biqdm": ("biqdm ./file", "biquadratic Dzyaloshinskii-Moriya"),
     "chir": ("chir ./file", "three-site chiral"),
     "fourx": ("fourx ./file", "four-site"),
-    "ring": ("ring ./file", "ring exchange"),
     "demag": ("demag Y", "demagnetizing field"),
     "do_ralloy": ("do_ralloy 1", "random alloys"),
     "exc_inter": ("exc_inter Y", "depends on the order"),

@@ -124,6 +124,32 @@ def test_sites_without_moments_are_no_spins_of_tb2j(tmp_path: Path) -> None:
         write_tb2j(tmp_path, replace(table, biquadratic=np.full(5, 0.1)), atoms)
 
 
+def test_anisotropies_become_a_kfile(tmp_path: Path) -> None:
+    """Q of full rank as two axes, an axis, and a cubic site; energies up to the middle eigenvalues, which are told."""
+    table, atoms = magnet("isotropic", sheared=True)
+    axis = np.array([0.6, 0.0, 0.8])
+    onsite = np.stack([with_anisotropy(table).onsite[0], -2e-3 * np.outer(axis, axis), np.zeros((3, 3))])
+    table = replace(table, onsite=onsite, cubic=np.array([[0, 0], [0, 0], [1e-3, -4e-4]]))
+    found, _ = read_uppasd(write_uppasd(tmp_path, table, atoms))
+    constant = -8 * np.linalg.eigvalsh(onsite)[:, 1].sum()
+    np.testing.assert_allclose(energies(found, atoms), energies(table, atoms) - constant, rtol=1e-9)
+    assert abs(constant) > 1e-4
+    np.testing.assert_allclose(found.onsite[1], onsite[1], atol=1e-12)
+    np.testing.assert_allclose(found.cubic, table.cubic, rtol=1e-9)
+
+
+def test_biquadratic_couplings_of_one_site(tmp_path: Path) -> None:
+    none, shifts = np.zeros(2, dtype=int), np.array([[1, 0, 0], [0, 1, 0]])
+    table = BondTable(
+        np.zeros((1, 3)), np.diag([2.5, 3.0, 9.0]), none, none, shifts, np.tile(1e-2 * np.eye(3), (2, 1, 1)),
+        np.zeros((1, 3, 3)), np.array([3e-3, -1e-3]),
+    )  # fmt: skip
+    atoms = SpinAtoms("Fe", positions=[[0, 0, 0]], cell=table.cell, pbc=True, units="metal", moments=[[0, 0, 2.0]])
+    found, _ = read_uppasd(write_uppasd(tmp_path, table, atoms))
+    np.testing.assert_allclose(energies(found, atoms), energies(table, atoms), rtol=1e-9)
+    np.testing.assert_allclose(np.sort(found.biquadratic), [-1e-3, 3e-3], rtol=1e-9)
+
+
 def test_other_units_are_turned_into_the_programs(tmp_path: Path) -> None:
     table, atoms = magnet("twisted", sheared=False)
     write_uppasd(tmp_path, table, atoms, energy=0.3, length=2.5)
@@ -142,6 +168,11 @@ def test_what_has_no_place_is_refused(tmp_path: Path) -> None:
         write_vampire(tmp_path / "fe.ucf", table, atoms)
     with pytest.raises(InputError, match="the table has biquadratic terms"):
         write_uppasd(tmp_path, replace(table, biquadratic=np.full(5, 0.1)), atoms)
+    with pytest.raises(InputError, match="site 0 has a uniaxial and a cubic anisotropy"):
+        write_uppasd(tmp_path / "k", replace(with_anisotropy(table), cubic=np.full((3, 2), 0.1)), atoms)
+    with pytest.raises(InputError, match="the table has onsite terms"):
+        write_vampire(tmp_path / "fe.ucf", with_anisotropy(table), atoms)
     with pytest.raises(InputError, match="these 2 atoms are not the 3 sites of the table"):
         write_uppasd(tmp_path, table, atoms[:2])
-    assert not list(tmp_path.iterdir()), "nothing is left behind"
+    left = {path.name for path in tmp_path.rglob("*") if path.is_file()}
+    assert left <= {"jfile"}, "no input is left behind"

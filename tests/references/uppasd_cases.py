@@ -188,6 +188,42 @@ CASES = {
 }
 
 
+def _ring(corners: list[tuple[float, float, float]], strength: float, senses: int = 1) -> str:
+    """Lines of a ringfile: a loop of vectors from each of its corners, in one sense or both."""
+    lines = []
+    for begin in range(4):
+        for sense in (1, -1)[:senses]:
+            way = [np.array(corners[(begin + sense * step) % 4]) for step in range(4)]
+            vectors = " ".join(str(x) for corner in way[1:] for x in corner - way[0])
+            lines.append(f"1 1 1 1 {vectors} {strength}\n")
+    return "".join(lines)
+
+
+_SQUARE = [(0.0, 0.0, 0.0), (1.0, 0.0, 0.0), (1.0, 1.0, 0.0), (0.0, 1.0, 0.0)]
+CASES |= {
+    "ring exchange": Case(("ring ./ringfile",), momfile="1 1 2.2 0 0 1\n", files={"ringfile": _ring(_SQUARE, 0.3)}),
+    "ring exchange, both senses": Case(
+        ("ring ./ringfile",),
+        files={"ringfile": _ring(_SQUARE, -0.2, 2) + _ring([(0, 0, 0), (0, 1, 0), (0, 1, 1), (0, 0, 1)], 0.1)},
+    ),
+    "ring exchange, direct coordinates": Case(
+        ("ring ./ringfile", "posfiletype D"),
+        jfile=rows([(1, 1, (1, 0, 0), 1.0), (1, 1, (-1, 0, 0), 1.0)]),
+        cell=HEXAGON,
+        size=(6, 5, 2),
+        files={"ringfile": _ring(_SQUARE, 0.25)},
+    ),
+    "ring exchange, two sites, open boundaries": Case(
+        ("ring ./ringfile",),
+        jfile=rows([(1, 1, (0.5, 0, 0), 0.9), (1, 1, (-0.5, 0, 0), 0.9)]),
+        posfile="1 1 0 0 0\n2 1 0.5 0 0\n",
+        momfile="1 1 1.5 0 0 1\n2 1 1.5 0 0 1\n",
+        boundaries="0 P 0",
+        files={"ringfile": _ring([(0, 0, 0), (0.5, 0, 0), (0.5, 1.0, 0), (0, 1.0, 0)], 0.4)},
+    ),
+}
+
+
 def random_spins(case: Case) -> FloatArray:
     """Unit vectors (N, 3) of a case, in the order of ASE's ``repeat``."""
     count = len(case.posfile.splitlines()) * int(np.prod(case.size))

@@ -30,7 +30,7 @@ def waves(atoms: SpinAtoms) -> np.ndarray:
     ("triangular", ThreeSiteCalculator(0.1), [0.4]),
 ])  # fmt: skip
 def test_ferromagnets_see_pairs(lattice: str, term: object, pairs: list[float]) -> None:
-    """(ab)(cd) is (ab) + (cd) - 1 to second order; a bond is in two plaquettes or (twice) in two triangles, a diagonal in one."""
+    """(ab)(cd) is (ab) + (cd) - 1 to second order; bonds are in two plaquettes or (twice) two triangles, diagonals one."""
     atoms = SpinAtoms.lattice(lattice, (1, 1), units="reduced", texture="ferro")
     atoms.calc = SpinSumCalculator([HeisenbergCalculator([1.0]), term])
     found = magnon_bands(classical_hessian(atoms), waves(atoms)).energies

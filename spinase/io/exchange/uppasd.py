@@ -14,12 +14,13 @@ from ase import Atoms
 from numpy.typing import ArrayLike
 
 from spinase.atoms import set_units
-from spinase.classical import BondTable
+from spinase.classical import BondTable, ProductTable
 from spinase.errors import AccuracyWarning, InputError
 from spinase.io.exchange.bonds import DirectedBonds, bond_table, isotropic_tensor, odd_tensor, with_biquadratic
 from spinase.io.exchange.text import Line
 from spinase.io.exchange.uppasd_bonds import Lattice, bonds_of, operations_of, shells_of
 from spinase.io.exchange.uppasd_input import UppasdInput, read_input
+from spinase.io.exchange.uppasd_ring import ring_table
 from spinase.io.exchange.uppasd_terms import anisotropies, applied_field, has_dipoles
 from spinase.typing import FloatArray, IntArray
 
@@ -40,12 +41,15 @@ class UppasdModel(NamedTuple):
         Applied field B of E = -sum m_i.B: eV/mu_B; without a unit in reduced units (``aunits``).
     dipoles : bool
         Whether dipoles are summed over all pairs of the (finite) magnet.
+    products : ProductTable or None
+        Ring exchange.
     """
 
     table: BondTable
     atoms: Atoms
     field: FloatArray | None
     dipoles: bool
+    products: ProductTable | None = None
 
 
 def read_uppasd_model(
@@ -57,7 +61,7 @@ def read_uppasd_model(
     scaled_positions: bool | None = None,
     leave_out: Collection[str] = (),
 ) -> UppasdModel:
-    """Read UppASD's ``inpsd.dat`` with the files it names: posfile, momfile, exchange, dm, sa, pd, bq, anisotropy.
+    """Read UppASD's ``inpsd.dat`` with the files it names: posfile, momfile, exchange, dm, sa, pd, bq, ring, anisotropy.
 
     UppASD writes E = -sum_{i != j} [e_i.J e_j + B (e_i.e_j)^2] + sum_i K (e_i.n)^2 - sum_i m_i.B for unit spins, mRy.  What
     is read is what UppASD 6.1 makes of the files on a large magnet (one that is no larger than the range of its couplings
@@ -68,12 +72,13 @@ def read_uppasd_model(
     * ``do_jtensor`` 1 with ``calc_jtensor`` F: nine numbers, row by row; else the first number only, as in UppASD;
     * ``dm`` (D), ``sa`` (symmetric off-diagonal part: yz, xz, xy), ``pd`` (nine numbers); ``jij_scale``, ``dm_scale``,
       ``sa_scale``; ``bq`` (biquadratic, between sites of type 1, whose vectors are Cartesian also with ``posfiletype`` D);
+    * ``ring`` (four-spin ring exchange, sites of one type), every loop listed from each of its sites;
     * ``anisotropy``: uniaxial ones of first order, also along two axes (``mult_axis``), and cubic ones (K1, K2);
     * ``hfield`` (tesla);
     * ``do_dip`` 1 with open boundaries (``bc 0 0 0``): all pairs of the magnet.
 
-    Everything else that changes an energy (other dipoles, alloys, ring exchange, ...) is refused by name unless it is off
-    or zero; how a run is made and what it measures is ignored (:data:`spinase.io.exchange.uppasd_keywords.IGNORED`).
+    Everything else that changes an energy (other dipoles, random alloys, ...) is refused by name unless it is off or zero;
+    how a run is made and what it measures is ignored (:data:`spinase.io.exchange.uppasd_keywords.IGNORED`).
 
     Parameters
     ----------
@@ -124,7 +129,8 @@ def read_uppasd_model(
     if reduced:
         set_units(atoms, "reduced")
     table = _table(source, lattice, atoms, sign, 1.0 if reduced else _MILLIRYDBERG)
-    return UppasdModel(table, atoms, applied_field(source), has_dipoles(source, periodic, known))
+    products = ring_table(source, lattice, atoms, 1.0 if reduced else _MILLIRYDBERG)
+    return UppasdModel(table, atoms, applied_field(source), has_dipoles(source, periodic, known), products)
 
 
 def read_uppasd(
@@ -136,7 +142,7 @@ def read_uppasd(
     scaled_positions: bool | None = None,
     leave_out: Collection[str] = (),
 ) -> tuple[BondTable, Atoms]:
-    """Table and sites of :func:`read_uppasd_model`, for inputs without an applied field and dipoles.
+    """Table and sites of :func:`read_uppasd_model`, for inputs without an applied field, dipoles and ring exchange.
 
     Parameters
     ----------
@@ -151,12 +157,13 @@ def read_uppasd(
     Raises
     ------
     InputError
-        As there, and for a field or dipoles, which are in no table of bonds.
+        As there, and for a field, dipoles or ring exchange, which are in no table of bonds.
     """
     model = read_uppasd_model(
         path, dmi_sign, version=version, cell=cell, scaled_positions=scaled_positions, leave_out=leave_out
     )
-    for key, there in (("hfield", model.field is not None), ("do_dip", model.dipoles)):
+    others = {"hfield": model.field is not None, "do_dip": model.dipoles, "ring": model.products is not None}
+    for key, there in others.items():
         if there:
             raise InputError(
                 f"{path}: {key} is in no table of bonds: uppasd_calculator and read_uppasd_model read it, "

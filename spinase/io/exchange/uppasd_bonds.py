@@ -140,7 +140,7 @@ def bonds_of(
     keep : bool
         Whether what two vectors say of one bond adds up (``map_multiple``), instead of the first of them.
     """
-    finder = _Finder(lattice)
+    finder = SiteFinder(lattice)
     keys, owners = [np.zeros((0, 5), dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
     for start in range(0, len(shells.types), _CHUNK):
         part = np.arange(start, min(start + _CHUNK, len(shells.types)))
@@ -179,7 +179,7 @@ def _images(vectors: FloatArray, operations: FloatArray) -> tuple[FloatArray, In
     return images[which, chosen], which
 
 
-class _Finder:
+class SiteFinder:
     """Finds the site at a place, and its cell."""
 
     def __init__(self, lattice: Lattice) -> None:
@@ -238,4 +238,4 @@ def operations_of(sym: int) -> FloatArray:
     return identity[None]
 
 
-__all__ = ["Lattice", "Shells", "bonds_of", "operations_of", "shells_of"]
+__all__ = ["Lattice", "Shells", "SiteFinder", "bonds_of", "operations_of", "shells_of"]

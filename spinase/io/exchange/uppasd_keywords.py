@@ -4,7 +4,7 @@ from __future__ import annotations
 
 _READ = """
     cell bc natoms ntypes posfile posfiletype alat scalefac momfile exchange jij_scale maptype map_multiple sym
-    do_jtensor calc_jtensor do_anisotropy anisotropy mult_axis dm dm_scale sa sa_scale pd bq aunits hfield do_dip
+    do_jtensor calc_jtensor do_anisotropy anisotropy mult_axis dm dm_scale sa sa_scale pd bq ring aunits hfield do_dip
     read_dipole
 """
 READ = frozenset(_READ.split())
@@ -28,8 +28,7 @@ REFUSED = {
     "set_landeg": "g factors of the sites",
     "biqdm": "biquadratic Dzyaloshinskii-Moriya exchange",
     "chir": "three-site chiral interactions",
-    "fourx": "four-site interactions",
-    "ring": "four-spin ring exchange",
+    "fourx": "four-site interactions, which UppASD 6.1 lists and has in no field",
     "demag": "a demagnetizing field",
     "locfield": "fields of the sites",
     "siteatomfield": "fields of the sites",

@@ -14,17 +14,18 @@ from spinase.classical import BondTable
 from spinase.errors import InputError
 from spinase.files import write_text
 from spinase.io.exchange.bonds import both_directions, parts_of, require_sites
+from spinase.io.exchange.uppasd_kfile import kfile_lines
 
 _MILLIRYDBERG = 1e-3 * ase.units.Ry
 _NOTHING = 1e-12  # of the largest coupling
 
 
 def write_uppasd(folder: str | Path, table: BondTable, atoms: Atoms, *, energy: float = 1.0, length: float = 1.0) -> Path:
-    """Write a table for UppASD 6.1: ``inpsd.dat`` with posfile, momfile, jfile, and dmfile where there is a D.
+    """Write a table for UppASD 6.1: ``inpsd.dat`` with posfile, momfile, jfile; dmfile, kfile, bqfile where they are needed.
 
     UppASD sums over both directions of a pair, so its numbers are half of the table's, in mRy.  Couplings that are more
     than J and D are written as tensors (``do_jtensor 1``, ``calc_jtensor F``).  Up to version 6.0.2 UppASD's D has the other
-    sign: do not give these files to it.
+    sign: do not give these files to it.  Of on-site tensors -s.Q s the file has all but a constant (the middle eigenvalue).
 
     Parameters
     ----------
@@ -45,9 +46,10 @@ def write_uppasd(folder: str | Path, table: BondTable, atoms: Atoms, *, energy: 
     Raises
     ------
     InputError
-        If the atoms are not the table's sites, or the table has on-site, biquadratic or cubic terms.
+        If the atoms are not the table's sites, a site has a uniaxial and a cubic anisotropy, or there are biquadratic
+        couplings of more than one site a cell (UppASD has them to sites of one type only, and every site has its own here).
     """
-    require_sites(table, atoms, ("onsite", "biquadratic", "cubic"))
+    require_sites(table, atoms, () if len(atoms) == 1 else ("biquadratic",))
     first, second, vectors, tensors = both_directions(table)
     tensors = 0.5 * energy * tensors / _MILLIRYDBERG
     exchange, odd, rest = parts_of(tensors)
@@ -75,6 +77,7 @@ def write_uppasd(folder: str | Path, table: BondTable, atoms: Atoms, *, energy: 
         if twisted:
             lines += ["dm      ./dmfile"]
             _write(home / "dmfile", (f"{place} {_numbers(d)}" for place, d in zip(places, odd, strict=True)))
+    lines += _further_files(home, table, energy, length)
     _write(home / "posfile", (f"{k + 1} {k + 1} {_numbers(p)}" for k, p in enumerate(length * table.positions)))
     moments = get_moments(atoms)
     sizes = np.linalg.norm(moments, axis=1)
@@ -82,6 +85,22 @@ def write_uppasd(folder: str | Path, table: BondTable, atoms: Atoms, *, energy: 
     _write(home / "momfile", (f"{k + 1} 1 {sizes[k]:.12g} {_numbers(axes[k])}" for k in range(len(sizes))))
     _write(home / "inpsd.dat", lines)
     return home / "inpsd.dat"
+
+
+def _further_files(home: Path, table: BondTable, energy: float, length: float) -> list[str]:
+    """Write kfile and bqfile, and return their lines of the input."""
+    lines, unit = [], energy / _MILLIRYDBERG
+    if table.onsite.any() or table.cubic.any():
+        rows, two = kfile_lines(unit * table.onsite, unit * table.cubic)
+        _write(home / "kfile", rows)
+        lines += ["anisotropy ./kfile", *(["mult_axis Y"] if two else [])]
+    if table.biquadratic.any():
+        _, _, vectors, _ = both_directions(table)
+        halves = 0.5 * unit * np.concatenate([table.biquadratic, table.biquadratic])
+        rows = [f"1 1 {_numbers(vector)} {value:.12g}" for vector, value in zip(length * vectors, halves, strict=True)]
+        _write(home / "bqfile", rows)
+        lines += ["bq ./bqfile"]
+    return lines
 
 
 def write_vampire(path: str | Path, table: BondTable, atoms: Atoms, *, energy: float = 1.0, length: float = 1.0) -> None:
