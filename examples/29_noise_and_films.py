@@ -8,8 +8,8 @@ Right: a film that repeats across the current, a domain wall between ferromagnet
 number of k-points of one row of sites, and of wide cells at Gamma, which are the same.
 Prints them; writes noise_and_films.png.
 
-    python examples/27_noise_and_films.py          wires 8 sites wide, two of each length (20 seconds)
-    python examples/27_noise_and_films.py full     20 sites wide, eight of each length (some minutes)
+    python examples/29_noise_and_films.py          wires 8 sites wide, two of each length (20 seconds)
+    python examples/29_noise_and_films.py full     20 sites wide, eight of each length (some minutes)
 """
 
 import sys
