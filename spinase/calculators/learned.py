@@ -30,7 +30,7 @@ from spinase.learning.model_file import load_model
 from spinase.learning.readout import Readout
 from spinase.learning.shipped import find_model, shipped_model
 from spinase.learning.trunk import Trunk
-from spinase.learning.trust.device import lead_problem, require_open
+from spinase.learning.trust.device import lead_problem, require_device
 from spinase.learning.trust.domain import Domain, DomainProblem
 from spinase.learning.trust.error_bars import calibration_of
 from spinase.learning.trust.watch import DomainWatch, OutsideDomain
@@ -267,7 +267,7 @@ class LearnedCalculator(SpinCalculator[Bound, EnsembleState]):
         """
         readout, trunk = self.ensemble.readout, self.card.trunk
         if isinstance(readout, TwoPotentialsReadout) and readout.axis is not None:
-            require_open(geometry, readout.axis, self.card.name, self._leads)
+            require_device(geometry, readout.axis, self.card.name, self._leads, readout.length)
         species = self._places_of(geometry.numbers)
         bonds = (neighbours or self._neighbours).bonds(geometry, trunk.cutoff)
         self.watch.geometry(geometry, bonds)

@@ -39,7 +39,7 @@ class TrunkConfig(TrunkSize):
     """A trunk: its size, and what it knows of the magnet."""
 
     species: tuple[Annotated[int, Field(ge=1, le=118)], ...] = Field(min_length=1, description="atomic numbers it knows")
-    parts: int = Field(1, ge=1, le=13, description="numbers of a site; the readout says what they mean")
+    parts: int = Field(1, ge=1, le=40, description="numbers of a site; the readout says what they mean")
 
     @classmethod
     def from_training(cls, size: Mapping[str, Any], species: Sequence[int], parts: int, geometry: Geometry) -> Self:

@@ -18,6 +18,14 @@ spins along x.  It needs nothing of a trunk, and does not know where the origin 
 The bias V enters as powers of v = V/V0: parts without a direction are even in v, currents odd, as a mirror along the current
 together with V -> -V demands of a device whose leads are mirror images up to a rotation of spins.  E keeps a part without v,
 everything else vanishes at V = 0.  Without a current every power of v goes with E and G.
+
+Between electrodes that are unlike each other, such as those that charge a capacitor, what a site does depends on where it is:
+electrons of the one reach it, or those of the other.  With a distance L between the electrodes the parts are coefficients,
+
+    E = sum_i sum_pq T_p(b) T_q(u_i) e_ipq,    G = v sum_i sum_pq T_p(b) T_q(u_i) g_ipq,                                 (3)
+
+T Chebyshev's polynomials, b the bias and u_i the place of the site along the axis, both from -1 to 1: over the trained biases,
+and from the first layer of the device to L behind it.
 """
 
 from __future__ import annotations
@@ -27,7 +35,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from torch import Tensor
 
 from spinase.errors import ModelError
@@ -36,11 +44,12 @@ from spinase.typing import FloatArray
 
 
 class Term(NamedTuple):
-    """What a part of a site is: a term of G (else of E), the power of V/V0, a current of it (else the potential)."""
+    """What a part of a site is: a term of G (else of E), the power of V/V0 (in (3) p), a current of it (else the potential), q."""
 
     turned: bool
     power: int
     current: bool
+    place: int = 0
 
 
 class TwoPotentialsConfig(ReadoutConfig):
@@ -49,6 +58,13 @@ class TwoPotentialsConfig(ReadoutConfig):
     window: tuple[float, float] | None = Field(None, description="biases that were trained [energy]; none: it knows no bias")
     orders: int = Field(3, ge=1, le=6, description="highest power of the bias")
     axis: int | None = Field(None, ge=0, le=2, description="Cartesian axis along which a current flows; none: no currents")
+    length: float | None = Field(
+        None,
+        gt=0,
+        description="from the first to the last layer of a device whose electrodes are unlike: fields depend on the place along "
+        "the axis, and there are no currents [length]",
+    )
+    places: int = Field(2, ge=0, le=6, description="highest power of the place, of devices with a length")
 
     @field_validator("window")
     @classmethod
@@ -56,6 +72,12 @@ class TwoPotentialsConfig(ReadoutConfig):
         if window is not None and not window[0] < window[1]:
             raise ValueError(f"window must be a range (low, high), got {window}")
         return window
+
+    @model_validator(mode="after")
+    def _directed(self) -> Self:
+        if self.length is not None and self.axis is None:
+            raise ValueError(f"length = {self.length:g} is along an axis: give axis = 0, 1 or 2")
+        return self
 
 
 @dataclass(frozen=True)
@@ -69,7 +91,11 @@ class TwoPotentialsReadout(Readout):
     orders : int
         Highest power of the bias.
     axis : int or None
-        Cartesian axis along which the current flows.
+        Cartesian axis along which the current flows, or from electrode to electrode.
+    length : float or None
+        From the first to the last layer of the device, length; None: the place of a site does not count.
+    places : int
+        Highest power of the place.
     bias : float or None
         The bias V, energy.
     """
@@ -77,6 +103,8 @@ class TwoPotentialsReadout(Readout):
     window: tuple[float, float] | None = None
     orders: int = 3
     axis: int | None = None
+    length: float | None = None
+    places: int = 2
     bias: float | None = None
 
     Config = TwoPotentialsConfig
@@ -99,8 +127,16 @@ class TwoPotentialsReadout(Readout):
         """The bias of every configuration, energy, where it knows some."""
         return None if self.window is None else "bias"
 
+    @property
+    def flows(self) -> bool:
+        """Whether there are currents."""
+        return self.axis is not None and self.length is None
+
     def terms(self) -> list[Term]:
         """What each part is."""
+        if self.length is not None:
+            powers = range(1 if self.window is None else self.orders + 1)
+            return [Term(t, p, False, q) for t in (False, True) for p in powers for q in range(self.places + 1)]
         if self.window is None:
             powers, currents = [(0, False), (0, True)], self.axis is not None
             return [Term(turned, n, current) for n, current in powers for turned in (False, True) if currents or not current]
@@ -133,18 +169,21 @@ class TwoPotentialsReadout(Readout):
     def weigh(self, parts: FloatArray, magnets: int, scale: float, places: FloatArray) -> Weighed:
         """Weights of E, and beside it of G and of the currents, where the bias is not zero."""
         along = places[:, 0 if self.axis is None else self.axis]
+        if self.length is not None:
+            rows = along.reshape(magnets, -1)
+            along = (rows - rows.min(axis=1, keepdims=True, initial=np.inf)).ravel()
         if self.window is not None and self.bias is None:
             raise ModelError("two potentials need the bias between the leads")
         weights = self._weights(np.full(len(parts), self._scaled(self.bias or 0.0)), along, np)
         if self.bias == 0.0:
             return Weighed(weights[:1])
-        return Weighed(weights, along=along, moved=() if self.axis is None else ((0, 1), (2, 3)))
+        return Weighed(weights, along=along, moved=((0, 1), (2, 3))) if self.flows else Weighed(weights)
 
     def fields(self, spins: Any, gradients: Any, places: Any) -> Any:
         """(1), with (2) for the currents."""
         if len(gradients) == 1:
             return gradients[0]
-        if self.axis is None or places is None:
+        if not self.flows or places is None:
             straight, turned = gradients
         else:
             along = places[:, self.axis, None]
@@ -158,6 +197,9 @@ class TwoPotentialsReadout(Readout):
             raise ModelError("these two potentials need the bias of every configuration")
         scaled = like.new_zeros(len(batch)) if condition is None else self._scaled(condition.to(like))[batch]
         along = places[:, 0 if self.axis is None else self.axis].to(like)
+        if self.length is not None:
+            first = along.new_full((int(batch.max()) + 1,), torch.inf).scatter_reduce(0, batch, along, "amin")
+            along = along - first[batch]
         return torch.as_tensor(self._weights(scaled, along, torch)).transpose(0, 1)
 
     def batch_weights(self, condition: Tensor | None, configurations: int, parts: int, like: Tensor) -> Tensor:
@@ -176,6 +218,8 @@ class TwoPotentialsReadout(Readout):
 
     def _weights(self, scaled: Any, along: Any, library: Any) -> Any:
         """(J, N, K) for V/V0 (N,) and places (N,): E and G; with currents E + x f, f of E, and G + x f, f of G."""
+        if self.length is not None:
+            return self._weights_between(scaled, along, library)
         none, rows = 0.0 * along, []
         for turned in (False, True):
             whole, moved = [], []
@@ -185,6 +229,28 @@ class TwoPotentialsReadout(Readout):
                 whole.append(factor * along if term.current else factor)
             rows += [library.stack(whole, 1), *([] if self.axis is None else [library.stack(moved, 1)])]
         return library.stack(rows)
+
+    def _weights_between(self, scaled: Any, along: Any, library: Any) -> Any:
+        """(2, N, K) of E and G by (3), for V/V0 (N,) and distances (N,) from the first layer, length."""
+        assert self.length is not None
+        by_bias = [1.0 + 0.0 * along]
+        if self.window is not None:
+            low, high = (edge / max(abs(edge) for edge in self.window) for edge in self.window)
+            by_bias = _chebyshev((2.0 * scaled - low - high) / (high - low), self.orders)
+        by_place, rows = _chebyshev(2.0 * along / self.length - 1.0, self.places), []
+        drive = 1.0 if self.window is None else scaled
+        for turned in (False, True):
+            factors = [float(term.turned == turned) * by_bias[term.power] * by_place[term.place] for term in self.terms()]
+            rows.append(library.stack([drive * one if turned else one for one in factors], 1))
+        return library.stack(rows)
+
+
+def _chebyshev(x: Any, degree: int) -> list[Any]:
+    """T_0(x) to T_degree(x), arrays or tensors alike."""
+    found = [1.0 + 0.0 * x, x]
+    while len(found) <= degree:
+        found.append(2.0 * x * found[-1] - found[-2])
+    return found[: degree + 1]
 
 
 __all__ = ["TwoPotentialsReadout"]

@@ -60,7 +60,7 @@ def domain_of_labels(parts: Sequence[Labels], cutoff: float, readout: Readout) -
     lengths = np.concatenate([np.linalg.norm(part.moments, axis=2).ravel() for part in parts])
     domain = Domain.from_geometries(geometries_of(parts), cutoff).with_moments(lengths)
     if isinstance(readout, TwoPotentialsReadout):
-        return domain.with_devices(readout.window, readout.axis, geometries_of(parts))
+        return domain.with_devices(readout.window, readout.axis if readout.flows else None, geometries_of(parts))
     potentials = trained_potentials(readout)
     if potentials is None:
         return domain
@@ -121,7 +121,7 @@ def domain_of_input(text: str, rows: Sequence[int], card: ModelCard, folder: Pat
             fillings += [float(x) for x in teacher.uniform(*given.fillings, size=_configurations(given))]
     domain = Domain.from_geometries(geometries, card.trunk.cutoff).with_moments(np.concatenate(lengths))
     if isinstance(card.readout, TwoPotentialsReadout):
-        return domain.with_devices(card.readout.window, card.readout.axis, geometries)
+        return domain.with_devices(card.readout.window, card.readout.axis if card.readout.flows else None, geometries)
     potentials = trained_potentials(card.readout)
     electrons = (min(fillings), max(fillings)) if fillings and potentials is not None else None
     return domain.with_electrons(electrons, potentials)

@@ -62,8 +62,10 @@ def lead_names(leads: Sequence[Mapping[str, Any]]) -> str:
     return " and ".join(str(lead.get("name") or lead.get("side") or lead.get("style")) for lead in leads)
 
 
-def require_open(geometry: Geometry, axis: int, name: str, leads: Sequence[Mapping[str, Any]]) -> None:
-    """Refuse a magnet that is periodic along the current; `name` is the model's, `leads` those of its teacher.
+def require_device(
+    geometry: Geometry, axis: int, name: str, leads: Sequence[Mapping[str, Any]], length: float | None = None
+) -> None:
+    """Refuse a magnet that is periodic along the current, or not as long as the model's device.
 
     Parameters
     ----------
@@ -75,18 +77,25 @@ def require_open(geometry: Geometry, axis: int, name: str, leads: Sequence[Mappi
         Of the model, for the message.
     leads : sequence of mapping
         Those of its teacher, for the message.
+    length : float, optional
+        From the first to the last layer, of models whose fields depend on the place between the electrodes, length.
 
     Raises
     ------
     ModelError
     """
-    if not (np.abs(geometry.cell[geometry.pbc, axis]) > 0.0).any():
-        return
     named, along = lead_names(leads), "xyz"[axis]
-    raise ModelError(
-        f"the model {name!r} is of a device between leads{f' ({named})' if named else ''} along {along}, and this magnet is "
-        f"periodic along {along}: there is no place for leads. Open it (atoms.pbc)"
-    )
+    if (np.abs(geometry.cell[geometry.pbc, axis]) > 0.0).any():
+        raise ModelError(
+            f"the model {name!r} is of a device between leads{f' ({named})' if named else ''} along {along}, and this magnet "
+            f"is periodic along {along}: there is no place for leads. Open it (atoms.pbc)"
+        )
+    here = float(np.ptp(geometry.positions[:, axis]))
+    if length is not None and abs(here - length) > _SAME * length:
+        raise ModelError(
+            f"the model {name!r} is of a device of {length:.6g} from its first to its last layer along {along}, and this one "
+            f"has {here:.6g}: fields depend on the distance from the electrodes. Any width across {along} will do"
+        )
 
 
 def lead_problem(leads: Sequence[Mapping[str, Any]], positions: FloatArray, spins: FloatArray, axis: int) -> str | None:
@@ -123,4 +132,4 @@ def _cosine(one: FloatArray, two: FloatArray) -> float:
     return float(one @ two / max(float(np.linalg.norm(one) * np.linalg.norm(two)), 1e-300))
 
 
-__all__ = ["Widths", "cross_section", "lead_problem", "require_open", "width_problem"]
+__all__ = ["Widths", "cross_section", "lead_problem", "require_device", "width_problem"]
