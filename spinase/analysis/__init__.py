@@ -34,6 +34,7 @@ from spinase.analysis.growth import (
     power_tail,
     radial_average,
 )
+from spinase.analysis.kinetics import Avrami, avrami, front_speed
 from spinase.analysis.magnetism import (
     TorqueNorms,
     configurational_spin_temperature,
@@ -80,6 +81,7 @@ from spinase.analysis.walls import DomainWall, FoundWall, GrownPhase, domain_wal
 
 __all__ = [
     "Average",
+    "Avrami",
     "Bose",
     "ChiralityWalls",
     "Clusters",
@@ -103,6 +105,7 @@ __all__ = [
     "Triangles",
     "WaveMesh",
     "autocorrelation",
+    "avrami",
     "binder_cumulant",
     "block_average",
     "brillouin_zone",
@@ -120,6 +123,7 @@ __all__ = [
     "dynamic_structure_factor",
     "exact_conductivity",
     "ferromagnetic_clusters",
+    "front_speed",
     "grown_phase",
     "growth_exponent",
     "growth_law",

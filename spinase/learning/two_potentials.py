@@ -19,13 +19,13 @@ The bias V enters as powers of v = V/V0: parts without a direction are even in v
 together with V -> -V demands of a device whose leads are mirror images up to a rotation of spins.  E keeps a part without v,
 everything else vanishes at V = 0.  Without a current every power of v goes with E and G.
 
-Between electrodes that are unlike each other, such as those that charge a capacitor, what a site does depends on where it is:
-electrons of the one reach it, or those of the other.  With a distance L between the electrodes the parts are coefficients,
+Between electrodes that are unlike each other, such as those that charge a capacitor, what a site does depends on where it
+is: electrons of the one reach it, or those of the other.  With a distance L between them the parts are coefficients,
 
     E = sum_i sum_pq T_p(b) T_q(u_i) e_ipq,    G = v sum_i sum_pq T_p(b) T_q(u_i) g_ipq,                                 (3)
 
-T Chebyshev's polynomials, b the bias and u_i the place of the site along the axis, both from -1 to 1: over the trained biases,
-and from the first layer of the device to L behind it.
+T Chebyshev's polynomials, b the bias and u_i the place of the site along the axis, both from -1 to 1: over the trained
+biases, and from the first layer of the device to L behind it.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from spinase.typing import FloatArray
 
 
 class Term(NamedTuple):
-    """What a part of a site is: a term of G (else of E), the power of V/V0 (in (3) p), a current of it (else the potential), q."""
+    """What a part of a site is: a term of G (else E), the power of V/V0, a current of it (else the potential), in (3) q."""
 
     turned: bool
     power: int
@@ -61,8 +61,8 @@ class TwoPotentialsConfig(ReadoutConfig):
     length: float | None = Field(
         None,
         gt=0,
-        description="from the first to the last layer of a device whose electrodes are unlike: fields depend on the place along "
-        "the axis, and there are no currents [length]",
+        description="from the first to the last layer of a device whose electrodes are unlike: fields depend on the place "
+        "along the axis, and there are no currents [length]",
     )
     places: int = Field(2, ge=0, le=6, description="highest power of the place, of devices with a length")
 

@@ -87,14 +87,14 @@ def require_device(
     named, along = lead_names(leads), "xyz"[axis]
     if (np.abs(geometry.cell[geometry.pbc, axis]) > 0.0).any():
         raise ModelError(
-            f"the model {name!r} is of a device between leads{f' ({named})' if named else ''} along {along}, and this magnet "
-            f"is periodic along {along}: there is no place for leads. Open it (atoms.pbc)"
+            f"the model {name!r} is of a device between leads{f' ({named})' if named else ''} along {along}, and this "
+            f"magnet is periodic along {along}: there is no place for leads. Open it (atoms.pbc)"
         )
     here = float(np.ptp(geometry.positions[:, axis]))
     if length is not None and abs(here - length) > _SAME * length:
         raise ModelError(
-            f"the model {name!r} is of a device of {length:.6g} from its first to its last layer along {along}, and this one "
-            f"has {here:.6g}: fields depend on the distance from the electrodes. Any width across {along} will do"
+            f"the model {name!r} is of a device of {length:.6g} from its first to its last layer along {along}, and this "
+            f"one has {here:.6g}: fields depend on the distance from the electrodes. Any width across {along} will do"
         )
 
 
