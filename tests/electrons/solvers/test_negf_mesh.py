@@ -63,7 +63,7 @@ def test_a_mesh_of_a_cell_is_the_wide_cell(lattice: str, width: int, points: int
 
     Levels outside of the bands of the leads at their k are bound: a bath gives them a width.
     """
-    hopping = ShellHopping([1.0]) if width == 1 else ShellHopping([1.0, 0.3])
+    hopping = ShellHopping([1.0])
     narrow, wide = film(lattice, 3, width), film(lattice, 3, width, points)
     leads = (*ENDS, Bath(0.05))
     one = NEGFCalculator(model(hopping=hopping), leads, 0.4, tolerance=1e-4, kpts=(1, points, 1))
