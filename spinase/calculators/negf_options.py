@@ -101,6 +101,7 @@ class LatticeLeadConfig(_LeadConfig):
     layers: int = Field(1, ge=1, description="device layers that make the lead's cell")
     exchange: tuple[float, float, float] = Field((0, 0, 0), description="exchange vector, H = -exchange.sigma [energy]")
     onsite: float = Field(0.0, description="on-site energy of the lead, in addition to the model's [energy]")
+    spin_orbit: bool = Field(False, description="whether hopping that turns spins goes on in the lead")
     share: float | None = Field(None, description="chemical potential mu + share * bias; absent: 1/2, -1/2 [1]")
 
     def build(self) -> Lead:
@@ -111,6 +112,7 @@ class LatticeLeadConfig(_LeadConfig):
             layers=self.layers,
             exchange=self.exchange,
             onsite=self.onsite,
+            spin_orbit=self.spin_orbit,
             share=self.share,
             kT=self.kT,
             name=self.name,

@@ -100,7 +100,7 @@ class SDHamiltonian:
             raise InvalidGeometryError(
                 "a magnet without sites has no electrons and no levels to fill: add at least one site"
             )
-        bonds, values, slopes, spin = self._hoppings(geometry)
+        bonds, values, slopes, spin = self.hoppings(geometry)
         phase_factor: FloatArray | ComplexArray = np.ones(len(bonds))
         gradients = None
         if self.flux:
@@ -119,8 +119,8 @@ class SDHamiltonian:
             spin_slope=None if spin is None else -spin.gradients * phase_factor[:, None, None],
         )
 
-    def _hoppings(self, geometry: Geometry) -> tuple[Bonds, Array, FloatArray, SpinHopping | None]:
-        """Bonds, t and dt/dr on each, and what turns spins, on the same bonds."""
+    def hoppings(self, geometry: Geometry) -> tuple[Bonds, Array, FloatArray, SpinHopping | None]:
+        """Bonds, t and dt/dr on each, energy(/length), and what turns spins, on the same bonds; without a flux."""
         bonds, values, slopes = self.hopping.amplitudes(geometry)
         if not self.spin_orbit:
             return bonds, values, slopes, None

@@ -30,7 +30,7 @@ from spinase.electrons.solvers.rational import operator_trace, pole_blocks, pole
 from spinase.electrons.sparse.elimination import adjacency, cheapest_tree
 from spinase.electrons.sparse.fermi_poles import FermiPoles, fermi_poles
 from spinase.electrons.sparse.selected_inversion import Inverse, SelectedInversion, SelfEnergies
-from spinase.electrons.transport.contacts import AttachedLead, LatticeContact
+from spinase.electrons.transport.contacts import AttachedLead, DenseContact
 from spinase.electrons.transport.layered import LayeredDevice
 from spinase.electrons.transport.quadrature import FIRST_POINTS, Integral, integrate
 from spinase.electrons.transport.step import step_poles
@@ -113,7 +113,7 @@ class Structure:
                     "sites: attach the leads to the geometry the operator was made from"
                 )
         first, second, sites = pattern.first, pattern.second, pattern.sites
-        cliques = [lead.sites for lead in leads if isinstance(lead, LatticeContact)]
+        cliques = [lead.sites for lead in leads if isinstance(lead, DenseContact)]
         pairs = [np.array(np.triu_indices(len(clique), 1)) for clique in cliques]
         joined = [np.stack([first, second]), *(clique[pair] for clique, pair in zip(cliques, pairs, strict=True))]
         rows, columns = np.concatenate(joined, axis=1)
@@ -270,7 +270,7 @@ class NEGFPlan(Plan[TransportState]):
         dense = [
             np.array([lead.self_energy(complex(pole)) for pole in poles])
             for lead in self.leads
-            if isinstance(lead, LatticeContact)
+            if isinstance(lead, DenseContact)
         ]
         return self.structure.inversion.solve(operator, poles, bonds, SelfEnergies(self.device.local, dense))
 

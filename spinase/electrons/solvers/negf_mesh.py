@@ -16,7 +16,7 @@ from spinase.electrons.operator import Density, SparsityPattern, SpinOperator
 from spinase.electrons.solvers.base import Plan, Solver
 from spinase.electrons.solvers.negf import Drive, NEGFPlan, NEGFSolver, TransportState, longest_stay
 from spinase.electrons.solvers.negf_noise import noise_parts
-from spinase.electrons.transport.contacts import AttachedLead, LatticeContact
+from spinase.electrons.transport.contacts import AttachedLead, DenseContact
 from spinase.errors import ModelError
 from spinase.typing import Array, ComplexArray, FloatArray
 
@@ -48,7 +48,7 @@ class MeshedNEGFSolver(Solver[TransportState]):
                 f"{len(mesh)} k-points need leads each, got {len(leads)} sets of leads: attach them at every point"
             )
         self.mesh, self.solvers = mesh, [NEGFSolver(each, drive) for each in leads]
-        contacts = [lead for each in leads for lead in each if isinstance(lead, LatticeContact)]
+        contacts = [lead for each in leads for lead in each if isinstance(lead, DenseContact)]
         for contact in contacts:
             contact.share_room(len(mesh))
 

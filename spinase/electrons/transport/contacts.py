@@ -100,8 +100,34 @@ def _bytes(matrices: tuple[ComplexArray, ...]) -> int:
     return sum(matrix.nbytes for matrix in matrices)
 
 
+class DenseContact(AttachedLead):
+    """A lead with a structure: its self-energy joins all of its sites, and is kept by energy."""
+
+    _known: _Kept
+
+    def share_room(self, contacts: int) -> None:
+        """Keep no more than one of so many contacts that share what one alone may keep."""
+        self._known.limit = _KEPT_BYTES // contacts
+
+    def self_energy(self, energy: complex) -> ComplexArray:
+        """Coupling g coupling+, kept."""
+        return self._known.get(("sigma", energy), lambda: (self._self_energy(energy),))[0]
+
+    def sources(self, energy: float) -> ComplexArray:
+        """Open modes, each with the root of its broadening; kept."""
+        return self._known.get(("sources", energy), lambda: (self._sources(energy),))[0]
+
+    @abstractmethod
+    def _self_energy(self, energy: complex) -> ComplexArray:
+        """Sigma (2c, 2c)."""
+
+    @abstractmethod
+    def _sources(self, energy: float) -> ComplexArray:
+        """W (2c, channels)."""
+
+
 @dataclass(eq=False)
-class LatticeContact(AttachedLead):
+class LatticeContact(DenseContact):
     """A semi-infinite lattice, the same for both spins but for an exchange vector: H = cells x 1 - 1 x exchange . sigma.
 
     Attributes
@@ -136,22 +162,10 @@ class LatticeContact(AttachedLead):
         self._spins = self._spin_channels()
         self._edges: FloatArray | None = None
 
-    def share_room(self, contacts: int) -> None:
-        """Keep no more than one of so many contacts that share what one alone may keep."""
-        self._known.limit = _KEPT_BYTES // contacts
-
     @property
     def is_analytic(self) -> bool:
         """Whether the modes are known in closed form (each orbital couples to its own image, all alike)."""
         return isinstance(self.modes, ChainModes)
-
-    def self_energy(self, energy: complex) -> ComplexArray:
-        """Coupling g coupling+, kept."""
-        return self._known.get(("sigma", energy), lambda: (self._self_energy(energy),))[0]
-
-    def sources(self, energy: float) -> ComplexArray:
-        """Open modes, each with the root of its broadening; kept."""
-        return self._known.get(("sources", energy), lambda: (self._sources(energy),))[0]
 
     def resolved(self, energy: float) -> float:
         """The energy, or the one aside of an edge of either spin's bands."""
@@ -212,6 +226,76 @@ class LatticeContact(AttachedLead):
     def strength(self) -> FloatArray:
         """Row sums of the coupling."""
         return np.asarray(np.abs(self.coupling).sum(axis=1), dtype=np.float64)
+
+
+@dataclass(eq=False)
+class SpinorContact(DenseContact):
+    """A semi-infinite lattice of any hopping, with spin: all matrices on orbitals 2 i + s.
+
+    Attributes
+    ----------
+    intra, inter : (2n, 2n)
+        Cell, and coupling of a cell to the next one further from the device, energy.
+    coupling : (2c, 2n)
+        Of the device's `sites` to the first cell, energy.
+    """
+
+    sites: IntArray
+    intra: ComplexArray
+    inter: ComplexArray
+    coupling: ComplexArray
+    share: float = 0.0
+    kT: float | None = None  # noqa: N815
+    name: str = "lead"
+    held: IntArray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    places: FloatArray = field(default_factory=lambda: np.empty((0, 3)))
+    _known: _Kept = field(default_factory=lambda: _Kept(), repr=False)
+
+    def __post_init__(self) -> None:
+        self.modes = LeadModes(self.intra, self.inter)
+        self._edges: FloatArray | None = None
+
+    def resolved(self, energy: float) -> float:
+        """The energy, or the one aside of an edge of the bands."""
+        return float(self._seen(energy)[2].real[0])
+
+    def _self_energy(self, energy: complex) -> ComplexArray:
+        return self._seen(energy)[0]
+
+    def _sources(self, energy: float) -> ComplexArray:
+        return self._seen(energy)[1]
+
+    def _seen(self, energy: complex) -> tuple[ComplexArray, ...]:
+        """Kept: coupling g coupling+ (2c, 2c), coupling waves (2c, p), the energy they are at (1,)."""
+
+        def make() -> tuple[ComplexArray, ...]:
+            """The three arrays at this energy."""
+            surface = self.modes.surface(energy)
+            green = self.coupling @ surface.green @ self.coupling.conj().T
+            return green, self.coupling @ surface.waves, np.array([surface.energy])
+
+        return self._known.get(("seen", energy), make)
+
+    @property
+    def edges(self) -> FloatArray:
+        """Band edges."""
+        if self._edges is None:
+            self._edges = band_edges(self.intra, self.inter)
+        return self._edges
+
+    @property
+    def reach(self) -> tuple[float, float]:
+        """Gershgorin bounds."""
+        centre = np.diag(self.intra).real
+        radius = np.abs(self.intra).sum(axis=1) - np.abs(centre) + 2.0 * np.abs(self.inter).sum(axis=1)
+        radius = radius + np.abs(self.coupling).sum(axis=0)
+        return float((centre - radius).min()), float((centre + radius).max())
+
+    @property
+    def strength(self) -> FloatArray:
+        """Row sums of the coupling, the larger of both spins."""
+        sums = np.abs(self.coupling).sum(axis=1)
+        return np.asarray(sums.reshape(-1, 2).max(axis=1), dtype=np.float64)
 
 
 @dataclass(eq=False)

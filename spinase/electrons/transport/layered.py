@@ -13,7 +13,7 @@ from spinase.compiled.threads import default_threads, map_threads
 from spinase.electrons.operator import SpinOperator
 from spinase.electrons.sparse.elimination import adjacency, distance_levels
 from spinase.electrons.sparse.selected_inversion import site_blocks
-from spinase.electrons.transport.contacts import AttachedLead, LatticeContact, WideBandContact
+from spinase.electrons.transport.contacts import AttachedLead, DenseContact, WideBandContact
 from spinase.electrons.transport.sweep import Contacts, Layout, Sources, Values, bond_densities, site_densities, sweep
 from spinase.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
@@ -284,7 +284,7 @@ class LayeredDevice:
         """Add what the columns of `lead` give away to the lattice leads."""
         columns, first, stop = window
         for b, other in enumerate(self.leads):
-            if b == lead or not isinstance(other, LatticeContact):
+            if b == lead or not isinstance(other, DenseContact):
                 continue
             rows = (places[0][other.sites][:, None] + np.array([0, columns])).ravel()
             shift = np.repeat(places[1][other.sites], 2)
@@ -293,7 +293,7 @@ class LayeredDevice:
             result[lead, b] += float(np.sum(np.abs(other.sources(energy).conj().T @ here) ** 2))
 
     def _contacts(self, energy: float) -> Contacts:
-        dense = [lead for lead in self.leads if isinstance(lead, LatticeContact)]
+        dense = [lead for lead in self.leads if isinstance(lead, DenseContact)]
         orbitals = [self._orbitals(lead.sites) for lead in dense]
         entries = [lead.self_energy(energy).ravel() for lead in dense]
         return Contacts(
@@ -346,7 +346,7 @@ def _absorbed(lead: WideBandContact, sites: FloatArray) -> FloatArray:
 
 def _levels(sites: int, first: IntArray, second: IntArray, leads: Sequence[AttachedLead]) -> IntArray:
     """Layer of each site; sites of a lattice lead's contact share one."""
-    cliques = [lead.sites for lead in leads if isinstance(lead, LatticeContact)]
+    cliques = [lead.sites for lead in leads if isinstance(lead, DenseContact)]
     stars = [np.stack([np.full(len(c), c[0]), c]) for c in cliques]
     rows, columns = np.concatenate([np.stack([first, second]), *stars], axis=1).astype(np.int64)
     graph = adjacency(sites, rows, columns)

@@ -6,6 +6,7 @@ Attached to a geometry each becomes a self-energy on some sites (see :mod:`spina
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 from typing import Literal, NamedTuple
 
@@ -13,12 +14,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from spinase.electrons.hamiltonian import SDHamiltonian
-from spinase.electrons.transport.contacts import AttachedLead, LatticeContact
+from spinase.electrons.transport.contacts import AttachedLead, DenseContact, LatticeContact, SpinorContact
 from spinase.electrons.transport.lead_base import GAMMA, Lead, heights_along, layers_from, require_level
 from spinase.electrons.transport.wide_leads import Bath, WideBandLead
 from spinase.errors import InvalidGeometryError, ModelError
 from spinase.geometry import Geometry
-from spinase.spin_algebra import read_only
+from spinase.spin_algebra import PAULI, read_only
 from spinase.typing import ComplexArray, FloatArray, IntArray
 
 _APART = 1e-6  # of the size: sites of two leads this close are in one place
@@ -54,6 +55,9 @@ class LatticeLead(Lead):
         Positions of the lead's cell next to the device, length; then `period` (3,) leads away from the device.
     period : (3,), optional
         Translation of the lead.
+    spin_orbit : bool
+        Whether hopping that turns spins goes on in the lead; by default it has the plain hopping of the model only, and
+        electrons meet what turns them at the first bond inside.
     numbers : (n,) int, optional
         Atomic numbers of the sites of `cell`, for on-site energies by species; default: all are of the device's one species.
     name : str, optional
@@ -77,6 +81,7 @@ class LatticeLead(Lead):
         cell: ArrayLike | None = None,
         period: ArrayLike | None = None,
         numbers: ArrayLike | None = None,
+        spin_orbit: bool = False,
         name: str | None = None,
     ) -> None:
         if side not in ("left", "right"):
@@ -86,7 +91,7 @@ class LatticeLead(Lead):
         if (cell is None) != (period is None):
             raise ModelError("a lead of its own shape needs both cell (positions) and period (translation)")
         self.side, self.axis, self.layers, self.name = side, axis, layers, name or side
-        self.exchange = read_only(exchange)
+        self.exchange, self.spin_orbit = read_only(exchange), bool(spin_orbit)
         if self.exchange.shape != (3,) or not np.isfinite(self.exchange).all():
             raise ModelError(f"exchange of lead {self.name!r} must be three finite energies, got {exchange!r}")
         if not np.isfinite(onsite):
@@ -119,57 +124,27 @@ class LatticeLead(Lead):
         """Whether it is a ferromagnet."""
         return bool(self.exchange.any())
 
-    def attach(
-        self, geometry: Geometry, hamiltonian: SDHamiltonian, share: float, point: ArrayLike = GAMMA
-    ) -> LatticeContact:
+    def attach(self, geometry: Geometry, hamiltonian: SDHamiltonian, share: float, point: ArrayLike = GAMMA) -> DenseContact:
         """Cell and couplings of the lead at `geometry`; across periodic directions Bloch waves with a k-point."""
         if hamiltonian.flux:
             raise ModelError("a flux through the cell does not continue into lattice leads: use wide-band leads, or no flux")
         cell = self._cell_at(geometry)
         device, count = len(geometry), len(cell.places)
-        matrix, sizes = self._matrix(geometry, cell, hamiltonian, point)
+        found = _Couplings.of(geometry, cell, hamiltonian, point, self.spin_orbit)
         first, second = slice(0, count), slice(count, 2 * count)
-        self._check(sizes, device, count)
-        touched = np.flatnonzero(sizes[:device, first].max(axis=1))
-        onsite = self.onsite + self._onsite_at(geometry, hamiltonian, cell)
-        return LatticeContact(
-            sites=touched,
-            intra=matrix[device:][first, first] + np.diag(onsite),
-            inter=matrix[device:][first, second],
-            coupling=matrix[touched, first],
-            exchange=self.exchange - hamiltonian.zeeman,
-            share=share if self.share is None else self.share,
-            kT=self.kT,
-            name=self.name,
-            held=np.union1d(touched, cell.made_from),
-            places=cell.places,
-        )
-
-    @staticmethod
-    def _matrix(
-        geometry: Geometry, cell: _FirstCell, hamiltonian: SDHamiltonian, point: ArrayLike
-    ) -> tuple[ComplexArray, FloatArray]:
-        """Hoppings from the device and the first cells (rows) to the first cells (columns), energy.
-
-        Also the sums of their absolute values, which are the same at every k-point: phases may cancel, bonds are there.
-        """
-        device, count = len(geometry), len(cell.places)
-        joined = Geometry(
-            np.concatenate([geometry.positions, *(cell.places + k * cell.period for k in range(_CELLS))]),
-            geometry.cell,
-            geometry.pbc,
-            np.concatenate([geometry.numbers, *([cell.numbers] * _CELLS)]),
-        )
-        bonds, values, _ = hamiltonian.hopping.amplitudes(joined)
-        phased = -values * np.exp(2j * np.pi * (bonds.shifts @ np.asarray(point, dtype=np.float64)))
-        matrix = np.zeros((device + _CELLS * count, device + _CELLS * count), dtype=np.complex128)
-        sizes = np.zeros(matrix.shape)
-        # a bond of a site with its own image counts twice, as it should
-        for a, b, entries in ((bonds.first, bonds.second, phased), (bonds.second, bonds.first, phased.conj())):
-            np.add.at(matrix, (a, b), entries)
-            np.add.at(sizes, (a, b), np.abs(entries))
-        matrix[np.abs(matrix) < _CANCELLED * sizes] = 0.0
-        return matrix[:, device:], sizes[:, device:]
+        self._check(found.sizes, device, count)
+        touched = np.flatnonzero(found.sizes[:device, first].max(axis=1))
+        intra, inter = (found.part(device + np.arange(count), columns) for columns in (first, second))
+        onsite = np.diag(self.onsite + self._onsite_at(geometry, hamiltonian, cell))
+        coupling, exchange = found.part(touched, first), self.exchange - hamiltonian.zeeman
+        level = share if self.share is None else self.share
+        held = np.union1d(touched, cell.made_from)
+        if found.turning is None:
+            return LatticeContact(
+                touched, intra + onsite, inter, coupling, exchange, level, self.kT, self.name, held, cell.places
+            )
+        intra = intra + np.kron(onsite, np.eye(2)) - np.kron(np.eye(count), np.einsum("a,aij->ij", exchange, PAULI))
+        return SpinorContact(touched, intra, inter, coupling, level, self.kT, self.name, held, cell.places)
 
     def _check(self, sizes: FloatArray, device: int, count: int) -> None:
         where = f"lead {self.name!r} does not match the device"
@@ -251,6 +226,61 @@ class _FirstCell(NamedTuple):
     period: FloatArray
     repeated: IntArray
     made_from: IntArray
+
+
+class _Couplings(NamedTuple):
+    """Hoppings from the device and the first cells (rows) to the first cells (columns) of a lead, energy.
+
+    Attributes
+    ----------
+    scalar : (N + 3n, 3n) complex
+        The part that is the same for both spins.
+    turning : (3, N + 3n, 3n) complex or None
+        The vector of the part that turns spins.
+    sizes : (N + 3n, 3n)
+        Sums of their absolute values, the same at every k-point: phases may cancel, bonds are there.
+    """
+
+    scalar: ComplexArray
+    turning: ComplexArray | None
+    sizes: FloatArray
+
+    @classmethod
+    def of(
+        cls, geometry: Geometry, cell: _FirstCell, hamiltonian: SDHamiltonian, point: ArrayLike, spin_orbit: bool
+    ) -> _Couplings:
+        """Of the device and three cells of the lead, with the phases of a k-point."""
+        device, columns = len(geometry), _CELLS * len(cell.places)
+        joined = Geometry(
+            np.concatenate([geometry.positions, *(cell.places + k * cell.period for k in range(_CELLS))]),
+            geometry.cell,
+            geometry.pbc,
+            np.concatenate([geometry.numbers, *([cell.numbers] * _CELLS)]),
+        )
+        plain = hamiltonian if spin_orbit else replace(hamiltonian, spin_orbit=())
+        bonds, values, _, spin = plain.hoppings(joined)
+        parts = [values] if spin is None else [values, *spin.vectors.T]
+        phases = np.exp(2j * np.pi * (bonds.shifts @ np.asarray(point, dtype=np.float64)))
+        matrices = np.zeros((len(parts), device + columns, device + columns), dtype=np.complex128)
+        sizes = np.zeros(matrices.shape)
+        for matrix, size, part in zip(matrices, sizes, parts, strict=True):
+            there = -part * phases
+            # a bond of a site with its own image counts twice, as it should
+            for a, b, entries in ((bonds.first, bonds.second, there), (bonds.second, bonds.first, there.conj())):
+                np.add.at(matrix, (a, b), entries)
+                np.add.at(size, (a, b), np.abs(entries))
+        matrices[np.abs(matrices) < _CANCELLED * sizes] = 0.0
+        matrices, total = matrices[:, :, device:], sizes.sum(axis=0)[:, device:]
+        return cls(matrices[0], matrices[1:] if len(parts) > 1 else None, total)
+
+    def part(self, rows: IntArray, columns: slice) -> ComplexArray:
+        """Some rows and columns; where spins turn, with spin inside."""
+        if self.turning is None:
+            return self.scalar[rows, columns]
+        vectors = self.turning[:, rows, columns]
+        return np.kron(self.scalar[rows, columns], np.eye(2)) + sum(
+            np.kron(one, pauli) for one, pauli in zip(vectors, PAULI, strict=True)
+        )
 
 
 def attach_all(
