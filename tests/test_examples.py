@@ -103,7 +103,8 @@ def check_magnons_of_run_and_bands(lines: list[str]) -> None:
     """The energy of runs is kept, their peaks are at the bands of linear spin waves, model and exact solver agree."""
     assert all(abs(numbers(line)[2]) < 0.5 for line in lines[:2])
     peaks, model_peaks, bands, both = (numbers(line) for line in lines[2:6])
-    assert max(peaks[1], model_peaks[1], bands[1], both[1]) < 8.0  # per cent, rms
+    assert max(bands[1], both[1]) < 6.0  # per cent, rms: the model over the exact solver
+    assert max(peaks[1], model_peaks[1]) < 40.0  # so short a run resolves a quarter of the low energies
     assert min(peaks[-1], bands[-1]) > 10  # lines
 
 
