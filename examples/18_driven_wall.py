@@ -5,14 +5,16 @@
 `driven-wall` knows a strip of ten sites across, periodic, between leads that are magnetized up and down, at any bias up to
 0.6 t.  Its fields are those of two potentials and their currents: they are no gradient, and there is no energy.  Beside it
 runs what taught it.  The wall is the same all across, so waves of different momentum k across do not mix, and the electrons
-of the strip are those of ten chains at the chemical potentials mu + 2 t cos(k), six of them different, which costs
-less than the strip.  -0.5 t is between the trained voltages.  Then a strip that is much longer: electrons that are not
-scattered do not know how long it is, so the wall must be as fast.
+of the strip are those of ten chains at the chemical potentials mu + 2 t cos(k), six of them different: no spin waves across,
+so steps may be longer.  The model has no currents: shown is that of Green's functions through the walls that it moves.
 
-The model has no currents: shown is that of Green's functions through the walls that it moves.
+Fields along a spin do not turn it and differ from model to model, so the integrator is one that takes them out (`heun`: it
+only sees s x B); others take them for fast precession, and with steps of 40 hbar/t moved the wall by 8 % too far.
 
-Writes driven_wall.png and driven_wall.csv, after every voltage.  `full`: four voltages, 60 steps of 28 sites and 6000
-sites in place of one, 2 of 16 and 160.
+Then the speed against the voltage over a decade, in a clean strip and where every layer of sites has an easy-axis anisotropy
+of its own.  Electrons that are not scattered do not know how long the strip is: the wall is as fast in one that is longer.
+
+Writes driven_wall.png and driven_wall.csv, wall_speed.png and wall_speed.csv.  `full`: some 20 sites of motion.
 """
 
 import sys
@@ -27,45 +29,65 @@ import numpy as np
 from spinase import SpinAtoms
 from spinase.analysis import domain_wall
 from spinase.atoms import geometry_of
-from spinase.calculators import HeisenbergCalculator, NEGFCalculator, SpinSumCalculator, UniaxialAnisotropyCalculator
+from spinase.calculators import HeisenbergCalculator, NEGFCalculator, SpinSumCalculator
 from spinase.calculators.learned import LearnedCalculator
+from spinase.calculators.site_anisotropy import SiteAnisotropyCalculator
 from spinase.dynamics import LLGDynamics
 from spinase.electrons import LatticeLead, SDModel, ShellHopping
 from spinase.textures import domain_wall as wall
 from spinase.viz.figures import COLORS
 
 FULL = sys.argv[1:] == ["full"]
-WIDTH, MOMENT, TIMESTEP = 10, 20.0, 40.0
-LENGTH, STEPS, EVERY, LONG = (28, 60, 5, 6000) if FULL else (16, 2, 1, 160)
-BIASES = (-0.6, -0.5, 0.4, 0.6) if FULL else (-0.5,)
-TRAINED = (-0.6, -0.4, -0.2, 0.0, 0.2, 0.4, 0.6)
-leads = [LatticeLead("left", exchange=(0, 0, 1)), LatticeLead("right", exchange=(0, 0, -1))]
+WIDTH, MOMENT, EXCHANGE, ANISOTROPY, DISORDER = 10, 20.0, 0.1, 0.015, 0.8
+LENGTH, LONG, EVERY = (40, 6000, 480.0) if FULL else (16, 160, 24.0)  # sites, sites, time between looks
+WAY, CROSSING = (16_100.0, 2400.0) if FULL else (24.0, 48.0)  # times at 1 t, more at lower bias: for some 20 and 3 sites
+BIASES = (0.6, -0.5) if FULL else (-0.5,)
+VOLTAGES = (0.06, 0.1, 0.2, 0.4, 0.6) if FULL else (0.6,)
+SEEDS = (1, 2) if FULL else (1,)
+LEADS = [LatticeLead("left", exchange=(0, 0, 1)), LatticeLead("right", exchange=(0, 0, -1))]
 
 
-def device(length: int, width: int) -> SpinAtoms:
-    """A strip with a wall in its middle; where it is uniform across, one row is enough."""
+def device(length: int, width: int, position: float = 0.5) -> SpinAtoms:
+    """A strip with a wall at a part of its length; where it is uniform across, one row is enough."""
     atoms = SpinAtoms.lattice("square", (length, width), units="reduced")
     atoms.pbc = (False, width > 1, False)
-    atoms.moments = MOMENT * wall(geometry_of(atoms), np.random.default_rng(0), width=2.0, angle=np.pi / 2)
+    spins = wall(geometry_of(atoms), np.random.default_rng(0), width=1.75, angle=np.pi / 2, position=position)
+    atoms.moments = MOMENT * spins
     return atoms
 
 
-def chains(bias: float) -> tuple[list[NEGFCalculator], list[float]]:
+def negf(bias: float) -> tuple[list[Any], list[float]]:
     """Electrons of the strip by their momentum across, and how many of the ten chains are such."""
     found, shares = [], []
     for wave in range(WIDTH // 2 + 1):
         potential = -2.5 + 2.0 * np.cos(2.0 * np.pi * wave / WIDTH)
-        model = SDModel(ShellHopping([1.0]), coupling=1.0, chemical_potential=potential, kT=0.05)
-        found.append(NEGFCalculator(model, leads, bias, tolerance=2e-3, max_energies=4000))
+        electrons = SDModel(ShellHopping([1.0]), coupling=1.0, chemical_potential=potential, kT=0.05)
+        found.append(NEGFCalculator(electrons, LEADS, bias, tolerance=1e-2, max_energies=4000))
         shares.append((1.0 if wave in (0, WIDTH // 2) else 2.0) / WIDTH)
     return found, shares
 
 
-def follow(atoms: SpinAtoms, electrons: list[Any], shares: list[float], steps: int) -> tuple[np.ndarray, np.ndarray]:
+def model(bias: float) -> tuple[list[Any], list[float]]:
+    return [LearnedCalculator.shipped("driven-wall", bias=bias)], [1.0]
+
+
+def anisotropy(atoms: SpinAtoms, seed: int | None) -> SiteAnisotropyCalculator:
+    """Easy axis z; with a seed every layer has a constant of its own, (1 - DISORDER) to (1 + DISORDER) times the mean."""
+    layers = np.round(atoms.positions[:, 0]).astype(int)
+    shares = np.random.default_rng(seed).uniform(-1.0, 1.0, 100_000) if seed is not None else np.zeros(100_000)
+    strength = ANISOTROPY * (1.0 + DISORDER * shares[layers])
+    return SiteAnisotropyCalculator(strength, np.tile([0.0, 0.0, 1.0], (len(atoms), 1)), units="reduced")
+
+
+def follow(
+    atoms: SpinAtoms, electrons: list[Any], shares: list[float], time: float, seed: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Time, position, width and angle of the wall, (n, 4), and the moments of the first row, (n, length, 3)."""
-    others = [HeisenbergCalculator(shells=[0.2]), UniaxialAnisotropyCalculator(0.03)]
-    atoms.calc = SpinSumCalculator([*electrons, *others], [*shares, 1.0, 1.0])
-    dynamics = LLGDynamics(atoms, TIMESTEP, damping=0.1, probe=False)
+    atoms.calc = SpinSumCalculator(
+        [*electrons, HeisenbergCalculator(shells=[EXCHANGE]), anisotropy(atoms, seed)], [*shares, 1.0, 1.0]
+    )
+    timestep = 24.0 if len(electrons) > 1 else 12.0  # half as long where there are waves across
+    dynamics = LLGDynamics(atoms, timestep, damping=0.1, integrator="heun", probe=False)
     track, rows, first = [], [], atoms.positions[:, 1] < 0.5
 
     def look() -> None:
@@ -73,14 +95,14 @@ def follow(atoms: SpinAtoms, electrons: list[Any], shares: list[float], steps: i
         track.append((dynamics.get_time(), found.position, found.width, found.angle))
         rows.append(atoms.moments[first].copy())
 
-    dynamics.attach(look, interval=EVERY)
-    dynamics.run(steps)
+    dynamics.attach(look, interval=round(EVERY / timestep))
+    dynamics.run(round(time / EVERY) * round(EVERY / timestep))
     return np.array(track), np.array(rows)
 
 
 def with_currents(track: np.ndarray, rows: np.ndarray, bias: float) -> np.ndarray:
     """A track with the current of NEGF through its walls, electrons per time from the left, as fifth column."""
-    (electrons, shares), atoms, found = chains(bias), device(LENGTH, 1), []
+    (electrons, shares), atoms, found = negf(bias), device(LENGTH, 1), []
     for moments in rows:
         atoms.moments = moments
         through = [one.get_property("lead_currents", atoms)[0] for one in electrons]
@@ -89,13 +111,14 @@ def with_currents(track: np.ndarray, rows: np.ndarray, bias: float) -> np.ndarra
 
 
 def both(bias: float) -> tuple[np.ndarray, np.ndarray]:
-    """Tracks of NEGF and of the model under a bias."""
-    exact = follow(device(LENGTH, 1), *chains(bias), STEPS)
-    learned = follow(device(LENGTH, WIDTH), [LearnedCalculator.shipped("driven-wall", bias=bias)], [1.0], STEPS)
+    """Tracks of NEGF and of the model under a bias; the wall begins where it has its way before it."""
+    time, begin = WAY / abs(bias), 0.5 + 0.27 * float(np.sign(bias)) * FULL
+    exact = follow(device(LENGTH, 1, begin), *negf(bias), time)
+    learned = follow(device(LENGTH, WIDTH, begin), *model(bias), time)
     return with_currents(*exact, bias), with_currents(*learned, bias)
 
 
-def write(tracks: dict[float, tuple[np.ndarray, np.ndarray]]) -> None:
+def draw_tracks(tracks: dict[float, tuple[np.ndarray, np.ndarray]]) -> None:
     """driven_wall.png and driven_wall.csv of the tracks by bias."""
     fig, axes = plt.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
     labels = "way of the wall [a]", "turn of the wall [rad]", "electrons from the left [t/ħ]"
@@ -109,36 +132,60 @@ def write(tracks: dict[float, tuple[np.ndarray, np.ndarray]]) -> None:
             for axis, values in zip(axes, shown, strict=True):
                 axis.plot(track[:, 0], values, style, ms=4, mfc="none", color=color)
             rows += [f"{who},{bias},{','.join(f'{x:.8g}' for x in row)}" for row in track]
-        trained = "" if bias in TRAINED else " (not trained)"
-        axes[2].plot([], [], "s", ms=6, color=color, label=f"V = {bias:+.1f} t{trained}")
+        axes[2].plot([], [], "s", ms=6, color=color, label=f"V = {bias:+.1f} t{' (not trained)' if abs(bias) == 0.5 else ''}")
     axes[0].plot([], [], "ko", ms=4, mfc="none", label="Green's functions")
     axes[0].plot([], [], "k-", label="driven-wall")
-    axes[0].legend(frameon=False, fontsize=9, loc="upper left")
+    axes[0].legend(frameon=False, fontsize=9)
     axes[2].legend(frameon=False, fontsize=9, loc="center right")
     fig.savefig("driven_wall.png", dpi=150)
     plt.close(fig)
-    with open("driven_wall.csv", "w", encoding="utf-8") as file:
-        file.write("\n".join(["who,bias,time,position,width,angle,current", *rows]) + "\n")
+    write("driven_wall.csv", ["who,bias,time,position,width,angle,current", *rows])
 
 
-def speed(track: np.ndarray) -> float:
-    return float((track[-1, 1] - track[0, 1]) / (track[-1, 0] - track[0, 0]))
+def write(name: str, lines: list[str]) -> None:
+    with open(name, "w", encoding="utf-8") as file:
+        file.write("\n".join(lines) + "\n")
+
+
+def speed(atoms: SpinAtoms, electrons: tuple[list[Any], list[float]], bias: float, seed: int | None = None) -> float:
+    """Mean speed over the second half of a run from the middle, a t/hbar."""
+    track = follow(atoms, *electrons, CROSSING / bias, seed)[0]
+    track = track[(len(track) - 1) // 2 :]
+    return float((track[0, 1] - track[-1, 1]) / (track[-1, 0] - track[0, 0]))
+
+
+def draw_speeds(clean: dict[float, float], exact: dict[float, float], pinned: dict[float, list[float]]) -> None:
+    """wall_speed.png and wall_speed.csv: speeds by voltage of the model, of NEGF, and of the model with disorder by seed."""
+    fig, axis = plt.subplots(figsize=(5.2, 3.8), layout="constrained")
+    axis.plot(list(clean), list(clean.values()), "-", color=COLORS[0], label="driven-wall")
+    axis.plot(list(exact), list(exact.values()), "o", mfc="none", color=COLORS[0], label="Green's functions")
+    means = [float(np.mean(found)) for found in pinned.values()]
+    axis.errorbar(list(pinned), means, [np.ptp(found) / 2 for found in pinned.values()], fmt="s--", ms=4, color=COLORS[1])
+    axis.plot([], [], "s--", ms=4, color=COLORS[1], label="driven-wall, layers differ")
+    axis.set(xlabel="voltage [t]", ylabel="speed of the wall [a t/ħ]", xlim=(0.0, None), ylim=(0.0, None))
+    axis.legend(frameon=False, fontsize=9)
+    fig.savefig("wall_speed.png", dpi=150)
+    plt.close(fig)
+    rows = [f"model,{v},,{x:.6g}" for v, x in clean.items()] + [f"negf,{v},,{x:.6g}" for v, x in exact.items()]
+    rows += [f"model,{v},{seed},{x:.6g}" for v, found in pinned.items() for seed, x in zip(SEEDS, found, strict=True)]
+    write("wall_speed.csv", ["who,voltage,seed,speed", *rows])
 
 
 if __name__ == "__main__":
     tracks = {}
     for bias in BIASES:
         exact, learned = tracks[bias] = both(bias)
-        moved = [track[-1, 1] - track[0, 1] for track in (exact, learned)]
+        told = [(track[-1, 1] - track[0, 1], np.ptp(np.unwrap(track[:, 3])[[0, -1]])) for track in (exact, learned)]
         print(
-            f"bias {bias:+.1f} t: the wall moves by {moved[0]:+.3f} a with NEGF, {moved[1]:+.3f} a with the model; "
-            f"current {exact[-1, 4]:+.3f} and {learned[-1, 4]:+.3f} t/hbar",
+            f"bias {bias:+.1f} t: the wall moves by {told[0][0]:+.3f} a and turns by {told[0][1]:.3f} rad with NEGF, "
+            f"{told[1][0]:+.3f} a and {told[1][1]:.3f} rad with the model; current {exact[-1, 4]:+.3f} and {learned[-1, 4]:+.3f} t/hbar",
             flush=True,
         )
-        write(tracks)
+        draw_tracks(tracks)
 
-    short, long = (
-        follow(device(length, WIDTH), [LearnedCalculator.shipped("driven-wall", bias=0.6)], [1.0], 2 * EVERY)[0]
-        for length in (LENGTH, LONG)
-    )
-    print(f"speed of the wall at +0.6 t: {speed(short):+.5e} a t/hbar in {LENGTH} sites, {speed(long):+.5e} in {LONG}")
+    strip = LENGTH, WIDTH
+    clean = {v: speed(device(*strip), model(v), v) for v in VOLTAGES}
+    exact = {v: speed(device(LENGTH, 1), negf(v), v) for v in VOLTAGES[-2:]}
+    draw_speeds(clean, exact, {v: [speed(device(*strip), model(v), v, seed) for seed in SEEDS] for v in VOLTAGES})
+    long = speed(device(LONG, WIDTH), model(0.6), 0.6)
+    print(f"speed of the wall at +0.6 t: {clean[VOLTAGES[-1]]:.5e} a t/hbar in {LENGTH} sites, {long:.5e} in {LONG}")

@@ -158,6 +158,10 @@ class Trunk(nn.Module, ABC):
     def begin_part(self, part: int, value: float) -> None:
         """Let a part of every site begin near a value, before a training, where the trunk has a weight for that."""
 
+    def last_layers(self) -> list[nn.Linear]:
+        """Layers whose outputs add up to the parts, so that parts are linear in their weights; none unless a trunk says so."""
+        return []
+
     def law_of_pairs(self) -> Any:
         """A law of pairs in the first part, which is fitted before a training; None unless a trunk has one.
 

@@ -44,6 +44,11 @@ class Recipe(BaseModel):
     readout: dict[str, Any] = Field(
         default_factory=dict, description="what their parts mean: its style (default: energy) and options of that"
     )
+    start: str | None = Field(
+        None,
+        description="model file, relative to the recipe, or name of a model that comes with spinase: the networks begin with "
+        "its weights. Its networks must be those of the recipe",
+    )
     epochs: int = Field(ge=1, le=10**7, description="passes over the training data")
     batch: int = Field(16, ge=1, le=10**7, description="configurations in a batch")
     learning_rate: float = Field(3e-3, gt=0, description="largest learning rate; it falls to zero as a cosine")
@@ -54,6 +59,12 @@ class Recipe(BaseModel):
         0.1, ge=0, description="weight of the relative error of electron numbers, for networks with orders > 0"
     )
     force_weight: float = Field(0.0, ge=0, description="weight of the relative error of forces against that of fields")
+    collective_weight: float | None = Field(
+        None,
+        ge=0,
+        description="driven magnets: fit the last layer after the training by least squares, with this weight of the relative "
+        "errors of the summed torque and of the push along the axis; default: no fit",
+    )
     compiled: bool = Field(True, description="compiled passes where there are some (CPU); false: plain torch")
     validation: float = Field(0.1, gt=0, lt=0.5, description="part of the realizations to validate on")
     test: float = Field(0.1, gt=0, lt=0.5, description="part of the realizations never seen in training")

@@ -24,7 +24,7 @@ from spinase.io.labels import Labels
 from spinase.learning.card import ModelCard
 from spinase.learning.engine.training.batch import keep_memory
 from spinase.learning.hippynn.adapter import magnet_graph
-from spinase.learning.model_file import load_model, save_model
+from spinase.learning.model_file import save_model
 from spinase.learning.readout import Readout
 from spinase.learning.trunk import Trunk, TrunkConfig
 from spinase.stopping import RunStopped, StopRequest, stop_signals
@@ -32,8 +32,10 @@ from spinase_training.checkpoint import load_training, save_training
 from spinase_training.data import TrainingData, learned_realizations, prepare, read_files, split, trunk_config
 from spinase_training.domain import domain_of_labels, refuse_empty_surroundings, what_was_trained
 from spinase_training.figures import curves, parity
+from spinase_training.last_layer import fit_last_layer
 from spinase_training.pair_fit import fit_pairs
 from spinase_training.recipe import Recipe
+from spinase_training.start import recipe_start, start_networks
 from spinase_training.uncertainty import FLOOR, calibration_table, field_errors
 from spinase_training.validation import energy_offset, errors, predict
 
@@ -83,7 +85,7 @@ def train_recipe(
     restart : bool
         Go on from the checkpoints in it.
     start : path, optional
-        Model file with whose weights the networks begin.
+        Model file with whose weights the networks begin; default: that of the recipe, if it names one.
     progress : callable, optional
         Called after every epoch with (epochs done, epochs in all, which network and how well it does).
 
@@ -95,6 +97,7 @@ def train_recipe(
         If a signal stopped it, after the batch at hand; a restart goes on from the last whole epoch.
     """
     keep_memory()
+    start = recipe_start(recipe, home) if start is None else start
     with stop_signals() as stop:
         labels, attributes = read_files(recipe, home)
         task = _task(recipe, labels, folder.resolve(), start, stop)  # hippynn works in a folder of its own
@@ -108,7 +111,9 @@ def _task(recipe: Recipe, labels: list[Labels], folder: Path, start: Path | None
     config = trunk_config(recipe, labels, data.species, numbers)
     refuse_empty_surroundings(labels, config.cutoff)
     parts = split(data.realization, recipe, learned_realizations(labels))
-    begin = None if start is None else _weights(start, config, readout, recipe.ensemble)
+    begin = None
+    if start is not None:
+        begin, config = start_networks(start, config, readout, recipe.ensemble, data.scale if recipe.start else None)
     return Task(recipe, data, config, readout, parts, folder, stop, begin)
 
 
@@ -135,17 +140,6 @@ def error_line(card: ModelCard) -> str:
         f"on unseen magnets R^2 of the torques is {found['r2']:.4f}, their rms error {found['rms_error']:.3g} of "
         f"{found['rms_torque']:.3g}"
     )
-
-
-def _weights(start: Path, config: TrunkConfig, readout: Readout, ensemble: int) -> list[Trunk]:
-    """Networks to begin with, one for each member."""
-    networks, card = load_model(start)
-    if card.trunk != config or card.readout != readout or len(networks) < ensemble:
-        raise InputError(
-            f"cannot begin with the weights of {start}: it has {len(networks)} networks of {card.trunk}, the recipe asks "
-            f"for {ensemble} of {config}"
-        )
-    return networks
 
 
 def _source(attributes: Mapping[str, str], start: Path | None) -> str:
@@ -215,6 +209,7 @@ def _train_member(task: Task, member: int) -> tuple[Trunk, list[dict[str, float]
     if controller.current_epoch < recipe.epochs:  # hippynn takes an interrupt for the end of the training
         raise RunStopped(f"interrupted in epoch {controller.current_epoch + 1} of {recipe.epochs}; {_AGAIN}")
     modules[0].load_state_dict(metrics.best_model)
+    _fit_last_layer(task, network, member)
     history = [{split: values["loss"] for split, values in epoch.items()} for epoch in metrics.epoch_metric_values]
     return network.eval(), history
 
@@ -230,6 +225,16 @@ def _begin(task: Task, network: Trunk, member: int) -> None:
         left = fit_pairs(network, task.data, task.parts["train"], task.recipe.force_weight)
         with open(task.folder / LOG, "a", encoding="utf-8") as file:
             file.write(f"network {member}: the law of pairs leaves {left:.4f} of fields and forces unexplained\n")
+
+
+def _fit_last_layer(task: Task, network: Trunk, member: int) -> None:
+    """After the descent, if the recipe weighs collective torques."""
+    weight = task.recipe.collective_weight
+    if weight is None:
+        return
+    told = fit_last_layer(network, task.readout, task.data, task.parts["train"], weight, task.recipe.floor)
+    with open(task.folder / LOG, "a", encoding="utf-8") as file:
+        file.write(f"network {member}: last layer by least squares: {told}\n")
 
 
 def _losses(task: Task, network: Trunk) -> tuple[Any, dict[str, Any]]:

@@ -361,6 +361,10 @@ class LatticeNetwork(Trunk):
             found.append(values.new_zeros((len(spins), values.shape[1])).index_add(0, sites.sites, values))
         return torch.cat(found, dim=1)
 
+    def last_layers(self) -> list[nn.Linear]:
+        """The last ones of all kinds of sites."""
+        return [cast(nn.Linear, cast(SiteNetwork, network).layers[-1]) for network in self.kinds]
+
     def begin_part(self, part: int, value: float) -> None:
         """Set the constant of a part."""
         with torch.no_grad():

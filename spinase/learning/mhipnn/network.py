@@ -201,6 +201,10 @@ class MagneticHIPNN(Trunk):
         with torch.no_grad():
             cast(nn.Linear, self.readouts[0]).bias[part] = value
 
+    def last_layers(self) -> list[nn.Linear]:
+        """Readouts of the layers (that of the bare sites knows no spins)."""
+        return [cast(nn.Linear, readout) for readout in self.readouts[1:]]
+
     def law_of_pairs(self) -> PairLaw | None:
         """The law of pairs, where the configuration has one."""
         return self.pair_law if self.config.pairs else None
