@@ -13,7 +13,7 @@ from ase.constraints import FixAtoms
 from numpy.typing import ArrayLike
 
 from spinase.atoms import get_moments, get_units, gyromagnetic_ratios
-from spinase.calculators.electrons import ElectronCalculator, PlannedElectrons, SolvedElectrons, refuse_orbitals
+from spinase.calculators.electrons import ElectronCalculator, PlannedElectrons, SolvedElectrons
 from spinase.calculators.negf_options import (
     Bias,
     BiasRamp,
@@ -123,7 +123,6 @@ class NEGFCalculator(ElectronCalculator):
         kpts: tuple[int, int, int] | KMesh = (1, 1, 1),
         units: str | None = None,
     ) -> None:
-        refuse_orbitals(model, "NEGFCalculator")
         if not isinstance(model.occupation, FixedChemicalPotential):
             raise ModelError(
                 "an open device has a chemical potential, not a filling: give the model chemical_potential=..., no filling"
@@ -216,7 +215,8 @@ class NEGFCalculator(ElectronCalculator):
             self._audit(frozen, state)
             if name == "lead_currents":
                 return found.lead_currents / self._hbar
-            return np.cross(spins, frozen.hamiltonian.coupling[:, None] * found.lead_spin)
+            fields = frozen.hamiltonian.coupling[:, None] * found.lead_spin
+            return np.array([np.cross(spins, frozen.hamiltonian.gather(part)) for part in fields])
         result = super().derive(name, frozen, state, spins, lengths)
         if name == "magnetic_forces":
             self._audit(frozen, state)
@@ -228,7 +228,9 @@ class NEGFCalculator(ElectronCalculator):
         assert isinstance(found, TransportState)
         charge, spin = bond_currents(frozen.hamiltonian.operator(state.spins), found.bond_blocks)
         if name == "current_map":
-            return site_current_vectors(frozen.hamiltonian.bonds, charge, len(state.spins)) / self._hbar
+            hamiltonian = frozen.hamiltonian
+            flow = site_current_vectors(hamiltonian.bonds, charge, len(hamiltonian.onsite))
+            return hamiltonian.gather(flow) / self._hbar
         return (charge if name == "bond_currents" else spin) / self._hbar
 
     def _calculate(self, atoms: Atoms, names: list[str], system_changes: list[str]) -> None:

@@ -12,7 +12,7 @@ from spinase.typing import FloatArray
 
 @dataclass(frozen=True, eq=False)
 class BondCurrents:
-    """Currents on the bonds of a device, from ``bonds.second`` to ``bonds.first``.
+    """Currents on the bonds of a device, from ``bonds.second`` to ``bonds.first``: sites, or orbitals of a table.
 
     Attributes
     ----------

@@ -15,7 +15,7 @@ from spinase.electrons.spin_orbit import SpinHopping, SpinOrbitLaw, joined
 from spinase.errors import InvalidGeometryError, ModelError
 from spinase.geometry import Bonds, Geometry, stress_of
 from spinase.spin_algebra import read_only
-from spinase.typing import Array, ComplexArray, FloatArray
+from spinase.typing import Array, ComplexArray, FloatArray, IntArray
 
 PerSpecies = float | Mapping[int, float]
 
@@ -74,6 +74,10 @@ class SDHamiltonian:
     def onsite_energies(self, geometry: Geometry) -> FloatArray:
         """epsilon of every site (N,), energy; ModelError if the table does not fit the geometry."""
         return _per_site(self.onsite, geometry, "onsite")
+
+    def orbitals_of(self, sites: IntArray) -> IntArray:
+        """Numbers in the operator of what belongs to sites of a magnet: the sites themselves where each has one orbital."""
+        return sites
 
     def broken_symmetries(self) -> set[str]:
         """Symmetries of an s-d model (see ``SpinCalculator.symmetries``) that fields, fluxes and spin-orbit hopping take."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -168,6 +168,26 @@ class OrbitalTable:
             second=(number * count + self.second).ravel(),
             shifts=shifts.reshape(-1, 3),
             blocks=np.tile(self.blocks, (len(cells), 1, 1)),
+        )
+
+    def cut(self, axis: int) -> OrbitalTable:
+        """The same without hopping across the cell along a cell vector: open there, such as a device between leads.
+
+        Raises
+        ------
+        ModelError
+            If it is not periodic along it.
+        """
+        if axis not in (0, 1, 2) or not self.pbc[axis]:
+            raise ModelError(f"a table that is periodic along {self.pbc.tolist()} cannot be cut along direction {axis}")
+        inside = self.shifts[:, axis] == 0
+        return replace(
+            self,
+            pbc=self.pbc & (np.arange(3) != axis),
+            first=self.first[inside],
+            second=self.second[inside],
+            shifts=self.shifts[inside],
+            blocks=self.blocks[inside],
         )
 
     def bonds(self) -> Bonds:

@@ -24,7 +24,7 @@ from spinase.geometry import Bonds, Geometry
 from spinase.given_pairs import Couplings
 from spinase.pair_laws import PairLaw
 from spinase.spin_algebra import read_only
-from spinase.typing import FloatArray
+from spinase.typing import FloatArray, IntArray
 
 
 class OrbitalHopping(PairLaw):
@@ -115,17 +115,25 @@ class OrbitalHamiltonian(SDHamiltonian):
 
     def broken_symmetries(self) -> set[str]:
         """A table knows its lattice and the order of its sites; spins in it, and fields, break more."""
-        assert isinstance(self.hopping, OrbitalHopping)
         broken = super().broken_symmetries() | {"lattice_rotation", "joint_rotation", "translation", "permutation"}
-        table = self.hopping.table
+        table = self.table
         return (
             broken | ({"spin_rotation"} if table.turns_spins else set()) | (set() if table.reverses else {"time_reversal"})
         )
 
+    @property
+    def table(self) -> OrbitalTable:
+        """The table of hopping."""
+        assert isinstance(self.hopping, OrbitalHopping)
+        return self.hopping.table
+
+    def orbitals_of(self, sites: IntArray) -> IntArray:
+        """Orbitals of sites, site by site in the order that is asked for."""
+        return np.concatenate([np.flatnonzero(self.table.sites == site) for site in sites])
+
     def freeze(self, geometry: Geometry) -> FrozenOrbitals:
         """The table on its magnet; InvalidGeometryError for another one."""
-        assert isinstance(self.hopping, OrbitalHopping)
-        table = self.hopping.table
+        table = self.table
         table.require(geometry)
         traces, vectors = split_blocks(table.blocks)
         hopping = 0.5 * traces

@@ -8,8 +8,8 @@ import pytest
 from spinase import SpinAtoms
 from spinase.analysis import exact_conductivity, local_density_of_states
 from spinase.atoms import geometry_of, get_spins, set_moments
-from spinase.calculators import EDCalculator, KPMCalculator, NEGFCalculator, RationalCalculator
-from spinase.electrons import LatticeLead, OrbitalModel, OrbitalTable, RashbaHopping, SDModel, ShellHopping
+from spinase.calculators import EDCalculator, KPMCalculator, RationalCalculator
+from spinase.electrons import OrbitalModel, OrbitalTable, RashbaHopping, SDModel, ShellHopping
 from spinase.electrons.kmesh import KMesh
 from spinase.electrons.solvers.dense import bloch_states
 from spinase.errors import InvalidGeometryError, ModelError
@@ -181,8 +181,6 @@ def test_calculators_that_know_one_orbital_a_site_say_so() -> None:
     atoms, model = magnet_of(table, "Fe", units="reduced"), OrbitalModel(table, 1.0, chemical_potential=0.0, kT=0.1)
     with pytest.raises(ModelError, match="KPMCalculator takes sites with one orbital .* use EDCalculator"):
         KPMCalculator(model)
-    with pytest.raises(ModelError, match="NEGFCalculator takes sites with one orbital"):
-        NEGFCalculator(model, (LatticeLead("left"), LatticeLead("right")))
     for calc in (EDCalculator(model, (3, 1, 1)), RationalCalculator(model)):
         with pytest.raises(ModelError, match="4 orbitals are on 2 sites"):
             calc.exchange_tensors(atoms, shells=1)

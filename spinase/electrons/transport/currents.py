@@ -77,7 +77,8 @@ def site_current_vectors(bonds: Bonds, currents: FloatArray, sites: int) -> Floa
     sites : int
         N.
     """
-    flow = -currents[:, None] * bonds.vectors / bonds.distances[:, None]  # the current runs from second to first
+    # the current runs from second to first; between orbitals in one place it has no direction
+    flow = -currents[:, None] * bonds.vectors / np.where(bonds.distances > 0.0, bonds.distances, 1.0)[:, None]
     total = np.zeros((sites, 3))
     np.add.at(total, bonds.first, 0.5 * flow)
     np.add.at(total, bonds.second, 0.5 * flow)

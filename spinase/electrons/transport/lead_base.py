@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -46,6 +47,28 @@ class Lead(ABC):
         point : (3,)
             k-point across the transport, in parts of the reciprocal cell vectors: the lead of Bloch waves with it.
         """
+
+
+class FirstCell(NamedTuple):
+    """The cell of a lead next to the device.
+
+    Attributes
+    ----------
+    places, numbers : (n, 3), (n,)
+        Positions and species.
+    period : (3,)
+        Translation away from the device.
+    repeated : (n,) or (0,) int
+        Device sites that the cell repeats, if it does.
+    made_from : (h,) int
+        Device sites on whose positions it depends.
+    """
+
+    places: FloatArray
+    numbers: IntArray
+    period: FloatArray
+    repeated: IntArray
+    made_from: IntArray
 
 
 def require_level(share: float | None, kT: float | None, what: str) -> None:  # noqa: N803

@@ -14,8 +14,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from spinase.electrons.hamiltonian import SDHamiltonian
+from spinase.electrons.orbitals import OrbitalHamiltonian
 from spinase.electrons.transport.contacts import AttachedLead, DenseContact, LatticeContact, SpinorContact
-from spinase.electrons.transport.lead_base import GAMMA, Lead, heights_along, layers_from, require_level
+from spinase.electrons.transport.lead_base import GAMMA, FirstCell, Lead, heights_along, layers_from, require_level
+from spinase.electrons.transport.table_leads import RepeatedTable, with_spin
 from spinase.electrons.transport.wide_leads import Bath, WideBandLead
 from spinase.errors import InvalidGeometryError, ModelError
 from spinase.geometry import Geometry
@@ -29,6 +31,9 @@ _CANCELLED = 1e-14  # of the sum of its parts: hopping that phases of a k-point 
 
 class LatticeLead(Lead):
     """A semi-infinite lattice of the electrons of the device: their hopping law, on-site energies and Zeeman energy.
+
+    A table of hopping between orbitals (:class:`~spinase.electrons.OrbitalModel`, cut open along `axis`) goes on as the
+    device has it in its outermost layers, with the spin in it; `exchange` and `onsite` are then those of all orbitals alike.
 
     The lead repeats its cell along `period` for ever.  Without `cell` it repeats the `layers` outermost layers of the device
     at this end, with their on-site energies, by the distance at which the next layer follows; what lies further in has no
@@ -129,6 +134,8 @@ class LatticeLead(Lead):
         if hamiltonian.flux:
             raise ModelError("a flux through the cell does not continue into lattice leads: use wide-band leads, or no flux")
         cell = self._cell_at(geometry)
+        if isinstance(hamiltonian, OrbitalHamiltonian):
+            return self._of_table(geometry, hamiltonian, share, cell, point)
         device, count = len(geometry), len(cell.places)
         found = _Couplings.of(geometry, cell, hamiltonian, point, self.spin_orbit)
         first, second = slice(0, count), slice(count, 2 * count)
@@ -146,6 +153,27 @@ class LatticeLead(Lead):
         intra = intra + np.kron(onsite, np.eye(2)) - np.kron(np.eye(count), np.einsum("a,aij->ij", exchange, PAULI))
         return SpinorContact(touched, intra, inter, coupling, level, self.kT, self.name, held, cell.places)
 
+    def _of_table(
+        self, geometry: Geometry, hamiltonian: OrbitalHamiltonian, share: float, cell: FirstCell, point: ArrayLike
+    ) -> DenseContact:
+        """The lead that repeats a table of hopping as the device has it at this end, spin and all."""
+        if not len(cell.repeated):
+            raise ModelError(
+                f"lead {self.name!r} has a cell of its own, but the hopping is a table: it can only repeat the outermost "
+                "layers of the device; leave out cell and period"
+            )
+        hamiltonian.table.require(geometry)
+        found = RepeatedTable.of(hamiltonian.table, cell, point, f"lead {self.name!r}", self.layers)
+        exchange, level = self.exchange - hamiltonian.zeeman, share if self.share is None else self.share
+        first, second = found.intra, found.inter
+        rest = (level, self.kT, self.name, cell.made_from, cell.places)
+        if found.turns_spins:
+            own = self.onsite * np.eye(2) - np.einsum("a,aij->ij", exchange, PAULI)
+            intra = with_spin(first) + np.kron(np.eye(len(first)), own)
+            return SpinorContact(found.orbitals, intra, with_spin(second), with_spin(second), *rest)
+        intra, inter = first[:, :, 0, 0] + self.onsite * np.eye(len(first)), second[:, :, 0, 0]
+        return LatticeContact(found.orbitals, intra, inter, inter, exchange, *rest)
+
     def _check(self, sizes: FloatArray, device: int, count: int) -> None:
         where = f"lead {self.name!r} does not match the device"
         first, second, third = (slice(k * count, (k + 1) * count) for k in range(_CELLS))
@@ -161,7 +189,7 @@ class LatticeLead(Lead):
                 f"{where}: hopping reaches beyond one cell of {self.layers} layer(s); take a longer cell (more layers)"
             )
 
-    def _cell_at(self, geometry: Geometry) -> _FirstCell:
+    def _cell_at(self, geometry: Geometry) -> FirstCell:
         if geometry.pbc[self.axis] and self.cell is None:
             raise InvalidGeometryError(
                 f"lead {self.name!r} runs along cell vector {self.axis}, which is periodic: open that direction (pbc)"
@@ -171,9 +199,9 @@ class LatticeLead(Lead):
         numbers, none = self.numbers, np.empty(0, dtype=np.int64)
         if numbers is None:
             numbers = np.full(len(self.cell), geometry.numbers[0])
-        return _FirstCell(self.cell, numbers, self.period, none, none)
+        return FirstCell(self.cell, numbers, self.period, none, none)
 
-    def _outer_layers(self, geometry: Geometry) -> _FirstCell:
+    def _outer_layers(self, geometry: Geometry) -> FirstCell:
         layer = layers_from(geometry, self.axis, self.side, self.name)
         count = int(layer.max()) + 1
         if count < self.layers + 1:
@@ -184,7 +212,7 @@ class LatticeLead(Lead):
         along = heights_along(geometry, self.axis, self.name)
         period = (along[layer == 0].mean() - along[layer == self.layers].mean()) * geometry.cell[self.axis]
         repeated = np.flatnonzero(layer < self.layers)
-        return _FirstCell(
+        return FirstCell(
             geometry.positions[repeated] + period,
             geometry.numbers[repeated],
             period,
@@ -192,7 +220,7 @@ class LatticeLead(Lead):
             np.flatnonzero(layer <= self.layers),
         )
 
-    def _onsite_at(self, geometry: Geometry, hamiltonian: SDHamiltonian, first: _FirstCell) -> FloatArray:
+    def _onsite_at(self, geometry: Geometry, hamiltonian: SDHamiltonian, first: FirstCell) -> FloatArray:
         """On-site energies of the model at the sites of the cell (n,)."""
         if len(first.repeated):
             return hamiltonian.onsite_energies(geometry)[first.repeated]
@@ -204,28 +232,6 @@ class LatticeLead(Lead):
             raise ModelError(f"{where} by species: say which species are in its cell (numbers=[...])")
         cell = Geometry(first.places, geometry.cell, geometry.pbc, first.numbers)
         return hamiltonian.onsite_energies(cell)
-
-
-class _FirstCell(NamedTuple):
-    """The cell of a lead next to the device.
-
-    Attributes
-    ----------
-    places, numbers : (n, 3), (n,)
-        Positions and species.
-    period : (3,)
-        Translation away from the device.
-    repeated : (n,) or (0,) int
-        Device sites that the cell repeats, if it does.
-    made_from : (h,) int
-        Device sites on whose positions it depends.
-    """
-
-    places: FloatArray
-    numbers: IntArray
-    period: FloatArray
-    repeated: IntArray
-    made_from: IntArray
 
 
 class _Couplings(NamedTuple):
@@ -247,7 +253,7 @@ class _Couplings(NamedTuple):
 
     @classmethod
     def of(
-        cls, geometry: Geometry, cell: _FirstCell, hamiltonian: SDHamiltonian, point: ArrayLike, spin_orbit: bool
+        cls, geometry: Geometry, cell: FirstCell, hamiltonian: SDHamiltonian, point: ArrayLike, spin_orbit: bool
     ) -> _Couplings:
         """Of the device and three cells of the lead, with the phases of a k-point."""
         device, columns = len(geometry), _CELLS * len(cell.places)

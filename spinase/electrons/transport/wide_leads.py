@@ -94,10 +94,11 @@ class WideBandLead(Lead):
                 f"lead {self.name!r} does not match the device: its sites must be different numbers from 0 to "
                 f"{len(geometry) - 1}, got {sites.tolist()}"
             )
+        orbitals = hamiltonian.orbitals_of(sites)
         block = self.broadening * (np.eye(2) + np.einsum("a,aij->ij", self.polarization, PAULI))
         return WideBandContact(
-            sites=sites,
-            broadening=np.repeat(block[None], len(sites), axis=0),
+            sites=orbitals,
+            broadening=np.repeat(block[None], len(orbitals), axis=0),
             share=share if self.share is None else self.share,
             kT=self.kT,
             name=self.name,
