@@ -17,6 +17,7 @@ from spinase.electrons.hamiltonian import FrozenHamiltonian
 from spinase.electrons.kmesh import KMesh
 from spinase.electrons.model import SDModel
 from spinase.electrons.observables import density_of_states
+from spinase.electrons.orbitals import OrbitalModel
 from spinase.electrons.response import dense_spin_response
 from spinase.electrons.solvers.base import Plan
 from spinase.electrons.solvers.dense import DenseSolver, Precision
@@ -52,6 +53,11 @@ class EDCalculator(ClosedElectronCalculator):
         round-off, at the cost of looking for them (worth it for small cells with symmetric spins; random spins have none).
     units : str, optional
         Unit system the model's energies are in; default: whatever the atoms are in.
+
+    Raises
+    ------
+    ModelError
+        With `reduce` for a table of hopping between orbitals; on a wrong mesh or dtype.
     """
 
     citation = (
@@ -70,6 +76,11 @@ class EDCalculator(ClosedElectronCalculator):
         reduce: bool = False,
         units: str | None = None,
     ) -> None:
+        if reduce and isinstance(model, OrbitalModel):
+            raise ModelError(
+                "reduce=True finds operations that bring sites of one orbital to each other, and those of a lattice mix the "
+                "orbitals of a table: leave it out (k and -k are solved once in any case where they are conjugate)"
+            )
         self._dense = DenseSolver(model.occupation, kpts, dtype)
         super().__init__(model, self._dense, units=units)
         self._reduce = bool(reduce)
@@ -176,11 +187,10 @@ class EDCalculator(ClosedElectronCalculator):
                 "give kpts as three numbers"
             )
         hamiltonian = self._state.hamiltonian
-        coupling = hamiltonian.site_coupling()
-        pairs = coupled_pairs(atoms, shells, cutoff, self.kpts)
+        pairs, site_of = coupled_pairs(atoms, shells, cutoff, self.kpts), hamiltonian.site_of()
         operator = hamiltonian.operator(self._state.spins)
-        response = dense_spin_response(operator, self._model.occupation, self.mesh, pairs.with_sites())
-        return ExchangeTensors.of(atoms, pairs, coupling, response)
+        response = dense_spin_response(operator, self._model.occupation, self.mesh, pairs.with_sites(site_of)[0])
+        return ExchangeTensors.of(atoms, pairs, hamiltonian.coupling, site_of, response)
 
     def for_supercell(self, repeat: tuple[int, int, int]) -> EDCalculator | None:
         """The calculator of a repeated cell: the same k-points, folded; None if the mesh does not fold."""

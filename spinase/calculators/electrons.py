@@ -244,23 +244,3 @@ class SolverCalculator(ClosedElectronCalculator):
 def is_site_resolved(model: SDModel) -> bool:
     """Whether a parameter is given site by site, so that sites cannot be exchanged or repeated."""
     return isinstance(model, OrbitalModel) or not isinstance(model.hamiltonian.onsite, float | int | Mapping)
-
-
-def refuse_orbitals(model: SDModel, what: str) -> None:
-    """Refuse a table of hopping between orbitals.
-
-    Parameters
-    ----------
-    model : SDModel
-    what : str
-        What does not take it, for the message.
-
-    Raises
-    ------
-    ModelError
-    """
-    if isinstance(model, OrbitalModel):
-        raise ModelError(
-            f"{what} takes sites with one orbital and laws of hopping, and the model is a table between orbitals: use "
-            "EDCalculator (with k-points) or RationalCalculator"
-        )

@@ -47,9 +47,15 @@ class CoupledPairs:
     images: IntArray
     sites: IntArray
 
-    def with_sites(self) -> SitePairs:
-        """The pairs, and then every magnetic site with itself."""
-        return SitePairs.of(self.bonds, self.sites)
+    def with_sites(self, site_of: IntArray) -> tuple[SitePairs, IntArray]:
+        """Pairs of orbitals of the pairs, and then of every magnetic site with itself, and the pair that each belongs to.
+
+        Parameters
+        ----------
+        site_of : (n,) int
+            Site of every orbital (``FrozenHamiltonian.site_of``).
+        """
+        return SitePairs.of(self.bonds, self.sites).of_orbitals(site_of)
 
 
 def coupled_pairs(atoms: Atoms, shells: int, cutoff: float | None, mesh: tuple[int, int, int]) -> CoupledPairs:
@@ -173,8 +179,12 @@ class ExchangeTensors:
     onsite: FloatArray
 
     @classmethod
-    def of(cls, atoms: Atoms, pairs: CoupledPairs, coupling: FloatArray, response: SpinResponse) -> ExchangeTensors:
-        """From the response of the electrons, whose exchange vectors are -J_i s_i with `coupling` J_i (N,), energy.
+    def of(
+        cls, atoms: Atoms, pairs: CoupledPairs, coupling: FloatArray, site_of: IntArray, response: SpinResponse
+    ) -> ExchangeTensors:
+        """From the response of the electrons, whose exchange vectors are -J_a s_i with `coupling` J_a (n,), energy.
+
+        J_ij = -sum_ab J_a J_b d2F/db_a db_b over the orbitals a of i and b of j.
 
         Parameters
         ----------
@@ -182,19 +192,23 @@ class ExchangeTensors:
             The magnet.
         pairs : CoupledPairs
             Its pairs.
-        coupling : (N,) ndarray
-            J_i, energy.
+        coupling : (n,) ndarray
+            J_a of every orbital, energy.
+        site_of : (n,) int
+            Its site.
         response : SpinResponse
-            Of ``pairs.with_sites()``.
+            Of ``pairs.with_sites(site_of)``.
         """
         every, count = response.pairs, len(pairs.bonds)
+        owner = pairs.with_sites(site_of)[1]
         scale = -coupling[every.first] * coupling[every.second]
-        scale[:count] /= pairs.images
-        tensors = scale[:, None, None] * response.curvatures()
+        tensors, isotropic = np.zeros((count + len(pairs.sites), 3, 3)), np.zeros(count + len(pairs.sites))
+        np.add.at(tensors, owner, scale[:, None, None] * response.curvatures())
+        np.add.at(isotropic, owner, scale * response.isotropic())
         onsite = np.zeros((len(atoms), 3, 3))
         onsite[pairs.sites] = tensors[count:]
-        isotropic = (scale * response.isotropic())[:count]
-        return cls(atoms.copy(), pairs.bonds, pairs.shell, tensors[:count], isotropic, onsite)
+        tensors, isotropic = tensors[:count] / pairs.images[:, None, None], isotropic[:count] / pairs.images
+        return cls(atoms.copy(), pairs.bonds, pairs.shell, tensors, isotropic, onsite)
 
     def __len__(self) -> int:
         return len(self.bonds)

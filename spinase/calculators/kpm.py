@@ -14,7 +14,7 @@ from pydantic import Field
 
 from spinase.atoms import geometry_of, get_moments, get_reference_lengths
 from spinase.calculators.base import per_moment, split_moments
-from spinase.calculators.electrons import ClosedElectronCalculator, PlannedElectrons, SolvedElectrons, refuse_orbitals
+from spinase.calculators.electrons import ClosedElectronCalculator, PlannedElectrons, SolvedElectrons
 from spinase.electrons.chebyshev.columns import random_columns, subset_columns
 from spinase.electrons.chebyshev.series import spectral_density
 from spinase.electrons.config import SDModelConfig
@@ -124,7 +124,6 @@ class KPMCalculator(ClosedElectronCalculator):
         units: str | None = None,
         **by_hand: Any,
     ) -> None:
-        refuse_orbitals(model, "KPMCalculator")
         self._options = _options(accuracy, options, by_hand)
         self._kpm = KPMSolver(model.occupation, self._options, rng)
         self._corrected = reference is not None
@@ -195,8 +194,8 @@ class KPMCalculator(ClosedElectronCalculator):
         """Standard errors (N, 3) of ``magnetic_forces``, energy/moment, from the scatter over `repeats` sets of phases."""
         plan, operator = self._planned(atoms)
         _, lengths = split_moments(get_moments(atoms), get_reference_lengths(atoms))
-        coupling = self._frozen_for(atoms).hamiltonian.coupling
-        return per_moment(np.abs(coupling)[:, None] * plan.errors(operator, repeats), lengths)
+        hamiltonian = self._frozen_for(atoms).hamiltonian
+        return per_moment(plan.errors(operator, repeats, hamiltonian.spin_fields), lengths)
 
     def density_of_states(
         self, atoms: Atoms, energies: ArrayLike, order: int = 256, count: int = _DOS_COLUMNS
@@ -241,8 +240,8 @@ class KPMCalculator(ClosedElectronCalculator):
         """
         if not -len(atoms) <= site < len(atoms):
             raise ModelError(f"site {site} is not one of the {len(atoms)} sites")
-        columns = subset_columns(len(atoms), np.array([site % len(atoms)]))
         plan, operator = self._planned(atoms)
+        columns = subset_columns(len(operator), self._model.hamiltonian.orbitals_of(np.array([site % len(atoms)])))
         moments, band = plan.moments(operator, columns, order)
         return spectral_density(moments, band, np.atleast_1d(np.asarray(energies, dtype=np.float64)))
 
@@ -328,8 +327,8 @@ _GEOMETRY = ("positions", "cell", "pbc", "numbers")
 
 
 def _shortest(bonds: Bonds) -> float:
-    """The shortest bond, length; infinite without bonds."""
-    return float(bonds.distances.min(initial=np.inf))
+    """The shortest bond between two places, length; infinite without bonds."""
+    return float(bonds.distances[bonds.distances > 0.0].min(initial=np.inf))
 
 
 def _options(accuracy: float, options: KPMOptions | None, by_hand: dict[str, Any]) -> KPMOptions:

@@ -156,10 +156,9 @@ class RationalCalculator(ClosedElectronCalculator):
         chemical_potential = self.get_property("chemical_potential", atoms)
         assert self._state is not None
         hamiltonian = self._state.hamiltonian
-        coupling = hamiltonian.site_coupling()
         pairs, response = self._pairs_of(atoms, shells, cutoff)
         found = response.at(hamiltonian.operator(self._state.spins), chemical_potential)
-        return ExchangeTensors.of(atoms, pairs, coupling, found)
+        return ExchangeTensors.of(atoms, pairs, hamiltonian.coupling, hamiltonian.site_of(), found)
 
     def _pairs_of(self, atoms: Atoms, shells: int, cutoff: float | None) -> tuple[CoupledPairs, RationalSpinResponse]:
         """The pairs, and the way to them; those of the last time while geometry, moments and question are the same."""
@@ -168,7 +167,8 @@ class RationalCalculator(ClosedElectronCalculator):
         if last is None or not last.holds(self._frozen, shells, cutoff, sites):
             assert isinstance(self._frozen.plan, RationalPlan)
             pairs = coupled_pairs(atoms, shells, cutoff, (1, 1, 1))
-            response = RationalSpinResponse(self._frozen.plan, pairs.with_sites())
+            site_of = self._frozen.hamiltonian.site_of()
+            response = RationalSpinResponse(self._frozen.plan, pairs.with_sites(site_of)[0])
             last = self._asked = _Asked(self._frozen, shells, cutoff, sites, pairs, response)
         return last.pairs, last.response
 

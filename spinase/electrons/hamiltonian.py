@@ -196,13 +196,17 @@ class FrozenHamiltonian:
         """What belongs to the sites of the magnet, (N, ...), of values for the sites of the operator, (n, ...)."""
         return values
 
-    def site_coupling(self) -> FloatArray:
-        """J of the sites of the magnet (N,), energy."""
-        return self.coupling
+    def site_of(self) -> IntArray:
+        """Site of the magnet that each site of the operator belongs to (n,): itself, where each has one orbital."""
+        return np.arange(len(self.onsite))
 
     def spin_gradient(self, density: Density) -> FloatArray:
         """H_i = -dE/ds_i = J_i Tr[sigma rho_ii], energy, (N, 3)."""
-        return self.coupling[:, None] * density.spin
+        return self.spin_fields(density.spin)
+
+    def spin_fields(self, spin: FloatArray) -> FloatArray:
+        """H_i (N, 3), energy, of spin densities Tr[sigma rho] (n, 3) of the operator's sites: sums of J Tr[sigma rho]."""
+        return self.gather(self.coupling[:, None] * spin)
 
     def contract(self, density: Density) -> Gradients:
         """dE = Re sum_k conj(rho_k) dH_k over the pattern: fields, forces and virial of any solver's density."""

@@ -84,25 +84,9 @@ class FrozenOrbitals(FrozenHamiltonian):
         np.add.at(total, self._table.sites, values)
         return total
 
-    def site_coupling(self) -> FloatArray:
-        """J of the sites (N,), where each has one orbital.
-
-        Raises
-        ------
-        ModelError
-            With several orbitals a site.
-        """
-        table = self._table
-        if not np.array_equal(table.sites, np.arange(len(table.positions))):
-            raise ModelError(
-                f"{len(table.sites)} orbitals are on {len(table.positions)} sites: this is written for one orbital a site; "
-                "fields, torques, energies and conductivities are there for several"
-            )
-        return self.coupling
-
-    def spin_gradient(self, density: Density) -> FloatArray:
-        """H_i = -dE/ds_i = sum_a J_a Tr[sigma rho_aa] over the orbitals of site i, energy, (N, 3)."""
-        return self.gather(self.coupling[:, None] * density.spin)
+    def site_of(self) -> IntArray:
+        """Site of each orbital (n,)."""
+        return self._table.sites
 
     def contract(self, density: Density) -> Gradients:
         """Fields; a table has no forces."""

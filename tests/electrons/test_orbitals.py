@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -9,9 +11,10 @@ from spinase import SpinAtoms
 from spinase.analysis import exact_conductivity, local_density_of_states
 from spinase.atoms import geometry_of, get_spins, set_moments
 from spinase.calculators import EDCalculator, KPMCalculator, RationalCalculator
+from spinase.calculators.exchange import ExchangeTensors
 from spinase.electrons import OrbitalModel, OrbitalTable, RashbaHopping, SDModel, ShellHopping
 from spinase.electrons.kmesh import KMesh
-from spinase.electrons.solvers.dense import bloch_states
+from spinase.electrons.solvers.dense import DenseSolver, bloch_states
 from spinase.errors import InvalidGeometryError, ModelError
 from spinase.io.tight_binding import magnet_of
 from spinase.spin_algebra import PAULI
@@ -176,15 +179,92 @@ def test_what_tables_do_not_fit_is_refused() -> None:
         OrbitalModel(ShellHopping([1.0]), 1.0, filling=0.5)
 
 
-def test_calculators_that_know_one_orbital_a_site_say_so() -> None:
+def turned(size: int = 2) -> tuple[OrbitalModel, SpinAtoms]:
+    """Some cells of the metal in a texture, whose orbitals have couplings of their own."""
+    table = metal().repeat((size, 1, 1))
+    atoms = magnet_of(table, ["Fe", "Pt"], units="reduced")
+    atoms.spins = np.random.default_rng(3).normal(size=(2 * size, 3))
+    return OrbitalModel(table, np.tile([0.8, 0.5, -0.3, 0.4], size), chemical_potential=-0.1, kT=0.2), atoms
+
+
+def test_exchange_between_sites_is_the_change_of_fields() -> None:
+    """J_ij = dH_i/ds_j by differences of the spins, of any length; onsite parts, too; dense and rational."""
+    model, atoms = turned()
+    exact = EDCalculator(model).exchange_tensors(atoms, shells=1)
+    other = RationalCalculator(model, tolerance=1e-10).exchange_tensors(atoms, shells=1)
+    np.testing.assert_allclose(other.tensors, exact.tensors, atol=1e-8)
+    np.testing.assert_allclose(other.isotropic, exact.isotropic, atol=1e-8)
+    frozen, solver = model.hamiltonian.freeze(geometry_of(atoms)), DenseSolver(model.occupation)
+
+    def fields(spins: np.ndarray) -> np.ndarray:
+        return frozen.spin_gradient(solver.solve(frozen.operator(spins), bonds=False).density)
+
+    spins = get_spins(atoms)
+    for n in (0, 3):
+        i, j = exact.bonds.first[n], exact.bonds.second[n]
+        for c in range(3):
+            step = np.zeros((4, 3))
+            step[j, c] = 1e-4
+            change = (fields(spins + step) - fields(spins - step)) / 2e-4
+            np.testing.assert_allclose(change[i], all_images(exact, i, j)[:, c], atol=1e-7)
+            np.testing.assert_allclose(change[j], exact.onsite[j][:, c], atol=1e-7)
+    assert np.abs(exact.dmi).max() > 1e-4
+
+
+def all_images(found: ExchangeTensors, i: int, j: int) -> np.ndarray:
+    """The tensors of all listed images of the pair together."""
+    here = (found.bonds.first == i) & (found.bonds.second == j)
+    back = (found.bonds.first == j) & (found.bonds.second == i)
+    return found.tensors[here].sum(axis=0) + found.tensors[back].transpose(0, 2, 1).sum(axis=0)
+
+
+def test_exchange_of_a_mesh_is_that_of_the_repeated_table() -> None:
+    """At a filling, where the chemical potential answers, too."""
+    found = []
+    for times in (1, 4):
+        table = metal().repeat((times, 1, 1))
+        atoms = magnet_of(table, ["Fe", "Pt"], np.tile([[0.6, 0, 0.8], [0, 0, 1.0]], (times, 1)), units="reduced")
+        calc = EDCalculator(OrbitalModel(table, {26: 0.8, 78: 0.4}, filling=0.4, kT=0.2), (4 // times, 1, 1))
+        found.append(calc.exchange_tensors(atoms, shells=2))
+    small, large = found
+    for n in range(len(small)):
+        same = np.linalg.norm(large.bonds.vectors - small.bonds.vectors[n], axis=1) < 1e-9
+        same &= large.bonds.first == small.bonds.first[n]
+        back = np.linalg.norm(large.bonds.vectors + small.bonds.vectors[n], axis=1) < 1e-9
+        back &= large.bonds.second == small.bonds.first[n]
+        there = [*large.tensors[same], *large.tensors[back].transpose(0, 2, 1)]
+        np.testing.assert_allclose(there[0], small.tensors[n], atol=1e-10)
+    np.testing.assert_allclose(large.onsite[:2], small.onsite, atol=1e-10)
+
+
+def test_chebyshev_series_of_tables() -> None:
+    """Exact columns give the fields of the dense solver and their own gradients; few of them error bars that are true."""
+    model, atoms = turned(4)
+    exact = EDCalculator(model).get_property("magnetic_forces", atoms)
+    unit = KPMCalculator(model, accuracy=1e-6, columns="unit", dtype="float64")
+    np.testing.assert_allclose(unit.get_property("magnetic_forces", atoms), exact, atol=2e-5)
+    assert check_calculator(
+        KPMCalculator(model, columns="unit", order=120, dtype="float64"), atoms, checks=["magnetic_forces"]
+    )
+    probing = KPMCalculator(model, columns="random", count=64, order=120, dtype="float64")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        errors = probing.get_property("magnetic_forces", atoms) - exact
+        bars = probing.field_errors(atoms)
+    assert bars.shape == (8, 3)
+    assert 0.4 < np.sqrt(np.mean(errors**2) / np.mean(bars**2)) < 2.0
+    energies = np.linspace(-2.0, 2.0, 5)
+    local = sum(unit.local_spectral_function(atoms, site, energies) for site in range(8))
+    whole = KPMCalculator(model, columns="unit").density_of_states(atoms, energies, count=3000)
+    np.testing.assert_allclose(local, whole, rtol=0.2, atol=0.5)
+
+
+def test_tables_have_no_supercells_of_their_own() -> None:
     table = metal()
-    atoms, model = magnet_of(table, "Fe", units="reduced"), OrbitalModel(table, 1.0, chemical_potential=0.0, kT=0.1)
-    with pytest.raises(ModelError, match="KPMCalculator takes sites with one orbital .* use EDCalculator"):
-        KPMCalculator(model)
-    for calc in (EDCalculator(model, (3, 1, 1)), RationalCalculator(model)):
-        with pytest.raises(ModelError, match="4 orbitals are on 2 sites"):
-            calc.exchange_tensors(atoms, shells=1)
+    model = OrbitalModel(table, 1.0, chemical_potential=0.0, kT=0.1)
     assert EDCalculator(model, (4, 1, 1)).for_supercell((2, 1, 1)) is None
+    with pytest.raises(ModelError, match="reduce=True finds operations .* mix the orbitals of a table: leave it out"):
+        EDCalculator(model, (4, 1, 1), reduce=True)
     assert "OrbitalModel(OrbitalTable(4 orbitals on 2 sites, 10 hoppings)" in repr(model)
 
 

@@ -69,6 +69,23 @@ class SitePairs:
     def __len__(self) -> int:
         return len(self.first)
 
+    def of_orbitals(self, site_of: IntArray) -> tuple[SitePairs, IntArray]:
+        """All pairs of an orbital of i with one of j, and the pair (Q,) that each belongs to.
+
+        Parameters
+        ----------
+        site_of : (n,) int
+            Site of every orbital.
+        """
+        order, counts = np.argsort(site_of, kind="stable"), np.bincount(site_of)
+        start = np.cumsum(counts) - counts
+        sizes = counts[self.first] * counts[self.second]
+        pair = np.repeat(np.arange(len(self)), sizes)
+        within = np.arange(len(pair)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        one, two = self.first[pair], self.second[pair]
+        first = order[start[one] + within // counts[two]]
+        return SitePairs(first, order[start[two] + within % counts[two]], self.shifts[pair]), pair
+
 
 @dataclass(frozen=True, eq=False)
 class NumberResponse:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, final
 
@@ -207,22 +208,33 @@ class KPMPlan(Plan[ElectronState]):
         """The calibration in use, with its error measured on `operator` instead of that it was chosen at."""
         return Calibrator(self._expansion, self.phases.seed).measure(operator, self.calibrate(operator))
 
-    def errors(self, operator: SpinOperator, repeats: int = 8) -> FloatArray:
-        """Standard errors (N, 3) of the spin density of one solution; two of them cover about 95 %.
+    def errors(
+        self, operator: SpinOperator, repeats: int = 8, fields: Callable[[FloatArray], FloatArray] = np.asarray
+    ) -> FloatArray:
+        """Standard errors (N, 3) of the spin density of one solution, or of fields made of it; two of them cover about 95 %.
 
         The scatter over `repeats` new sets of phases, widened for their small number (Student's t), and in quadrature the
         error of the order: the difference from a solution with twice as many moments and the same phases.
+
+        Parameters
+        ----------
+        operator : SpinOperator
+            On the plan's pattern.
+        repeats : int
+            Sets of phases, two at least.
+        fields : callable
+            From spin densities (n, 3) to what the errors are of, linear; default: themselves.
         """
         if repeats < 2:
             raise ModelError(f"an error bar needs at least 2 repeats, got {repeats}")
         calibration = self.calibrate(operator)
         seeds = [int(s) for s in np.random.default_rng([self.phases.seed, 1]).integers(2**62, size=repeats)]
-        found = [self._expansion.solve(operator, calibration, False, seed).density.spin for seed in seeds]
+        found = [fields(self._expansion.solve(operator, calibration, False, seed).density.spin) for seed in seeds]
         finer = replace(calibration, order=2 * int(np.ceil(0.5 * _FINER * calibration.order)))
-        lost = self._expansion.solve(operator, finer, False, seeds[0]).density.spin - found[0]
+        lost = fields(self._expansion.solve(operator, finer, False, seeds[0]).density.spin) - found[0]
         widened = 0.5 * float(student.ppf(_TWO_SIGMA, repeats - 1))
-        floor = _SINGLE if self.solver.options.dtype == "float32" else 0.0
-        return np.hypot(widened * np.std(found, axis=0, ddof=1), np.abs(lost) + floor)
+        floor = np.full((len(operator), 3), _SINGLE if self.solver.options.dtype == "float32" else 0.0)
+        return np.hypot(widened * np.std(found, axis=0, ddof=1), np.abs(lost) + np.abs(fields(floor)))
 
     def moments(self, operator: SpinOperator, columns: Columns, order: int) -> tuple[FloatArray, Band]:
         """Moments mu_0 .. mu_order of all columns together, and the band they refer to.
