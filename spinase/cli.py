@@ -79,7 +79,7 @@ def run(
 @app.command()
 def new(
     kind: Annotated[str, typer.Argument(help="quench, spin-lattice, learn, device or curie", show_default=False)],
-    output: Annotated[Path, typer.Option("--output", "-o", help="directory")] = Path(),
+    output: Annotated[Path, typer.Option("--output", "-o", help="folder, or a name for the file (NAME.toml)")] = Path(),
 ) -> None:
     """Write a commented input file to start from, which runs as it stands."""
     from spinase.run.start import write_start

@@ -157,10 +157,13 @@ def movie(
 
 def export(
     file: Annotated[Path, typer.Argument(help="run file (run.h5), or its folder", show_default=False)],
-    to: Annotated[
-        str, typer.Option("--to", metavar="STYLE", help="extxyz, traj, lammps-dump, ovf, vtk, uppasd, vampire, ...")
-    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="file (vampire: folder)")],
+    to: Annotated[
+        str | None,
+        typer.Option(
+            "--to", metavar="STYLE", help="extxyz, traj, lammps-dump, ovf, vtk, uppasd, vampire, ...; default: by the suffix"
+        ),
+    ] = None,
     frame: Annotated[int | None, typer.Option(help="one frame only (-1: the last)")] = None,
     every: Annotated[int | None, typer.Option(min=1, help="every so many frames")] = None,
     set_: Annotated[
@@ -171,11 +174,11 @@ def export(
     """Write frames of a run (finished, running or killed) for another program; many files where one holds one frame."""
     from spinase.io import read_run
     from spinase.run.config import table_of
-    from spinase.run.export import export_run
+    from spinase.run.export import export_run, style_by_suffix
 
     if frame is not None and every is not None:
         raise InputError("give --frame or --every, not both")
     run_ = read_run(file)
     frames = [frame] if frame is not None else list(range(0, len(run_), every)) if every is not None else None
-    for path in export_run(run_, output, to, frames, table_of(set_ or ())):
+    for path in export_run(run_, output, to or style_by_suffix(output), frames, table_of(set_ or ())):
         typer.echo(f"wrote {path}")

@@ -122,9 +122,7 @@ def build_atoms(table: AtomsTable, units: str, folder: Path, rng: np.random.Gene
     InputError
         If a file cannot be read or is in other units, or an entry does not fit the sites.
     """
-    atoms = (
-        _read_atoms(folder / table.file, table.index, units) if table.file is not None else _place_atoms(table, units, rng)
-    )
+    atoms = _read_atoms(folder / table.file, table, units) if table.file is not None else _place_atoms(table, units, rng)
     try:
         if table.alloy is not None:
             random_alloy(atoms, table.alloy, rng)
@@ -159,19 +157,33 @@ def _place_atoms(table: AtomsTable, units: str, rng: np.random.Generator) -> Spi
     return atoms
 
 
-def _read_atoms(path: Path, index: int, units: str) -> SpinAtoms:
+def _read_atoms(path: Path, table: AtomsTable, units: str) -> SpinAtoms:
+    index = table.index
     try:
         found: Any = read_mcif(path) if path.suffix == ".mcif" else ase_read(path, index=index)
-    except (OSError, ValueError, IndexError, KeyError, StopIteration, UnknownFileTypeError) as error:
+    except UnknownFileTypeError as error:
+        raise InputError(
+            f"[atoms] file: ASE knows no atoms in {path} ({error}); a file of spins alone (OVF, restart file, ...) goes on "
+            f'a lattice or on other atoms: [spins] style = "file", path = "{path.name}"'
+        ) from error
+    except (OSError, ValueError, IndexError, KeyError, StopIteration) as error:
         raise InputError(f"[atoms] file: cannot read frame {index} of {path}: {error}") from error
     try:
         if units_declared(found) and get_units(found).name != units:
             raise InputError(
                 f"[atoms] file: {path} is in {get_units(found).name} units but the input says units = {units!r}"
             )
-        return SpinAtoms(found, units=units)
+        return _repeated(SpinAtoms(found, units=units), table.size)
     except (InvalidMomentsError, UnitMismatchError) as error:
         raise InputError(f"[atoms] file: {path}: {error}") from None
+
+
+def _repeated(atoms: SpinAtoms, size: list[int] | None) -> SpinAtoms:
+    if size is None:
+        return atoms
+    if len(size) != 3 or min(size) < 1:
+        raise InputError(f"[atoms] size = {size}: three numbers of cells, 1 or more, along the cell vectors of the file")
+    return SpinAtoms(atoms.repeat(tuple(size)))
 
 
 def place_spins(atoms: SpinAtoms, config: RunInput, rng: np.random.Generator, folder: Path) -> None:

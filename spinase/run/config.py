@@ -37,7 +37,10 @@ class AtomsTable(_Table):
     """Where the sites are: a lattice, disordered points, or a file."""
 
     lattice: str | None = Field(None, description=f"one of {', '.join(LATTICES)}")
-    size: list[int] | None = Field(None, description="unit cells along each direction of the lattice")
+    size: list[int] | None = Field(
+        None,
+        description="unit cells along each direction of the lattice; of a file: how often its cell is repeated, if at all",
+    )
     a: float = Field(1.0, gt=0, description="nearest-neighbour distance of the lattice [length]")
     periodic: bool | list[bool] = Field(True, description="periodic boundaries, for all directions or one each")
     disordered: DisorderedTable | None = Field(None, description="sites at random in a periodic box")
@@ -61,8 +64,10 @@ class AtomsTable(_Table):
         given = [name for name in ("lattice", "disordered", "file") if getattr(self, name) is not None]
         if len(given) != 1:
             raise ValueError(f"give exactly one of lattice, disordered and file (got {', '.join(given) or 'none'})")
-        if (self.lattice is None) != (self.size is None):
-            raise ValueError("a lattice needs its size, and only a lattice has one")
+        if self.lattice is not None and self.size is None:
+            raise ValueError("a lattice needs its size")
+        if self.disordered is not None and self.size is not None:
+            raise ValueError("sites at random have no size: give their number, disordered = { sites = N, ... }")
         if self.size is not None and math.prod(self.size) > MOST_SITES:
             raise ValueError(f"size = {self.size} asks for {math.prod(self.size)} cells, more than {MOST_SITES}")
         return self

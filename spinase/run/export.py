@@ -12,6 +12,33 @@ from spinase.io.run_file import Run, read_run
 from spinase.options import options_of
 from spinase.styles import load_style
 
+SUFFIXES = {
+    ".xyz": "extxyz",
+    ".extxyz": "extxyz",
+    ".traj": "traj",
+    ".dump": "lammps-dump",
+    ".ovf": "ovf",
+    ".vtkhdf": "vtk",
+}
+"""Styles that a file's name tells."""
+
+
+def style_by_suffix(target: Path) -> str:
+    """Style of the kind ``exports`` that the suffix of a file tells.
+
+    Raises
+    ------
+    InputError
+        If it tells none.
+    """
+    if target.suffix not in SUFFIXES:
+        told = ", ".join(f"{suffix} ({style})" for suffix, style in SUFFIXES.items())
+        raise InputError(
+            f"the name {target} does not tell the format: give --to STYLE (`spinase styles exports` lists them), "
+            f"or a file that ends with {told}"
+        )
+    return SUFFIXES[target.suffix]
+
 
 def export_run(
     source: str | Path | Run,
@@ -62,4 +89,4 @@ def export_run(
     return places
 
 
-__all__ = ["export_run"]
+__all__ = ["SUFFIXES", "export_run", "style_by_suffix"]

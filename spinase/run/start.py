@@ -19,28 +19,34 @@ STARTS: dict[str, tuple[str, ...]] = {
 
 
 def write_start(kind: str, folder: Path) -> list[Path]:
-    """Write the input files of a kind of study into a folder; returns their paths.
+    """Write the input files of a kind of study into a folder, or under a name of your own; returns their paths.
 
     Parameters
     ----------
     kind : str
         One of ``STARTS``.
     folder : Path
-        Where; it is made if it is missing.
+        Where; it is made if it is missing.  ``NAME.toml`` is the file itself, of a kind that has one.
 
     Raises
     ------
     InputError
-        On an unknown kind, or where a file of that name exists: nothing is written then.
+        On an unknown kind, one file for two, or where a file of that name exists: nothing is written then.
     """
     if kind not in STARTS:
         raise InputError(f"unknown kind {kind!r}{nearest(kind, STARTS)}: there are {', '.join(STARTS)}")
-    targets = [folder / name for name in STARTS[kind]]
+    sources, targets = STARTS[kind], [folder / name for name in STARTS[kind]]
+    if folder.suffix == ".toml" and not folder.is_dir():
+        if len(sources) > 1:
+            raise InputError(f"{kind} has {len(sources)} files ({', '.join(sources)}): give a folder, not {folder}")
+        targets = [folder]
     present = [str(target) for target in targets if target.exists()]
     if present:
-        raise InputError(f"{', '.join(present)} exists already: nothing is written; name another folder with --output")
-    folder.mkdir(parents=True, exist_ok=True)
-    for target in targets:
+        raise InputError(
+            f"{', '.join(present)} exists already: nothing is written; name another folder or file with --output"
+        )
+    for name, target in zip(sources, targets, strict=True):
+        target.parent.mkdir(parents=True, exist_ok=True)
         with replacing(target) as partial:
-            Path(partial).write_bytes((_FOLDER / target.name).read_bytes())
+            Path(partial).write_bytes((_FOLDER / name).read_bytes())
     return targets

@@ -370,14 +370,14 @@ def _discs(ax: Axes, points: FloatArray, diameters: FloatArray, colors: FloatArr
 
 
 def _arrows(ax: Axes, points: FloatArray, arrows: FloatArray, heights: FloatArray) -> None:
-    """Arrows centred on the points, black on light sites and white on dark ones."""
+    """Arrows centred on the points, black on light sites and white on dark ones; dots of spins along the line of sight."""
     width = min(0.006, 0.045 / np.sqrt(len(points)))
     for mask, color in ((heights >= -0.2, "black"), (heights < -0.2, "white")):
         if mask.any():
             tails, steps = (points - 0.5 * arrows)[mask], arrows[mask]
             ax.quiver(
                 tails[:, 0], tails[:, 1], steps[:, 0], steps[:, 1], angles="xy", scale_units="xy", scale=1.0,
-                width=width, headwidth=3.5, headlength=4.0, headaxislength=3.6, minlength=0.1, color=color, zorder=3,
+                width=width, headwidth=3.5, headlength=4.0, headaxislength=3.6, minlength=1.2, color=color, zorder=3,
             )  # fmt: skip
 
 

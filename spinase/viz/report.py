@@ -36,16 +36,19 @@ _TELLING = {
     "chirality": ("mean_absolute", "mean"),
     "coplanar-order": ("vortices",),
     "energy-partition": ("potential", "total"),
+    "domain-wall": ("position",),
     "topological-charge": ("charge",),
     "correlation-length": ("correlation_length",),
     "shell-correlation": ("shell_1", "shell_2"),
     "clusters": ("mean_size",),
     "magnetization": ("length",),
     "torque": ("rms",),
+    "currents": ("1_left", "2_right"),
 }
 """Observers whose scalars go into the summary, most telling first, and the quantities that share its panel (any order)."""
 
 _SUMMARY_PANELS = 6
+_FEWEST_CONDITIONS = 3  # values of a field, a temperature or a bias that make a curve against it
 _ONE_SCALE = 20.0  # scalars of one unit share a panel if their magnitudes differ by less
 Panel = Callable[[Axes], None]
 
@@ -109,12 +112,21 @@ def _observer_panels(run: Run, observer: str) -> list[Panel]:
 def _on_one_scale(scalars: list[Series]) -> list[list[Series]]:
     groups: list[list[Series]] = []
     for series in scalars:
-        group = groups[-1] if groups else []
-        if group and series.unit == group[0].unit and 1 / _ONE_SCALE < _size(series) / _size(group[0]) < _ONE_SCALE:
-            group.append(series)
+        for group in groups:
+            if series.unit == group[0].unit and 1 / _ONE_SCALE < _size(series) / _size(group[0]) < _ONE_SCALE:
+                group.append(series)
+                break
         else:
             groups.append([series])
     return groups
+
+
+def _shared_name(group: list[Series]) -> str:
+    """The last words that labels share: "temperature" of the lattice's and the spins'; nothing where they share none."""
+    words = [series.label.split()[::-1] for series in group]
+    same = [column[0] for column in zip(*words, strict=False)]
+    count = next((k for k, column in enumerate(zip(*words, strict=False)) if len(set(column)) > 1), len(same))
+    return " ".join(same[:count][::-1])
 
 
 def _size(series: Series) -> float:
@@ -138,7 +150,7 @@ def _scalar_panel(run: Run, observer: str, group: list[Series]) -> Panel:
         for color, series in zip(COLORS, group, strict=False):
             ax.plot(series.times, series.values, color=color, lw=1.6, label=series.label)
         ax.legend(frameon=False, fontsize="small", ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))
-        against_time(ax, name, first.unit, _units(run).time)
+        against_time(ax, _shared_name(group) or name, first.unit, _units(run).time)
 
     return draw
 
@@ -196,7 +208,11 @@ def _summary(run: Run) -> Figure:
 
 def _response_panels(run: Run) -> list[Panel]:
     """Answers to what the run has changed: magnetization along a field, its length at a temperature, currents of a bias."""
-    conditions = {name: series for name, series in run.observables.get(CONDITIONS, {}).items() if changes(series)}
+    conditions = {
+        name: series
+        for name, series in run.observables.get(CONDITIONS, {}).items()
+        if len(np.unique(series.values, axis=0)) >= _FEWEST_CONDITIONS
+    }
     magnets = run.observables.get("magnetization", {})
     found: list[Panel] = []
     if "field" in conditions and "x" in magnets:
@@ -212,10 +228,7 @@ def _response_panels(run: Run) -> list[Panel]:
             found.append(_curve(fields @ along, vectors @ along, f"applied field [{unit}]", label))
     if "kT" in conditions and "length" in magnets:
         temperatures, lengths = _together(conditions["kT"], magnets["length"])
-        told = f"temperature kT [{conditions['kT'].unit}]"
-        if run.units == "metal":
-            temperatures, told = temperatures / unit_system(run.units).boltzmann, "temperature [K]"
-        found.append(_curve(temperatures, lengths, told, _named(magnets["length"])))
+        found.append(_curve(temperatures, lengths, _named(conditions["kT"]), _named(magnets["length"])))
     if "bias" in conditions:
         currents = run.observables.get("currents", {})
         for name in sorted(key for key in currents if key.startswith("1_")):

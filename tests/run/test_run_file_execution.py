@@ -14,11 +14,12 @@ import pytest
 from systems.inputs import NOISY, square_run
 from systems.run_bytes import content
 
+from spinase import SpinAtoms
 from spinase.calculators import HeisenbergCalculator
 from spinase.dynamics.checkpoint import load_checkpoint
 from spinase.errors import CheckpointError, InputError, MissingMagneticForcesError, SpinaseError, StyleError
 from spinase.io import read_run
-from spinase.run import RunOptions, RunStopped, run_file
+from spinase.run import RunOptions, RunStopped, build_setup, read_input, run_file
 
 INPUT = 'title = "test"\n' + square_run(
     5,
@@ -272,6 +273,30 @@ def test_missing_and_unreadable_files_are_named(here: Path) -> None:
         run_file("bad.toml")
     with pytest.raises(InputError, match=r"\[atoms\] file: cannot read frame -1 of .*gone.xyz"):
         run_file("in.toml", ["atoms={file='gone.xyz'}"])
+
+
+def test_a_file_is_repeated_with_its_moments(here: Path) -> None:
+    SpinAtoms.lattice("square", size=(2, 1), units="reduced", rng=3).write(here / "cell.xyz")
+    text = INPUT.replace('lattice = "square"\nsize = [5, 4]', 'file = "cell.xyz"\nsize = [2, 3, 1]')
+    (here / "in.toml").write_text(text)
+    atoms = build_setup(read_input(here / "in.toml", ())[0], here).atoms
+    assert len(atoms) == 12
+    np.testing.assert_allclose(atoms.cell.lengths()[:2], [4.0, 3.0])
+    np.testing.assert_allclose(atoms.spins[:2], atoms.spins[-2:])
+    for size in ("[2, 3]", "[2, 0, 1]"):
+        with pytest.raises(InputError, match=r"\[atoms\] size = .*: three numbers of cells, 1 or more"):
+            run_file("in.toml", [f"atoms.size={size}"])
+    with pytest.raises(InputError, match="a lattice needs its size"):
+        run_file("in.toml", ["atoms={lattice='square'}"])
+    with pytest.raises(InputError, match="sites at random have no size: give their number"):
+        run_file("in.toml", ["atoms={disordered={sites=9}, size=[3]}"])
+
+
+def test_a_file_of_spins_alone_is_no_file_of_atoms(here: Path) -> None:
+    (here / "start.ovf").write_text("# OOMMF OVF 2.0\n")
+    message = r'ASE knows no atoms in .*start.ovf.*: \[spins\] style = "file", path = "start.ovf"'
+    with pytest.raises(InputError, match=message):
+        run_file("in.toml", ["atoms={file='start.ovf'}"])
 
 
 def test_a_calculator_without_magnetic_forces_is_refused(here: Path) -> None:

@@ -52,6 +52,17 @@ def test_files_that_are_there_are_kept(tmp_path: Path) -> None:
         write_start("quenched", tmp_path)
 
 
+def test_a_name_for_the_file_is_taken(tmp_path: Path) -> None:
+    place = tmp_path / "mine" / "cooling.toml"
+    assert write_start("curie", place) == [place]
+    assert read_input(place, ())[0].title == "cooling through the Curie point"
+    with pytest.raises(InputError, match="cooling.toml exists already"):
+        write_start("curie", place)
+    with pytest.raises(InputError, match=r"learn has 2 files \(labels.toml, recipe.toml\): give a folder, not .*one.toml"):
+        write_start("learn", tmp_path / "one.toml")
+    assert not (tmp_path / "one.toml").exists()
+
+
 def test_the_package_is_a_program(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "spinase", "new", "curie"], cwd=tmp_path, capture_output=True, text=True, check=True

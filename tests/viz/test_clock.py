@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase import units
+from systems.runs import made
 
-from spinase.io import read_run
+from spinase.io import Series, read_run
 from spinase.run import run_file
 from spinase.viz import plot_run
 from spinase.viz.clock import run_to_show
@@ -65,3 +66,20 @@ def test_other_clocks_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, syst
     np.testing.assert_array_equal(run_to_show(path).times, read_run(path).times)
     assert run_to_show(path).provenance.get("time_unit") != "fs"
     assert "[fs]" not in (path.parent / "log.txt").read_text()
+
+
+def test_metal_temperatures_are_shown_in_kelvin() -> None:
+    def series(value: float, unit: str, label: str) -> Series:
+        return Series(np.array([0, 10]), np.array([0.0, 0.5]), np.array([0.0, value]), label, unit, "series", "")
+
+    observables = {
+        "conditions": {"kT": series(600 * units.kB, "eV", "temperature kT"), "bias": series(0.1, "eV", "bias")},
+        "motion": {"spin_kT": series(300 * units.kB, "eV", "spin temperature")},
+    }
+    shown = run_to_show(run_to_show(made(observables=observables)))  # shown of shown is shown
+    bath, spins = shown.observables["conditions"]["kT"], shown.observables["motion"]["spin_kT"]
+    assert (bath.label, bath.unit, spins.label, spins.unit) == ("temperature", "K", "spin temperature", "K")
+    np.testing.assert_allclose([bath.values[1], spins.values[1]], [600.0, 300.0])
+    assert shown.observables["conditions"]["bias"].unit == "eV"
+    reduced = run_to_show(made(units="reduced", observables=observables))
+    assert reduced.observables["conditions"]["kT"].values[1] == 600 * units.kB

@@ -109,6 +109,36 @@ def test_scalars_share_a_panel_only_on_one_scale_and_in_one_unit(monkeypatch: py
     assert labels(figures["mixed.png"]) == ["x [t]", "x [a]"]
 
 
+def test_scalars_that_are_apart_share_a_panel_and_are_called_what_they_share(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    parts = {
+        "kinetic": series([0.1, 0.2], "eV", "kinetic energy"),
+        "lattice": series([300.0, 310.0], "K", "lattice temperature"),
+        "potential": series([0.3, 0.2], "eV", "potential energy"),
+        "spin": series([0.0, 200.0], "K", "spin temperature"),
+    }
+    figures = drawn(monkeypatch, run_of({"parts": parts}), tmp_path)
+    assert labels(figures["parts.png"]) == ["energy [eV]", "temperature [K]"]
+
+
+def test_a_step_of_the_temperature_is_no_curve(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for values, curves in (([1.0, 2.0, 2.0, 2.0], 0), ([1.0, 2.0, 3.0, 4.0], 1)):
+        observables = {
+            "conditions": {"kT": series(values, "t", "temperature kT")},
+            "magnetization": {"length": series([1.0, 0.9, 0.8, 0.7], "|m|", "magnetization |M|")},
+        }
+        figure = drawn(monkeypatch, run_of(observables, frames=4), tmp_path)["summary.png"]
+        assert [ax.get_xlabel() for ax in figure.axes].count("temperature kT [t]") == curves
+
+
+def test_the_summary_of_a_device_has_the_place_of_its_wall(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    wall = {"angle": series([0.0, 0.1], "rad", "angle"), "position": series([3.0, 4.0], "a", "position of the wall")}
+    currents = {"1_left": series([0.2, 0.2], "t/hbar", "current from left"), "bias": series([1.0, 1.0], "t", "bias")}
+    figure = drawn(monkeypatch, run_of({"domain-wall": wall, "currents": currents}), tmp_path)["summary.png"]
+    assert labels(figure) == ["position of the wall [a]", "current from left [t/ħ]"]
+
+
 def test_distances_and_wavevectors_have_units(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     observables = {
         "correlation": {"C": series(np.ones((2, 5)), label="C(r)", plot="profile", axis="distance")},

@@ -188,7 +188,8 @@ def _train_member(task: Task, member: int) -> tuple[Trunk, list[dict[str, float]
         eval_batch_size=recipe.batch,
         max_epochs=recipe.epochs,
     )
-    modules, controller, metrics = setup_training(modules, parameters)
+    with _inside(task.folder / f"hippynn_{member}"):
+        modules, controller, metrics = setup_training(modules, parameters)
     keeper = _Keeper(task.folder / f"checkpoint_{member}.pt", modules[0], controller, metrics, task.folder / LOG, member)
     keeper.restore()
     listeners = [keeper] if task.progress is None else [keeper, _Teller(task.progress, recipe, metrics, member)]

@@ -15,6 +15,7 @@ from spinase.errors import InputError
 from spinase.io import write_frames
 from spinase.io.exports import read_spins
 from spinase.run import export_run
+from spinase.run.export import style_by_suffix
 
 
 @pytest.mark.parametrize("name", list(NAMES))
@@ -45,6 +46,13 @@ def test_a_series_is_one_file_with_frames_to_choose(name: str, tmp_path: Path) -
     export_run(run, tmp_path / NAMES[name], name, [1])  # our own file is replaced
     with pytest.raises(InputError):
         read_spins(tmp_path / NAMES[name], index=1)
+
+
+def test_the_name_of_a_file_tells_the_style(tmp_path: Path) -> None:
+    told = ["extxyz", "traj", "lammps-dump", "ovf", "vtk"]
+    assert [style_by_suffix(tmp_path / NAMES[style]) for style in told] == told
+    with pytest.raises(InputError, match=r"spins.out does not tell the format: give --to STYLE .*\.ovf \(ovf\)"):
+        style_by_suffix(tmp_path / "spins.out")
 
 
 def test_where_a_file_holds_one_frame_every_frame_gets_its_own(tmp_path: Path) -> None:
