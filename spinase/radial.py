@@ -5,8 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+from scipy.interpolate import CubicSpline
 
 from spinase.compiled import njit, register_jitable
 from spinase.errors import ModelError
@@ -204,6 +206,53 @@ class Morse(RadialLaw):
         waves = np.exp(-self.decay * (rows - self.reference))
         values, slopes = _morse(rows, waves, self.depth, self.decay, self.cutoff, self.width)
         return values.reshape(shape), slopes.reshape(shape)
+
+
+@dataclass(frozen=True)
+class Tabulated(RadialLaw):
+    """v(r) = S(r) c(r): a cubic spline S through tabulated values (not-a-knot), c the smooth cutoff over the last `width`.
+
+    Below the first distance S goes on as a straight line (value and slope are continuous): atoms that come closer than the
+    table knows feel a constant force.
+
+    distances, cutoff, width: length; values: energy.  The distances ascend, four or more; the cutoff is not beyond them.
+    """
+
+    distances: tuple[float, ...]
+    values: tuple[float, ...]
+    cutoff: float
+    width: float
+
+    def __post_init__(self) -> None:
+        for name in ("distances", "values"):
+            object.__setattr__(self, name, tuple(float(x) for x in getattr(self, name)))
+        _check_range(self.cutoff, self.width)
+        places = np.array(self.distances)
+        if len(places) < 4 or len(self.values) != len(places) or not np.isfinite([self.distances, self.values]).all():
+            raise ModelError(
+                f"a tabulated law needs four or more finite distances and as many values, got {len(places)} and "
+                f"{len(self.values)}"
+            )
+        if places[0] < 0.0 or (np.diff(places) <= 0.0).any():
+            raise ModelError(f"distances of a tabulated law must ascend from zero or more, got {list(self.distances)}")
+        if not places[0] < self.cutoff <= places[-1] * (1.0 + 1e-12):
+            raise ModelError(
+                f"the cutoff {self.cutoff} of a tabulated law must be within its distances, {places[0]} to {places[-1]}"
+            )
+
+    @cached_property
+    def spline(self) -> CubicSpline:
+        """S, energy by length."""
+        return CubicSpline(self.distances, self.values)
+
+    def __call__(self, distances: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Value and derivative at `distances`."""
+        given = np.asarray(distances, dtype=np.float64)
+        inside = np.clip(given, self.distances[0], self.distances[-1])
+        rise = np.asarray(self.spline(inside, 1), dtype=np.float64)
+        bare = np.asarray(self.spline(inside), dtype=np.float64) + rise * np.minimum(given - self.distances[0], 0.0)
+        switch, slope = smooth_cutoff(given, self.cutoff, self.width)
+        return bare * switch, rise * switch + bare * slope
 
 
 @dataclass(frozen=True)

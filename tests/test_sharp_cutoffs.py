@@ -13,7 +13,7 @@ from spinase.electrons import UserHopping
 from spinase.errors import InvalidGeometryError
 from spinase.geometry import Geometry
 from spinase.pair_laws import DistanceLaw
-from spinase.radial import BetheSlater, Exponential, Morse, PowerLaw, RadialLaw, UserLaw
+from spinase.radial import BetheSlater, Exponential, Morse, PowerLaw, RadialLaw, Tabulated, UserLaw
 from spinase.spin_algebra import random_rotation
 
 A = 2.8665
@@ -60,6 +60,7 @@ SMOOTH = [
     Exponential(0.02, 1.0, 2.5, SHELLS[1], 0.3),
     PowerLaw(0.02, 3.0, 2.5, SHELLS[1], 0.3),
     Morse(0.02, 1.0, 2.5, SHELLS[1], 0.3),
+    Tabulated((2.0, 2.3, 2.6, SHELLS[1]), (0.03, 0.02, 0.01, 0.01), SHELLS[1], 0.3),
     UserLaw(lambda r: ((SHELLS[1] - r) ** 2, -2.0 * (SHELLS[1] - r)), SHELLS[1]),
 ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -37,12 +38,15 @@ class DipoleConfig(OptionTable):
     accuracy: float = Field(
         1e-10, gt=0, lt=1, description="what the Ewald sums neglect, relative to the field of aligned moments"
     )
+    dtype: Literal["float64", "float32"] = Field("float64", description="precision of the transforms of lattices")
 
 
 class NeelConfig(OptionTable):
     """Neel's pair anisotropy."""
 
-    dipolar: OnePairConfig = Field(description="g(r): a table with one of shells, law, power, bethe_slater, morse [energy]")
+    dipolar: OnePairConfig = Field(
+        description="g(r): a table with one of shells, law, power, bethe_slater, morse, tabulated [energy]"
+    )
     quadrupolar: OnePairConfig | None = Field(None, description="q(r), likewise [energy]")
 
 
@@ -73,6 +77,8 @@ class DipoleCalculator(TermCalculator):
     accuracy : float
         Bound of what the Ewald sums neglect, relative to aligned moments of the largest length m at the mean density n of
         sites, B0 = 4 pi/3 C n m: fields B0, energy N m B0/2, forces m B0 n^(1/3).
+    dtype : str
+        Precision of the transforms of lattices: ``"float64"``, or ``"float32"``: 1e-6 of the fields, 0.6 of the time.
     """
 
     Config = DipoleConfig
@@ -80,23 +86,31 @@ class DipoleCalculator(TermCalculator):
     symmetries = _ALL - {"spin_rotation", "lattice_rotation"}
 
     def __init__(
-        self, strength: float | None = None, demagnetization: ArrayLike | None = None, accuracy: float = 1e-10
+        self,
+        strength: float | None = None,
+        demagnetization: ArrayLike | None = None,
+        accuracy: float = 1e-10,
+        *,
+        dtype: str = "float64",
     ) -> None:
         factors = None if demagnetization is None else np.asarray(demagnetization, dtype=np.float64)
         if factors is not None and (factors.shape != (3,) or not np.isfinite(factors).all()):
             raise ModelError(f"demagnetization must be three finite factors, got {demagnetization!r}")
         if not 0.0 < accuracy < 1.0:
             raise ModelError(f"accuracy must lie between 0 and 1, got {accuracy}")
+        if dtype not in ("float64", "float32"):
+            raise ModelError(f"dtype must be 'float64' or 'float32', got {dtype!r}")
         assert METAL.dipole_constant is not None
         value = METAL.dipole_constant if strength is None else finite(strength, "strength")
-        super().__init__(Dipole(value, factors, accuracy), units="metal" if strength is None else None)
+        super().__init__(Dipole(value, factors, accuracy, dtype), units="metal" if strength is None else None)
+        self.field_resolution = 1e-6 if dtype == "float32" else 0.0  # relative round-off, see contract.field_resolution
         if factors is not None:
             self.symmetries = self.symmetries - {"joint_rotation"}
 
     @classmethod
     def from_config(cls, config: DipoleConfig) -> DipoleCalculator:
         """Calculator from the table of an input file."""
-        return cls(config.strength, config.demagnetization, config.accuracy)
+        return cls(config.strength, config.demagnetization, config.accuracy, dtype=config.dtype)
 
 
 class NeelCalculator(TermCalculator):

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from spinase.errors import ModelError
 from spinase.law_tables import CutOffTable, ExponentialTable, OptionTable, PowerTable
 from spinase.pair_laws import AmongSpecies, DistanceLaw, PairLaw, ShellLaw, SpeciesLaw
-from spinase.radial import BetheSlater, Morse, RadialLaw
+from spinase.radial import BetheSlater, Morse, RadialLaw, Tabulated, step_width
 from spinase.shells import ShellDistances, ShellWidth
 from spinase.spin_algebra import normalized
 from spinase.typing import FloatArray
@@ -70,6 +70,22 @@ class MorseConfig(CutOffTable):
         return Morse(self.depth, self.decay, self.reference, self.cutoff, self.width)
 
 
+class TabulatedConfig(OptionTable):
+    """v(r), a cubic spline through values at distances, smoothly cut off at the last one or before."""
+
+    distances: list[float] = Field(description="ascending distances, four or more [length]")
+    values: list[float] = Field(description="couplings there [energy]")
+    cutoff: float | None = Field(None, gt=0, description="where it is zero; absent: the last distance [length]")
+    switch_width: float | None = Field(
+        None, gt=0, description="width of the smooth step before the cutoff; absent: cutoff/10 [length]"
+    )
+
+    def build(self) -> RadialLaw:
+        """The law of distance."""
+        cutoff = max(self.distances, default=0.0) if self.cutoff is None else self.cutoff
+        return Tabulated(tuple(self.distances), tuple(self.values), cutoff, step_width(cutoff, self.switch_width))
+
+
 class OnePairConfig(OptionTable):
     """Coupling by neighbour shell, or by distance in one of several forms."""
 
@@ -80,6 +96,7 @@ class OnePairConfig(OptionTable):
     power: PowerLawConfig | None = Field(None, description="power of the distance")
     bethe_slater: BetheSlaterConfig | None = Field(None, description="Bethe-Slater curve")
     morse: MorseConfig | None = Field(None, description="Morse curve")
+    tabulated: TabulatedConfig | None = Field(None, description="values at distances, with a spline between them")
 
     @model_validator(mode="after")
     def _one_law(self) -> OnePairConfig:
@@ -95,10 +112,10 @@ class OnePairConfig(OptionTable):
         """Shells, or the law of distance."""
         if self.shells is not None:
             return ShellLaw(self.shells, self.distances, self.width)
-        return next(getattr(self, name) for name in _LAWS[1:5] if getattr(self, name) is not None).build()
+        return next(getattr(self, name) for name in _LAWS[1:6] if getattr(self, name) is not None).build()
 
 
-_LAWS = ("shells", "law", "power", "bethe_slater", "morse", "pairs")
+_LAWS = ("shells", "law", "power", "bethe_slater", "morse", "tabulated", "pairs")
 
 
 class PairConfig(OnePairConfig):

@@ -17,10 +17,10 @@ from scipy.optimize import brentq
 from scipy.spatial import cKDTree
 
 from spinase.classical.dipole_kernels import screened
+from spinase.classical.dipole_sum import DipoleSum
 from spinase.classical.lattice_dipole import LatticeDipole
 from spinase.classical.lattice_sites import lattice_sites
-from spinase.classical.local_model import LocalModel, dense_model
-from spinase.classical.terms import FrozenTerm, Term, pull_on_bonds
+from spinase.classical.terms import Term, pull_on_bonds
 from spinase.compiled import njit
 from spinase.errors import InvalidGeometryError
 from spinase.geometry import Bonds, Geometry, NeighbourCache
@@ -48,6 +48,8 @@ class Dipole(Term):
         Bound of the neglected parts of the Ewald sums, between 0 and 1, relative to aligned moments of the largest length m
         at the mean density n of sites, B0 = 4 pi/3 C n m: fields B0, energy N m B0/2 (both exact for a cubic ferromagnet),
         forces m B0 n^(1/3).  It holds for coherent (ferromagnetic) sums; those of other states are smaller.
+    dtype : str
+        Precision of transforms of lattices: ``"float64"``, or ``"float32"`` (1e-6 of the fields, 0.6 of the time).
     """
 
     not_local: ClassVar[str] = (
@@ -56,6 +58,7 @@ class Dipole(Term):
     strength: float
     demagnetization: FloatArray | None = None
     accuracy: float = 1e-10
+    dtype: str = "float64"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -75,7 +78,7 @@ class Dipole(Term):
             if found is not None:
                 direct = None if mixed else partial(self._direct, geometry)
                 volume = geometry.volume if geometry.pbc.all() else np.inf
-                return LatticeDipole(self.strength, found, self._shape() / volume, direct)
+                return LatticeDipole(self.strength, found, self._shape() / volume, direct, self.dtype)
         if mixed:
             raise InvalidGeometryError(
                 f"dipoles with boundaries that are periodic in some directions only, pbc = {geometry.pbc.tolist()}, need "
@@ -179,7 +182,7 @@ def _waves(cell: FloatArray, longest: float) -> FloatArray:
 
 
 @dataclass(frozen=True, eq=False)
-class FrozenDipole(FrozenTerm):
+class FrozenDipole(DipoleSum):
     """Ewald sum on a periodic geometry."""
 
     strength: float
@@ -229,18 +232,9 @@ class FrozenDipole(FrozenTerm):
                 pulled += (along * sines).T @ even - (along * cosines).T @ odd
         return gradient, pulled, np.concatenate([np.zeros(0), *powers])
 
-    def energy(self, spins: FloatArray, lengths: FloatArray) -> float:
-        """E = -1/2 sum m.B."""
-        moments = lengths[:, None] * spins
-        return -0.5 * float(np.sum(moments * self._field(moments)))
-
     def gradient(self, spins: FloatArray, lengths: FloatArray) -> FloatArray:
         """H_i = mu_i B_i."""
         return lengths[:, None] * self._field(lengths[:, None] * spins)
-
-    def local_model(self, lengths: FloatArray) -> LocalModel | None:
-        """All pairs, of small magnets."""
-        return dense_model(lambda spins: self.gradient(spins, lengths), len(lengths))
 
     def _field(self, moments: FloatArray) -> FloatArray:
         out = _real_field(
@@ -281,24 +275,16 @@ def _tension(frozen: FrozenDipole, moments: FloatArray) -> FloatArray:
 
 
 @dataclass(frozen=True, eq=False)
-class OpenDipole(FrozenTerm):
+class OpenDipole(DipoleSum):
     """All pairs of an open geometry."""
 
     strength: float
     positions: FloatArray
 
-    def energy(self, spins: FloatArray, lengths: FloatArray) -> float:
-        """E = -1/2 sum m.B."""
-        return -0.5 * float(np.sum(spins * self.gradient(spins, lengths)))
-
     def gradient(self, spins: FloatArray, lengths: FloatArray) -> FloatArray:
         """H_i = mu_i B_i."""
         moments = lengths[:, None] * spins
         return self.strength * lengths[:, None] * _open_field(self.positions, moments)
-
-    def local_model(self, lengths: FloatArray) -> LocalModel | None:
-        """All pairs, of small magnets."""
-        return dense_model(lambda spins: self.gradient(spins, lengths), len(lengths))
 
     def lattice(self, spins: FloatArray, lengths: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Forces and virial of all pairs."""

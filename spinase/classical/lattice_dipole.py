@@ -13,16 +13,16 @@ import numpy as np
 from scipy import fft
 
 from spinase.classical.dipole_kernels import kernel_on
+from spinase.classical.dipole_sum import DipoleSum
 from spinase.classical.lattice_sites import LatticeSites
-from spinase.classical.local_model import LocalModel, dense_model
 from spinase.classical.terms import FrozenTerm
 from spinase.compiled import njit
 from spinase.errors import ModelError
-from spinase.typing import Array, ComplexArray, FloatArray
+from spinase.typing import Array, ComplexArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True, eq=False)
-class LatticeDipole(FrozenTerm):
+class LatticeDipole(DipoleSum):
     """Dipoles on a lattice.
 
     Attributes
@@ -35,56 +35,46 @@ class LatticeDipole(FrozenTerm):
         Demagnetizing factors over the volume of a periodic cell, 1/length^3.
     direct : function or None
         Makes the same interaction pair by pair, for forces; None where there is none (mixed boundaries).
+    dtype : str
+        Precision of the transforms, ``"float64"`` or ``"float32"``.
     """
 
     strength: float
     sites: LatticeSites
     shape: FloatArray
     direct: Callable[[], FrozenTerm] | None
+    dtype: str = "float64"
 
     @cached_property
     def spectrum(self) -> FloatArray | ComplexArray:
         """Transforms of the kernels between the sites of the basis, (b, b, 6, ...); real for one site."""
         grid, basis = self.sites.grid, self.sites.basis
         count, axes = len(basis), [1 + axis for axis in _order(grid.padded)]
+        real, mixed = np.dtype(self.dtype), np.result_type(self.dtype, np.complex64)
         if count == 1:
-            return np.ascontiguousarray(fft.rfftn(kernel_on(grid, np.zeros(3)), axes=axes).real)
-        return np.array([[fft.rfftn(kernel_on(grid, one - two, count), axes=axes) for two in basis] for one in basis])
+            return np.ascontiguousarray(fft.rfftn(kernel_on(grid, np.zeros(3)), axes=axes).real, dtype=real)
+        rows = [[fft.rfftn(kernel_on(grid, one - two, count), axes=axes) for two in basis] for one in basis]
+        return np.array(rows, dtype=mixed)
 
     @cached_property
     def _pairwise(self) -> FrozenTerm | None:
         return None if self.direct is None else self.direct()
 
-    def energy(self, spins: FloatArray, lengths: FloatArray) -> float:
-        """E = -1/2 sum m.B."""
-        moments = lengths[:, None] * spins
-        return -0.5 * float(np.sum(moments * self._field(moments)))
-
     def gradient(self, spins: FloatArray, lengths: FloatArray) -> FloatArray:
         """H_i = mu_i B_i."""
-        return lengths[:, None] * self._field(lengths[:, None] * spins)
-
-    def local_model(self, lengths: FloatArray) -> LocalModel | None:
-        """All pairs, of small magnets."""
-        return dense_model(lambda spins: self.gradient(spins, lengths), len(lengths))
-
-    def _field(self, moments: FloatArray) -> FloatArray:
-        """B (N, 3)."""
         grid, basis = self.sites.grid, len(self.sites.basis)
-        cells = int(np.prod(grid.shape))
-        field = np.zeros((3, basis * cells))
-        field[:, self.sites.index] = moments.T
+        places = basis * int(np.prod(grid.shape))
+        field = np.zeros((3, places), dtype=self.dtype)
+        _spread(self.sites.index, np.ascontiguousarray(spins), lengths, field)
         spectrum = self.spectrum
-        waves = _forward(field.reshape(3, basis, *grid.shape), grid.padded)
+        waves = np.ascontiguousarray(_forward(field.reshape(3, basis, *grid.shape), grid.padded))
         if basis == 1:
-            product = _one_site(spectrum.reshape(6, -1), waves.reshape(3, -1))
+            _turn_one_site(spectrum.reshape(6, -1), waves.reshape(3, -1))  # in place
         else:
-            product = _many_sites(spectrum.reshape(basis, basis, 6, -1), waves.reshape(3, basis, -1))
-        field = _backward(product.reshape(waves.shape), grid.shape, grid.padded).reshape(3, -1)
-        out = field[:, self.sites.index].T
-        if self.shape.any():
-            out = out - 4.0 * np.pi * self.shape * moments.sum(axis=0)
-        return np.ascontiguousarray(self.strength * out)
+            waves = _many_sites(spectrum.reshape(basis, basis, 6, -1), waves.reshape(3, basis, -1)).reshape(waves.shape)
+        field = _backward(waves, grid.shape, grid.padded).reshape(3, -1)
+        surface = 4.0 * np.pi * self.shape * (lengths @ spins) if self.shape.any() else np.zeros(3)
+        return _collected(self.sites.index, field, self.strength * lengths, surface)
 
     def lattice(self, spins: FloatArray, lengths: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Forces and virial, pair by pair.
@@ -134,15 +124,35 @@ def _first(values: Array, axis: int, count: int) -> Array:
 
 
 @njit
-def _one_site(kernel: FloatArray, waves: ComplexArray) -> ComplexArray:
-    """-K m of every wave: K (6, n) real and symmetric, m (3, n)."""
-    out = np.empty_like(waves)
+def _spread(index: IntArray, spins: FloatArray, lengths: FloatArray, out: FloatArray) -> None:
+    """mu_i s_i of spins (N, 3) in out (3, places) at the places `index` (N,)."""
+    for i in range(len(index)):
+        k, length = index[i], lengths[i]
+        out[0, k] = length * spins[i, 0]
+        out[1, k] = length * spins[i, 1]
+        out[2, k] = length * spins[i, 2]
+
+
+@njit
+def _collected(index: IntArray, field: FloatArray, factors: FloatArray, surface: FloatArray) -> FloatArray:
+    """f_i (B_i - surface) (N, 3), of a field (3, places) at the places `index` (N,); f (N,), surface (3,)."""
+    out = np.empty((len(index), 3))
+    for i in range(len(index)):
+        k, factor = index[i], factors[i]
+        out[i, 0] = factor * (field[0, k] - surface[0])
+        out[i, 1] = factor * (field[1, k] - surface[1])
+        out[i, 2] = factor * (field[2, k] - surface[2])
+    return out
+
+
+@njit
+def _turn_one_site(kernel: FloatArray, waves: ComplexArray) -> None:
+    """Moments m (3, n) of every wave become -K m: K (6, n) real and symmetric."""
     for k in range(waves.shape[1]):
         x, y, z = waves[0, k], waves[1, k], waves[2, k]
-        out[0, k] = -(kernel[0, k] * x + kernel[5, k] * y + kernel[4, k] * z)
-        out[1, k] = -(kernel[5, k] * x + kernel[1, k] * y + kernel[3, k] * z)
-        out[2, k] = -(kernel[4, k] * x + kernel[3, k] * y + kernel[2, k] * z)
-    return out
+        waves[0, k] = -(kernel[0, k] * x + kernel[5, k] * y + kernel[4, k] * z)
+        waves[1, k] = -(kernel[5, k] * x + kernel[1, k] * y + kernel[3, k] * z)
+        waves[2, k] = -(kernel[4, k] * x + kernel[3, k] * y + kernel[2, k] * z)
 
 
 @njit

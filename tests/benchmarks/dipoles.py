@@ -51,18 +51,21 @@ def main() -> None:
         dipoles = Dipole(0.1).freeze(geometry_of(atoms))
         tasks = {"exchange": partial(exchange(size), spins), "dipoles": partial(dipoles.gradient, spins, lengths)}
         tasks["dipoles"]()
+        single = Dipole(0.1, dtype="float32").freeze(geometry_of(atoms))
+        tasks["in single precision"] = partial(single.gradient, spins, lengths)
         made = time.process_time() - start
         tasks["exchange"]()
-        times: dict[str, list[float]] = {"exchange": [], "dipoles": []}
+        tasks["in single precision"]()
+        times: dict[str, list[float]] = {what: [] for what in tasks}
         for _ in range(repeats):
             for what, task in tasks.items():
                 start = time.process_time()
                 task()
                 times[what].append(1e3 * (time.process_time() - start))
-        one, other = (float(np.median(times[what])) for what in ("exchange", "dipoles"))
+        one, other, half = (float(np.median(times[what])) for what in tasks)
         print(
             f"{name:28} {len(atoms):8} spins  exchange {one:7.1f} ms  dipoles {other:8.1f} ms  {other / one:6.2f} x"
-            f"   (kernel, once: {made:5.1f} s)",
+            f"   single precision {half:7.1f} ms  {half / one:6.2f} x   (kernel, once: {made:5.1f} s)",
             flush=True,
         )
 

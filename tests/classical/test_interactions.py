@@ -25,7 +25,8 @@ from spinase.dynamics import LLGDynamics
 from spinase.errors import InvalidGeometryError, ModelError
 from spinase.geometry import Geometry
 from spinase.pair_laws import ShellLaw
-from spinase.radial import BetheSlater, Exponential, Morse, PowerLaw
+from spinase.radial import BetheSlater, Exponential, Morse, PowerLaw, Tabulated
+from spinase.testing import check_calculator
 from spinase.units import METAL
 
 LUTTINGER_TISZA = (
@@ -266,3 +267,50 @@ def test_pair_potential_holds_a_crystal() -> None:
     neel = NeelCalculator.from_config(NeelCalculator.Config.model_validate({"dipolar": {"shells": [0.3]}}))
     atoms.spins = [1, 0, 0]
     assert neel.get_property("energy", atoms) == pytest.approx(-0.3 * 2 / 3)
+
+
+CUBIC = np.polynomial.Polynomial([0.4, -0.3, 0.07, -0.004])
+
+
+def table_of_distances(points: int = 9) -> Tabulated:
+    """Values of a cubic polynomial, which a spline has exactly."""
+    r = np.linspace(1.5, 5.0, points) + 0.05 * np.sin(np.arange(points))
+    return Tabulated(tuple(r), tuple(CUBIC(r)), 4.8, 1.0)
+
+
+def test_a_table_of_a_polynomial_is_the_polynomial() -> None:
+    law = table_of_distances()
+    r = np.linspace(1.6, 3.79, 40)
+    np.testing.assert_allclose(law(r)[0], CUBIC(r), atol=1e-13)
+    np.testing.assert_allclose(law(r)[1], CUBIC.deriv()(r), atol=1e-12)
+    for given in (np.linspace(1.0, 4.9, 57), np.array(2.2), np.full((2, 3), 3.9)):
+        numeric = (law(given + 1e-6)[0] - law(given - 1e-6)[0]) / 2e-6
+        np.testing.assert_allclose(law(given)[1], numeric, atol=1e-8)
+    assert law(np.array([4.8, 5.0, 9.0]))[0].tolist() == [0.0, 0.0, 0.0]
+    start = law.distances[0]
+    expected = CUBIC(start) - 0.3 * CUBIC.deriv()(start)
+    assert law(np.array(start - 0.3))[0] == pytest.approx(expected)
+
+
+def test_tabulated_exchange_and_potentials_have_forces() -> None:
+    """Spin-lattice models from tables (also of an input file): forces and fields by differences, in a distorted crystal."""
+    law = table_of_distances()
+    options = {"distances": list(law.distances), "values": list(law.values), "cutoff": 4.8, "switch_width": 1.0}
+    exchange = HeisenbergCalculator.from_config(HeisenbergCalculator.Config.model_validate({"tabulated": options}))
+    calc = SpinSumCalculator([exchange, PairPotentialCalculator(law)])
+    atoms = SpinAtoms.lattice("cubic", (3, 3, 3), units="metal", rng=4, constant=3.6)
+    atoms.positions += np.random.default_rng(2).normal(scale=0.1, size=(27, 3))
+    report = check_calculator(calc, atoms, checks=["forces", "stress", "magnetic_forces"])
+    assert {result.status for result in report} == {"passed"}
+    assert np.abs(calc.get_property("forces", atoms)).max() > 0.01
+
+
+def test_tables_that_are_none() -> None:
+    with pytest.raises(ModelError, match="four or more finite distances and as many values, got 3 and 3"):
+        Tabulated((1.0, 2.0, 3.0), (1.0, 1.0, 1.0), 3.0, 0.3)
+    with pytest.raises(ModelError, match="four or more finite distances and as many values, got 4 and 3"):
+        Tabulated((1.0, 2.0, 3.0, 4.0), (1.0, 1.0, 1.0), 3.0, 0.3)
+    with pytest.raises(ModelError, match=r"must ascend from zero or more, got \[1.0, 3.0, 2.0, 4.0\]"):
+        Tabulated((1.0, 3.0, 2.0, 4.0), (1.0, 1.0, 1.0, 1.0), 3.0, 0.3)
+    with pytest.raises(ModelError, match="the cutoff 5.0 of a tabulated law must be within its distances, 1.0 to 4.0"):
+        Tabulated((1.0, 2.0, 3.0, 4.0), (1.0, 1.0, 1.0, 1.0), 5.0, 0.3)

@@ -15,6 +15,7 @@ from spinase.classical import Dipole, dipole_kernels
 from spinase.classical.dipole_kernels import Grid, kernel_on
 from spinase.classical.lattice_dipole import LatticeDipole
 from spinase.classical.lattice_sites import lattice_sites
+from spinase.contract import field_resolution
 from spinase.errors import InvalidGeometryError, ModelError
 from spinase.geometry import Geometry
 from spinase.spin_algebra import random_spins
@@ -67,6 +68,25 @@ def test_transforms_are_the_pairwise_sums_to_round_off(name: str, periodic: bool
     assert fast.energy(spins, lengths) == pytest.approx(slow.energy(spins, lengths), abs=1e-11)
     if name == "odd":
         np.testing.assert_array_equal(fast.lattice(spins, lengths)[0], slow.lattice(spins, lengths)[0])
+
+
+@pytest.mark.parametrize("name", ["odd", "hcp"])
+def test_transforms_in_single_precision(name: str) -> None:
+    """One site a cell and several; fields to single round-off, energies of them, and the drivers are told."""
+    atoms = magnets()[name]
+    rng = np.random.default_rng(1)
+    spins, lengths = random_spins(len(atoms), rng), rng.uniform(0.5, 2.0, len(atoms))
+    exact = Dipole(0.3).freeze(geometry_of(atoms)).gradient(spins, lengths)
+    found = Dipole(0.3, dtype="float32").freeze(geometry_of(atoms)).gradient(spins, lengths)
+    assert found.dtype == np.float64
+    error = np.abs(found - exact).max() / np.abs(exact).max()
+    assert 1e-9 < error < 2e-6
+    assert field_resolution(DipoleCalculator(dtype="float32")) == 1e-6
+    assert field_resolution(DipoleCalculator()) == 0.0
+    config = DipoleCalculator.Config(strength=0.3, dtype="float32")
+    assert DipoleCalculator.from_config(config).term.dtype == "float32"
+    with pytest.raises(ModelError, match="dtype must be 'float64' or 'float32', got 'float16'"):
+        DipoleCalculator(dtype="float16")
 
 
 @pytest.mark.parametrize("tau", [np.zeros(3), np.array([0.3, 0.2, 0.4])])

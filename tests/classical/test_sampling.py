@@ -36,7 +36,7 @@ def on_paper(model: LocalModel, s: np.ndarray) -> float:
     pairs += model.biquadratic @ np.einsum("ba,ba->b", s[model.rows], s[model.columns]) ** 2
     energy = -0.5 * pairs - np.sum(model.linear * s) - np.einsum("ia,iab,ib->", s, model.quadratic, s)
     for strengths, axes in model.cubic:
-        x, y, z = ((s @ axes.T) ** 2).T
+        x, y, z = (np.einsum("ipa,ia->ip", axes, s) ** 2).T
         energy += np.sum(strengths[:, 0] * (x * y + y * z + z * x) + strengths[:, 1] * x * y * z)
     return float(energy)
 
