@@ -298,8 +298,9 @@ def test_tabulated_exchange_and_potentials_have_forces() -> None:
     options = {"distances": list(law.distances), "values": list(law.values), "cutoff": 4.8, "switch_width": 1.0}
     exchange = HeisenbergCalculator.from_config(HeisenbergCalculator.Config.model_validate({"tabulated": options}))
     calc = SpinSumCalculator([exchange, PairPotentialCalculator(law)])
-    atoms = SpinAtoms.lattice("cubic", (3, 3, 3), units="metal", rng=4, constant=3.6)
-    atoms.positions += np.random.default_rng(2).normal(scale=0.1, size=(27, 3))
+    rng = np.random.default_rng(2)
+    places = 3.6 * np.stack(np.unravel_index(np.arange(27), (3, 3, 3)), axis=1) + rng.normal(scale=0.1, size=(27, 3))
+    atoms = SpinAtoms("Fe27", positions=places, cell=3 * [10.8], pbc=True, units="metal", spins=rng.normal(size=(27, 3)))
     report = check_calculator(calc, atoms, checks=["forces", "stress", "magnetic_forces"])
     assert {result.status for result in report} == {"passed"}
     assert np.abs(calc.get_property("forces", atoms)).max() > 0.01

@@ -40,7 +40,7 @@ def kfile_lines(onsite: FloatArray, cubic: FloatArray) -> tuple[list[str], bool]
             f"site {site} has a uniaxial and a cubic anisotropy, which UppASD's field and Monte Carlo have with opposite "
             "signs: take one of them out of the table"
         )
-    both = (low > 0.0) & (high > 0.0)
+    both = np.asarray((low > 0.0) & (high > 0.0))
     first, second = [], []
     for site in range(len(onsite)):
         hard = low[site], vectors[site][:, 0]  # +K (s.n)^2 with K > 0
