@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from spinase.electrons.orbitals import Cell, OrbitalTable
+from spinase.electrons.orbital_table import Cell, OrbitalTable
 from spinase.errors import ModelError
 from spinase.io.tight_binding.wannier90 import SpinOrder, nearest_sites, paired
 from spinase.typing import ComplexArray
