@@ -38,6 +38,9 @@ def test_input_files_run(source: Path, tmp_path: Path) -> None:
         barrier = run.observables["path"]["barrier"].values[-1]
         assert barrier == pytest.approx(2.0 * np.sqrt(2.0 * 1.0 * 0.1), rel=0.02)  # a wall of the continuum, 2 sqrt(2 J K)
         return
+    if source.name == "switching.toml":
+        check_a_metal_grows(run.observables)
+        return
     energy = run.observables["energy"]["per_site"].values
     if source.name == "hysteresis.toml":
         assert np.ptp(run.observables["magnetization"]["z"].values) > 1.9
@@ -96,6 +99,15 @@ def check_a_metal_grows_from_the_left(observables: dict) -> None:
     assert phase["interface"].values[-1] > 5.0
     assert phase["interface"].values[1:4].max() < phase["interface"].values[-4:].max()
     assert currents["1_left"].values[-1] < 2.0 * currents["1_left"].values[0] < 0.0
+
+
+def check_a_metal_grows(observables: dict) -> None:
+    """From neighbours that are opposed, from the left electrode on."""
+    phase = observables["grown-phase"]
+    assert (phase["fraction"].values[0], phase["interface"].values[0]) == (0.0, 0.0)
+    assert phase["fraction"].values[-1] > 0.1
+    assert observables["shell-correlation"]["shell_1"].values[0] < -0.99
+    assert observables["shell-correlation"]["shell_1"].values[-1] > -0.8
 
 
 def check_antiferromagnetic_order(folder: Path) -> None:

@@ -13,28 +13,31 @@ from spinase.errors import InputError
 
 @dataclass(frozen=True)
 class Avrami:
-    """f(t) = 1 - exp(-(t/t0)^n), as it fits best.
+    """f(t) = F (1 - exp(-(t/t0)^n)), as it fits best.
 
     Attributes
     ----------
     exponent : float
         n: dimensions in which nuclei grow at constant speed, and one more where new ones come at a constant rate.
     time : float
-        t0, when 1 - 1/e = 0.632 is transformed, time.
+        t0, when 1 - 1/e = 0.632 of what changes at all has changed, time.
+    final : float
+        F, the fraction that changes at all.
     misfit : float
         Root mean square of f less the law.
     """
 
     exponent: float
     time: float
+    final: float
     misfit: float
 
     def __call__(self, times: ArrayLike) -> np.ndarray:
         """Transformed fraction at times (T,)."""
-        return -np.expm1(-((np.asarray(times, dtype=float) / self.time) ** self.exponent))
+        return -self.final * np.expm1(-((np.asarray(times, dtype=float) / self.time) ** self.exponent))
 
 
-def avrami(times: ArrayLike, fractions: ArrayLike) -> Avrami:
+def avrami(times: ArrayLike, fractions: ArrayLike, final: float | None = 1.0) -> Avrami:
     """The law of Kolmogorov, Avrami and Ishibashi nearest to a transformed fraction, by least squares in f.
 
     The logarithmic plot ln(-ln(1 - f)) against ln t weighs the beginning and the end most, where f says least: it is only
@@ -46,11 +49,13 @@ def avrami(times: ArrayLike, fractions: ArrayLike) -> Avrami:
         From when the change began, time; those not above zero do not count.
     fractions : (T,) array_like
         f, from 0 to 1.
+    final : float or None
+        F; None: what fits best, from the largest fraction to 1.
 
     Raises
     ------
     InputError
-        If fewer than three fractions lie between 0.02 and 0.98, so that two numbers could not be told from them.
+        If fewer than three fractions lie between 0.02 and 0.98 of the final one: two numbers cannot be told from them.
 
     References
     ----------
@@ -59,21 +64,25 @@ def avrami(times: ArrayLike, fractions: ArrayLike) -> Avrami:
     """
     t, f = np.asarray(times, dtype=float), np.asarray(fractions, dtype=float)
     t, f = t[t > 0.0], f[t > 0.0]
-    inside = (f > 0.02) & (f < 0.98)
+    low, high = (float(f.max(initial=0.0)), 1.0) if final is None else (final, final)
+    most = min(low + 0.01, high)
+    inside = (f > 0.02 * most) & (f < 0.98 * most)
     if np.count_nonzero(inside) < 3:
         raise InputError(
-            f"{np.count_nonzero(inside)} of {len(f)} fractions are between 0.02 and 0.98, an Avrami law has two numbers and "
-            "needs three: run longer, or look more often"
+            f"{np.count_nonzero(inside)} of {len(f)} fractions are between 0.02 and 0.98 of F; the law has two numbers "
+            "and needs three: run longer, or look more often"
         )
-    slope, level = np.polyfit(np.log(t[inside]), np.log(-np.log1p(-f[inside])), 1)
+    slope, level = np.polyfit(np.log(t[inside]), np.log(-np.log1p(-f[inside] / most)), 1)
     n = float(np.clip(slope, 0.1, 10.0))
 
     def misfit(x: np.ndarray) -> np.ndarray:
-        """f less the law with x = (ln t0, ln n)."""
-        return np.asarray(f + np.expm1(-np.exp(np.clip(np.exp(x[1]) * (np.log(t) - x[0]), -700.0, 50.0))))
+        """f less the law with x = (ln t0, ln n, F)."""
+        return np.asarray(f + x[2] * np.expm1(-np.exp(np.clip(np.exp(x[1]) * (np.log(t) - x[0]), -700.0, 50.0))))
 
-    found = least_squares(misfit, [-level / n, np.log(n)])
-    return Avrami(float(np.exp(found.x[1])), float(np.exp(found.x[0])), float(np.sqrt(np.mean(found.fun**2))))
+    bounds = [-np.inf, -np.inf, low - 1e-9], [np.inf, np.inf, high + 1e-9]
+    found = least_squares(misfit, [-level / n, np.log(n), most], bounds=bounds)
+    error = float(np.sqrt(np.mean(found.fun**2)))
+    return Avrami(float(np.exp(found.x[1])), float(np.exp(found.x[0])), float(found.x[2]), error)
 
 
 def front_speed(times: ArrayLike, places: ArrayLike, begin: float, end: float) -> float:
