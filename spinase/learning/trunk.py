@@ -159,7 +159,7 @@ class Trunk(nn.Module, ABC):
         """Let a part of every site begin near a value, before a training, where the trunk has a weight for that."""
 
     def last_layers(self) -> list[nn.Linear]:
-        """Layers whose outputs add up to the parts, so that parts are linear in their weights; none unless a trunk says so."""
+        """Layers whose outputs add up to the parts, so parts are linear in their weights; none unless a trunk says so."""
         return []
 
     def law_of_pairs(self) -> Any:

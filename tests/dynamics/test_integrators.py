@@ -54,12 +54,14 @@ def test_midpoint_keeps_the_energy_of_bilinear_models_and_the_others_do_not() ->
 
 @pytest.mark.parametrize("name", INTEGRATORS)
 def test_who_sees_fields_along_the_spins(name: str) -> None:
-    """They turn nothing.  Two schemes take them out; the others rotate about them, which is an error that falls as dt^2 or faster."""
+    """They turn nothing.  Two schemes take them out; the others rotate about them, an error that falls as dt^2 or faster."""
 
     def moved(along: float, steps: int) -> np.ndarray:
         integrator, spins = INTEGRATORS[name](), START.copy()
         for _ in range(steps):
-            spins = integrator.step(spins, lambda s, _: precession_vector(s, COUPLINGS @ s, 1.0, 0.1) + along * s, 0.2 / steps)
+            spins = integrator.step(
+                spins, lambda s, _: precession_vector(s, COUPLINGS @ s, 1.0, 0.1) + along * s, 0.2 / steps
+            )
         return spins
 
     coarse, fine = (np.abs(moved(8.0, steps) - moved(0.0, steps)).max() for steps in (4, 16))

@@ -94,13 +94,16 @@ def test_a_driven_wall_turns_as_its_device_says() -> None:
     """A wall never seen, at a bias that was not trained, beside the Green's functions that the card names."""
     atoms = SpinAtoms.lattice("square", (32, 10), units="reduced")
     atoms.pbc = (False, True, False)
-    atoms.moments = 20.0 * domain_wall(geometry_of(atoms), np.random.default_rng(0), width=2.3, position=0.44, angle=0.7)
+    atoms.moments = 20.0 * domain_wall(geometry_of(atoms), np.random.default_rng(0), width=1.75, position=0.44, angle=0.7)
     table = load_model(shipped_model("driven-wall"))[1]["teacher"]
     asked = NEGFCalculator.Config.model_validate({name: table[name] for name in table if name != "style"} | {"bias": 0.3})
     calcs = HIPNNCalculator.shipped("driven-wall", bias=0.3), NEGFCalculator.from_config(asked)
     found, true = (calc.get_property("torques", atoms) for calc in calcs)
     assert r2(found, true) > 0.98
     assert found[:, 2].sum() == pytest.approx(true[:, 2].sum(), rel=0.03)  # what moves the wall
+    slopes = np.gradient(atoms.spins.reshape(32, 10, 3), axis=0).reshape(-1, 3)
+    push, wanted = (float(np.sum(slopes * np.cross(one, atoms.spins))) for one in (found, true))  # H.(ds/dx), H = T x s
+    assert push == pytest.approx(wanted, rel=0.05)  # what turns it
     with pytest.raises(OutOfDomainError, match="is outside the training"):
         HIPNNCalculator.shipped("driven-wall", bias=0.9)
     wide = SpinAtoms.lattice("square", (12, 8), units="reduced")

@@ -5,8 +5,8 @@ A wall is moved by the sum of its torques and turned about its axis by what push
 .. math:: \tau = \sum_i s_i\times H_i, \qquad P = \sum_i H_i\cdot\partial_x s_i,
 
 and P may be a small part of the field: a network whose fields have R^2 = 0.995 can be wrong by a third in P.  Descent on the
-mean square does not see that.  Parts are linear in the weights of the last layer, so are fields, tau and P; so after the descent
-these weights are those that make least
+mean square does not see that.  Parts are linear in the weights of the last layer, so are fields, tau and P; after the
+descent these weights are those that make least
 
 .. math:: \Big\langle \frac{|\delta H|^2}{3N(|H|^2/N + \ldots)}\Big\rangle
           + \lambda\Big\langle\frac{|\delta\tau|^2}{|\tau|^2 + \ldots} + \frac{\delta P^2}{P^2 + \ldots}\Big\rangle,
@@ -88,15 +88,16 @@ def fit_last_layer(
     layers = network.last_layers()
     if axis is None or not layers or network.law_of_pairs() is not None:
         raise InputError(
-            "collective_weight is for walls that a current moves: it needs [readout] style = 'two-potentials' with an axis, and "
-            "a network with a last layer and without a law of pairs"
+            "collective_weight is for walls that a current moves: it needs [readout] style = 'two-potentials' with an axis, "
+            "and a network with a last layer and without a law of pairs"
         )
     double = _copy(network)
     begin = torch.cat([layer.weight.detach().double().flatten() for layer in layers]).numpy()
     squares = _Squares(len(begin), weight, floor, _mean_collective(data, rows, double.config.cutoff, axis))
     for row in rows:
         site = _Site.of(data, int(row), double.config.cutoff, axis)
-        squares.add(_design(double, readout, data, int(row), site), site, begin, float(np.asarray(data.arrays["weights"])[row, 0]))
+        scale = float(np.asarray(data.arrays["weights"])[row, 0])
+        squares.add(_design(double, readout, data, int(row), site), site, begin, scale)
     change = squares.solve()
     with torch.no_grad():
         values = torch.from_numpy(begin + change)
@@ -179,7 +180,8 @@ def _mean_collective(data: TrainingData, rows: IntArray, cutoff: float, axis: in
 
 def _design(network: Trunk, readout: Readout, data: TrainingData, row: int, site: _Site) -> FloatArray:
     """Tangent fields (C, N, 3) for a weight of one, of all weights of the last layers in their order."""
-    condition = None if readout.condition is None else torch.from_numpy(np.asarray(data.arrays[readout.condition])[row]).double()
+    name = readout.condition
+    condition = None if name is None else torch.from_numpy(np.asarray(data.arrays[name])[row]).double()
     parts, places = network.config.parts, torch.from_numpy(site.places)
     batch = torch.zeros(len(site.places), dtype=torch.long)
     weights = readout.site_weights(condition, batch, places, parts, places).double()  # (N, J, K)

@@ -46,8 +46,8 @@ class Recipe(BaseModel):
     )
     start: str | None = Field(
         None,
-        description="model file, relative to the recipe, or name of a model that comes with spinase: the networks begin with "
-        "its weights. Its networks must be those of the recipe",
+        description="model file, relative to the recipe, or name of a model that comes with spinase: the networks begin "
+        "with its weights. Its networks must be those of the recipe",
     )
     epochs: int = Field(ge=1, le=10**7, description="passes over the training data")
     batch: int = Field(16, ge=1, le=10**7, description="configurations in a batch")
@@ -62,8 +62,8 @@ class Recipe(BaseModel):
     collective_weight: float | None = Field(
         None,
         ge=0,
-        description="driven magnets: fit the last layer after the training by least squares, with this weight of the relative "
-        "errors of the summed torque and of the push along the axis; default: no fit",
+        description="driven magnets: fit the last layer after the training by least squares, with this weight of the "
+        "relative errors of the summed torque and of the push along the axis; default: no fit",
     )
     compiled: bool = Field(True, description="compiled passes where there are some (CPU); false: plain torch")
     validation: float = Field(0.1, gt=0, lt=0.5, description="part of the realizations to validate on")

@@ -72,7 +72,7 @@ def labels_of(taught: LatticeNetwork) -> tuple[TrainingData, Labels]:
 
 
 def test_torque_and_push_of_a_uniform_field_on_a_wall() -> None:
-    """tau = sum s x h, and the push of h along z is h (s_z(right) - s_z(left)) = -2 h for each row of a wall from +z to -z."""
+    """tau = sum s x h, and the push of h along z is h (s_z(right) - s_z(left)) = -2 h for each row from +z to -z."""
     atoms = SpinAtoms.lattice("square", (40, 3), units="reduced")
     atoms.pbc = (False, True, False)
     spins = domain_wall(geometry_of(atoms), np.random.default_rng(0), width=3.0, angle=0.3)
@@ -134,8 +134,9 @@ def test_a_recipe_begins_with_a_model_whose_fields_stay(tmp_path: Path) -> None:
     after, config = start_networks(tmp_path / "old.npz", before.config, READOUT, 1, scale=0.1)
     assert config == before.config
     fields = [
-        LearnedCalculator((nets, replace(card, energy_scale=scale)), dtype="float64", bias=0.2, outside_domain="ignore")
-        .get_property("magnetic_forces", atoms)
+        LearnedCalculator(
+            (nets, replace(card, energy_scale=scale)), dtype="float64", bias=0.2, outside_domain="ignore"
+        ).get_property("magnetic_forces", atoms)
         for nets, scale in (([before], 2.0), (after, 0.1))
     ]
     np.testing.assert_allclose(fields[1], fields[0], rtol=1e-5, atol=1e-7)
