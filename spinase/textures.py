@@ -258,12 +258,26 @@ def _oriented(chirality: int) -> int:
     return chirality
 
 
-def skyrmion_crystal(geometry: Geometry, rng: np.random.Generator, period: float = 6.0) -> FloatArray:
-    """Triple-Q skyrmion crystal s ~ (cos Q1.r, cos Q2.r, cos Q3.r), |Q| = 2 pi/period, at 120 degrees to each other.
+def skyrmion_crystal(
+    geometry: Geometry,
+    rng: np.random.Generator,
+    period: float = 6.0,
+    phase: float = 0.0,
+    magnetization: ArrayLike = (0.0, 0.0, 0.0),
+) -> FloatArray:
+    """Triple-Q skyrmion crystal s ~ (cos(Q1.r + p), cos(Q2.r + p), cos(Q3.r + p)) + m, p = phase/3, |Q| = 2 pi/period.
 
-    With `period` = 6 nearest-neighbour distances this is the n_sk = 2 crystal of the triangular Kondo lattice
-    (two units of topological charge per magnetic cell; Ozawa, Hayami, Motome, arXiv:1703.03227).  r counts from site 0,
-    Q1 is along the row of the lattice nearest to the first cell vector.
+    The wavevectors are at 120 degrees to each other, Q1 along the row of the lattice nearest to the first cell vector; r
+    counts from site 0.  A magnetic cell has 4/3 period^2 sites (48 at 6) and the topological charge of one of the skyrmion
+    crystals of the triangular Kondo lattice (Ozawa, Hayami, Motome, Phys. Rev. Lett. 118, 147205 (2017),
+    doi:10.1103/PhysRevLett.118.147205, arXiv:1703.03227):
+
+    ======  =======================  ======  ================
+    phase   magnetization            charge  where it is
+    ======  =======================  ======  ================
+    0, pi   small                    -2, +2  without a field
+    pi/2    0.35 (1, 1, 1)           -1      in a field
+    ======  =======================  ======  ================
 
     Parameters
     ----------
@@ -273,13 +287,28 @@ def skyrmion_crystal(geometry: Geometry, rng: np.random.Generator, period: float
         Not used.
     period : float
         2 pi/|Q|, distances of nearest neighbours.
+    phase : float
+        Sum of the phases of the three waves, radian; whole turns only shift the crystal.
+    magnetization : (3,) array_like
+        m, added before spins are brought to length 1.
+
+    Raises
+    ------
+    InvalidGeometryError
+        If the lattice or its size does not fit, or for numbers out of range.
     """
     if not np.isfinite(period) or period <= 0.0:
         raise InvalidGeometryError(f"skyrmion period must be positive, got {period}")
+    added = np.asarray(magnetization, dtype=float)
+    if added.shape != (3,) or not (np.isfinite(added).all() and np.isfinite(phase)):
+        raise InvalidGeometryError(
+            "a skyrmion crystal has a finite phase and a magnetization of three finite numbers, "
+            f"got phase={phase}, magnetization={magnetization!r}"
+        )
     frame = _triangular(geometry, "skyrmion-crystal")
     angle = np.array([0.0, 2.0, 4.0]) * np.pi / 3.0
     waves = 2.0 * np.pi / (period * frame.edge) * np.stack([np.cos(angle), np.sin(angle), np.zeros(3)], axis=1)
-    spins = np.cos(_phases(geometry, frame, waves, "skyrmion-crystal"))
+    spins = np.cos(_phases(geometry, frame, waves, "skyrmion-crystal") + phase / 3.0) + added
     spins[np.linalg.norm(spins, axis=1) < 1e-12] = [0.0, 0.0, 1.0]
     return normalized(spins)
 

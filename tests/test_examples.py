@@ -172,12 +172,15 @@ def check_responses(name: str, lines: list[str]) -> None:
 
 
 def check_energies(name: str, lines: list[str]) -> None:
-    """The lowest of four orders, and the total energy of a conservative run."""
+    """The lowest of several orders, and the total energy of a conservative run."""
     if name.startswith("03"):
         finest = {line.split()[0]: numbers(line)[-1] for line in lines[1:9]}
         assert min(finest, key=finest.__getitem__) == "tetrahedral"
     if name.startswith("05"):
         assert np.ptp([numbers(line)[-1] for line in lines[1:7]]) < 1e-5
+    if name.startswith("30"):
+        assert numbers(lines[0])[0] == pytest.approx(1 / 3, abs=0.01)  # |Q| = pi/3
+        assert [numbers(line)[-2] for line in lines[2:4]] == [2, 1]  # charge of the lowest texture, without and with a field
 
 
 def check_a_quantum_of_hall_conductivity(lines: list[str]) -> None:

@@ -49,7 +49,7 @@ CASES = [
     ("120-degree", {}),
     ("tetrahedral", {}),
     ("spiral", {"wavevector": (1, 0, 0), "axis": (1, 0, 1)}),
-    ("skyrmion-crystal", {"period": 6.0}),
+    ("skyrmion-crystal", {"period": 6.0, "phase": 1.0, "magnetization": (0.0, 0.1, 0.3)}),
     ("domain-wall", {"width": 1.5, "position": [0.2, 0.7]}),
     ("skyrmion", {"radius": 2.0}),
 ]
@@ -136,6 +136,15 @@ def test_skyrmion_crystal_carries_two_charges_per_magnetic_cell():
     assert abs(one) == pytest.approx(2 * cells)
 
 
+@pytest.mark.parametrize(("phase", "part", "charges"), [(0, 0.1, -6), (np.pi, 0.1, 6), (np.pi / 2, 0.35, -3), (0, 1.2, 0)])
+def test_the_charge_of_a_skyrmion_crystal_goes_with_its_phase_and_magnetization(phase, part, charges):
+    """Two, one or no unit in each of three magnetic cells (arXiv:1703.03227); turned over it is another phase."""
+    crystal = textures.skyrmion_crystal(lattice(size=(12, 12)), RNG, phase=phase, magnetization=[part] * 3)
+    assert charge(grid(crystal, (12, 12))) == pytest.approx(charges, abs=1e-9)
+    over = textures.skyrmion_crystal(lattice(size=(12, 12)), RNG, phase=phase + 3 * np.pi, magnetization=[-part] * 3)
+    np.testing.assert_allclose(over, -crystal, atol=1e-9)
+
+
 def test_domain_wall_profile_and_kinds():
     geo = lattice("chain", (41,), periodic=False)
     neel = textures.domain_wall(geo, RNG, width=3.0)
@@ -165,6 +174,13 @@ def test_a_sharp_wall_does_not_overflow():
         ("domain-wall", (6, 6), {"width": 0.0}, "wall width must be positive, got 0"),
         ("domain-wall", (6, 6), {"width": np.nan}, "wall width must be positive"),
         ("skyrmion-crystal", (6, 6), {"period": 0.0}, "period must be positive, got 0"),
+        ("skyrmion-crystal", (12, 12), {"phase": np.nan}, "finite phase and a magnetization .*, got phase=nan"),
+        (
+            "skyrmion-crystal",
+            (12, 12),
+            {"magnetization": (0, 1)},
+            r"three finite numbers, got phase=0.0, magnetization=\(0, 1\)",
+        ),
         ("vortex", (6, 6), {}, "unknown texture 'vortex': use one of random, ferro"),
         ("ferro", (6, 6), {"directoin": (0, 0, 1)}, "texture 'ferro' has no option 'directoin': it takes direction, noise"),
         ("random", (6, 6), {"seed": 1}, "'random' has no option 'seed': it takes none"),
