@@ -27,7 +27,7 @@ from spinase.atoms import geometry_of
 from spinase.calculators import EDCalculator, SpinSumCalculator, ZeemanCalculator
 from spinase.dynamics import Relaxation
 from spinase.electrons import KMesh, SDModel, ShellHopping
-from spinase.io import read_run, run_conditions
+from spinase.io import Run, read_run, run_conditions
 from spinase.sweep import grid, sweep
 from spinase.textures import skyrmion_crystal
 from spinase.viz.figures import COLORS, site_map, spin_map
@@ -119,7 +119,7 @@ for field in FIELDS:
     print(f"{field:.4f}  {told}")
 
 figure, axes = plt.subplots(2, 3, figsize=(12, 7.4), layout="constrained", height_ratios=(1, 1.15))
-by_charge = np.full((3, len(FIELDS)), np.inf)  # lowest energy of |charge| 0, 1, 2
+by_charge = np.full((9, len(FIELDS)), np.inf)  # lowest energy of |charge| 0, 1, 2, ...
 for (_, field), state in table.items():
     place = round(abs(state["charge"])), list(FIELDS).index(field)
     by_charge[place] = min(by_charge[place], state["energy"])
@@ -132,7 +132,8 @@ best = [table[lowest[field], field] for field in FIELDS]
 for ax, name, label in ((axes[0, 1], "charge", "|charge| of a magnetic cell"), (axes[0, 2], "along", "magnetization")):
     ax.plot(1e3 * FIELDS, [abs(state[name]) for state in best], "o-", ms=4, color=COLORS[0], label="lowest texture")
     ax.set(xlabel="field [10$^{-3}$ t]", ylabel=label, ylim=(-0.05, None))
-annealed = [read_run(file) for file in sorted(Path(sys.argv[-1]).glob("runs/*/run.h5"))] if len(sys.argv) > 2 else []
+annealed = [read_run(file) for file in Path(sys.argv[-1]).glob("runs/*/run.h5")] if len(sys.argv) > 2 else []
+annealed.sort(key=lambda run: run_conditions(run)["field"][-1, 2])
 for run in annealed:
     magnet, field = run.atoms(-1), float(run_conditions(run)["field"][-1, 2])
     charge, along = abs(topological_charge(magnet)) * 48 / len(magnet), magnet.spins[:, 2].mean()
@@ -151,12 +152,11 @@ for ax, field in zip(axes[1], shown, strict=True):
 figure.savefig("skyrmion_crystal.png", dpi=130)
 
 
-def draw_annealed() -> plt.Figure:
-    """Spins and charge by site (a third of that of the triangles around) of annealed magnets, the first at three times."""
-    first = annealed[0]
-    early = [(first, int(np.abs(first.times - time).argmin())) for time in (400, 800)]
-    frames = [*early, *((run, -1) for run in annealed)]
-    figure, axes = plt.subplots(2, len(frames), figsize=(3.6 * len(frames), 6.4), layout="constrained")
+def draw_annealed(runs: list[Run]) -> plt.Figure:
+    """Spins and charge by site (a third of that of the triangles around): the first run at three times, two others."""
+    early = [(runs[0], int(np.abs(runs[0].times - time).argmin())) for time in (400, 800)]
+    frames = [*early, *((run, -1) for run in (runs[0], runs[len(runs) // 2], runs[-1]))]
+    figure, axes = plt.subplots(2, len(frames), figsize=(3.2 * len(frames), 4.6), layout="constrained")
     for column, (run, frame) in zip(axes.T, frames, strict=True):
         magnet = run.atoms(frame)
         corners = triangles(magnet, "delaunay")
@@ -164,12 +164,12 @@ def draw_annealed() -> plt.Figure:
         for corner in corners.sites.T:
             np.add.at(charge, corner, topological_density(magnet, corners) / 3)
         spin_map(column[0], magnet.positions, magnet.spins, None, "a")
-        site_map(column[1], magnet.positions, charge, None, "charge by site", 0.2)
+        site_map(column[1], magnet.positions, charge, None, "charge by site", 0.1)
         field = run_conditions(run)["field"][frame, 2]
         column[0].set_title(f"field {field:g} t, time {run.times[frame]:g} ħ/t", fontsize="medium")
-        column[1].set_title(f"charge {charge.sum():.0f} of {len(magnet) // 48} cells", fontsize="medium")
+        column[1].set_title(f"charge {round(charge.sum())} in {len(magnet) // 48} cells", fontsize="medium")
     return figure
 
 
 if annealed:
-    draw_annealed().savefig(Path(sys.argv[-1]).with_suffix(".png"), dpi=100)
+    draw_annealed(annealed).savefig(Path(sys.argv[-1]).with_suffix(".png"), dpi=100)

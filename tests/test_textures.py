@@ -145,6 +145,15 @@ def test_the_charge_of_a_skyrmion_crystal_goes_with_its_phase_and_magnetization(
     np.testing.assert_allclose(over, -crystal, atol=1e-9)
 
 
+def test_phase_and_magnetization_of_a_skyrmion_crystal_beside_the_first_site():
+    """One step along a row is a sixth of a turn of the first wave and a twelfth back of the two others."""
+    geo = lattice(size=(12, 12))
+    spins = textures.skyrmion_crystal(geo, RNG, phase=0.9, magnetization=(0.1, 0.2, -0.3))
+    beside = np.flatnonzero(np.linalg.norm(geo.positions - [1.0, 0.0, 0.0], axis=1) < 1e-9)[0]
+    expected = np.cos(np.array([np.pi / 3, -np.pi / 6, -np.pi / 6]) + 0.3) + [0.1, 0.2, -0.3]
+    np.testing.assert_allclose(spins[beside], expected / np.linalg.norm(expected), atol=1e-12)
+
+
 def test_domain_wall_profile_and_kinds():
     geo = lattice("chain", (41,), periodic=False)
     neel = textures.domain_wall(geo, RNG, width=3.0)
