@@ -3,6 +3,7 @@
 Only magnetic sites enter.  Conventions: wavevectors are Cartesian in 1/length, triangles counter-clockwise from +z.
 """
 
+from spinase.analysis.ageing import TwoTimeCorrelation, ageing_exponent, two_time_correlations
 from spinase.analysis.chiral_walls import (
     ChiralityWalls,
     chirality_edges,
@@ -103,7 +104,9 @@ __all__ = [
     "ThreeSublattices",
     "TorqueNorms",
     "Triangles",
+    "TwoTimeCorrelation",
     "WaveMesh",
+    "ageing_exponent",
     "autocorrelation",
     "avrami",
     "binder_cumulant",
@@ -154,6 +157,7 @@ __all__ = [
     "torque_norms",
     "triangles",
     "two_time_correlation",
+    "two_time_correlations",
     "vector_chirality",
     "z2_vortices",
 ]

@@ -65,8 +65,7 @@ def plot_sweep(
     figure = Figure(figsize=(4.2 * columns, 3.4 * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for ax, name in zip(axes, chosen, strict=False):
-        for color, (common, places) in zip(COLORS, groups, strict=False):
-            told = _told(common)
+        for color, told, (_, places) in zip(COLORS, _labels([common for common, _ in groups]), groups, strict=False):
             if x == "time":
                 _curve(ax, runs, name, places, color, told)
             else:
@@ -120,6 +119,16 @@ def _points(ax: Axes, values: FloatArray, abscissa: FloatArray, color: str, labe
 
 def _counted(label: str, runs: int) -> str:
     return f"{label} (mean of {runs})" if runs > 1 and label else label
+
+
+def _labels(groups: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What tells groups apart; a table is told by its style where that is enough."""
+    short = [_told({key: _style_of(value) for key, value in common.items()}) for common in groups]
+    return short if len(set(short)) == len(groups) else [_told(common) for common in groups]
+
+
+def _style_of(value: Any) -> Any:
+    return value.get("style", value) if isinstance(value, Mapping) else value
 
 
 def _told(common: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from systems.examples import command
 
 from spinase.errors import InputError, SweepError
@@ -178,11 +179,15 @@ def test_a_file_without_a_sweep_and_a_folder_of_something_else(source: Path) -> 
         swept(source)
 
 
-def test_values_may_be_tables_and_texts(source: Path) -> None:
+def test_values_may_be_tables_and_texts(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     entry = 'sweep={ points = { spins = [{ style = "ferro", direction = [0, 0, 1] }, { style = "random" }] }, y = [] }'
     runs = swept(source, entry, "stage.0.kT=0.0", "stage.0.damping=0.0")
     energies = runs.values("energy.per_site")
     assert energies[0] == pytest.approx(-2.0)
     assert energies[1] > -1.5
+    drawn: list[Figure] = []
+    monkeypatch.setattr("spinase.viz.sweeps.save_figure", lambda figure, path: drawn.append(figure))
+    plot_sweep(runs, source.with_name("f.png"), ["energy.per_site"])
+    assert [text.get_text() for text in drawn[0].axes[0].get_legend().get_texts()] == ["spins = ferro", "spins = random"]
     with pytest.raises(InputError, match="spins has values that are no plain numbers"):
         plot_sweep(runs, source.with_name("f.png"), ["energy.per_site"], x="spins")
