@@ -108,6 +108,18 @@ def check_magnons_of_run_and_bands(lines: list[str]) -> None:
     assert min(peaks[-1], bands[-1]) > 10  # lines
 
 
+def check_what_is_remembered(lines: list[str]) -> None:
+    """Cold spins remember the more the older they are, hot ones as free ones do; only sites that move answer to spins."""
+    assert numbers(lines[0])[3] < numbers(lines[0])[2] - 0.03, "the energy falls"
+    cold, hot = (numbers(line) for line in lines if line.startswith("kT = "))
+    young, young_error, old, old_error, free = cold[2:]
+    assert old - young > 2.0 * np.hypot(young_error, old_error)
+    assert young < free  # a quench forgets by falling in energy, too
+    assert hot[2] < 0.5 * young
+    moved = {line.split(":")[0]: numbers(line) for line in lines if "sites move by" in line}
+    assert moved["sites stay"][2] < 1e-3 < 0.01 < min(moved["both move"][2], moved["spins stay"][2])
+
+
 def check_lattice_and_exchange_add_up(lines: list[str], precision: float) -> None:
     """Forces and stress are slopes of the energy, which is kept to second order; the pulse heats electrons, then spins."""
     slope, reported, strained, virial = numbers(lines[0])
@@ -148,7 +160,7 @@ def test_a_lattice_that_is_not_there_is_said_in_one_line(tmp_path: Path) -> None
 
 
 def check_responses(name: str, lines: list[str]) -> None:
-    """Magnon bands: those of a run, both senses of an antiferromagnet, a stable metal; conductivity; exchange."""
+    """Magnon bands: those of a run, both senses of an antiferromagnet, a stable metal; conductivity; exchange; memory."""
     if name.startswith("20"):
         assert numbers(lines[0])[0] < 0.4
         assert numbers(lines[1]) == pytest.approx([-1.0, 1.0], abs=1e-3)
@@ -156,6 +168,8 @@ def check_responses(name: str, lines: list[str]) -> None:
         assert highest == pytest.approx(0.5, abs=0.05)
         assert abs(lowest) < 1e-6
         assert missing < 0.01
+    if name.startswith("32"):
+        check_what_is_remembered(lines)
     if name.startswith("21"):
         check_a_quantum_of_hall_conductivity(lines)
     if name.startswith("22"):
