@@ -34,7 +34,7 @@ from spinase.viz.figures import COLORS, site_map, spin_map
 
 FULL = "full" in sys.argv
 FIELDS, MESH, FINE, STEPS = (
-    (np.array([0, 2, 3, 4, 5, 6, 7, 8, 9, 10]) * 1e-3, 8, 20, 80) if FULL else (np.array([0.0, 5e-3]), 6, 12, 40)
+    (np.array([0, 2, 3, 4, 5, 6, 7, 8, 9, 10]) * 1e-3, 8, 20, 80) if FULL else (np.array([0.0, 5e-3]), 8, 8, 25)
 )
 MODEL = SDModel(ShellHopping([1.0, 0.0, -0.85]), coupling=0.5, chemical_potential=-3.5, kT=0.01)
 PERIOD = 6  # of every wave, distances of neighbours
