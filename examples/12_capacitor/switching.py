@@ -107,13 +107,16 @@ def draw(runs: dict[Key, list[Switched]]) -> None:
 def main(folders: list[str]) -> None:
     runs: dict[Key, list[Switched]] = defaultdict(list)
     for file in sorted(file for folder in folders for file in Path(folder).rglob("run.h5")):
-        key, found = switched(file)
+        try:
+            key, found = switched(file)
+        except InputError as error:
+            print(f"{file}: {error}")
+            continue
         runs[key].append(found)
     if not runs:
         sys.exit(f"there are no run files under {', '.join(folders) or 'no folder'}: name those of spinase sweep")
-    print(
-        "who                 bias    width  exponent n            t0 [hbar/t]           final fraction        speed [a t/hbar]      misfit"
-    )
+    heads = "exponent n", "t0 [hbar/t]", "final fraction", "speed [a t/hbar]"
+    print(f"{'who':18s} {'bias':>6s} {'width':>7s}  {'  '.join(f'{head:20s}' for head in heads)}  misfit")
     for key, each in sorted(runs.items()):
         columns = [
             [one.law.exponent for one in each],

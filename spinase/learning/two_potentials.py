@@ -135,8 +135,8 @@ class TwoPotentialsReadout(Readout):
     def terms(self) -> list[Term]:
         """What each part is."""
         if self.length is not None:
-            powers = range(1 if self.window is None else self.orders + 1)
-            return [Term(t, p, False, q) for t in (False, True) for p in powers for q in range(self.places + 1)]
+            orders = range(1 if self.window is None else self.orders + 1)
+            return [Term(t, p, False, q) for t in (False, True) for p in orders for q in range(self.places + 1)]
         if self.window is None:
             powers, currents = [(0, False), (0, True)], self.axis is not None
             return [Term(turned, n, current) for n, current in powers for turned in (False, True) if currents or not current]
