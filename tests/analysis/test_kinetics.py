@@ -19,6 +19,7 @@ def test_a_law_is_found_again_in_any_unit(n: float, t0: float) -> None:
     assert found(t0) == pytest.approx(1.0 - 1.0 / np.e)
     part = avrami(times, 0.6 * fractions, final=None)
     assert (part.exponent, part.time, part.final) == pytest.approx((n, t0, 0.6), rel=1e-3)
+    assert part(t0) == pytest.approx(0.6 * (1.0 - 1.0 / np.e), rel=1e-3)
     assert found.final == pytest.approx(1.0, abs=1e-6)
     noisy = avrami(times, np.clip(fractions + 0.01 * np.random.default_rng(1).normal(size=41), 0.0, 1.0))
     assert noisy.exponent == pytest.approx(n, rel=0.1)
@@ -50,7 +51,7 @@ def test_the_speed_of_a_front_is_that_where_it_is_asked_for() -> None:
 
 def test_what_tells_too_little_is_refused() -> None:
     with pytest.raises(
-        InputError, match=r"2 of 4 fractions are between 0\.02 and 0\.98 of F, .* run longer, or look more often"
+        InputError, match=r"2 of 4 fractions are between 0\.02 and 0\.98 of F; .* run longer, or look more often"
     ):
         avrami([0.0, 1.0, 2.0, 3.0, 4.0], [0.0, 0.0, 0.3, 0.6, 1.0])
     with pytest.raises(InputError, match="the front gets to 3, not to 5: run longer"):
