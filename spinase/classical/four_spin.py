@@ -315,7 +315,7 @@ class FrozenLocalProducts(FrozenProducts, FrozenLocalTerm):
         """-K (s_a.s_b)(s_c.s_d) at the sites a."""
         a, b, c, d = (spins[column] for column in self.sites.T)
         energies = self.strengths * np.einsum("qx,qx->q", a, b) * np.einsum("qx,qx->q", c, d)
-        return -np.bincount(self.sites[:, 0], energies, minlength=len(spins))
+        return np.asarray(-np.bincount(self.sites[:, 0], energies, minlength=len(spins)), dtype=np.float64)
 
 
 @njit

@@ -34,7 +34,7 @@ def kfile_lines(onsite: FloatArray, cubic: FloatArray) -> tuple[list[str], bool]
     limit = _SAME * max(float(np.abs(values).max(initial=0.0)), 1e-300)
     low, high = np.where(low > limit, low, 0.0), np.where(high > limit, high, 0.0)
     uniaxial = (low > 0.0) | (high > 0.0)
-    cubes = cubic.any(axis=1)
+    cubes = np.asarray(cubic.any(axis=1), dtype=np.bool_)
     for site in np.flatnonzero(uniaxial & cubes)[:1]:
         raise InputError(
             f"site {site} has a uniaxial and a cubic anisotropy, which UppASD's field and Monte Carlo have with opposite "
