@@ -103,7 +103,7 @@ def test_fields_of_other_last_weights_are_found_again(weight: float) -> None:
     atoms = part.atoms(2)
     expected = tangent(part.magnetic_forces[2], part.moments[2] / 2.0)
     np.testing.assert_allclose(
-        tangent(calc.get_property("magnetic_forces", atoms), atoms.spins), expected, atol=1e-5 * np.abs(expected).max()
+        tangent(calc.get_property("magnetic_forces", atoms), atoms.spins), expected, atol=1e-3 * np.abs(expected).max()
     )
 
 
