@@ -11,8 +11,8 @@ so steps may be longer.  The model has no currents: shown is that of Green's fun
 Fields along a spin do not turn it and differ from model to model, so the integrator is one that takes them out (`heun`: it
 only sees s x B); others take them for fast precession, and with steps of 40 hbar/t moved the wall by 8 % too far.
 
-Under 0.6 t electrons also pump spin waves of two to three sites' length; a damping of 0.3 holds them down (with 0.1, and an
-exchange of 0.1, they grow for some 3000 hbar/t, and the wall is faster with them; the model does not know them).
+The damping is 0.3: with 0.1, and an exchange of 0.1, the spins of NEGF get ripples of two to three sites' length within some
+3000 hbar/t, and the wall is faster with them; those of the model do not (docs/notes/2026-11-30-driven-walls.md).
 
 Then the speed against the voltage over a decade.  Electrons that are not scattered do not know how long the strip is: the
 wall is as fast in one that is longer.
