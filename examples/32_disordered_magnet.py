@@ -1,7 +1,7 @@
 """A structurally disordered s-d magnet ages and freezes: what its spins remember, by age, temperature, and motion of sites.
 
     python examples/32_disordered_magnet.py          small magnets, short runs
-    python examples/32_disordered_magnet.py full     the input files as they are (ten minutes of CPU)
+    python examples/32_disordered_magnet.py full     the input files as they are (eight minutes of CPU)
 
 Makes the runs of examples/32_disordered_magnet/: `quench.toml` (100,000 spins), the sweeps of `freezing.toml` and
 `moving.toml`, and one more of sites that move while spins stay random; what is finished is kept, what was cut goes on.
@@ -104,10 +104,11 @@ def mean(values: Sequence[float]) -> str:
 
 
 def draw(ax: Axes, magnets: Sequence[list[TwoTimeCorrelation]], color: str, label: str) -> None:
-    """C of every age against time, with errors."""
+    """C of every age against time, with errors as bands."""
     for age, (curve, style) in enumerate(zip(averaged(magnets), ("-", "--", ":"), strict=False)):
-        error = spread(magnets, age)[1:]
-        ax.errorbar(curve.times[1:], curve.values[1:], error, ls=style, color=color, label=None if age else label)
+        times, values, error = curve.times[1:], curve.values[1:], spread(magnets, age)[1:]
+        ax.fill_between(times, values - error, values + error, color=color, alpha=0.2, lw=0)
+        ax.plot(times, values, ls=style, color=color, label=None if age else label)
 
 
 def on_log(ax: Axes, xlabel: str, ylabel: str, title: str, ticks: Sequence[float]) -> None:
@@ -211,6 +212,6 @@ for (name, magnets), color in zip(runs.items(), COLORS, strict=False):
             print(
                 f"  age {curve.waiting:g}: C after {curve.times[-1]:g} {curve.values[-1]:.3f} +- {spread(each, k)[-1]:.3f}"
             )
-on_log(axes[1, 2], "t [ħ/t]", TWO_TIMES, f"kT = 0.006, ages {AGES['moving']}", (10, 30, 100, 300))
+on_log(axes[1, 2], "t [ħ/t]", TWO_TIMES, f"kT = 0.006, ages {', '.join(map(str, AGES['moving']))}", (10, 30, 100, 300))
 axes[1, 2].legend(frameon=False)
 fig.savefig("disordered_magnet.png", dpi=130)
