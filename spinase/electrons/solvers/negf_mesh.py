@@ -140,11 +140,11 @@ class MeshedNEGFPlan(Plan[TransportState]):
 
         spins = [state.density.bond_spin for state in states if state.density.bond_spin is not None]
         return TransportState(
-            energy=float(mean([state.energy for state in states])),
-            free_energy=float(mean([state.free_energy for state in states])),
+            energy=float(self.mesh.weights @ np.array([state.energy for state in states])),
+            free_energy=float(self.mesh.weights @ np.array([state.free_energy for state in states])),
             entropy=float("nan"),
             chemical_potential=states[0].chemical_potential,
-            electrons=float(mean([state.electrons for state in states])),
+            electrons=float(self.mesh.weights @ np.array([state.electrons for state in states])),
             density=Density(
                 mean([state.density.charge for state in states]),
                 mean([state.density.spin for state in states]),
@@ -160,7 +160,7 @@ class MeshedNEGFPlan(Plan[TransportState]):
             lead_currents=mean([state.lead_currents for state in states]),
             transmitted=mean([state.transmitted for state in states]),
             energies=sum(state.energies for state in states),
-            error=float(mean([state.error for state in states])),
+            error=float(self.mesh.weights @ np.array([state.error for state in states])),
             nodes=np.concatenate([state.nodes for state in states]),
             node_weights=np.concatenate([w * s.node_weights for w, s in zip(self.mesh.weights, states, strict=True)]),
             parts=tuple(states),

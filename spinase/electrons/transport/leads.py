@@ -284,9 +284,8 @@ class _Couplings(NamedTuple):
         if self.turning is None:
             return self.scalar[rows, columns]
         vectors = self.turning[:, rows, columns]
-        return np.kron(self.scalar[rows, columns], np.eye(2)) + sum(
-            np.kron(one, pauli) for one, pauli in zip(vectors, PAULI, strict=True)
-        )
+        parts = [np.kron(one, pauli) for one, pauli in zip(vectors, PAULI, strict=True)]
+        return np.asarray(np.kron(self.scalar[rows, columns], np.eye(2)) + np.sum(parts, axis=0), dtype=np.complex128)
 
 
 def attach_all(
