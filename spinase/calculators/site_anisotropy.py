@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Self
 
 import numpy as np
@@ -66,7 +66,8 @@ class _SiteCalculator(TermCalculator):
             return None
         cells = int(np.prod(repeat))
         first, second = (np.tile(one, cells) if one.ndim else one for one in term.constants)
-        return type(self)(first, np.concatenate([term.axes] * cells), second, units=self.units, species=species)
+        kind: Callable[..., Self] = type(self)
+        return kind(first, np.concatenate([term.axes] * cells), second, units=self.units, species=species)
 
 
 class SiteAnisotropyCalculator(_SiteCalculator):

@@ -110,7 +110,8 @@ def _bonds(lines: Sequence[Line], names: list[str]) -> Iterator[tuple[tuple[int,
         unknown = [word for word in head.words[:2] if word not in names]
         if unknown or len(head.words) < 2:
             raise InputError(f"{head}: {unknown[:1] or '?'} is no atom of the file (a bond begins with two of them)")
-        yield (names.index(head.words[0]), names.index(head.words[1]), *head.wholes(2, 5)), _tensor(head, rest), head.number
+        x, y, z = head.wholes(2, 5)
+        yield (names.index(head.words[0]), names.index(head.words[1]), x, y, z), _tensor(head, rest), head.number
 
 
 def _tensor(head: Line, rest: Sequence[Line]) -> FloatArray:

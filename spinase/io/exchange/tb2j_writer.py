@@ -21,7 +21,7 @@ from spinase.classical import BondTable
 from spinase.errors import InputError
 from spinase.files import replacing, write_text
 from spinase.io.exchange.bonds import both_directions, parts_of, require_sites
-from spinase.typing import FloatArray
+from spinase.typing import FloatArray, IntArray
 
 _ORIGIN = "Exchange parameters of spinase, in the convention of TB2J\n"
 _LINE, _BREAK = 90 * "=", 88 * "-"
@@ -113,7 +113,7 @@ class _Model:
         }
 
 
-def _require_spins(moments: FloatArray, ends: FloatArray) -> None:
+def _require_spins(moments: FloatArray, ends: IntArray) -> None:
     """Every bond joins magnetic sites, and every magnetic site has a bond: TB2J counts the spins of bonds."""
     magnetic = moments.any(axis=1)
     bonded = np.isin(np.arange(len(moments)), ends)
