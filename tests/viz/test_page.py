@@ -36,6 +36,7 @@ def test_the_page_holds_the_run(tmp_path: Path) -> None:
     assert found is not None
     data = json.loads(found[1])
     assert "a &lt;/b&gt; run" in page
+    assert 'name="viewport" content="width=device-width' in page, "phones show it at their own width"
     assert not re.search(r'(src|href)="', page), "nothing is loaded from elsewhere"
     assert data["steps"] == [0, 10]
     spins = unpacked(data["spins"], "<i2").reshape(2, 12, 3) / 32767
