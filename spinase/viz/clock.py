@@ -41,6 +41,7 @@ def _in_kelvin(run: Run) -> Run:
         return run
 
     def told(name: str, series: Series) -> Series:
+        """A temperature that is an energy, in K; anything else as it is."""
         if not (name == "kT" or name.endswith("_kT")) or series.unit != energy:
             return series
         return replace(series, values=series.values / boltzmann, unit="K", label=series.label.removesuffix(" kT"))

@@ -251,7 +251,7 @@ class _Squares:
     def told(self, change: FloatArray) -> LastLayerFit:
         """Losses before and after."""
         losses = [
-            (power / self.count, max(power - 2.0 * change @ target + change @ matrix @ change, 0.0) / self.count)
+            (power / self.count, max(float(power - 2.0 * change @ target + change @ matrix @ change), 0.0) / self.count)
             for power, target, matrix in zip(self.powers, self.targets, self.matrices, strict=True)
         ]
         (before, after), (one, two) = losses
