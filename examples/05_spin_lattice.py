@@ -36,7 +36,7 @@ for _ in range(6):
 print("with a bath at 300 K on the atoms and damping on the spins:")
 bath = LatticeLangevin(300 * units.kB, 0.02 / units.fs)
 dynamics = SpinLatticeDynamics(
-    atoms, 0.5 * units.fs, thermostat=bath, damping=0.1, integrator="sib", rng=np.random.default_rng(3)
+    atoms, 0.5 * units.fs, thermostat=bath, damping=0.1, integrator="heun", rng=np.random.default_rng(3)
 )
 for _ in range(4):
     temperature = 2 * kinetic() / (3 * units.kB)

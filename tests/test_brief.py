@@ -45,7 +45,8 @@ MODEL = SDModel(ShellHopping([1.0, 0.25]), 3.0, filling=0.25, kT=0.01)
         (EDCalculator(MODEL), f"EDCalculator({MODEL!r})"),
         (
             SpinSumCalculator([ZeemanCalculator((0, 0, 1)), DipoleCalculator(0.5)], [1, 2]),
-            "SpinSumCalculator(ZeemanCalculator(field=[0, 0, 1]) + 2 * DipoleCalculator(strength=0.5, accuracy=1e-10))",
+            "SpinSumCalculator(ZeemanCalculator(field=[0, 0, 1]) + "
+            "2 * DipoleCalculator(strength=0.5, accuracy=1e-10, dtype='float64'))",
         ),
     ],
 )

@@ -30,7 +30,7 @@ from spinase.dynamics.motion import SpinMotion
 from spinase.dynamics.ramp import Temperature
 from spinase.dynamics.relax import SpinOptimizable
 from spinase.dynamics.settings import checked
-from spinase.dynamics.step_check import SMALL_ANGLE, StepSetting, bath_problem, following_share
+from spinase.dynamics.step_check import SMALL_ANGLE, StepSetting, bath_problem, following_share, motion_problem
 from spinase.dynamics.unit_guard import StepNumbers
 from spinase.errors import ModelError, UnstableStateWarning
 from spinase.typing import FloatArray
@@ -239,7 +239,7 @@ class SpinDynamics(SpinDriver):
     # -- what a step works with ---------------------------------------------------------------------------------------
 
     def look_at_step(self) -> tuple[StepNumbers, list[str]]:
-        """What a step from here works with, and what looks wrong with it: units, size, temperature of the bath."""
+        """What a step from here works with, and what looks wrong with it: units, size, bath, slow motion."""
         numbers = self.step_numbers()
         if not np.isfinite(numbers.fields).all():
             return numbers, []  # the first step says so, and where
@@ -250,10 +250,11 @@ class SpinDynamics(SpinDriver):
         if numbers.angle(numbers.largest) > SMALL_ANGLE:
             share = following_share(self._total_fields(), spins, moving)
         problems = numbers.problems(share)
-        if numbers.kT > 0.0 and self.motion is None and self.axes is None:
+        if self.motion is None and self.axes is None:
             gamma = self.unit_system.gyromagnetic_ratio
             setting = StepSetting(self.integrator, self._spin_step(), gamma, self.damping, self.form)
-            problem = bath_problem(setting, along, share)
+            problem = bath_problem(setting, along, share) if numbers.kT > 0.0 else None
+            problem = motion_problem(setting, along, share) if problem is None else problem
             problems += [] if problem is None else [problem]
         return numbers, problems
 

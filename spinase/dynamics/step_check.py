@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -27,6 +28,7 @@ from spinase.spin_algebra import precession_vector, rotate_about, tangent
 from spinase.typing import BoolArray, FloatArray
 
 _TILT = 1e-5  # radian, of the deviations
+_SLOW = 1e-2  # radian in a step: the limit of weak fields is reached there
 
 
 @dataclass(frozen=True)
@@ -93,11 +95,31 @@ def temperature_ratio(integrator: Integrator, stays: float, follows: float, damp
     form : str
         ``landau-lifshitz-gilbert`` or ``landau-lifshitz``.
     """
-    stays = max(stays, 1e-2)  # the limit of weak fields is reached there
+    stays = max(stays, _SLOW)
     found = linear_step(integrator, stays, follows, damping, form)
     alpha = damping / (1.0 + damping**2) if form == "landau-lifshitz" else damping
     left = 1.0 - abs(found.kept) ** 2
     return float("inf") if left <= 0.0 else 2.0 * alpha * stays * abs(found.noise) ** 2 / left
+
+
+def motion_error(integrator: Integrator, follows: float, damping: float, form: str) -> float:
+    """Relative error of the motion of a slow spin in a field that follows it, gamma kappa dt (radian); 0: as it should be.
+
+    The slow spin precesses by 0.01 radian a step about a field that stays; its error is that of ln G.
+
+    Parameters
+    ----------
+    integrator : Integrator
+        A copy of it makes the step.
+    follows : float
+        gamma kappa dt, radian.
+    damping : float
+        Gilbert's, without unit.
+    form : str
+        ``landau-lifshitz-gilbert`` or ``landau-lifshitz``.
+    """
+    made, right = (np.log(linear_step(integrator, _SLOW, angle, damping, form).kept) for angle in (follows, 0.0))
+    return float(abs(made - right) / abs(right))
 
 
 def following_share(fields: FieldFunction, spins: FloatArray, mobile: BoolArray) -> float:
@@ -160,6 +182,7 @@ class StepSetting:
 
 SMALL_ANGLE = 0.3  # radian: steps in which no integrator has an error worth a word
 _WRONG_BATH = 0.1
+_WRONG_MOTION = 0.1
 
 
 def bath_problem(setting: StepSetting, along: FloatArray, share: float) -> str | None:
@@ -194,6 +217,39 @@ def bath_problem(setting: StepSetting, along: FloatArray, share: float) -> str |
     )
 
 
+def motion_problem(setting: StepSetting, along: FloatArray, share: float) -> str | None:
+    """What the time step does to slow textures, with what to do about it; None if it moves them right within 10 %.
+
+    Parameters
+    ----------
+    setting : StepSetting
+        Integrator, time step, gyromagnetic ratio, damping and form.
+    along : (n,) ndarray
+        Fields along the moving spins, energy/moment.
+    share : float
+        Part of them that turns with its own spin, 0 to 1.
+    """
+    angle = share * setting.gamma * setting.timestep * float(np.median(np.abs(along))) if len(along) else 0.0
+    if not angle >= SMALL_ANGLE:  # fields that are no numbers are told by the step itself
+        return None
+    error = partial(motion_error, setting.integrator, damping=setting.damping, form=setting.form)
+    try:
+        found = error(angle)
+    except SpinaseError:  # the integrator itself says what is wrong, in the step
+        return None
+    if found < _WRONG_MOTION:
+        return None
+    step = setting.timestep
+    while error(angle * step / setting.timestep) > 0.5 * _WRONG_MOTION:
+        step *= 0.5
+    return (
+        f"slow textures move wrong by {found:.0%} in this time step ({setting.timestep:.4g}): fields that follow the spins, "
+        f"and so turn nothing, have gamma B dt = {angle:.2g} radian in a step (median), which "
+        f"{type(setting.integrator).__name__} takes for a precession. Use a time step of {step:.2g}, or integrator='heun' "
+        "or 'midpoint', which do not see them"
+    )
+
+
 def _advice(setting: StepSetting, along: FloatArray, share: float) -> str:
     """The largest step that is right, and the integrators that are right in this one."""
     good = []
@@ -212,4 +268,14 @@ def _advice(setting: StepSetting, along: FloatArray, share: float) -> str:
     return f"Use {' or '.join([f'a time step of {step:.2g}', *good])}"
 
 
-__all__ = ["SMALL_ANGLE", "LinearStep", "StepSetting", "bath_problem", "following_share", "linear_step", "temperature_ratio"]
+__all__ = [
+    "SMALL_ANGLE",
+    "LinearStep",
+    "StepSetting",
+    "bath_problem",
+    "following_share",
+    "linear_step",
+    "motion_error",
+    "motion_problem",
+    "temperature_ratio",
+]

@@ -15,7 +15,7 @@ from spinase.atoms import get_moments
 from spinase.calculators import EDCalculator, HeisenbergCalculator, ZeemanCalculator
 from spinase.dynamics import LLGDynamics, MonteCarlo
 from spinase.dynamics.integrators import ImplicitMidpoint, make_integrator
-from spinase.dynamics.step_check import following_share, linear_step, temperature_ratio
+from spinase.dynamics.step_check import following_share, linear_step, motion_error, temperature_ratio
 from spinase.electrons import SDModel, ShellHopping
 from spinase.errors import AccuracyWarning
 from spinase.units import METAL
@@ -90,6 +90,29 @@ def test_a_cayley_rotation_slows_what_follows_the_spin() -> None:
     assert abs(exact) == pytest.approx(1.0, abs=1e-10)
 
 
+@pytest.mark.parametrize("integrator", ["sib", "depondt", "heun", "midpoint"])
+def test_slow_spins_move_as_wrong_as_the_criterion_says(integrator: str) -> None:
+    """A spin near z in B = 0.01 z + 1.5 m: ln(s_x + i s_y) after 20 steps, against that of a field without 1.5 m."""
+
+    def moved(follows: float) -> complex:
+        atoms = SpinAtoms.lattice("chain", (1,), units="reduced", texture="ferro")
+        atoms.spins = np.array([[1e-3, 0.0, 1.0]])
+        atoms.calc = Following(0.01, follows)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            LLGDynamics(atoms, 1.0, damping=0.2, integrator=integrator).run(20)
+        return complex(np.log(complex(*atoms.spins[0, :2]) / 1e-3))
+
+    expected = motion_error(make_integrator(integrator), 1.5, 0.2, "landau-lifshitz-gilbert")
+    assert abs(moved(1.5) - moved(0.0)) / abs(moved(0.0)) == pytest.approx(expected, abs=1e-3)
+    finer = motion_error(make_integrator(integrator), 0.375, 0.2, "landau-lifshitz-gilbert")
+    if integrator in ("sib", "depondt"):
+        assert expected > 0.3
+        assert finer < expected / 8.0
+    else:
+        assert expected < 1e-6
+
+
 @pytest.mark.parametrize(("stays", "follows", "sites"), [(0.4, 1.2, 30), (1.0, 0.0, 1), (0.0, 2.0, 1)])
 def test_the_part_that_follows_is_measured(stays: float, follows: float, sites: int) -> None:
     atoms = SpinAtoms.lattice("chain", (sites,), units="reduced", texture="ferro")
@@ -123,6 +146,11 @@ def test_strongly_coupled_electrons_are_announced_once_with_what_to_do() -> None
         dynamics.run(1)
         LLGDynamics(atoms, 0.4, damping=0.1, kT=0.1, rng=1, integrator="heun").run(1)
         LLGDynamics(atoms, 0.05, damping=0.1, kT=0.1, rng=1).run(1)
+        LLGDynamics(atoms, 0.4, damping=0.1, integrator="heun").run(1)
+    message = (
+        r"slow textures move wrong by [2-9]\d% in this time step \(0\.4\): .* Use a time step of .*, or integrator='heun'"
+    )
+    with pytest.warns(AccuracyWarning, match=message):
         LLGDynamics(atoms, 0.4, damping=0.1).run(1)  # no bath
 
 
