@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -193,14 +194,7 @@ class LatticeContact(DenseContact):
 
     def _seen(self, energy: complex) -> tuple[ComplexArray, ...]:
         """Without spin, kept: coupling g coupling+ (c, c), coupling waves (c, p), the energy they are at (1,)."""
-
-        def make() -> tuple[ComplexArray, ...]:
-            """The three arrays at this energy."""
-            surface = self.modes.surface(energy)
-            green = self.coupling @ surface.green @ self.coupling.conj().T
-            return green, self.coupling @ surface.waves, np.array([surface.energy])
-
-        return self._known.get(("seen", energy), make)
+        return self._known.get(("seen", energy), partial(_through, self.modes, self.coupling, energy))
 
     @property
     def edges(self) -> FloatArray:
@@ -267,14 +261,7 @@ class SpinorContact(DenseContact):
 
     def _seen(self, energy: complex) -> tuple[ComplexArray, ...]:
         """Kept: coupling g coupling+ (2c, 2c), coupling waves (2c, p), the energy they are at (1,)."""
-
-        def make() -> tuple[ComplexArray, ...]:
-            """The three arrays at this energy."""
-            surface = self.modes.surface(energy)
-            green = self.coupling @ surface.green @ self.coupling.conj().T
-            return green, self.coupling @ surface.waves, np.array([surface.energy])
-
-        return self._known.get(("seen", energy), make)
+        return self._known.get(("seen", energy), partial(_through, self.modes, self.coupling, energy))
 
     @property
     def edges(self) -> FloatArray:
@@ -342,3 +329,10 @@ def spread_blocks(blocks: ComplexArray) -> ComplexArray:
     matrix = np.zeros((count, 2, count, 2), dtype=np.complex128)
     matrix[np.arange(count), :, np.arange(count), :] = blocks
     return matrix.reshape(2 * count, 2 * count)
+
+
+def _through(modes: ChainModes | LeadModes, coupling: ComplexArray, energy: complex) -> tuple[ComplexArray, ...]:
+    """What a device sees of a lead: coupling g coupling+ (c, c), coupling waves (c, p), the energy they are at (1,)."""
+    surface = modes.surface(energy)
+    green = coupling @ surface.green @ coupling.conj().T
+    return green, coupling @ surface.waves, np.array([surface.energy])
