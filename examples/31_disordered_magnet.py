@@ -1,9 +1,9 @@
 """A structurally disordered s-d magnet ages and freezes: what its spins remember, by age, temperature, and motion of sites.
 
-    python examples/32_disordered_magnet.py          small magnets, short runs
-    python examples/32_disordered_magnet.py full     the input files as they are (eight minutes of CPU)
+    python examples/31_disordered_magnet.py          small magnets, short runs
+    python examples/31_disordered_magnet.py full     the input files as they are (eight minutes of CPU)
 
-Makes the runs of examples/32_disordered_magnet/: `quench.toml` (100,000 spins), the sweeps of `freezing.toml` and
+Makes the runs of examples/31_disordered_magnet/: `quench.toml` (100,000 spins), the sweeps of `freezing.toml` and
 `moving.toml`, and one more of sites that move while spins stay random; what is finished is kept, what was cut goes on.
 Writes disordered_magnet.png.
 C(t_w + t, t_w) is the mean of s_i(t_w + t).s_i(t_w); errors are standard errors over magnets, of exponents by jackknife.
