@@ -90,6 +90,8 @@ def check_model_and_teacher(name: str, lines: list[str]) -> None:
     """Magnons of both, and one quench by both."""
     if name.startswith("27"):
         check_magnons_of_run_and_bands(lines)
+    if name.startswith("33"):
+        check_walls_among_pins(lines)
     if name.startswith("28"):
         table = [numbers(line) for line in lines[1:22]]
         assert table[0][1::2] == pytest.approx(table[0][2::2])  # the same spins
@@ -218,6 +220,21 @@ def check_walls_follow_the_sign_of_the_bias(lines: list[str]) -> None:
     assert np.all(bias * current > 0.0)
     assert np.all(bias * speed < 0.0)
     assert speed[0] > 1.2 * speed[1] > 0.0
+
+
+def check_walls_among_pins(lines: list[str]) -> None:
+    """Speeds follow voltage and torque, NEGF's and the model's wall go alike, stronger pins need a higher voltage."""
+    slow, fast = (numbers(line) for line in lines if " t: clean " in line)
+    assert 1.0 < fast[1] / slow[1] / (fast[0] / slow[0]) < 1.3  # torque per voltage rises by a quarter
+    found = next(line for line in lines if line.startswith("NEGF"))
+    _, bias, way, learned, time, speed, torque, same = numbers(found)
+    assert (bias, time) == (0.6, 40.0)
+    assert learned == pytest.approx(way, rel=0.03)
+    assert same == pytest.approx(torque, rel=0.03)
+    assert speed == pytest.approx(torque / (2.0 * 20.0 * 10 * (1.0 + 0.3**2)), rel=0.05)  # Q / (2 M (1 + damping^2))
+    held = [numbers(line)[-1] for line in lines if line.startswith("seed")]
+    assert len(held) == 2
+    assert all(0.1 < voltage < 0.3 for voltage in held)  # 0.093 and 0.075 t by differences of the pins' energy
 
 
 def test_the_script_of_driven_magnets_runs_as_it_stands(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ from spinase.calculators import (
     EDCalculator,
     HIPNNCalculator,
     KPMCalculator,
+    LatticeCalculator,
     RationalCalculator,
 )
 from spinase.compiled.threads import default_threads
@@ -189,6 +190,34 @@ def trunks(name: str, kind: str, side: int, others: dict[str, Task]) -> None:
     print(f"  {len(atoms)} spins, {count} weights of the lattice network, {parts} part(s)")
     for task, pair in found.items():
         show(f"{task}, {1e6 * pair[0] / len(atoms):.2f} us a spin", pair, found["mHIP-NN"])
+
+
+def threads() -> None:
+    print("shipped lattice networks: energies and fields on one and two threads, wall and CPU (of both)")
+    for name, kind in (("triangular-tetrahedral-lattice", "triangular"), ("square-double-exchange-lattice", "square")):
+        network = LatticeCalculator.shipped(name).networks[0]
+        for side in (32, 100, 316):
+            atoms = SpinAtoms.lattice(kind, (side, side), units="reduced", rng=1)
+            geometry, spins, species = geometry_of(atoms), get_spins(atoms), np.zeros(len(atoms), dtype=np.int64)
+            graph = LatticeGraph(
+                network, both_ways(find_bonds(geometry, network.config.cutoff)), geometry.positions, species
+            )
+            tasks: dict[str, Task] = {f"{n}": lattice_task(network, graph, spins, n) for n in (1, 2)}
+            for task in tasks.values():
+                task()
+            found = medians(tasks, dict.fromkeys(tasks, max(5, 40_000 // len(atoms))))
+            told = [
+                f"{n} thread(s): {1e6 * wall / len(atoms):5.2f} ({1e6 * cpu / len(atoms):5.2f} CPU)"
+                for n, (wall, cpu) in found.items()
+            ]
+            print(f"  {name}, {len(atoms):6d} spins, us a spin   {'   '.join(told)}", flush=True)
+
+
+def lattice_task(network: LatticeNetwork, graph: LatticeGraph, spins: np.ndarray, count: int) -> Task:
+    """Energies and fields of a lattice network's engine on some threads; several parts are weighed by ones."""
+    engine = LatticeEngine(network, threads=count)
+    constant = np.ones((1, 1)) if network.config.parts == 1 else None
+    return lambda: engine(graph, spins, lambda values: Weighed(np.ones((1, *values.shape))), constant)
 
 
 def kpm() -> None:
@@ -400,7 +429,7 @@ def main() -> None:
     use_best_kernels()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore", AccuracyWarning)  # of KPM, whose error is set against the model's here
-    parts = {part.__name__: part for part in (dense, lattice, kpm, size, million, quench, local, training)}
+    parts = {part.__name__: part for part in (dense, lattice, threads, kpm, size, million, quench, local, training)}
     unknown = [name for name in sys.argv[1:] if name not in parts]
     if unknown:
         raise SystemExit(f"no part {unknown[0]!r}: choose from {', '.join(parts)}")

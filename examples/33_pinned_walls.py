@@ -1,0 +1,251 @@
+"""A wall under a voltage among pins: its speed against the voltage, in a clean strip and where anisotropy is random by site.
+
+    python examples/33_pinned_walls.py [full]
+
+The strip of `examples/18_driven_wall.py` (ten sites across, leads magnetized up and down), 24 sites long.  Clean, every site
+has the easy-axis constant 0.03 t; with pins a fifth of the sites, drawn by a seed, have 0.15 t and the others none, so that
+the mean stays what it is.  Electrons are those of the learned model `driven-wall`, and for some of the points Green's
+functions (two dimensions, the same sites pinned, the same steps), whose fields the model is compared with on the way.
+
+A wall at X with angle phi, summed over its rows, has 2 M (dphi/dt + damping dX/dt / width) = F, the force of the pins, and
+2 M (dX/dt - damping width dphi/dt) = Q, the torque of the current (signs along their own way).  So F alone only turns it: a
+wall stops where damping * width * F has become Q, and goes on turning there (`rigid`: F of a wall that does not bend).
+
+Speeds are means over the second half of a run; a wall that has less than a tenth of the clean wall's counts as pinned.
+Errors are standard errors over the seeds.  No thermal noise: nothing creeps.
+
+Writes pinned_walls.png and pinned_walls.csv (`full`: two minutes of CPU; what the table has is not run again), or
+pinned_walls_short.csv.
+"""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+
+from spinase import SpinAtoms
+from spinase.analysis import domain_wall
+from spinase.atoms import geometry_of
+from spinase.calculators import HeisenbergCalculator, NEGFCalculator, SiteAnisotropyCalculator, SpinSumCalculator
+from spinase.calculators.learned import LearnedCalculator
+from spinase.dynamics import LLGDynamics
+from spinase.electrons import LatticeLead, SDModel, ShellHopping
+from spinase.textures import domain_wall as wall
+from spinase.viz.figures import COLORS
+
+FULL = sys.argv[1:] == ["full"]
+LENGTH, WIDTH, MOMENT, EXCHANGE, DAMPING, TIMESTEP = 24, 10, 20.0, 0.2, 0.3, 10.0
+ANISOTROPY, PINS = 0.03, 0.2  # mean of the sites, part of them that have all of it
+CLEAN = -1  # in place of a seed
+SEEDS = (1, 2, 3, 4) if FULL else (1, 2)
+VOLTAGES = (0.06, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6) if FULL else (0.1, 0.6)
+EXACT = {CLEAN: (0.06, 0.2, 0.6), 1: (0.1, 0.6)} if FULL else {CLEAN: (0.6,)}  # voltages of Green's functions by seed
+LOOKS, LONGEST = (30, 6000.0) if FULL else (4, 400.0)  # looks at a run, its time at most
+TABLE = Path("pinned_walls.csv" if FULL else "pinned_walls_short.csv")
+HEADER = "who,seed,voltage,time,position,width,angle,negf_torque,model_torque"
+STILL = 0.1  # of the clean wall's speed: slower ones are pinned
+LEADS = [LatticeLead("left", exchange=(0, 0, 1)), LatticeLead("right", exchange=(0, 0, -1))]
+ELECTRONS = SDModel(ShellHopping([1.0]), coupling=1.0, chemical_potential=-2.5, kT=0.05)
+
+
+class Point(NamedTuple):
+    """A run: whose electrons (`negf`, `model`), the seed of the pins, the voltage [t]."""
+
+    who: str
+    seed: int
+    voltage: float
+
+
+def duration(point: Point) -> float:
+    """Time of a run, hbar/t."""
+    if not FULL:
+        return 40.0 if point.who == "negf" else LONGEST
+    if point.seed == CLEAN:
+        return 900.0
+    return 2400.0 if point.who == "negf" else LONGEST
+
+
+def strip() -> SpinAtoms:
+    atoms = SpinAtoms.lattice("square", (LENGTH, WIDTH), units="reduced")
+    atoms.pbc = (False, True, False)
+    spins = wall(geometry_of(atoms), np.random.default_rng(0), width=1.75, angle=np.pi / 2, position=0.7)
+    atoms.moments = MOMENT * spins
+    return atoms
+
+
+def strengths(seed: int) -> np.ndarray:
+    """Easy-axis constants of the sites, t."""
+    if seed == CLEAN:
+        return np.full(LENGTH * WIDTH, ANISOTROPY)
+    pinned = np.random.default_rng(seed).random(LENGTH * WIDTH) < PINS
+    return np.where(pinned, ANISOTROPY / PINS, 0.0)
+
+
+def calculators(voltage: float) -> dict[str, NEGFCalculator | LearnedCalculator]:
+    return {
+        "negf": NEGFCalculator(ELECTRONS, LEADS, voltage, tolerance=3e-3, max_energies=4000),
+        "model": LearnedCalculator.shipped("driven-wall", bias=voltage, outside_domain="ignore"),
+    }
+
+
+def torque(atoms: SpinAtoms, calculator: NEGFCalculator | LearnedCalculator) -> float:
+    """What moves the wall: z component of the summed torque of the electrons on all spins, t."""
+    return float(calculator.get_property("torques", atoms)[:, 2].sum())
+
+
+def run(point: Point) -> np.ndarray:
+    """Time, position, width, angle, torques of NEGF (NaN unless it moves the wall) and of the model, (LOOKS + 1, 6)."""
+    atoms, both, track = strip(), calculators(point.voltage), []
+    constants, axes = strengths(point.seed), np.tile([0.0, 0.0, 1.0], (LENGTH * WIDTH, 1))
+    parts = [both[point.who], HeisenbergCalculator(shells=[EXCHANGE]), SiteAnisotropyCalculator(constants, axes)]
+    atoms.calc = SpinSumCalculator(parts)
+    dynamics = LLGDynamics(atoms, TIMESTEP, damping=DAMPING, integrator="heun", probe=False)
+
+    def look() -> None:
+        found = domain_wall(atoms)
+        exact = torque(atoms, both["negf"]) if point.who == "negf" else np.nan
+        track.append((dynamics.get_time(), found.position, found.width, found.angle, exact, torque(atoms, both["model"])))
+
+    interval = max(1, round(duration(point) / TIMESTEP / LOOKS))
+    dynamics.attach(look, interval=interval)
+    dynamics.run(interval * LOOKS)
+    return np.array(track)
+
+
+def points() -> list[Point]:
+    by_model = [Point("model", seed, voltage) for voltage in VOLTAGES[::-1] for seed in (CLEAN, *SEEDS)]
+    exact = [Point("negf", seed, voltage) for seed, voltages in EXACT.items() for voltage in voltages[::-1]]
+    same = [Point("model", *one[1:]) for one in exact if one.voltage not in VOLTAGES]
+    return exact + same + by_model
+
+
+def kept() -> dict[Point, np.ndarray]:
+    """Tracks of the table, by point."""
+    found: dict[Point, list[list[float]]] = {}
+    for line in TABLE.read_text(encoding="utf-8").splitlines()[1:] if TABLE.exists() else ():
+        who, seed, voltage, *rest = line.split(",")
+        found.setdefault(Point(who, int(seed), float(voltage)), []).append([float(word) for word in rest])
+    return {point: np.array(rows) for point, rows in found.items()}
+
+
+def all_tracks() -> dict[Point, np.ndarray]:
+    """Every point's track; what the table has is not run again."""
+    tracks = kept() if FULL else {}
+    if not tracks:
+        TABLE.write_text(HEADER + "\n", encoding="utf-8")
+    for point in points():
+        if point not in tracks:
+            track = tracks[point] = run(point)
+            lines = [f"{point.who},{point.seed},{point.voltage},{','.join(f'{x:.8g}' for x in row)}\n" for row in track]
+            with TABLE.open("a", encoding="utf-8") as file:
+                file.writelines(lines)
+            print(
+                f"{point.who}, seed {point.seed}, {point.voltage} t: {way(track)[-1]:.3f} a in {track[-1, 0]:.0f} hbar/t",
+                flush=True,
+            )
+    return tracks
+
+
+def rigid(seed: int) -> float:
+    """Largest damping * width * F against a wall of the clean strip's width within the next four sites, t."""
+    width, x = 1.7, np.arange(LENGTH)[:, None]
+    rows = strengths(seed).reshape(LENGTH, WIDTH).sum(1)[:, None]  # E(X) = sum K / cosh^2((x - X) / width)
+    place = (x - (0.7 * (LENGTH - 1) - np.linspace(0.0, 4.0, 81))) / width
+    against = -rows * 2.0 * np.tanh(place) / np.cosh(place) ** 2 / width
+    return float(DAMPING * width * against.sum(0).max())
+
+
+def way(track: np.ndarray) -> np.ndarray:
+    """Way against the electrons, a."""
+    return track[0, 1] - track[:, 1]
+
+
+def late_speed(track: np.ndarray) -> float:
+    """Mean speed over the second half of a run, a t/hbar."""
+    late = track[len(track) // 2 :]
+    return float(way(late)[-1] / (late[-1, 0] - late[0, 0]))
+
+
+def report(tracks: dict[Point, np.ndarray]) -> dict[float, tuple[float, float, int]]:
+    """Speed with pins, its error and the number of pinned seeds by voltage; prints them beside the clean wall's."""
+    found = {}
+    for voltage in VOLTAGES:
+        clean = late_speed(tracks[Point("model", CLEAN, voltage)])
+        speeds = np.array([late_speed(tracks[Point("model", seed, voltage)]) for seed in SEEDS])
+        error = float(speeds.std(ddof=1) / np.sqrt(len(speeds)))
+        found[voltage] = float(speeds.mean()), error, int((speeds < STILL * clean).sum())
+        print(
+            f"{voltage:.2f} t: clean {clean:.3e} a t/hbar, with pins {speeds.mean():.3e} +- {error:.1e}, "
+            f"{found[voltage][2]} of {len(SEEDS)} walls pinned"
+        )
+    push = [tracks[Point("model", CLEAN, voltage)][-1, 5] for voltage in VOLTAGES]
+    for seed in SEEDS:
+        speeds = np.array([late_speed(tracks[Point("model", seed, voltage)]) for voltage in VOLTAGES])
+        held = [voltage for voltage, speed in zip(VOLTAGES, speeds, strict=True) if speed < STILL * voltage * 1.1e-3]
+        stops = float(np.interp(rigid(seed), push, VOLTAGES))
+        print(f"seed {seed}: pinned up to {max(held, default=0.0):.2f} t; a rigid wall would be up to {stops:.2f} t")
+    return found
+
+
+def compare(tracks: dict[Point, np.ndarray]) -> None:
+    """Prints what Green's functions and the model say of the same walls."""
+    for point in (point for point in tracks if point.who == "negf"):
+        track, twin = tracks[point], tracks[Point("model", *point[1:])]
+        learned, half = float(np.interp(track[-1, 0], twin[:, 0], way(twin))), len(track) // 2
+        exact, same = track[half:, 4:].mean(axis=0)
+        print(
+            f"NEGF, seed {point.seed}, {point.voltage} t: way {way(track)[-1]:.4f} a, the model's {learned:.4f}, in "
+            f"{track[-1, 0]:.0f} hbar/t; speed {late_speed(track):.3e} a t/hbar; "
+            f"torque along the run {exact:.4e} t, of the model at the same spins {same:.4e}"
+        )
+
+
+def draw(tracks: dict[Point, np.ndarray], speeds: dict[float, tuple[float, float, int]]) -> None:
+    """pinned_walls.png: mobility against voltage, and ways against time."""
+    fig, (left, right) = plt.subplots(1, 2, figsize=(11, 4.0), layout="constrained")
+    mobility: Callable[[Point], float] = lambda point: 1e3 * late_speed(tracks[point]) / point.voltage  # noqa: E731
+    left.plot(VOLTAGES, [mobility(Point("model", CLEAN, v)) for v in VOLTAGES], "-", color=COLORS[0], label="clean, model")
+    marks = {CLEAN: ("o", "clean, Green's functions"), 1: ("s", "pins of seed 1, Green's functions")}
+    for seed, voltages in EXACT.items():
+        shown = [mobility(Point("negf", seed, v)) for v in voltages]
+        left.plot(
+            voltages, shown, marks[seed][0], mfc="none", ms=7, color=COLORS[seed != CLEAN], label=marks[seed][1], zorder=3
+        )
+    for seed in SEEDS:
+        left.plot(VOLTAGES, [mobility(Point("model", seed, v)) for v in VOLTAGES], ".", ms=4, color="0.6")
+    mean, error = (np.array([1e3 * speeds[v][part] / v for v in VOLTAGES]) for part in (0, 1))
+    left.errorbar(VOLTAGES, mean, error, fmt="-", capsize=3, color=COLORS[1], label=f"pins, model, {len(SEEDS)} seeds")
+    left.axhline(0.0, lw=0.6, color="0.7")
+    left.set(xscale="log", xlabel="voltage [t]", ylabel="speed / voltage [10⁻³ a/ħ]")
+    left.set_xticks(VOLTAGES, [f"{v:g}" for v in VOLTAGES])
+    left.minorticks_off()
+    left.legend(frameon=False, fontsize=9)
+    for point in (point for point in tracks if point.who == "negf" and (point.seed != CLEAN or not FULL)):
+        track, twin = tracks[point], tracks[Point("model", *point[1:])]
+        color = COLORS[2 + (point.voltage > 0.3)]
+        shown_twin = twin[:, 0] <= track[-1, 0] + 0.5 * (twin[1, 0] - twin[0, 0])
+        right.plot(twin[shown_twin, 0], way(twin)[shown_twin], "-", color=color, label=f"model, {point.voltage:g} t")
+        right.plot(
+            track[::2, 0],
+            way(track)[::2],
+            "o",
+            ms=4,
+            mfc="none",
+            color=color,
+            label=f"Green's functions, {point.voltage:g} t",
+        )
+    right.set(xlabel="time [ħ/t]", ylabel="way of the wall [a]")
+    right.legend(frameon=False, fontsize=9)
+    fig.savefig("pinned_walls.png", dpi=150)
+
+
+if __name__ == "__main__":
+    runs = all_tracks()
+    draw(runs, report(runs))
+    compare(runs)
