@@ -121,7 +121,7 @@ def draw(run: Run) -> None:
         for chosen, mark in ((half, "o"), (~half, "x")):
             at = magnet.positions[found.sites[chosen]]
             column[1].plot(at[:, 0], at[:, 1], mark, ms=4, mew=0.8, mfc="none", color="k")
-        column[1].set_title(f"charge {found.density.sum():.0f}; {half.sum()} of {len(half)} spots merons", fontsize="medium")
+        column[1].set_title(f"charge {found.density.sum():.0f}; merons: {half.sum()} of {len(half)}", fontsize="medium")
         factor = structure_factor(magnet)
         structure_factor_map(column[2], factor.wavevectors, factor.values)
         for ax, signed, color in ((column[3], 1, COLORS[1]), (column[3], -1, COLORS[0])):
