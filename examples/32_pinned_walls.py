@@ -1,6 +1,6 @@
 """A wall under a voltage among pins: its speed against the voltage, in a clean strip and where anisotropy is random by site.
 
-    python examples/33_pinned_walls.py [full]
+    python examples/32_pinned_walls.py [full]
 
 The strip of `examples/18_driven_wall.py` (ten sites across, leads magnetized up and down), 24 sites long.  Clean, every site
 has the easy-axis constant 0.03 t; with pins a fifth of the sites, drawn by a seed, have 0.15 t and the others none, so that
