@@ -1,6 +1,7 @@
 """A domain wall under a voltage: electrons that flow from lead to lead, and a network that has learned what they do.
 
-    python examples/18_driven_wall.py [full]
+    python examples/18_driven_wall.py               a short look at one voltage (15 seconds)
+    python examples/18_driven_wall.py full [SITES]  four voltages of both signs, SITES of way each (5: five minutes)
 
 `driven-wall` knows a strip of ten sites across, periodic, between leads that are magnetized up and down, at any bias up to
 0.6 t.  Its fields are those of two potentials and their currents: they are no gradient, and there is no energy.  Beside it
@@ -17,7 +18,7 @@ The damping is 0.3: with 0.1, and an exchange of 0.1, the spins of NEGF get ripp
 Then the speed against the voltage over a decade.  Electrons that are not scattered do not know how long the strip is: the
 wall is as fast in one that is longer.
 
-Writes driven_wall.png and driven_wall.csv, and wall_speed.csv.  `full`: some 20 sites of motion (minutes a voltage).
+Writes driven_wall.png and driven_wall.csv, and wall_speed.csv.
 """
 
 import sys
@@ -39,11 +40,11 @@ from spinase.electrons import LatticeLead, SDModel, ShellHopping
 from spinase.textures import domain_wall as wall
 from spinase.viz.figures import COLORS
 
-FULL = sys.argv[1:] == ["full"]
+FULL, SITES = sys.argv[1:2] == ["full"], float("".join(sys.argv[2:3]) or 5.0)
 WIDTH, MOMENT, EXCHANGE, ANISOTROPY, DAMPING = 10, 20.0, 0.2, 0.03, 0.3
 LENGTH, LONG, EVERY = (40, 6000, 480.0) if FULL else (16, 160, 20.0)  # sites, sites, time between looks
-WAY, SHORT = (16_100.0, 960.0) if FULL else (20.0, 40.0)  # time x bias for some 20 sites, time for a speed
-BIASES = (0.6,) if FULL else (-0.5,)
+WAY, SHORT = (805.0 * SITES, 960.0) if FULL else (20.0, 40.0)  # time x bias for the sites, time for a speed
+BIASES = (0.6, -0.6, -0.5, 0.4) if FULL else (-0.5,)
 VOLTAGES = (0.06, 0.1, 0.2, 0.4, 0.6) if FULL else (0.6,)
 LEADS = [LatticeLead("left", exchange=(0, 0, 1)), LatticeLead("right", exchange=(0, 0, -1))]
 
