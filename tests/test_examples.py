@@ -162,7 +162,7 @@ def test_a_lattice_that_is_not_there_is_said_in_one_line(tmp_path: Path) -> None
 
 
 def check_responses(name: str, lines: list[str]) -> None:
-    """Magnon bands: those of a run, both senses of an antiferromagnet, a stable metal; conductivity; exchange; memory; noise."""
+    """Magnon bands of a run, an antiferromagnet (both senses), a stable metal; conductivity; exchange; memory; noise."""
     if name.startswith("20"):
         assert numbers(lines[0])[0] < 0.4
         assert numbers(lines[1]) == pytest.approx([-1.0, 1.0], abs=1e-3)
@@ -174,8 +174,8 @@ def check_responses(name: str, lines: list[str]) -> None:
         check_what_is_remembered(lines)
     if name.startswith("29"):
         assert numbers(lines[1])[-1] == pytest.approx(0.563, abs=0.01), "one turned spin at kT = 0"
-        assert all(0.2 < numbers(line)[-1] < 0.4 for line in lines[2:5]), "diffusive wires have 1/3"
-        assert numbers(lines[5])[-1] < 1e-9, "k-points are the wide film"
+        assert all(0.1 < numbers(line)[-1] < 0.6 for line in lines[2:4]), "narrow wires, about 1/3"
+        assert numbers(lines[4])[-1] < 1e-9, "k-points are the wide film"
     if name.startswith("21"):
         check_a_quantum_of_hall_conductivity(lines)
     if name.startswith("22"):
