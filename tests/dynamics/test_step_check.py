@@ -15,7 +15,14 @@ from spinase.atoms import get_moments
 from spinase.calculators import EDCalculator, HeisenbergCalculator, ZeemanCalculator
 from spinase.dynamics import LLGDynamics, MonteCarlo
 from spinase.dynamics.integrators import ImplicitMidpoint, make_integrator
-from spinase.dynamics.step_check import following_share, linear_step, motion_error, temperature_ratio
+from spinase.dynamics.step_check import (
+    StepSetting,
+    following_share,
+    linear_step,
+    motion_error,
+    motion_problem,
+    temperature_ratio,
+)
 from spinase.electrons import SDModel, ShellHopping
 from spinase.errors import AccuracyWarning
 from spinase.units import METAL
@@ -111,6 +118,20 @@ def test_slow_spins_move_as_wrong_as_the_criterion_says(integrator: str) -> None
         assert finer < expected / 8.0
     else:
         assert expected < 1e-6
+
+
+def test_only_fields_that_follow_the_spins_move_them_wrong() -> None:
+    """1.2 radian a step: of a field that stays it is a precession, as it should be; of one that follows, it is not."""
+    setting = StepSetting(make_integrator("sib"), 0.6, 2.0, 0.1, "landau-lifshitz-gilbert")
+    along = np.full(5, 1.0)
+    assert motion_problem(setting, along, 0.0) is None
+    assert motion_problem(setting, along, 0.2) is None
+    told = motion_problem(setting, along, 1.0)
+    assert told is not None
+    assert "gamma B dt = 1.2 radian" in told
+    assert "Use a time step of 0.15" in told, "0.3 has an error of 8 %, 0.15 one of 2 %"
+    assert motion_problem(setting, -along, 1.0) is not None
+    assert motion_problem(setting, along[:0], 1.0) is None
 
 
 @pytest.mark.parametrize(("stays", "follows", "sites"), [(0.4, 1.2, 30), (1.0, 0.0, 1), (0.0, 2.0, 1)])
