@@ -14,7 +14,7 @@ from spinase.cli_files import STOPPED, shown_progress
 from spinase.io.labels import read_labels
 from spinase.learning.model_file import load_model
 from spinase.run import RunStopped
-from spinase_training.labels import LabelOptions, label_file
+from spinase_training.labels import LabelOptions, box_report, label_file
 from spinase_training.recipe import read_recipe
 from spinase_training.report import FIGURE, REPORT, Course, table, validate_model
 from spinase_training.uncertainty import calibrate_file
@@ -32,8 +32,12 @@ def label(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="HDF5 file (default: <input>_labels.h5)")] = None,
     workers: Annotated[int, typer.Option(min=0, help="processes; 0: this one")] = 0,
     executor: ExecutorName = None,
+    check_box: Annotated[bool, typer.Option("--check-box", help="only tell how far the box falsifies the fields")] = False,
 ) -> None:
     """Label configurations with a calculator, for training; a killed labelling goes on when it is started again."""
+    if check_box:
+        typer.echo(box_report(file, set_ or ()))
+        return
     with shown_progress(unit="realizations") as progress:
         try:
             path = label_file(file, set_ or (), LabelOptions(output, workers), executor, progress)

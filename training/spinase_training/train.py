@@ -176,7 +176,8 @@ def _train_member(task: Task, member: int) -> tuple[Trunk, list[dict[str, float]
     torch.manual_seed(1000 * recipe.seed + member)
     network = recipe.trunk.from_config(task.config)
     _begin(task, network, member)
-    modules, info = assemble_for_training(*_losses(task, network))
+    with _inside(task.folder / f"hippynn_{member}"):
+        modules, info = assemble_for_training(*_losses(task, network))
     optimizer = torch.optim.Adam(modules[0].parameters(), lr=recipe.learning_rate, fused=True)
     parameters = SetupParams(
         device="cpu",

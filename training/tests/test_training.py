@@ -139,13 +139,17 @@ def test_forces_and_energies_are_learned(labels: Path, tmp_path: Path) -> None:
         train_recipe(*read_recipe(path), path.parent, tmp_path / "refused")
 
 
-def test_a_cut_training_ends_with_the_same_weights(labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cut_training_ends_with_the_same_weights(
+    labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     path = recipe(labels, epochs="4", ensemble="1")
     given, text = read_recipe(path)
     told: list[tuple[int, int, str]] = []
     whole = train_recipe(given, text, path.parent, tmp_path / "whole", progress=lambda *words: told.append(words))
     assert [words[:2] for words in told] == [(epoch, 4) for epoch in (1, 2, 3, 4)]
     assert re.fullmatch(r"network 0, error [01]\.\d{3}", told[-1][2])
+    assert capfd.readouterr().out == ""  # hippynn's words are in a file of its folder
+    assert "Determined Inputs" in (tmp_path / "whole" / "hippynn_0" / "hippynn.log").read_text()
     original = module._Keeper.__call__
 
     def cut(self, epoch: int, better: bool) -> None:
