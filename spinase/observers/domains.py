@@ -59,7 +59,7 @@ class ShellCorrelationObserver(_ShellObserver):
 
     def __init__(self, shells: int = 2) -> None:
         super().__init__(shells)
-        self.quantities = {f"shell_{n + 1}": Quantity(f"shell {n + 1}") for n in range(shells)}
+        self.quantities = {f"shell_{n + 1}": Quantity(f"mean s_i.s_j, shell {n + 1}") for n in range(shells)}
 
     @classmethod
     def from_config(cls, config: ShellCorrelationConfig) -> ShellCorrelationObserver:
