@@ -7,6 +7,7 @@ k-points in the magnetic cell of 48 sites, the one lowest in energy is drawn.  W
     python examples/30_skyrmion_crystal.py                two textures, two fields, coarse meshes (10 seconds)
     python examples/30_skyrmion_crystal.py full           five textures, ten fields (2 minutes; kept in textures_sweep/)
     python examples/30_skyrmion_crystal.py full FOLDER    beside annealed magnets, FOLDER of their sweep (anneal.toml)
+    python examples/30_skyrmion_crystal.py full kT=0.03   electrons at another temperature [t]
 """
 
 import sys
@@ -36,7 +37,9 @@ FULL = "full" in sys.argv
 FIELDS, MESH, FINE, STEPS = (
     (np.array([0, 2, 3, 4, 5, 6, 7, 8, 9, 10]) * 1e-3, 8, 20, 80) if FULL else (np.array([0.0, 5e-3]), 8, 8, 25)
 )
-MODEL = SDModel(ShellHopping([1.0, 0.0, -0.85]), coupling=0.5, chemical_potential=-3.5, kT=0.01)
+KT = next((word[3:] for word in sys.argv if word.startswith("kT=")), "0.01")
+MODEL = SDModel(ShellHopping([1.0, 0.0, -0.85]), coupling=0.5, chemical_potential=-3.5, kT=float(KT))
+FOLDER = next((word for word in sys.argv[2:] if not word.startswith("kT=")), "")
 PERIOD = 6  # of every wave, distances of neighbours
 ANGLES = np.arange(3) * 2 * np.pi / 3
 ALONG = np.ones(3) / np.sqrt(3)  # the field
@@ -103,7 +106,7 @@ lengths, values = susceptibility(240, 0.02)
 print(f"bare susceptibility along a row: largest at |Q| = {lengths[values.argmax()] / np.pi:.3f} pi")
 points = grid(texture=TEXTURES, field=FIELDS.tolist())
 if FULL:
-    found = sweep(relaxed, points, "textures_sweep")
+    found = sweep(relaxed, points, "textures_sweep" if KT == "0.01" else f"textures_{KT}_sweep")
     rows = [{name: found[name][k] for name in ("energy", "charge", "along", "spins")} for k in range(len(points))]
 else:
     rows = [relaxed(**point) for point in points]
@@ -132,7 +135,7 @@ best = [table[lowest[field], field] for field in FIELDS]
 for ax, name, label in ((axes[0, 1], "charge", "|charge| of a magnetic cell"), (axes[0, 2], "along", "magnetization")):
     ax.plot(1e3 * FIELDS, [abs(state[name]) for state in best], "o-", ms=4, color=COLORS[0], label="lowest texture")
     ax.set(xlabel="field [10$^{-3}$ t]", ylabel=label, ylim=(-0.05, None))
-annealed = [read_run(file) for file in Path(sys.argv[-1]).glob("runs/*/run.h5")] if len(sys.argv) > 2 else []
+annealed = [read_run(file) for file in Path(FOLDER).glob("runs/*/run.h5")] if FOLDER else []
 annealed.sort(key=lambda run: run_conditions(run)["field"][-1, 2])
 for run in annealed:
     magnet, field = run.atoms(-1), float(run_conditions(run)["field"][-1, 2])

@@ -29,7 +29,7 @@ from spinase.viz.figures import COLORS, site_map, spin_map, structure_factor_map
 LEAST = 0.1  # charge of a spot that counts
 MERON = (0.35, 0.65)
 PEAK = np.pi / 3  # |Q|, 1/distance
-SHOWN = 4  # frames of the figure
+SHOWN, MARKED = 4, 200  # frames of the figure; spots of a map whose maxima are marked
 
 
 class Spots(NamedTuple):
@@ -120,7 +120,8 @@ def draw(run: Run) -> None:
         half = (np.abs(found.charges) > MERON[0]) & (np.abs(found.charges) < MERON[1])
         for chosen, mark in ((half, "o"), (~half, "x")):
             at = magnet.positions[found.sites[chosen]]
-            column[1].plot(at[:, 0], at[:, 1], mark, ms=4, mew=0.8, mfc="none", color="k")
+            if len(half) <= MARKED:
+                column[1].plot(at[:, 0], at[:, 1], mark, ms=4, mew=0.8, mfc="none", color="k")
         column[1].set_title(f"charge {found.density.sum():.0f}; merons: {half.sum()} of {len(half)}", fontsize="medium")
         factor = structure_factor(magnet)
         structure_factor_map(column[2], factor.wavevectors, factor.values)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ase import units
+from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from spinase.errors import InputError
@@ -19,7 +21,7 @@ from spinase.viz.figures import COLORS, against_time, save_figure
 from spinase.viz.views import in_print
 
 _PANELS = 9
-_CURVES = len(COLORS)
+_NAMED = 12  # curves in a legend
 
 
 def plot_sweep(
@@ -31,6 +33,8 @@ def plot_sweep(
     log: Sequence[str] = (),
 ) -> Path:
     """Draw a panel for every number; means over seeds with their standard errors, a colour for each set of other keys.
+
+    More than six sets have colours of one scale, from first to last, and twelve of them are named at most.
 
     Parameters
     ----------
@@ -50,22 +54,20 @@ def plot_sweep(
     Raises
     ------
     InputError
-        If runs did not observe one of them, the key has values that are no numbers, or curves are too many to tell apart.
+        If runs did not observe one of them, or the key has values that are no numbers (vectors that differ in one component
+        only have that one).
     """
     chosen = list(names) or runs.names[:_PANELS]
     for name in chosen:
         runs.require(name)
     groups = runs.groups((SEED,) if x == "time" else (SEED, x))
-    if len(groups) > _CURVES:
-        raise InputError(
-            f"{len(groups)} curves in one figure cannot be told apart ({_CURVES} can): choose fewer points of [sweep]"
-        )
+    colors, labels = _palette(len(groups)), _thinned(_labels([common for common, _ in groups]))
     columns = min(3, len(chosen))
     rows = -(-len(chosen) // columns)
     figure = Figure(figsize=(4.2 * columns, 3.4 * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for ax, name in zip(axes, chosen, strict=False):
-        for color, told, (_, places) in zip(COLORS, _labels([common for common, _ in groups]), groups, strict=False):
+        for color, told, (_, places) in zip(colors, labels, groups, strict=True):
             if x == "time":
                 _curve(ax, runs, name, places, color, told)
             else:
@@ -73,10 +75,23 @@ def plot_sweep(
         _name_axes(ax, runs, name, x)
         _scale_axes(ax, log)
     if any(common for common, _ in groups):
-        axes[0].legend(frameon=False, fontsize="small")
+        axes[0].legend(frameon=False, fontsize="small" if len(groups) <= len(COLORS) else "xx-small")
     for ax in axes[len(chosen) :]:
         ax.set_visible(False)
     return save_figure(figure, path)
+
+
+def _palette(count: int) -> list[str]:
+    """Colours of so many curves: different ones while there are enough, else a scale from dark to light."""
+    if count <= len(COLORS):
+        return list(COLORS[:count])
+    return [to_hex(color) for color in colormaps["viridis"](np.linspace(0.0, 0.92, count))]
+
+
+def _thinned(labels: list[str]) -> list[str]:
+    """Labels of which so many are left that a legend holds them, the first and the last among them; the others are empty."""
+    kept = set(np.linspace(0, len(labels) - 1, min(len(labels), _NAMED)).round().astype(int).tolist())
+    return [label if k in kept else "" for k, label in enumerate(labels)]
 
 
 def _scale_axes(ax: Axes, log: Sequence[str]) -> None:
@@ -137,9 +152,21 @@ def _told(common: Mapping[str, Any]) -> str:
 
 def _numbers(runs: SweptRuns, key: str, places: Sequence[int]) -> FloatArray:
     values = [runs.points[k][key] for k in places]
+    varied = _component(one[key] for one in runs.points)
+    if varied is not None:
+        values = [value[varied] for value in values]
     if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
         raise InputError(f"{key} has values that are no plain numbers ({values[0]!r}): they cannot be a horizontal axis")
     return np.array(values, dtype=np.float64)
+
+
+def _component(values: Iterable[Any]) -> int | None:
+    """Which component of vectors is the only one they differ in; None: there is none, or they are no vectors."""
+    listed = list(values)
+    if not all(isinstance(value, list) and len(value) == len(listed[0]) for value in listed):
+        return None
+    differing = [k for k, column in enumerate(zip(*listed, strict=True)) if any(one != column[0] for one in column)]
+    return differing[0] if len(differing) == 1 else None
 
 
 def _clock(runs: SweptRuns) -> tuple[float, str]:

@@ -146,6 +146,7 @@ SHIPPED: dict[str, tuple[dict[str, Any], Any, set[str]]] = {
     "square-double-exchange": ({"chemical_potential": -4.5}, lambda: lattice("square", (5, 4)), {"refused"}),
     "square-double-exchange-lattice": ({"chemical_potential": -4.5}, lambda: lattice("square", (5, 4)), {"refused"}),
     "triangular-120": ({}, lambda: lattice("triangular", (5, 4)), {"refused"}),
+    "triangular-skyrmion-lattice": ({}, lambda: lattice("triangular", (5, 4)), {"refused"}),
     "triangular-tetrahedral": ({}, lambda: lattice("triangular", (6, 6)), {"refused"}),
     "triangular-tetrahedral-lattice": ({}, lambda: lattice("triangular", (6, 6)), {"refused"}),
 }
