@@ -57,6 +57,8 @@ from spinase.regions import LocalEnergy as LocalEnergy  # part of the contract, 
 from spinase.spin_algebra import rotate_about
 from spinase.typing import FloatArray
 
+_UNIT = 1e-9  # relative: moments of their reference lengths are unit spins
+
 FieldFunction = Callable[[FloatArray], FloatArray]
 """spins (N, 3) -> magnetic_forces B_i (N, 3), at frozen positions.
 
@@ -326,7 +328,7 @@ def local_model_of(atoms: Atoms, lengths: FloatArray | None = None) -> LocalMode
 
 
 def refuse_reference_lengths(atoms: Atoms, what: str) -> None:
-    """Refuse atoms whose moments are measured against reference lengths, for things that know unit spins only.
+    """Refuse atoms whose moments have other lengths than their reference, for things that know unit spins only.
 
     Parameters
     ----------
@@ -339,10 +341,11 @@ def refuse_reference_lengths(atoms: Atoms, what: str) -> None:
     ------
     ModelError
     """
-    if get_reference_lengths(atoms) is not None:
+    reference, own = get_reference_lengths(atoms), np.linalg.norm(get_moments(atoms), axis=1)
+    if reference is not None and not np.allclose(own, reference, rtol=_UNIT, atol=0.0):
         raise ModelError(
-            f"{what} works on unit spins, but these moments have reference lengths (from free-length dynamics): take them "
-            "away with spinase.atoms.set_reference_lengths(atoms, None), which makes the present lengths the fixed ones"
+            f"{what} works on unit spins, but these moments have reference lengths that are not their own (from free-length "
+            "dynamics): take them away with spinase.atoms.set_reference_lengths(atoms, None), which fixes present lengths"
         )
 
 

@@ -314,12 +314,18 @@ class Runner:
 def check_stages(setup: Setup) -> list[Driver]:
     """Build the driver of every stage once, so that a mistake in the last one is not found after hours.
 
-    The atoms are left with the calculator of the first stage.  Returns the drivers.
+    The atoms are left as they are, with the calculator of the first stage, and with reference lengths if a stage has free
+    lengths.  Returns the drivers.
     """
-    drivers = []
+    drivers, atoms, before = [], setup.atoms, setup.atoms.copy()
     for stage in reversed(setup.stages):
-        setup.atoms.calc = stage.calculator
-        drivers.append(stage.driver.from_config(stage.options, setup.atoms, np.random.default_rng(0)))
+        atoms.calc = stage.calculator
+        drivers.append(stage.driver.from_config(stage.options, atoms, np.random.default_rng(0)))
+        atoms.set_cell(before.cell.array, scale_atoms=False)
+        atoms.positions[:] = before.positions
+        set_moments(atoms, get_moments(before))
+        if not np.array_equal(atoms.get_momenta(), before.get_momenta()):  # those of a later stage, with `initial_kT`
+            atoms.set_momenta(before.get_momenta(), apply_constraint=False)
     return drivers[::-1]
 
 

@@ -140,3 +140,64 @@ def test_an_alarm_is_the_outputs_to_tell(here: Path) -> None:
         observer.observe = afraid
         with pytest.raises(OutOfDomainError, match=told):
             Runner(one, output).run()
+
+
+MOVING = """units = "reduced"
+[atoms]
+lattice = "square"
+size = [4, 4]
+mass = 1.0
+[[calculator.terms]]
+style = "heisenberg"
+law = { amplitude = 1.0, decay = 1.0, reference = 1.0, cutoff = 1.8 }
+[calculator]
+style = "sum"
+"""
+STAGE = """[[stage]]
+driver = "spin-lattice"
+timestep = 0.02
+steps = 2
+"""
+
+
+def test_the_temperature_at_which_a_later_stage_begins_does_not_move_the_first(here: Path) -> None:
+    """Drivers of all stages are built before the run; the momenta of one that draws them are its own."""
+    (here / "one.toml").write_text(MOVING + STAGE)
+    (here / "two.toml").write_text(MOVING + STAGE + STAGE + "initial_kT = 0.5\n")
+    one, two = (build_setup(read_input(name)[0], here) for name in ("one.toml", "two.toml"))
+    Runner(one, SilentOutput(one, check_stages(one))).run()
+    with pytest.raises(RunStopped):
+        Runner(two, SilentOutput(two, check_stages(two)), stop_after=2).run()
+    np.testing.assert_array_equal(two.atoms.positions, one.atoms.positions)
+    whole = build_setup(read_input("two.toml")[0], here)
+    Runner(whole, SilentOutput(whole, check_stages(whole))).run()
+    assert whole.atoms.get_kinetic_energy() / 32 == pytest.approx(0.25, rel=0.8)
+
+
+def test_free_lengths_may_follow_sampling(here: Path) -> None:
+    """Reference lengths that are those of the moments leave spins of length one; the free stage then changes them."""
+    landau = """[[calculator.terms]]
+style = "landau"
+coefficients = [-1.0, 0.5, 0.0]
+"""
+    stages = """[[stage]]
+driver = "hybrid-monte-carlo"
+kT = 0.5
+steps = 3
+[[stage]]
+driver = "llg"
+longitudinal_rate = 0.1
+timestep = 0.02
+steps = 3
+"""
+    magnet = MOVING.replace("[calculator]", landau + "[calculator]")
+    (here / "free.toml").write_text(magnet + stages)
+    (here / "sampled.toml").write_text(magnet + stages[: stages.index("[[stage]]", 5)])
+    built, sampled = (build_setup(read_input(name)[0], here) for name in ("free.toml", "sampled.toml"))
+    Runner(sampled, SilentOutput(sampled, check_stages(sampled))).run()
+    with pytest.raises(RunStopped):
+        Runner(built, SilentOutput(built, check_stages(built)), stop_after=3).run()
+    np.testing.assert_allclose(built.atoms.spins, sampled.atoms.spins, atol=1e-12)
+    whole = build_setup(read_input("free.toml")[0], here)
+    Runner(whole, SilentOutput(whole, check_stages(whole))).run()
+    assert np.ptp(np.linalg.norm(whole.atoms.moments, axis=1)) > 1e-4
