@@ -64,6 +64,20 @@ def test_vampire_reads_the_same_energies(kinds: str, tmp_path: Path) -> None:
     np.testing.assert_allclose(energies(found, atoms), energies(table, atoms), rtol=1e-9)
 
 
+def test_vampire_has_all_sites_within_the_cell(tmp_path: Path) -> None:
+    """It refuses others: sites that have left the cell are written where they would have come in, their bonds go along."""
+    table, atoms = magnet("tensors", sheared=False)
+    away = np.array([[1, -2, 0], [0, 0, 3], [-4, 0, 1]])
+    shifts = table.shifts - away[table.second] + away[table.first]
+    wandered = replace(table, positions=table.positions + away @ table.cell, shifts=shifts)
+    atoms.positions = wandered.positions
+    write_vampire(tmp_path / "fe.ucf", wandered, atoms)
+    sites = [line.split() for line in (tmp_path / "fe.ucf").read_text().splitlines()[8:11]]
+    np.testing.assert_allclose([[float(x) for x in row[1:4]] for row in sites], table.positions / np.diag(table.cell))
+    found, _ = read_vampire(tmp_path / "fe.ucf")
+    np.testing.assert_allclose(energies(found, atoms), energies(wandered, atoms), rtol=1e-9)
+
+
 def with_anisotropy(table: BondTable) -> BondTable:
     """Symmetric on-site tensors on two of the three sites."""
     rough = np.random.default_rng(6).normal(scale=1e-3, size=(3, 3, 3)) * np.array([1.0, 0.0, 1.0])[:, None, None]

@@ -18,6 +18,7 @@ from spinase.io.exchange.uppasd_kfile import kfile_lines
 
 _MILLIRYDBERG = 1e-3 * ase.units.Ry
 _NOTHING = 1e-12  # of the largest coupling
+_ROUND = 1e-9  # of the cell: a site this far outside is at its edge
 
 
 def write_uppasd(folder: str | Path, table: BondTable, atoms: Atoms, *, energy: float = 1.0, length: float = 1.0) -> Path:
@@ -131,11 +132,13 @@ def write_vampire(path: str | Path, table: BondTable, atoms: Atoms, *, energy: f
             "make the exchange of such a supercell"
         )
     first, second, _, tensors = both_directions(table)
-    shifts = np.concatenate([table.shifts, -table.shifts])
+    inside = table.positions / edges
+    cells = np.floor(inside + _ROUND).astype(np.int64)  # Vampire refuses sites outside the cell
+    inside = np.abs(inside - cells)
+    shifts = np.concatenate([table.shifts, -table.shifts]) + cells[second] - cells[first]
     tensors = tensors * energy * ase.units._e
     lines = ["# Unit cell size (Angstrom)", _numbers(length * edges), "# Unit cell vectors", "1 0 0", "0 1 0", "0 0 1"]
     lines += ["# Atoms: number, number of materials", f"{len(atoms)} 1"]
-    inside = table.positions / edges
     lines += [f"{k} {_numbers(inside[k])} 0 0 0" for k in range(len(atoms))]
     lines += ["# Interactions: id, sites, cell of the second, tensor [J]", f"{len(first)} tensorial"]
     for k, (i, j, shift, tensor) in enumerate(zip(first, second, shifts, tensors, strict=True)):
