@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 
 import numpy as np
+from ase.geometry import minkowski_reduce
 from matscipy.neighbours import neighbour_list
 
 from spinase.compiled import njit
@@ -133,6 +135,63 @@ def moved_slightly(before: Geometry, after: Geometry, distance: float) -> bool:
     periods = np.linalg.pinv(after.cell)[:, after.pbc]
     step -= np.round(step @ periods) @ after.cell[after.pbc]
     return bool(np.linalg.norm(step, axis=1).max(initial=0.0) <= distance)
+
+
+def reduced_frame(frame: FloatArray) -> tuple[FloatArray, IntArray]:
+    """Minkowski-reduced vectors (k, 3) of the lattice that `frame` (k, 3) spans, and whole numbers (k, k) that make them.
+
+    The k <= 3 rows are as short as can be: cells may be given by any vectors, also very slanted ones.
+    """
+    count = len(frame)
+    if count < 2:
+        return frame, np.eye(count, dtype=np.int64)
+    cell = np.zeros((3, 3))
+    cell[:count] = frame
+    reduced, change = minkowski_reduce(cell, pbc=[axis < count for axis in range(3)])
+    return np.asarray(reduced[:count], dtype=np.float64), np.asarray(change[:count, :count], dtype=np.int64)
+
+
+def near_images(vectors: FloatArray, frame: FloatArray) -> IntArray:
+    """Combinations of the vectors of a frame among which those are that bring a vector nearest to zero, all of them at ties.
+
+    Rounding in parts of the cell finds the nearest image in cells that are reduced and near to orthogonal only.
+
+    Parameters
+    ----------
+    vectors : (n, 3) ndarray
+        Length; of sites anywhere, in whatever cell.
+    frame : (k, 3) ndarray
+        Periodic vectors, length; k <= 3, none of them a combination of the others.
+
+    Returns
+    -------
+    (n, 3^k, k) ndarray of int
+        Images are ``vectors[:, None] + turns @ frame``.
+    """
+    reduced, change = reduced_frame(frame)
+    if not len(frame):
+        return np.zeros((len(vectors), 1, 0), dtype=np.int64)
+    home = -np.round(vectors @ np.linalg.pinv(reduced)).astype(np.int64)
+    steps = np.array(list(product((-1, 0, 1), repeat=len(frame))), dtype=np.int64)
+    return np.asarray((home[:, None] + steps) @ change)
+
+
+def nearest_image(vectors: FloatArray, frame: FloatArray) -> IntArray:
+    """Whole numbers (n, k) of the vectors of a frame that bring each vector nearest to zero (one of them at ties).
+
+    Parameters
+    ----------
+    vectors, frame : (n, 3), (k, 3) ndarray
+        As in :func:`near_images`.
+    """
+    turns = near_images(vectors, frame)
+    best = np.linalg.norm(vectors[:, None] + turns @ frame, axis=2).argmin(axis=1)
+    return np.asarray(turns[np.arange(len(vectors)), best])
+
+
+def shortest_period(frame: FloatArray) -> float:
+    """Length of the shortest translation of the lattice that `frame` (k, 3) spans; infinite for k = 0."""
+    return float(np.linalg.norm(reduced_frame(frame)[0], axis=1).min(initial=np.inf))
 
 
 def solid_cell(geometry: Geometry, cutoff: float) -> FloatArray:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import product
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from spinase.errors import InvalidGeometryError
-from spinase.geometry import Geometry
+from spinase.geometry import Geometry, nearest_image, reduced_frame
 from spinase.spin_algebra import cross, normalized, rotate_about, tangent
 from spinase.typing import BoolArray, FloatArray
 
@@ -249,18 +248,36 @@ def skyrmion(
         raise InvalidGeometryError(f"a skyrmion's vorticity is a whole number but 0, got {vorticity}")
     low, high = geometry.positions[:, :2].min(axis=0), geometry.positions[:, :2].max(axis=0)
     apart = geometry.positions[:, :2] - (low + where * (high - low))
-    frame = geometry.cell[geometry.pbc][:, :2]
-    frame = frame[np.linalg.norm(frame, axis=1) > 0.0]
+    frame = _periods_in_plane(geometry)
     period = np.linalg.norm(frame, axis=1).min(initial=np.inf)
     if 2.0 * radius > period:
         raise InvalidGeometryError(
             f"a skyrmion of radius {radius} meets its own image across a period of {period:.4g}: make the cell larger or "
             "the radius smaller"
         )
-    steps = np.array(list(product((-1.0, 0.0, 1.0), repeat=len(frame)))).reshape(3 ** len(frame), len(frame))
-    images = apart[:, None] + steps @ frame
-    nearest = images[np.arange(len(apart)), np.argmin(np.linalg.norm(images, axis=2), axis=1)]
+    apart = np.pad(apart, ((0, 0), (0, 1)))
+    nearest = apart + nearest_image(apart, frame) @ frame
     distance = np.minimum(np.linalg.norm(nearest, axis=1) / width, 300.0)
     theta = 2.0 * np.arctan2(np.sinh(min(radius / width, 300.0)), np.sinh(distance))
     phi = vorticity * np.arctan2(nearest[:, 1], nearest[:, 0]) + helicity
     return np.stack([np.sin(theta) * np.cos(phi), np.sin(theta) * np.sin(phi), np.cos(theta)], axis=1)
+
+
+def _periods_in_plane(geometry: Geometry) -> FloatArray:
+    """Shortest vectors (k, 3) of the lattice that the periodic vectors make in the x-y plane: none, one or two."""
+    found = np.zeros((0, 3))
+    for row in geometry.cell[geometry.pbc] * [1.0, 1.0, 0.0]:
+        found = _with_period(found, row, 1e-9 * float(np.abs(geometry.cell).max()))
+    return found
+
+
+def _with_period(found: FloatArray, row: FloatArray, small: float) -> FloatArray:
+    """Vectors (k, 3) of the lattice that `found` (n, 3) and one more period span, by Euclid's algorithm."""
+    while True:
+        row = row + nearest_image(row[None], found)[0] @ found
+        if np.linalg.norm(row) <= small:
+            return found
+        if np.linalg.matrix_rank(np.vstack([found, row]), tol=small) > len(found):
+            return reduced_frame(np.vstack([found, row]))[0]
+        longest = int(np.linalg.norm(found, axis=1).argmax())  # the new one is shorter
+        row, found = found[longest], _with_period(np.delete(found, longest, axis=0), row, small)

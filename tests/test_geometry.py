@@ -14,7 +14,16 @@ from hypothesis import strategies as st
 from spinase import SpinAtoms
 from spinase.atoms import geometry_of
 from spinase.errors import InvalidGeometryError
-from spinase.geometry import Geometry, NeighbourCache, find_bonds, largest_displacement, stress_of
+from spinase.geometry import (
+    Geometry,
+    NeighbourCache,
+    find_bonds,
+    largest_displacement,
+    near_images,
+    nearest_image,
+    shortest_period,
+    stress_of,
+)
 
 TRICLINIC = np.array([[2.2, 0.1, 0.0], [0.7, 1.9, 0.2], [-0.4, 0.6, 2.5]])
 PBCS = list(itertools.product([False, True], repeat=3))
@@ -213,3 +222,33 @@ def test_stress_is_in_the_order_of_ase() -> None:
     np.testing.assert_allclose(voigt_6_to_full_3x3_stress(stress_of(virial, 2.0)), 0.5 * virial)
     with pytest.raises(InvalidGeometryError, match="stress needs a cell with a volume"):
         stress_of(virial, 0.0)
+
+
+FRAMES = {
+    "cubic": np.eye(3),
+    "fcc": np.array([[0, 1, 1], [1, 0, 1], [1, 1, 0.0]]) / 2,
+    "hexagonal": np.array([[1, 0, 0], [0.5, np.sqrt(0.75), 0], [0, 0, 1.3]]),
+    "triclinic": TRICLINIC,
+}
+SLANTED = np.array([[1, 0, 0], [7, 1, 0], [-5, 3, 1]])
+
+
+@pytest.mark.parametrize("name", FRAMES)
+@pytest.mark.parametrize("periods", [1, 2, 3])
+def test_nearest_images_of_slanted_cells_by_brute_force(name, periods):
+    """Also how many there are at ties: half, thirds and quarters of lattice vectors."""
+    rng, short = np.random.default_rng(1), FRAMES[name][:periods]
+    frame = SLANTED[:periods, :periods] @ short
+    ties = [rng.integers(-6, 7, (8, periods)) / part @ frame for part in (2, 3, 4)]
+    vectors = np.concatenate([*ties, 9.0 * rng.normal(size=(8, 3))])
+    home = vectors - np.round(vectors @ np.linalg.pinv(short)) @ short
+    steps = np.array(list(itertools.product(range(-3, 4), repeat=periods))) @ short
+    expected = np.linalg.norm(home[:, None] + steps, axis=2)
+    turns = near_images(vectors, frame)
+    found = np.linalg.norm(vectors[:, None] + turns @ frame, axis=2)
+    np.testing.assert_allclose(found.min(axis=1), expected.min(axis=1), atol=1e-9)
+    nearest = [np.sum(x < x.min(axis=1)[:, None] + 1e-6, axis=1) for x in (found, expected)]
+    assert nearest[0].tolist() == nearest[1].tolist()
+    best = vectors + nearest_image(vectors, frame) @ frame
+    np.testing.assert_allclose(np.linalg.norm(best, axis=1), expected.min(axis=1), atol=1e-9)
+    assert shortest_period(frame) == pytest.approx(np.linalg.norm(steps, axis=1)[np.any(steps, axis=1)].min())

@@ -373,3 +373,24 @@ def test_the_wall_of_a_skyrmion_is_at_its_radius_and_points_where_its_helicity_s
 def test_skyrmions_that_make_no_sense_are_refused(options, message):
     with pytest.raises(InvalidGeometryError, match=message):
         textures.build("skyrmion", lattice("square", (12, 12)), RNG, **options)
+
+
+@pytest.mark.parametrize("change", [[[1, 0, 0], [5, 1, 0], [0, 0, 1]], [[-3, 1, 0], [1, 0, 0], [4, -6, 1]]])
+def test_a_skyrmion_does_not_mind_which_vectors_the_cell_has(change):
+    """Site (x, y) at its nearest image, whatever the vectors; the third one may lead out of the plane and along it."""
+    geo = lattice("square", (20, 20))
+    geo = replace(geo, pbc=np.ones(3, dtype=bool))
+    slanted = replace(geo, cell=np.array(change) @ geo.cell)
+    options = {"radius": 3.0, "width": 0.5, "centre": (0.1, 0.3)}
+    np.testing.assert_allclose(textures.skyrmion(slanted, RNG, **options), textures.skyrmion(geo, RNG, **options), atol=1e-6)
+    with pytest.raises(InvalidGeometryError, match="across a period of 20"):
+        textures.skyrmion(slanted, RNG, radius=11.0)
+
+
+def test_a_skyrmion_sees_the_shortest_period_in_its_plane():
+    """Three vectors of a crystal that is tilted: their projections span a finer lattice."""
+    cell = np.array([[20.0, 0, 0], [0, 20.0, 0], [30.0, 10.0, 8.0]])
+    geo = replace(lattice("square", (20, 20)), cell=cell, pbc=np.ones(3, dtype=bool))
+    with pytest.raises(InvalidGeometryError, match=r"across a period of 14\.14"):
+        textures.skyrmion(geo, RNG, radius=7.5)
+    textures.skyrmion(geo, RNG, radius=6.0)

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from spinase.analysis.reciprocal import primitive_lattice
 from spinase.atoms import geometry_of, get_spins
 from spinase.errors import InvalidGeometryError
-from spinase.geometry import Bonds, find_bonds
+from spinase.geometry import Bonds, find_bonds, reduced_frame
 from spinase.measures import site_mask
 from spinase.typing import FloatArray, IntArray
 
@@ -155,7 +155,8 @@ def _default_reach(atoms: Atoms) -> float:
     """Half the shortest period (or the extent of an open magnet), at most 8 mean spacings (5 in 3-D)."""
     positions = atoms.positions[site_mask(atoms)]
     extent = np.ptp(positions, axis=0) if len(positions) else np.zeros(3)
-    periods = np.linalg.norm(atoms.cell.array, axis=1)[atoms.pbc]
+    frame = atoms.cell.array[atoms.pbc]
+    periods = np.linalg.norm(reduced_frame(frame)[0], axis=1)
     open_size = float(np.linalg.norm(extent))
     largest = 0.5 * float(periods.min()) if len(periods) else open_size
     filled = [size for size in [*periods, *extent[~atoms.pbc]] if size > 1e-9]

@@ -7,10 +7,10 @@ from itertools import product
 
 import numpy as np
 from ase import Atoms
-from ase.geometry import minkowski_reduce
 from scipy.spatial import cKDTree
 
 from spinase.errors import InvalidGeometryError
+from spinase.geometry import reduced_frame
 from spinase.measures import site_mask
 from spinase.typing import FloatArray, IntArray
 
@@ -72,7 +72,7 @@ class PrimitiveLattice:
     @property
     def reciprocal(self) -> FloatArray:
         """Reciprocal vectors of the primitive lattice, Minkowski-reduced rows (d, 3), 1/length."""
-        return _reduced(_dual(self.vectors))
+        return reduced_frame(_dual(self.vectors))[0]
 
 
 def primitive_lattice(atoms: Atoms) -> PrimitiveLattice:
@@ -96,7 +96,7 @@ def primitive_lattice(atoms: Atoms) -> PrimitiveLattice:
 
 def _lattice_of(atoms: Atoms, positions: FloatArray) -> PrimitiveLattice:
     frame = _filled_frame(atoms, positions)
-    reduced = _reduced(frame)
+    reduced = reduced_frame(frame)[0]
     fractions = np.asarray(positions @ np.linalg.pinv(reduced), dtype=np.float64)
     steps = fractions - fractions[0]
     steps -= np.round(steps)
@@ -297,14 +297,3 @@ def _dual(vectors: FloatArray) -> FloatArray:
 
 def _volume(vectors: FloatArray) -> float:
     return float(np.sqrt(np.linalg.det(vectors @ vectors.T)))
-
-
-def _reduced(vectors: FloatArray) -> FloatArray:
-    """Minkowski-reduced basis of the same lattice, rows (d, 3)."""
-    size = len(vectors)
-    if size < 2:
-        return vectors
-    cell = np.zeros((3, 3))
-    cell[:size] = vectors
-    reduced, _ = minkowski_reduce(cell, pbc=[axis < size for axis in range(3)])
-    return np.asarray(reduced[:size], dtype=np.float64)

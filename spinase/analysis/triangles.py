@@ -12,7 +12,7 @@ from scipy.spatial import Delaunay, QhullError
 
 from spinase.atoms import geometry_of
 from spinase.errors import InvalidGeometryError
-from spinase.geometry import Geometry, find_bonds
+from spinase.geometry import Geometry, find_bonds, reduced_frame
 from spinase.measures import site_mask
 from spinase.typing import FloatArray, IntArray
 
@@ -75,7 +75,9 @@ def triangles(atoms: Atoms, triangulation: Literal["nearest", "delaunay"] = "nea
         raise InvalidGeometryError(f"unknown triangulation {triangulation!r}: use one of {', '.join(_METHODS)}")
     used = np.flatnonzero(site_mask(atoms))
     geometry = _planar(geometry_of(atoms), used)
-    sites, shifts = _unpacked(_METHODS[triangulation](geometry))
+    home, cells, change = _at_home(geometry)
+    sites, shifts = _unpacked(_METHODS[triangulation](home))
+    sites, shifts = _unpacked(np.unique(_canonical(sites, cells[sites] + shifts @ change)[0], axis=0))
     corners = geometry.positions[sites] + shifts @ geometry.cell
     return Triangles(used[sites], shifts, np.asarray(corners.mean(axis=1)))
 
@@ -104,6 +106,20 @@ def _planar(geometry: Geometry, used: IntArray) -> Geometry:
         elif abs(vector[2]) > 1e-4 * width:
             raise InvalidGeometryError(f"periodic cell vector {axis} = {vector} leaves the plane of the sites")
     return Geometry(positions, geometry.cell, pbc, geometry.numbers[used])
+
+
+def _at_home(geometry: Geometry) -> tuple[Geometry, IntArray, IntArray]:
+    """The sites moved into a reduced cell, by whole vectors of theirs (N, 3), and that cell in vectors of theirs (3, 3).
+
+    Copies of a slanted cell, or of sites far outside theirs, leave holes around them.
+    """
+    periodic, change = geometry.pbc, np.eye(3, dtype=np.int64)
+    frame, change[np.ix_(periodic, periodic)] = reduced_frame(geometry.cell[periodic])
+    cell, moves = geometry.cell.copy(), np.zeros((len(geometry), 3), dtype=np.int64)
+    cell[periodic] = frame
+    turns = -np.floor(geometry.positions @ np.linalg.pinv(frame) + 1e-9).astype(np.int64)
+    moves[:, periodic] = turns @ change[np.ix_(periodic, periodic)]
+    return Geometry(geometry.positions + turns @ frame, cell, periodic, geometry.numbers), moves, change
 
 
 def _nearest(geometry: Geometry) -> IntArray:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from itertools import product
 
 import numpy as np
 from ase import Atoms
@@ -14,7 +13,7 @@ from spinase.calculators.bond_files import BondTableCalculator
 from spinase.classical import BondTable, tensor_of
 from spinase.electrons.response import SitePairs, SpinResponse
 from spinase.errors import InvalidGeometryError, ModelError
-from spinase.geometry import Bonds, Geometry, find_bonds, solid_cell
+from spinase.geometry import Bonds, Geometry, find_bonds, near_images, shortest_period, solid_cell
 from spinase.shells import find_shells
 from spinase.typing import FloatArray, IntArray
 
@@ -22,7 +21,6 @@ PARTS = ("isotropic", "dmi", "anisotropic")
 """What an exchange tensor is made of."""
 
 _TIE = 1e-6  # relative difference of distances that are one
-_IMAGES = 2  # repetitions of the magnet that are searched for nearer images
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,23 +101,16 @@ def coupled_pairs(atoms: Atoms, shells: int, cutoff: float | None, mesh: tuple[i
 
 def _near_images(bonds: Bonds, geometry: Geometry, mesh: tuple[int, int, int]) -> IntArray:
     """How many images of the second sites of bonds are as near, (B,)."""
-    turns = [range(-_IMAGES, _IMAGES + 1) if periodic else (0,) for periodic in geometry.pbc]
-    repeats = (np.array(list(product(*turns))) * mesh) @ geometry.cell
-    sizes = np.linalg.norm(repeats, axis=1)
-    if bonds.distances.max(initial=0.0) < (0.5 - _TIE) * sizes[sizes > 0.0].min(initial=np.inf):
+    frame = (np.array(mesh)[:, None] * geometry.cell)[geometry.pbc]
+    if bonds.distances.max(initial=0.0) < (0.5 - _TIE) * shortest_period(frame):
         return np.ones(len(bonds), dtype=np.int64)
-    count = np.zeros(len(bonds), dtype=np.int64)
-    for repeat in repeats:
-        distances = np.linalg.norm(bonds.vectors + repeat, axis=1)
-        nearer = np.flatnonzero((distances < (1.0 - _TIE) * bonds.distances) & (distances > 0.0))
-        itself = np.flatnonzero(distances < _TIE * bonds.distances)
-        for b in np.concatenate([nearer, itself])[:1]:
-            raise InvalidGeometryError(
-                f"a pair of sites {bonds.distances[b]:.5g} apart has an image {distances[b]:.5g} apart, and the response "
-                "does not tell images apart: ask for fewer shells, or take a larger cell (or, with k-points, a finer mesh)"
-            )
-        count += distances <= (1.0 + _TIE) * bonds.distances
-    return count
+    images = np.linalg.norm(bonds.vectors[:, None] + near_images(bonds.vectors, frame) @ frame, axis=2)
+    for b in np.flatnonzero(images.min(axis=1, initial=np.inf) < (1.0 - _TIE) * bonds.distances)[:1]:
+        raise InvalidGeometryError(
+            f"a pair of sites {bonds.distances[b]:.5g} apart has an image {images[b].min():.5g} apart, and the response "
+            "does not tell images apart: ask for fewer shells, or take a larger cell (or, with k-points, a finer mesh)"
+        )
+    return np.asarray(np.count_nonzero(images <= (1.0 + _TIE) * bonds.distances[:, None], axis=1))
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from itertools import product
 from typing import ClassVar
 
 import numpy as np
@@ -18,7 +17,7 @@ from spinase.classical.local_model import LocalModel
 from spinase.classical.terms import FrozenLocalTerm, FrozenTerm, LocalTerm, Term
 from spinase.compiled import njit
 from spinase.errors import InvalidGeometryError
-from spinase.geometry import Bonds, Geometry
+from spinase.geometry import Bonds, Geometry, nearest_image
 from spinase.given_pairs import GivenPairLaw
 from spinase.pair_laws import PairLaw
 from spinase.regions import Region
@@ -236,12 +235,8 @@ def _nearest(apart: FloatArray, geometry: Geometry) -> FloatArray:
     """Vectors (..., 3) brought near zero by whole vectors of the periodic directions."""
     if not geometry.pbc.any():
         return apart
-    periodic = geometry.cell[geometry.pbc]
-    turns = np.round(apart @ np.linalg.pinv(periodic))
-    images = np.array(list(product((-1, 0, 1), repeat=len(periodic)))) @ periodic
-    choices = (apart - turns @ periodic)[..., None, :] + images
-    best = np.linalg.norm(choices, axis=-1).argmin(axis=-1)
-    return np.asarray(np.take_along_axis(choices, best[..., None, None], axis=-2)[..., 0, :])
+    frame, flat = geometry.cell[geometry.pbc], apart.reshape(-1, 3)
+    return np.asarray((flat + nearest_image(flat, frame) @ frame).reshape(apart.shape))
 
 
 def _directed(bonds: Bonds) -> IntArray:

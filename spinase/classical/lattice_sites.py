@@ -10,7 +10,7 @@ from scipy.spatial import cKDTree
 
 from spinase.classical.dipole_kernels import Grid
 from spinase.errors import InvalidGeometryError
-from spinase.geometry import Geometry
+from spinase.geometry import Geometry, reduced_frame
 from spinase.typing import BoolArray, FloatArray, IntArray
 
 _CLASS = 1e-4  # of a step: sites of the basis are farther apart
@@ -57,8 +57,11 @@ def lattice_sites(geometry: Geometry, most: int, waste: float) -> LatticeSites |
     InvalidGeometryError
         If two sites coincide.
     """
-    steps, repeats = _steps(geometry)
-    found = _assign(geometry.positions, steps, repeats, int(geometry.pbc.sum()), most, waste)
+    frame, found = geometry.cell[geometry.pbc], None
+    for vectors in (frame, reduced_frame(frame)[0]):  # rows of the sites do not run along the vectors of slanted cells
+        found = _assign(geometry.positions, *_steps(geometry.positions, vectors), len(frame), most, waste)
+        if found is not None:
+            break
     if found is not None:
         ordered = np.argsort(found.index, kind="stable")
         twice = np.flatnonzero(np.diff(found.index[ordered]) == 0)
@@ -69,14 +72,11 @@ def lattice_sites(geometry: Geometry, most: int, waste: float) -> LatticeSites |
     return found
 
 
-def _steps(geometry: Geometry) -> tuple[FloatArray, list[int]]:
-    """Steps (3, 3) with those of open directions first, and the number of cells along the periodic ones."""
-    periodic = [axis for axis in range(3) if geometry.pbc[axis]]
-    open_count = 3 - len(periodic)
-    frame = geometry.cell[periodic]
-    repeats = _repeats(geometry.positions, frame)
-    inner = frame / np.array(repeats, dtype=np.float64)[:, None] if periodic else np.zeros((0, 3))
-    outer = _open_steps(geometry.positions, frame, inner, open_count)
+def _steps(positions: FloatArray, frame: FloatArray) -> tuple[FloatArray, list[int]]:
+    """Steps (3, 3) with those of open directions first, and the numbers of cells along those of `frame`."""
+    repeats = _repeats(positions, frame)
+    inner = frame / np.array(repeats, dtype=np.float64)[:, None] if len(frame) else np.zeros((0, 3))
+    outer = _open_steps(positions, frame, inner, 3 - len(frame))
     return np.concatenate([outer, inner]), repeats
 
 

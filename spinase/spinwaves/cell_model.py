@@ -7,7 +7,6 @@ wider than twice the cutoff: there every pair has one nearest image, whose cell 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 from ase import Atoms
@@ -15,6 +14,7 @@ from ase import Atoms
 from spinase.classical.local_model import LocalModel
 from spinase.contract import calculator_of, local_energy, local_model_of
 from spinase.errors import ModelError
+from spinase.geometry import nearest_image
 from spinase.hooks import supercell_calculator
 from spinase.typing import FloatArray, IntArray
 
@@ -148,10 +148,9 @@ def nearest_shifts(
     repeat : (int, int, int)
         Cells after which the magnet repeats.
     """
-    turns = [(-1, 0, 1) if periodic else (0,) for periodic in atoms.pbc]
-    images = np.array(list(product(*turns))) * np.array(repeat)
-    start = cells - np.where(atoms.pbc, np.array(repeat) * np.round(cells / np.array(repeat)), 0).astype(np.int64)
-    candidates = start[:, None, :] + images[None, :, :]
-    steps = (atoms.positions[second] - atoms.positions[first])[:, None, :] + candidates @ atoms.cell.array
-    nearest = np.linalg.norm(steps, axis=2).argmin(axis=1)
-    return np.asarray(candidates[np.arange(len(first)), nearest], dtype=np.int64)
+    periodic = atoms.pbc
+    apart = atoms.positions[second] - atoms.positions[first] + cells @ atoms.cell.array
+    nearest = cells.astype(np.int64)
+    turns = nearest_image(apart, (np.array(repeat)[:, None] * atoms.cell.array)[periodic])
+    nearest[:, periodic] += turns * np.array(repeat)[periodic]
+    return nearest

@@ -8,7 +8,6 @@ supercell the result is exact; between them it misses what reaches beyond it, an
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 from ase import Atoms
@@ -17,6 +16,7 @@ from spinase.atoms import get_moments
 from spinase.contract import FieldFunction, calculator_of, field_function, field_resolution
 from spinase.dynamics.finite import watched
 from spinase.errors import InvalidGeometryError, ModelError
+from spinase.geometry import near_images, shortest_period
 from spinase.spin_algebra import transverse_axes
 from spinase.spinwaves.hessian import BlochHessian, assembled
 from spinase.spinwaves.states import Spiral, magnetic_state, require_stationary
@@ -224,15 +224,18 @@ def _folded_out(
     magnetic = np.flatnonzero(get_moments(primitive).any(axis=1))
     places, count = primitive.positions[magnetic], len(magnetic)
     first, second, x, y, z = (index.ravel() for index in np.indices((count, count, *folding.counts)))
-    images = np.array(list(product(*((-1, 0, 1) if periodic else (0,) for periodic in supercell.pbc)))) * folding.counts
-    shifts = np.stack([x, y, z], axis=1)[:, None, :] + images[None, :, :]
+    cells, periodic = np.stack([x, y, z], axis=1), supercell.pbc
+    apart = places[second] - places[first] + cells @ folding.cell
+    turns = near_images(apart, supercell.cell.array[periodic])
+    shifts = np.repeat(cells[:, None, :], turns.shape[1], axis=1)
+    shifts[:, :, periodic] += turns * folding.counts[periodic]
     steps = (places[second] - places[first])[:, None, :] + shifts @ folding.cell
     distances = np.linalg.norm(steps, axis=2)
     near = distances < distances.min(axis=1)[:, None] * (1.0 + _TIE) + 1e-9
     entry, image = np.nonzero(near)
     values = blocks.transpose(0, 2, 4, 5, 6, 1, 3).reshape(-1, 2, 2)
     shared = values[entry] / near.sum(axis=1)[entry][:, None, None]
-    half = 0.5 * _shortest(supercell)
+    half = 0.5 * shortest_period(supercell.cell.array[periodic])
     outer = distances.min(axis=1) > _OUTER * half
     sizes = np.linalg.norm(values, axis=(1, 2), ord=2) * outer
     return assembled(
@@ -245,9 +248,3 @@ def _folded_out(
         uncertainty=uncertainty,
         range_error=float(np.bincount(first, sizes, minlength=count).max()),
     )
-
-
-def _shortest(supercell: Atoms) -> float:
-    """Length of the shortest translation of the supercell; infinite without periodic directions."""
-    steps = np.array([step for step in product(*((-1, 0, 1) if p else (0,) for p in supercell.pbc)) if any(step)])
-    return float(np.linalg.norm(steps @ supercell.cell.array, axis=1).min()) if len(steps) else float("inf")

@@ -127,3 +127,14 @@ def test_bins_whose_edges_are_distances_of_the_lattice_do_not_divide_shells() ->
         found = spin_correlation(turned, 3.0, 6)
         np.testing.assert_array_equal(found.counts, expected.counts)
         np.testing.assert_allclose(found.values, expected.values, atol=1e-12)
+
+
+def test_correlations_reach_half_the_shortest_period_of_a_slanted_cell() -> None:
+    atoms = SpinAtoms.lattice("square", (20, 6), rng=1)
+    slanted = atoms.copy()
+    slanted.set_cell(np.array([[1, 3, 0], [0, 1, 0], [0, 0, 1]]) @ atoms.cell.array, scale_atoms=False)
+    slanted.set_cell(np.array([[1, 0, 0], [2, 1, 0], [0, 0, 1]]) @ slanted.cell.array, scale_atoms=False)
+    found, expected = spin_correlation(slanted), spin_correlation(atoms)
+    np.testing.assert_allclose(found.distances, expected.distances, atol=1e-12)
+    np.testing.assert_allclose(found.values, expected.values, atol=1e-12)
+    assert expected.distances[-1] == pytest.approx(3.0)

@@ -93,3 +93,20 @@ def test_bad_input() -> None:
         scalar_chirality(SpinAtoms.lattice("square", (4, 4)))
     with pytest.raises(InvalidGeometryError, match="unknown triangulation 'other'"):
         triangles(SpinAtoms.lattice("square", (4, 4)), "other")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("periodic", [True, (True, False)])
+@pytest.mark.parametrize("method", ["nearest", "delaunay"])
+def test_triangles_do_not_depend_on_the_cell_or_on_where_sites_are_wrapped(
+    periodic: bool | tuple[bool, bool], method: str
+) -> None:
+    atoms = SpinAtoms.lattice("triangular", (6, 5), periodic=periodic, rng=3)
+    there = atoms.copy()
+    if periodic is True:
+        there.set_cell(np.array([[1, 0, 0], [-7, 1, 0], [0, 0, 1]]) @ atoms.cell.array, scale_atoms=False)
+    turns = np.random.default_rng(1).integers(-5, 6, (len(atoms), 3)) * atoms.pbc
+    there.positions += turns @ there.cell.array
+    found, expected = triangles(there, method), triangles(atoms, method)  # type: ignore[arg-type]
+    assert len(found) == len(expected)
+    np.testing.assert_allclose(found.areas(there), np.sqrt(3.0) / 4.0, rtol=1e-9)
+    assert topological_charge(there, found) == pytest.approx(topological_charge(atoms, expected), abs=1e-9)

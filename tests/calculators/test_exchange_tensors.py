@@ -157,3 +157,17 @@ def test_images_that_are_not_told_apart_are_refused() -> None:
         calc.exchange_tensors(square(2, 8), cutoff=2.0)
     with pytest.raises(ModelError, match="shells must be a positive number of neighbour shells, got 0"):
         calc.exchange_tensors(square(4, 4), 0)
+
+
+@pytest.mark.parametrize("row", [3, -7])
+def test_the_vectors_of_the_cell_do_not_matter(row: int) -> None:
+    """A slanted cell of the same magnet: pairs half a period apart are shared among as many images, and nearer ones seen."""
+    atoms = square(4, 4)
+    slanted = square(4, 4)
+    slanted.set_cell(np.array([[1, 0, 0], [row, 1, 0], [0, 0, 1]]) @ atoms.cell.array, scale_atoms=False)
+    calc = EDCalculator(METAL)
+    found, expected = (calc.exchange_tensors(magnet, 3).by_shell() for magnet in (slanted, atoms))
+    np.testing.assert_allclose(found.isotropic, expected.isotropic, atol=1e-12)
+    assert abs(expected.isotropic[2]) > 1e-4
+    with pytest.raises(InvalidGeometryError, match="has an image"):
+        calc.exchange_tensors(slanted, 6)

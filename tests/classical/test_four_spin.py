@@ -207,3 +207,12 @@ def test_regions_without_a_copy_are_refused() -> None:
     region = Region(1, atoms.positions[:3], atoms.numbers[:3], np.arange(3), none, none, np.zeros((0, 3)), 0.0, 3.1)
     with pytest.raises(InvalidGeometryError, match="needs site 3, of which this region has no copy: ghosts must reach 3"):
         local.freeze(region)
+
+
+def test_ghosts_of_listed_products_reach_the_nearest_images_in_any_cell() -> None:
+    """Sites (1, 1) and (4, 2) of a torus of 5 x 3: 2.236 apart around it."""
+    atoms = SpinAtoms.lattice("square", (5, 3))
+    calc = FourSpinCalculator([(4, 14, 4, 14)], [0.1])
+    for slant in (0, 4):
+        atoms.set_cell(np.array([[5.0, 0, 0], [5.0 * slant, 3.0, 0], [0, 0, 1]]), scale_atoms=False)
+        assert calc.local_energy(geometry_of(atoms)).ghost_depth == pytest.approx(np.sqrt(5.0), rel=1e-6)

@@ -200,3 +200,11 @@ def test_refusals_of_films() -> None:
     twice = Geometry(np.vstack([geometry.positions, geometry.positions[3]]), geometry.cell, geometry.pbc, np.full(17, 26))
     with pytest.raises(InvalidGeometryError, match=r"sites 3 and 16 coincide \(at .*\): remove one or move them apart"):
         Dipole(1.0).freeze(twice)
+
+
+def test_a_film_in_a_slanted_cell_has_the_same_field() -> None:
+    """More sites than are summed by pairs, far from rows along the vectors of the cell."""
+    film = SpinAtoms.lattice("triangular", (8, 7), rng=2)
+    expected = DipoleCalculator().get_property("magnetic_forces", film)
+    film.set_cell(np.array([[11, 5, 0], [2, 1, 0], [0, 0, 1]]) @ film.cell.array, scale_atoms=False)
+    np.testing.assert_allclose(DipoleCalculator().get_property("magnetic_forces", film), expected, atol=1e-14)

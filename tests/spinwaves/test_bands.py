@@ -227,3 +227,20 @@ def test_supercells_that_do_not_fold_are_refused() -> None:
     atoms.calc, atoms.spins = HeisenbergCalculator([-1.0]), np.array([[0, 0, 1.0], [0, 0, -1]] * 2)
     with pytest.raises(ModelError, match="the spins do not repeat from cell to cell: those of site 1"):
         difference_hessian(atoms, (4, 1, 1))
+
+
+def test_the_cell_and_the_places_of_its_sites_do_not_matter() -> None:
+    """A slanted cell of the same lattice, and sites that are several cells away from home."""
+    expected = magnon_bands(classical_hessian(magnet("honeycomb", (1, 1), HeisenbergCalculator([1.0, 0.3]))), WAVES)
+    for slant, away in ((0, 7), (5, 0), (-4, 3)):
+        atoms = magnet("honeycomb", (1, 1), HeisenbergCalculator([1.0, 0.3]))
+        atoms.set_cell(np.array([[1, 0, 0], [slant, 1, 0], [0, 0, 1]]) @ atoms.cell.array, scale_atoms=False)
+        atoms.positions[1] += away * atoms.cell.array[0]
+        found = magnon_bands(classical_hessian(atoms), WAVES)
+        np.testing.assert_allclose(found.frequencies, expected.frequencies, atol=1e-9)
+        large = atoms.repeat((5, 5, 1))
+        large.positions[3] -= 4 * large.cell.array[1]
+        large.calc = HeisenbergCalculator([1.0, 0.3])
+        hessian = difference_hessian(large, (5, 5, 1))
+        np.testing.assert_allclose(magnon_bands(hessian, WAVES).frequencies, expected.frequencies, atol=1e-6)
+        assert hessian.range_error < 1e-6

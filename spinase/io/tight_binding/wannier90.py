@@ -17,6 +17,7 @@ from ase import Atoms
 
 from spinase.electrons.orbital_table import OrbitalTable
 from spinase.errors import ModelError
+from spinase.geometry import nearest_image
 from spinase.typing import ComplexArray, FloatArray, IntArray
 
 SpinOrder = Literal["none", "interleaved", "blocks"]
@@ -114,7 +115,6 @@ def _centres(path: Path, count: int, spins: SpinOrder) -> FloatArray:
 def nearest_sites(structure: Atoms, places: FloatArray) -> IntArray:
     """The nearest site of each place, images included."""
     frame = structure.cell.array
-    apart = places[:, None] - structure.positions
-    shifts = np.array([(x, y, z) for x in (-1, 0, 1) for y in (-1, 0, 1) for z in (-1, 0, 1)]) @ frame
-    wrapped = apart - np.round(apart @ np.linalg.inv(frame)) @ frame
-    return np.asarray(np.linalg.norm(wrapped[:, :, None] + shifts, axis=-1).min(axis=2).argmin(axis=1))
+    apart = (places[:, None] - structure.positions).reshape(-1, 3)
+    far = np.linalg.norm(apart + nearest_image(apart, frame) @ frame, axis=1)
+    return np.asarray(far.reshape(len(places), len(structure)).argmin(axis=1))

@@ -20,6 +20,7 @@ from spinase.electrons.kmesh import KMesh
 from spinase.electrons.solvers.dense import bloch_states
 from spinase.errors import ModelError
 from spinase.io.tight_binding import magnet_of, read_mytb, read_pythtb, read_sisl, read_wannier90
+from spinase.io.tight_binding.wannier90 import nearest_sites
 from spinase.spin_algebra import PAULI
 
 MESH = (3, 2, 1)
@@ -283,3 +284,14 @@ def test_models_of_tb2j_that_are_none() -> None:
         read_mytb(mytb(given, places), spins="blocks")
     with pytest.raises(ModelError, match="3 orbitals, and sites names 2"):
         read_mytb(mytb(given, places), [0, 1])
+
+
+def test_orbitals_belong_to_the_nearest_site_in_any_cell() -> None:
+    """Places between sites; the second cell is the first one, slanted."""
+    places = np.random.default_rng(2).uniform(-4.0, 4.0, size=(50, 3))
+    images = [np.array([x, y, z]) @ STRUCTURE.cell for x in range(-4, 5) for y in range(-4, 5) for z in (-1, 0, 1)]
+    away = np.linalg.norm(places[:, None, None] - STRUCTURE.positions[:, None] - np.array(images), axis=3)
+    slanted = STRUCTURE.copy()
+    slanted.set_cell(np.array([[1, 0, 0], [6, 1, 0], [0, 0, 1]]) @ STRUCTURE.cell.array, scale_atoms=False)
+    for structure in (STRUCTURE, slanted):
+        assert nearest_sites(structure, places).tolist() == away.min(axis=2).argmin(axis=1).tolist()
