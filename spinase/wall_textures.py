@@ -108,6 +108,8 @@ def walls_between(
     turns = [_turn(domains, k, azimuth) for k, azimuth in enumerate(_azimuths(domains, angle, len(parts)))]
     places = geometry.positions[:, axis]
     along = places - (places[:1] if period else places.min())  # a site wrapped into the box keeps its spin
+    if period:
+        along = np.where(np.abs(along) > period, along % period, along)  # also from far away
     images = int(np.ceil(_FAR * width / period)) + 1 if period else 0
     spins = domains[0]
     for image in range(-images, images + 1):

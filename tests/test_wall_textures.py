@@ -145,3 +145,15 @@ def test_a_slanted_cell_breaks_planes_across_x() -> None:
     spins = textures.domain_wall(fits, RNG, width=0.3, position=[0.25, 0.75])
     x = (fits.positions[:, 0] - fits.positions[0, 0]) % 6.0
     np.testing.assert_allclose(spins[:, 2], -np.tanh((x - 1.5) / 0.3) * np.tanh((4.5 - x) / 0.3), atol=1e-3)
+
+
+def test_a_wall_does_not_mind_sites_that_are_several_periods_away() -> None:
+    atoms = SpinAtoms.lattice("square", (30, 2))
+    geometry = geometry_of(atoms)
+    turns = np.random.default_rng(1).integers(-6, 7, len(atoms))
+    turns[0] = 0
+    away = replace(geometry, positions=geometry.positions + 30.0 * turns[:, None] * [1.0, 0.0, 0.0])
+    options = {"width": 0.7, "position": [0.2, 0.6]}
+    np.testing.assert_allclose(
+        textures.domain_wall(away, RNG, **options), textures.domain_wall(geometry, RNG, **options), atol=1e-9
+    )

@@ -156,10 +156,10 @@ def domain_walls(
     ends = normalized(np.asarray(directions, dtype=np.float64), "directions")
     if len(ends) < 2 or np.any(np.triu(ends @ ends.T, 1) > 1.0 - 1e-9):
         raise InvalidGeometryError(f"walls need at least two different directions of domains, got {directions!r}")
-    places, spins = layer_means(atoms, get_spins(atoms), axis)
+    period = plane_period(geometry_of(atoms), axis)
+    places, spins = layer_means(_within(atoms, axis, period), get_spins(atoms), axis)
     if len(places) < 4:
         raise InvalidGeometryError(f"a domain wall needs at least 4 layers along axis {axis}, there are {len(places)}")
-    period = plane_period(geometry_of(atoms), axis)
     if period:
         places = np.concatenate([places - period, places, places + period])
         spins = np.concatenate([spins] * 3)
@@ -176,6 +176,17 @@ def domain_walls(
         start = places[len(places) // 3] - 1e-6 * period
         found = [wall for wall in found if start <= wall.position < start + period]
     return sorted(found, key=lambda wall: wall.position)
+
+
+def _within(atoms: Atoms, axis: int, period: float) -> Atoms:
+    """The magnet with its sites within one period along an axis: sites that have left it belong to layers inside."""
+    along = atoms.positions[site_mask(atoms), axis]
+    if not period or np.ptp(along) < period:
+        return atoms
+    inside, slack = atoms.copy(), _SAME * period / len(along)
+    steps = inside.positions[:, axis] - along[0] + slack
+    inside.positions[:, axis] -= period * np.floor(steps / period)
+    return inside
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from spinase import SpinAtoms
-from spinase.analysis.walls import domain_wall, grown_phase, layer_means
+from spinase.analysis.walls import domain_wall, domain_walls, grown_phase, layer_means
 from spinase.errors import InvalidGeometryError
 from spinase.spin_algebra import random_rotation
 
@@ -84,3 +84,19 @@ def test_a_ferromagnetic_layer_in_an_antiferromagnet(side: str) -> None:
     assert (full.fraction, full.interface) == (1.0, 19.0)
     with pytest.raises(InvalidGeometryError, match="'left' or 'right'"):
         grown_phase(atoms, side="top")
+
+
+def test_walls_along_a_periodic_axis_do_not_mind_where_their_sites_are_wrapped() -> None:
+    atoms = SpinAtoms.lattice("square", (24, 4), texture="domain-wall", position=[0.25, 0.75], width=1.5)
+    expected = np.array([(wall.position, wall.width) for wall in domain_walls(atoms)])
+    np.testing.assert_allclose(expected, [(6.0, 1.5), (18.0, 1.5)], atol=2e-3)
+    turns = np.random.default_rng(2).integers(-4, 5, (2, len(atoms)))
+    turns[0] = 3 * (np.arange(len(atoms)) == 37)
+    for turn in turns:
+        wandered = atoms.copy()
+        wandered.positions[:, 0] += 24.0 * turn
+        found = np.array([(wall.position, wall.width) for wall in domain_walls(wandered)])
+        assert found.shape == (2, 2)
+        found = found[np.argsort(found[:, 0] % 24.0)]
+        np.testing.assert_allclose(found[:, 0] % 24.0, expected[:, 0], atol=1e-6)
+        np.testing.assert_allclose(found[:, 1], expected[:, 1], atol=1e-6)
