@@ -154,11 +154,12 @@ def _has_shells(atoms: Atoms) -> bool:
 def _default_reach(atoms: Atoms) -> float:
     """Half the shortest period (or the extent of an open magnet), at most 8 mean spacings (5 in 3-D)."""
     positions = atoms.positions[site_mask(atoms)]
-    extent = np.ptp(positions, axis=0) if len(positions) else np.zeros(3)
     frame = atoms.cell.array[atoms.pbc]
+    basis = np.linalg.svd(frame)[2] if len(frame) else np.eye(3)
+    extent = np.ptp(positions @ basis[len(frame) :].T, axis=0) if len(positions) else np.zeros(3)  # across the periods
     periods = np.linalg.norm(reduced_frame(frame)[0], axis=1)
     open_size = float(np.linalg.norm(extent))
     largest = 0.5 * float(periods.min()) if len(periods) else open_size
-    filled = [size for size in [*periods, *extent[~atoms.pbc]] if size > 1e-9]
+    filled = [size for size in [*periods, *extent] if size > 1e-9]
     spacing = (float(np.prod(filled)) / max(1, len(positions))) ** (1.0 / len(filled)) if filled else 0.0
     return min(largest, (5.0 if len(filled) == 3 else 8.0) * spacing) * (1.0 + 1e-9)

@@ -138,3 +138,14 @@ def test_correlations_reach_half_the_shortest_period_of_a_slanted_cell() -> None
     np.testing.assert_allclose(found.distances, expected.distances, atol=1e-12)
     np.testing.assert_allclose(found.values, expected.values, atol=1e-12)
     assert expected.distances[-1] == pytest.approx(3.0)
+
+
+@pytest.mark.parametrize(("name", "size"), [("chain", (30,)), ("square", (9, 7))])
+def test_correlations_reach_as_far_in_a_magnet_that_is_turned(name: str, size: tuple[int, ...]) -> None:
+    """Which directions are open is a matter of the cell, not of x, y and z."""
+    atoms = SpinAtoms.lattice(name, size, rng=1)
+    turned = atoms.copy()
+    turned.rotate(57.0, (1, 2, 3), rotate_cell=True)
+    found, expected = spin_correlation(turned), spin_correlation(atoms)
+    np.testing.assert_allclose(found.distances, expected.distances, atol=1e-9)
+    np.testing.assert_allclose(found.values, expected.values, atol=1e-9)
