@@ -47,7 +47,7 @@ from spinase.moments import (
 )
 from spinase.turning import euler_rotate_with_moments, rotate_spins, rotate_with_moments, surface
 from spinase.typing import FloatArray
-from spinase.units import unit_system
+from spinase.units import METAL, unit_system
 
 
 def geometry_of(atoms: Atoms) -> Geometry:
@@ -394,13 +394,12 @@ def convert_units(atoms: Atoms, target: str, *, energy: float, length: float, mo
     Returns
     -------
     SpinAtoms
-        A converted copy: positions, cell, moments and their reference lengths (g factors have no unit).  Energies and times
-        are not stored on atoms.
+        A converted copy: positions, cell, moments, reference lengths, masses that were set (energy time^2/length^2).
 
     Raises
     ------
     UnitMismatchError
-        If a scale is not positive, or the atoms move (there is no reduced unit of mass).
+        If a scale is not positive, or the atoms move.
     """
     for label, value in (("energy", energy), ("length", length), ("moment", moment)):
         if not np.isfinite(value) or value <= 0.0:
@@ -417,6 +416,8 @@ def convert_units(atoms: Atoms, target: str, *, energy: float, length: float, mo
         reference = get_reference_lengths(atoms)
         if reference is not None:
             set_reference_lengths(copy, reference * moment**sense)
+        if copy.has("masses"):
+            copy.set_masses(atoms.get_masses() * ((moment / (METAL.gyromagnetic_ratio * length)) ** 2 / energy) ** sense)
     copy.units = goal
     return copy
 

@@ -17,6 +17,7 @@ from ase.constraints import FixAtoms, FixBondLength
 from ase.md.verlet import VelocityVerlet
 
 from spinase import SpinAtoms
+from spinase.atoms import convert_units
 from spinase.calculators import (
     EDCalculator,
     HeisenbergCalculator,
@@ -37,6 +38,7 @@ from spinase.errors import AccuracyWarning, InputError, ModelError
 from spinase.io import read_run
 from spinase.radial import Exponential
 from spinase.run import RunOptions, RunStopped, run_file
+from spinase.units import METAL
 
 
 class Springs(Calculator):
@@ -393,3 +395,21 @@ def test_no_forces_and_bad_baths_are_refused() -> None:
     for build in (lambda: LatticeLangevin(-1.0, 1.0), lambda: LatticeLangevin(1.0, 0.0), lambda: LatticeBussi(1.0, -2.0)):
         with pytest.raises(ModelError, match="must be"):
             build()
+
+
+def test_a_magnet_converted_to_metal_units_moves_alike() -> None:
+    """Masses that were set are converted, too: one reduced unit is t (moment hbar/(2 t))^2/a^2."""
+    energy, length, moment = 0.03, 2.5, 1.7
+    time = moment / (energy * METAL.gyromagnetic_ratio)
+    reduced = SpinAtoms.lattice("cubic", (3, 3, 3), units="reduced", rng=1)
+    reduced.set_masses(np.linspace(3.0, 5.0, 27))
+    reduced.positions[0] += [0.1, -0.05, 0.08]
+    metal = convert_units(reduced, "metal", energy=energy, length=length, moment=moment)
+    for atoms, e, a, t in ((reduced, 1.0, 1.0, 1.0), (metal, energy, length, time)):
+        atoms.calc = HeisenbergCalculator(law=Exponential(0.7 * e, 1.3 / a, a, 1.9 * a, 0.4 * a))
+        SpinLatticeDynamics(atoms, 0.05 * t).run(20)
+    np.testing.assert_allclose(metal.positions, length * reduced.positions, atol=1e-9)
+    np.testing.assert_allclose(metal.spins, reduced.spins, atol=1e-9)
+    metal = SpinAtoms(metal.symbols, metal.positions, masses=metal.get_masses(), moments=metal.moments)
+    back = convert_units(metal, "reduced", energy=energy, length=length, moment=moment)
+    np.testing.assert_allclose(back.get_masses(), reduced.get_masses(), rtol=1e-12)
