@@ -1,4 +1,8 @@
-"""Walls between domains of opposite scalar chirality: where they are, their length and directions, the sites they hold."""
+"""Walls between domains of opposite scalar chirality: where they are, their length and directions, the sites they hold.
+
+Functions that take a triangulation raise what :func:`spinase.analysis.triangles` does where there is no such one
+(InvalidGeometryError), and InvalidMomentsError if no site has a moment.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +13,10 @@ import numpy as np
 from ase import Atoms
 
 from spinase.analysis.topology import spins_of, triangle_chirality
-from spinase.analysis.triangles import Triangles, Triangulation, resolve
+from spinase.analysis.triangles import Triangles, Triangulation, neighbours, resolve
 from spinase.errors import ModelError
 from spinase.measures import site_mask
-from spinase.typing import BoolArray, FloatArray, IntArray
+from spinase.typing import BoolArray, FloatArray
 
 TETRAHEDRAL_CHIRALITY = 4.0 / (3.0 * np.sqrt(3.0))
 """|s_i.(s_j x s_k)| of tetrahedral order, 0.7698."""
@@ -116,13 +120,6 @@ def chirality_walls(atoms: Atoms, triangulation: Triangulation = "nearest") -> C
         A planar magnet.
     triangulation : {"nearest", "delaunay"} or Triangles
         As in :func:`spinase.analysis.triangles`; pass the result of that function to save time on fixed sites.
-
-    Raises
-    ------
-    InvalidGeometryError
-        If there is no such triangulation.
-    InvalidMomentsError
-        If no site has a moment.
     """
     found = resolve(atoms, triangulation)
     return level_lines(atoms, found, site_chirality(atoms, found))
@@ -166,13 +163,6 @@ def chirality_edges(atoms: Atoms, triangulation: Triangulation = "nearest") -> C
         A planar magnet.
     triangulation : {"nearest", "delaunay"} or Triangles
         As in :func:`spinase.analysis.triangles`.
-
-    Raises
-    ------
-    InvalidGeometryError
-        If there is no such triangulation.
-    InvalidMomentsError
-        If no site has a moment.
     """
     found = resolve(atoms, triangulation)
     return edges_between(atoms, found, triangle_chirality(spins_of(atoms), found) >= 0.0)
@@ -190,7 +180,7 @@ def edges_between(atoms: Atoms, found: Triangles, positive: BoolArray) -> Chiral
     positive : (T,) ndarray of bool
         One of two phases for every triangle.
     """
-    first, second, corner = _neighbours(found, len(atoms))
+    first, second, corner = neighbours(found)
     between = positive[first] != positive[second]
     corners = found.corners(atoms)[first[between]]
     rows, at = np.arange(len(corners)), corner[between]
@@ -206,13 +196,6 @@ def site_chirality(atoms: Atoms, triangulation: Triangulation = "nearest") -> Fl
         A planar magnet.
     triangulation : {"nearest", "delaunay"} or Triangles
         As in :func:`spinase.analysis.triangles`.
-
-    Raises
-    ------
-    InvalidGeometryError
-        If there is no such triangulation.
-    InvalidMomentsError
-        If no site has a moment.
     """
     found = resolve(atoms, triangulation)
     chirality = triangle_chirality(spins_of(atoms), found)
@@ -236,30 +219,8 @@ def sites_in_walls(
         As in :func:`spinase.analysis.triangles`.
     threshold : float
         Of |:func:`site_chirality`|; default: half that of tetrahedral order.
-
-    Raises
-    ------
-    InvalidGeometryError
-        If there is no such triangulation.
-    InvalidMomentsError
-        If no site has a moment.
     """
     return np.asarray(site_mask(atoms) & (np.abs(site_chirality(atoms, triangulation)) < threshold))
-
-
-def _neighbours(found: Triangles, sites: int) -> tuple[IntArray, IntArray, IntArray]:
-    """Pairs of triangles with a common edge, each once: first, second (p,), and the corner of the first where it begins."""
-    following = np.roll(np.arange(3), -1)
-    begins, ends = found.sites, found.sites[:, following]
-    steps = found.shifts[:, following] - found.shifts
-    reach = int(np.abs(steps).max(initial=0))
-    digits = (2 * reach + 1) ** np.arange(3)
-    forth = ((begins * sites + ends) * digits[-1] * (2 * reach + 1) + (steps + reach) @ digits).ravel()
-    back = ((ends * sites + begins) * digits[-1] * (2 * reach + 1) + (reach - steps) @ digits).ravel()
-    order = np.argsort(forth)
-    partner = order[np.minimum(np.searchsorted(forth, back, sorter=order), len(order) - 1)]
-    here = np.flatnonzero((forth[partner] == back) & (np.arange(len(forth)) < partner))
-    return here // 3, partner[here] // 3, here % 3
 
 
 __all__ = [

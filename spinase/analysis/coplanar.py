@@ -15,11 +15,11 @@ from scipy.spatial.transform import Rotation
 
 from spinase.analysis.reciprocal import PrimitiveLattice, primitive_lattice
 from spinase.analysis.topology import spins_of
-from spinase.analysis.triangles import Triangles, Triangulation, resolve, triangles
+from spinase.analysis.triangles import Triangles, Triangulation, neighbours, resolve, triangles
 from spinase.atoms import get_spins
 from spinase.errors import InvalidGeometryError
 from spinase.measures import site_mask
-from spinase.typing import FloatArray, IntArray
+from spinase.typing import BoolArray, FloatArray, IntArray
 
 _ALIKE = 1e-3  # lengths and angles of the triangular lattice, relative
 _THIRD = 2.0 * np.pi / 3.0
@@ -99,7 +99,7 @@ def three_sublattices(atoms: Atoms) -> ThreeSublattices:
     order = np.argsort(label[found.sites], axis=1)
     upward = (label[found.sites[:, 1]] - label[found.sites[:, 0]]) % 3 == 1
     corners = np.take_along_axis(found.sites, order, axis=1)[upward]
-    around, downward = _around_triangles(corners, found, ~upward)
+    around, downward = _around_triangles(found, upward)
     sites, holders = _around_sites(corners, len(atoms))
     centres = np.concatenate([found.centres[downward], atoms.positions[sites]])
     return ThreeSublattices(label, corners, np.concatenate([around, holders]), centres)
@@ -171,18 +171,16 @@ def _labels(atoms: Atoms, lattice: PrimitiveLattice) -> IntArray:
     return np.asarray((cells @ weights) % 3)
 
 
-def _around_triangles(corners: IntArray, found: Triangles, downward: IntArray) -> tuple[IntArray, IntArray]:
+def _around_triangles(found: Triangles, upward: BoolArray) -> tuple[IntArray, IntArray]:
     """Upward triangles at the three edges of each downward one (those that have all three), and which these are."""
-    sites = int(found.sites.max()) + 1
-    edges = np.concatenate([corners[:, c] * sites + corners[:, (c + 1) % 3] for c in range(3)])
-    owners = np.tile(np.arange(len(corners)), 3)
-    order = np.argsort(edges)
-    chosen = np.flatnonzero(downward)
-    three = found.sites[chosen]
-    wanted = np.stack([three[:, (c + 1) % 3] * sites + three[:, c] for c in range(3)], axis=1)  # the same bond, backwards
-    at = np.minimum(np.searchsorted(edges[order], wanted), len(edges) - 1)
-    whole = (edges[order][at] == wanted).all(axis=1)
-    return owners[order][at][whole], chosen[whole]
+    first, second, _ = neighbours(found)
+    above, below = np.where(upward[first], first, second), np.where(upward[first], second, first)
+    order = np.argsort(below, kind="stable")
+    counts = np.bincount(below, minlength=len(found))
+    whole = np.flatnonzero(counts == 3)
+    start = np.cumsum(counts) - counts
+    number = np.cumsum(upward) - 1  # among the upward ones
+    return number[above[order]][start[whole][:, None] + np.arange(3)], whole
 
 
 def _around_sites(corners: IntArray, sites: int) -> tuple[IntArray, IntArray]:

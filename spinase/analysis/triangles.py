@@ -210,19 +210,36 @@ def _tie_breaker() -> FloatArray:
     return np.eye(2) + 1e-6 * np.outer(direction, direction)
 
 
+def neighbours(found: Triangles) -> tuple[IntArray, IntArray, IntArray]:
+    """Pairs of triangles with a common edge, each once: first, second (p,), and the corner of the first where it begins."""
+    forth, back = (keys.ravel() for keys in _edges(found.sites, found.shifts))
+    order = np.argsort(forth)
+    partner = order[np.minimum(np.searchsorted(forth, back, sorter=order), len(order) - 1)]
+    here = np.flatnonzero((forth[partner] == back) & (np.arange(len(forth)) < partner))
+    return here // 3, partner[here] // 3, here % 3
+
+
+def _edges(sites: IntArray, shifts: IntArray) -> tuple[IntArray, IntArray]:
+    """Keys (T, 3) of the edges from each corner to the next, and of the same edges backwards.
+
+    The key of an edge is made of its two sites and of the cells between them, so images of an edge have the same.
+    """
+    following = np.roll(np.arange(3), -1)
+    begins, ends = sites, sites[:, following]
+    steps = shifts[:, following] - shifts
+    reach, count = int(np.abs(steps).max(initial=0)), int(sites.max(initial=0)) + 1
+    digits = (2 * reach + 1) ** np.arange(4)
+    forth = (begins * count + ends) * digits[3] + (reach + steps) @ digits[:3]
+    back = (ends * count + begins) * digits[3] + (reach - steps) @ digits[:3]
+    return forth, back
+
+
 def _is_closed(table: IntArray, count: int) -> bool:
     """Whether every edge of the triangles has one triangle on each side: a torus of 2 `count` triangles."""
     if len(table) != 2 * count:
         return False
-    sites, shifts = _unpacked(table)
-    edges, reverse = [], []
-    for c in range(3):
-        i, j = sites[:, c], sites[:, (c + 1) % 3]
-        step = shifts[:, (c + 1) % 3] - shifts[:, c]
-        edges.append(np.column_stack([i, j, step]))
-        reverse.append(np.column_stack([j, i, -step]))
-    one, other = np.unique(np.concatenate(edges), axis=0), np.unique(np.concatenate(reverse), axis=0)
-    return len(one) == 3 * len(table) and np.array_equal(one, other)
+    forth, back = (np.sort(keys, axis=None) for keys in _edges(*_unpacked(table)))
+    return bool((np.diff(forth) > 0).all()) and np.array_equal(forth, back)
 
 
 def _canonical(sites: IntArray, shifts: IntArray) -> tuple[IntArray, IntArray]:
