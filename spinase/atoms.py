@@ -21,12 +21,9 @@ from spinase import lattices, textures
 from spinase.brief import shown
 from spinase.errors import InvalidMomentsError, UnitMismatchError
 from spinase.geometry import Geometry
+from spinase.joining import extend_with_moments
 from spinase.moments import (
-    BY_SITE,
-    G_ARRAY,
-    G_INFO,
     MOMENTS,
-    REFERENCE,
     describe_columns,
     get_g_factors,
     get_moments,
@@ -58,29 +55,6 @@ def geometry_of(atoms: Atoms) -> Geometry:
         pbc=atoms.pbc.copy(),
         numbers=atoms.numbers.astype(np.int64),
     )
-
-
-def _unpack(magnet: Atoms, *together: Atoms) -> None:
-    """Moments as vectors, and g factors as an array, before atoms with either are put together."""
-    if any(MOMENTS in one.arrays for one in together):
-        set_moments(magnet, get_moments(magnet))
-    if any(G_ARRAY in one.arrays or G_INFO in one.info for one in together):
-        values = get_g_factors(magnet)
-        magnet.arrays.pop(G_ARRAY, None)
-        magnet.new_array(G_ARRAY, values)
-
-
-def _g_witness(atoms: Atoms, declared: Any) -> Any:
-    """The shortest true statement about the g factors of the atoms."""
-    values = get_g_factors(atoms)
-    if len(values) and np.all(values == values[0]):
-        return float(values[0])
-    if isinstance(declared, Mapping):
-        table = Atoms(numbers=atoms.numbers)
-        table.info[G_INFO] = declared
-        if np.array_equal(get_g_factors(table), values):
-            return declared
-    return BY_SITE
 
 
 def _read_only(array: FloatArray) -> FloatArray:
@@ -227,25 +201,9 @@ class SpinAtoms(Atoms):
         Raises
         ------
         UnitMismatchError
+            If the unit systems differ.
         """
-        added = SpinAtoms([other], units=self.units) if isinstance(other, Atom) else other.copy()
-        if len(self) and len(added) and get_units(added).name != self.units:
-            raise UnitMismatchError(
-                f"cannot add atoms in {get_units(added).name} units to a magnet in {self.units} units: convert them first "
-                "(spinase.atoms.convert_units), or declare their unit system (spinase.atoms.set_units)"
-            )
-        name = self.units if len(self) or units_declared(self) else get_units(added).name
-        declared = units_declared(self) or units_declared(added)
-        g_declared = self.info.get(G_INFO) if len(self) else added.info.get(G_INFO)
-        for magnet in (self, added):
-            _unpack(magnet, self, added)
-        super().extend(added)
-        if declared:
-            set_units(self, name)
-        if REFERENCE in self.arrays:
-            set_reference_lengths(self, get_reference_lengths(self))
-        if G_ARRAY in self.arrays:
-            self.info[G_INFO] = _g_witness(self, g_declared)
+        extend_with_moments(self, other)
 
     def rotate(self, a: Any, v: Any = None, center: Any = (0, 0, 0), rotate_cell: bool = False) -> None:
         """Rotate atoms as ASE does, and their moments with them.
