@@ -1,19 +1,18 @@
 """Learned magnets against the solvers that taught them: speed, cost against size, quenches, locality of the teacher.
 
 ``OMP_NUM_THREADS=1 python tests/benchmarks/learning.py [part ...]``; parts: dense, lattice, kpm, size, million, quench,
-local, training (default: all but dense and million).  The model is the shipped ``disordered-sd``
-(in lattice: the two lattice models, and lattice networks of the recipes' sizes against them; in training: all three),
+local (default: all but dense and million).  The model is the shipped ``disordered-sd``
+(in lattice: the two lattice models, and lattice networks of the recipes' sizes against them),
 the teacher is built from its card; a field of the model is energies and fields of frozen atoms in
 single precision.  Ratios are medians of interleaved runs in one process on one thread
 (``size``: also on two; start ``million`` with ``OMP_NUM_THREADS=2``), of wall time and of process CPU time, as machines
 are shared.  Baselines: the fastest bare ``eigh`` at hand of the teacher's matrix, our rational solver,
-our KPM at the model's torque error; in ``training``, torch's own double differentiation.
-Atoms that move have a script of their own, ``moving.py``.
+our KPM at the model's torque error.  Atoms that move have a script of their own, ``moving.py``, a step of the training
+``training.py``.
 """
 
 from __future__ import annotations
 
-import copy
 import sys
 import time
 import tomllib
@@ -49,10 +48,7 @@ from spinase.geometry import find_bonds
 from spinase.learning.engine.evaluator import EngineGraph, FrozenEngine
 from spinase.learning.engine.lattice.evaluator import LatticeEngine
 from spinase.learning.engine.lattice.graph import LatticeGraph, both_ways
-from spinase.learning.engine.training.batch import keep_memory
-from spinase.learning.grand_potential import GrandPotentialReadout
 from spinase.learning.lattice.network import LatticeConfig, LatticeNetwork
-from spinase.learning.mhipnn.network import MagneticHIPNN
 from spinase.learning.readout import Weighed
 
 LEARNED = HIPNNCalculator.shipped("disordered-sd")
@@ -371,65 +367,11 @@ def local(sites: int = 250, flips: int = 12) -> None:
         print(f"  kT = {kT:4.2f} t, rms tangent field {rms(before):.4f} t   {shown}")
 
 
-def training() -> None:
-    print(
-        "a step of the training in batches of the recipes: fields (and forces of the moving magnet), slopes by the weights, "
-        "Adam; one thread, single precision"
-    )
-    keep_memory()
-    lattices = {"triangular-tetrahedral": "triangular", "square-double-exchange": "square"}
-    for name in ("disordered-sd", "disordered-sd-moving", *lattices):
-        if name in lattices:
-            magnets = [SpinAtoms.lattice(lattices[name], (12, 12), units="reduced", rng=1)]
-        else:
-            magnets = [disordered(216, seed=seed) for seed in range(1 if "moving" in name else 5)]
-        network = HIPNNCalculator.shipped(name).networks[0]
-        steps = {compiled: training_step(network, magnets, compiled) for compiled in (False, True)}
-        exact, found = (torch.cat([part.flatten() for part in steps[compiled]()]) for compiled in (False, True))
-        error, sites = float((found - exact).norm() / exact.norm()), sum(len(atoms) for atoms in magnets)
-        tasks: dict[str, Task] = {"torch": steps[False], "compiled": steps[True]}
-        base, fast = medians(tasks, {"torch": 15, "compiled": 60}).values()
-        print(f" {name}, {sites} sites, slopes differ by {error:.0e} of their norm")
-        show(f"torch, {1e6 * base[1] / sites:.0f} us of CPU a site", base, base)
-        show(f"compiled, {1e6 * fast[1] / sites:.0f} us of CPU a site", fast, base)
-
-
-def training_step(network: MagneticHIPNN, magnets: list[SpinAtoms], compiled: bool) -> Callable[[], list[torch.Tensor]]:
-    """A step of Adam, of length zero, on fields (with a law of pairs also forces) with noise; slopes by the weights."""
-    from spinase.learning.hippynn.adapter import PaddedMagnet  # takes seconds, and no other part needs it
-
-    moving = network.config.pairs > 0
-    parts = network.config.parts
-    readout = GrandPotentialReadout((-1.0, 1.0)) if parts > 1 else None
-    model = PaddedMagnet(copy.deepcopy(network).float().requires_grad_(), moving, compiled, readout).train()
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.0, fused=True)
-    arrays = [np.stack([getattr(atoms, part) for atoms in magnets]) for part in ("numbers", "positions", "spins")]
-    numbers, positions, spins = (torch.from_numpy(array) for array in arrays)
-    cells = torch.tensor(np.array([atoms.cell.array * atoms.pbc[:, None] for atoms in magnets]))
-    batch = [numbers.long(), *(part.float() for part in (positions, cells, spins))]
-    if parts > 1:
-        batch.append(torch.zeros(len(magnets), 1))
-
-    def learned(batch: list[torch.Tensor]) -> tuple[torch.Tensor, ...]:
-        return model(*batch)[1 : 2 + moving]
-
-    generator = torch.Generator().manual_seed(1)
-    aims = [part.detach() + 0.2 * torch.randn(part.shape, generator=generator) for part in learned(batch)]
-
-    def step() -> list[torch.Tensor]:
-        optimizer.zero_grad()
-        sum(((part - aim).square().mean() for part, aim in zip(learned(batch), aims, strict=True))).backward()
-        optimizer.step()
-        return [torch.zeros_like(part) if part.grad is None else part.grad for part in model.parameters()]
-
-    return step
-
-
 def main() -> None:
     use_best_kernels()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore", AccuracyWarning)  # of KPM, whose error is set against the model's here
-    parts = {part.__name__: part for part in (dense, lattice, threads, kpm, size, million, quench, local, training)}
+    parts = {part.__name__: part for part in (dense, lattice, threads, kpm, size, million, quench, local)}
     unknown = [name for name in sys.argv[1:] if name not in parts]
     if unknown:
         raise SystemExit(f"no part {unknown[0]!r}: choose from {', '.join(parts)}")
