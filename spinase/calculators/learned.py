@@ -25,17 +25,16 @@ from spinase.learning.card import ModelCard
 from spinase.learning.ensemble import EVALUATORS, Ensemble, EnsembleState, SpinAnswer
 from spinase.learning.evaluator import Evaluator, Precision, Request, choose
 from spinase.learning.frozen_geometry import FrozenGeometry
-from spinase.learning.local_energy import NetworkEnergy
+from spinase.learning.local_energy import network_energy
 from spinase.learning.model_file import load_model
 from spinase.learning.readout import Readout
 from spinase.learning.shipped import find_model, shipped_model
 from spinase.learning.trunk import Trunk
 from spinase.learning.trust.device import lead_problem, require_device
 from spinase.learning.trust.domain import Domain, DomainProblem
-from spinase.learning.trust.error_bars import calibration_of
+from spinase.learning.trust.error_bars import calibration_of, field_spread
 from spinase.learning.trust.watch import DomainWatch, OutsideDomain
 from spinase.learning.two_potentials import TwoPotentialsReadout
-from spinase.spin_algebra import tangent
 from spinase.typing import FloatArray, IntArray
 
 
@@ -293,28 +292,9 @@ class LearnedCalculator(SpinCalculator[Bound, EnsembleState]):
         ModelError
             For a driven model, and for electrons at a fixed filling.
         """
-        readout, card = self.ensemble.readout, self.card
-        if not readout.conservative:
-            raise ModelError(f"the model {card.name!r} is driven, so there is no energy to divide among regions")
-        if readout.filling is not None:
-            raise ModelError(
-                f"the model {card.name!r} at a fixed filling cannot be divided among regions: its chemical potential "
-                "follows from all sites of the magnet. Give chemical_potential= in place of the filling"
-            )
-        request, kinds = self.ensemble.request, [kind.on_regions for kind in self._evaluators if kind.on_regions]
-        chosen = choose(kinds, self.networks[0], request)
-        if chosen is None:
-            names = ", ".join(kind.__name__ for kind in self._evaluators)
-            raise ModelError(f"the model {card.name!r} cannot be divided among regions: none of {names} computes regions")
-        return NetworkEnergy(
-            card.name,
-            chosen(self.networks, request),
-            readout.weigh(np.zeros((1, card.trunk.parts)), 1, card.energy_scale, np.zeros((1, 3))).weights[0, 0],
-            card.energy_scale,
-            card.energy_shift,
-            card.units,
-            self.refused_properties,
-            None if self.watch.sleeps else self.domain,
+        ensemble, domain = self.ensemble, None if self.watch.sleeps else self.domain
+        return network_energy(
+            self.networks, self.card, ensemble.readout, ensemble.request, self._evaluators, self.refused_properties, domain
         )
 
     def calculate(self, atoms: Atoms | None = None, *words: Any, **named: Any) -> None:
@@ -413,8 +393,7 @@ class LearnedCalculator(SpinCalculator[Bound, EnsembleState]):
         self.get_property("magnetic_forces", atoms)
         assert self._state is not None
         spins, lengths = split_moments(get_moments(atoms))
-        fields = self._state.of_spins.gradients / np.where(lengths > 0.0, lengths, np.inf)[:, None]
-        return np.asarray(np.sqrt(np.sum(tangent(fields, spins).var(axis=0), axis=1)))
+        return field_spread(self._state.of_spins.gradients, spins, lengths)
 
     def error_bars(self, atoms: Atoms, coverage: float = 0.9) -> FloatArray:
         """Error bars of the tangent fields, (N,), energy/moment: a part `coverage` of the true errors |dB| is below them.

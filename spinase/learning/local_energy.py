@@ -14,7 +14,7 @@ Parts and their derivatives come from compiled loops where the calculator uses t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,7 +22,10 @@ import numpy as np
 
 from spinase.errors import InvalidGeometryError, ModelError, OutOfDomainError
 from spinase.geometry import Bonds, Geometry
-from spinase.learning.evaluator import RegionEvaluator, RegionSites
+from spinase.learning.card import ModelCard
+from spinase.learning.evaluator import Evaluator, RegionEvaluator, RegionSites, Request, choose
+from spinase.learning.readout import Readout
+from spinase.learning.trunk import Trunk
 from spinase.learning.trust.domain import Domain
 from spinase.regions import LocalResult, Region
 from spinase.spin_algebra import per_moment
@@ -176,4 +179,57 @@ class FrozenNetworkEnergy:
         return replace(result, forces=pulled, virial=virial)
 
 
-__all__ = ["FrozenNetworkEnergy", "NetworkEnergy"]
+def network_energy(
+    networks: Sequence[Trunk],
+    card: ModelCard,
+    readout: Readout,
+    request: Request,
+    evaluators: Sequence[type[Evaluator]],
+    refused_properties: Mapping[str, str],
+    domain: Domain | None,
+) -> NetworkEnergy:
+    """The mean of a model's networks as a local energy.
+
+    Parameters
+    ----------
+    networks, card
+        Of the model.
+    readout : Readout
+        Conservative, at a fixed chemical potential if it is one of electrons.
+    request : Request
+        What evaluators are chosen for.
+    evaluators : sequence of Evaluator classes
+        Who may compute, the first choice first.
+    refused_properties, domain
+        As in :class:`NetworkEnergy`.
+
+    Raises
+    ------
+    ModelError
+        For a driven model, for electrons at a fixed filling, and if none of the evaluators computes regions.
+    """
+    if not readout.conservative:
+        raise ModelError(f"the model {card.name!r} is driven, so there is no energy to divide among regions")
+    if readout.filling is not None:
+        raise ModelError(
+            f"the model {card.name!r} at a fixed filling cannot be divided among regions: its chemical potential "
+            "follows from all sites of the magnet. Give chemical_potential= in place of the filling"
+        )
+    chosen = choose([kind.on_regions for kind in evaluators if kind.on_regions], networks[0], request)
+    if chosen is None:
+        names = ", ".join(kind.__name__ for kind in evaluators)
+        raise ModelError(f"the model {card.name!r} cannot be divided among regions: none of {names} computes regions")
+    weighed = readout.weigh(np.zeros((1, card.trunk.parts)), 1, card.energy_scale, np.zeros((1, 3)))
+    return NetworkEnergy(
+        card.name,
+        chosen(networks, request),
+        weighed.weights[0, 0],
+        card.energy_scale,
+        card.energy_shift,
+        card.units,
+        refused_properties,
+        domain,
+    )
+
+
+__all__ = ["FrozenNetworkEnergy", "NetworkEnergy", "network_energy"]

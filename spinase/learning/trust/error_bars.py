@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from spinase.errors import ModelError, ModelFileError
+from spinase.spin_algebra import tangent
 from spinase.typing import FloatArray
 
 # Levels at which quantiles are kept, finer where bars are asked for; in between the next one keeps the promise.
@@ -179,4 +180,18 @@ def calibration_of(model: str, networks: int, table: Mapping[str, Any] | None) -
     return Calibration.from_table(table)
 
 
-__all__ = ["Calibration", "calibrate", "calibration_of", "needed_realizations"]
+def field_spread(gradients: FloatArray, spins: FloatArray, lengths: FloatArray) -> FloatArray:
+    """Standard deviation of the tangent fields of an ensemble's networks at every site, (N,), energy/moment.
+
+    Parameters
+    ----------
+    gradients : (M, N, 3) ndarray
+        -dE/ds of each network, energy.
+    spins, lengths : (N, 3), (N,) ndarray
+        Unit spins, and lengths of their moments; sites of length zero have no spread.
+    """
+    fields = gradients / np.where(lengths > 0.0, lengths, np.inf)[:, None]
+    return np.asarray(np.sqrt(np.sum(tangent(fields, spins).var(axis=0), axis=1)))
+
+
+__all__ = ["Calibration", "calibrate", "calibration_of", "field_spread", "needed_realizations"]
