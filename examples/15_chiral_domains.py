@@ -32,6 +32,7 @@ from spinase.analysis import (
     growth_exponent,
     growth_law,
     local_exponents,
+    mean_and_error,
     porod_wall_density,
     power_tail,
     primitive_lattice,
@@ -115,7 +116,7 @@ def look(atoms: SpinAtoms, frames: list[np.ndarray]) -> list[Seen]:
 def mean_of(rows: list[list[Seen]], name: str) -> tuple[np.ndarray, np.ndarray]:
     """Mean over the runs (T,), and its standard error."""
     values = np.array([[getattr(seen, name) for seen in run] for run in rows])
-    return values.mean(axis=0), values.std(axis=0, ddof=1) / np.sqrt(len(values))
+    return mean_and_error(values)
 
 
 def window_of(times: np.ndarray, rows: list[list[Seen]], box: int) -> tuple[float, float]:
@@ -134,7 +135,7 @@ def tell(times: np.ndarray, rows: list[list[Seen]], window: tuple[float, float])
     print("time     " + "  ".join(f"{name:>14}" for name in (*names, "<cos 6 theta>")))
     for k, now in enumerate(times):
         cells = [f"{mean[k]:8.3f}({error[k]:.3f})" for mean, error in columns.values()]
-        cells.append(f"{turned[:, k].mean():8.3f}({turned[:, k].std(ddof=1) / np.sqrt(len(rows)):.3f})")
+        cells.append("{:8.3f}({:.3f})".format(*mean_and_error(turned[:, k])))
         print(f"{now:7.1f}  " + "  ".join(cells))
     print(f"{len(rows)} runs; window from {window[0]:g} to {window[1]:g} hbar/t")
     for name in ("wavelength", "distance"):
@@ -146,8 +147,7 @@ def tell(times: np.ndarray, rows: list[list[Seen]], window: tuple[float, float])
             told = f"  L^{power} = {law.offset:.3g} + {law.rate:.4g} t: chi^2 {law.chi_square:.1f} of {law.degrees}"
             print(f"{told}; leaves {law.misfit.mean():.3f} a of a run")
         places, local = local_exponents(times, sizes)
-        errors = local.std(axis=0, ddof=1) / np.sqrt(len(local))
-        cells = [f"{t:.0f}: {x:.2f}({e:.2f})" for t, x, e in zip(places, local.mean(axis=0), errors, strict=True)]
+        cells = [f"{t:.0f}: {x:.2f}({e:.2f})" for t, x, e in zip(places, *mean_and_error(local), strict=True)]
         print(f"  d ln L/d ln t at {', '.join(cells)}")
 
 
@@ -210,8 +210,7 @@ def draw_growth(axes: np.ndarray, times: np.ndarray, rows: list[list[Seen]], win
             inside = times[(times >= window[0]) & (times <= window[1])]
             axes[0].plot(inside, growth_law(times, sizes, power, window).length(inside), line, color=color, lw=1.2)
         places, local = local_exponents(times, sizes, 1.5)
-        errors = local.std(axis=0, ddof=1) / np.sqrt(len(local))
-        axes[1].errorbar(places, local.mean(axis=0), errors, fmt="o-", ms=4, color=color, label=label)
+        axes[1].errorbar(places, *mean_and_error(local), fmt="o-", ms=4, color=color, label=label)
     axes[0].set(xlabel="time [ħ/t]", ylabel="size [a]", title="L linear (dotted), L² linear (lines)", ylim=(0, None))
     axes[0].legend(frameon=False)
     for value in (0.5, 1.0):

@@ -29,7 +29,7 @@ from ase.calculators.lammpslib import LAMMPSlib
 from matplotlib.axes import Axes
 
 from spinase import SpinAtoms
-from spinase.analysis import spin_temperature
+from spinase.analysis import mean_and_error, spin_temperature
 from spinase.calculators import HeisenbergCalculator, SpinSumCalculator
 from spinase.dynamics import ElectronBath, LatticeLangevin, MonteCarlo, SpinLatticeDynamics, set_maxwell_boltzmann
 from spinase.radial import BetheSlater
@@ -206,7 +206,7 @@ def draw(axis: Axes, rows: np.ndarray, columns: dict[str, int], scale: float = 1
     time = np.arange(rows.shape[1]) * 10 * STEP / PICOSECOND
     for (label, column), color in zip(columns.items(), COLORS, strict=False):
         values = scale * (rows[:, :, column] - (rows[:, :1, column] if start else 0.0))
-        mean, error = values.mean(axis=0), values.std(axis=0, ddof=1) / np.sqrt(len(values))
+        mean, error = mean_and_error(values)
         axis.fill_between(time, mean - error, mean + error, color=color, alpha=0.3, lw=0)
         axis.plot(time, mean, color=color, label=label, lw=1.3)
     axis.set(xlabel="time [ps]", xlim=(0, time[-1]))
@@ -250,7 +250,7 @@ def main() -> None:
     free = np.array(flow["rows"])
     drift, gain = np.ptp(free[..., 4], axis=1).max(), 1e3 * (free[:, -1, 2] - free[:, 0, 2])
     print(f"hot spins, cold lattice, {RUNS} runs of {count} atoms, {TIME:g} ps: total energy within {drift:.1e} eV/atom")
-    print(f"  heat from spins to lattice {gain.mean():.2f} +- {gain.std(ddof=1) / RUNS**0.5:.2f} meV/atom")
+    print("  heat from spins to lattice {:.2f} +- {:.2f} meV/atom".format(*mean_and_error(gain)))
     late = heated[:, -max(1, len(heated[0]) // 5) :, :3].mean(axis=(0, 1))
     print("after the pulse, late: lattice {:.0f} K, spins {:.0f} K, electrons {:.0f} K".format(*late))
     fig, axes = plt.subplots(2, 2, figsize=(10, 7.4), layout="constrained")

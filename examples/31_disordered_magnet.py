@@ -21,7 +21,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from spinase.analysis import TwoTimeCorrelation, ageing_exponent, two_time_correlations
+from spinase.analysis import TwoTimeCorrelation, ageing_exponent, mean_and_error, two_time_correlations
 from spinase.atoms import geometry_of
 from spinase.errors import ModelError
 from spinase.geometry import find_bonds
@@ -83,7 +83,7 @@ def averaged(magnets: Sequence[list[TwoTimeCorrelation]]) -> list[TwoTimeCorrela
 
 def spread(magnets: Sequence[list[TwoTimeCorrelation]], age: int) -> np.ndarray:
     """Standard errors of C of one age."""
-    return np.std([curves[age].values for curves in magnets], axis=0, ddof=1) / np.sqrt(len(magnets))
+    return mean_and_error([curves[age].values for curves in magnets])[1]
 
 
 def jackknife(measure: Callable[[list], float], magnets: Sequence) -> tuple[float, float]:
@@ -100,7 +100,7 @@ def exponent(magnets: Sequence[list[TwoTimeCorrelation]], level: float) -> float
 
 
 def mean(values: Sequence[float]) -> str:
-    return f"{np.mean(values):.4f} +- {np.std(values, ddof=1) / np.sqrt(len(values)):.4f}"
+    return "{:.4f} +- {:.4f}".format(*mean_and_error(values))
 
 
 def draw(ax: Axes, magnets: Sequence[list[TwoTimeCorrelation]], color: str, label: str) -> None:

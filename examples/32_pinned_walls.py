@@ -30,7 +30,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from spinase import SpinAtoms
-from spinase.analysis import domain_wall
+from spinase.analysis import domain_wall, mean_and_error
 from spinase.atoms import geometry_of
 from spinase.calculators import HeisenbergCalculator, NEGFCalculator, SiteAnisotropyCalculator, SpinSumCalculator
 from spinase.calculators.learned import LearnedCalculator
@@ -196,10 +196,10 @@ def report(tracks: dict[Point, np.ndarray]) -> dict[float, tuple[float, float, i
     for voltage in VOLTAGES:
         pure = late_speed(tracks[Point("model", CLEAN, voltage)])
         speeds = np.array([late_speed(tracks[Point("model", seed, voltage)]) for seed in SEEDS])
-        error = float(speeds.std(ddof=1) / np.sqrt(len(speeds)))
-        found[voltage] = float(speeds.mean()), error, int((speeds < STILL * pure).sum())
+        speed, error = map(float, mean_and_error(speeds))
+        found[voltage] = speed, error, int((speeds < STILL * pure).sum())
         print(
-            f"{voltage:.2f} t: clean {pure:.3e} a t/hbar, with pins {speeds.mean():.3e} +- {error:.1e}, "
+            f"{voltage:.2f} t: clean {pure:.3e} a t/hbar, with pins {speed:.3e} +- {error:.1e}, "
             f"{found[voltage][2]} of {len(SEEDS)} walls pinned"
         )
     clean = [tracks[Point("model", CLEAN, voltage)] for voltage in VOLTAGES]

@@ -67,6 +67,7 @@ from spinase.analysis.spectra import (
     block_average,
     dynamic_structure_factor,
     magnon_dispersion,
+    mean_and_error,
     two_time_correlation,
 )
 from spinase.analysis.structure_factor import (
@@ -136,6 +137,7 @@ __all__ = [
     "magnetic_form_factor",
     "magnetization",
     "magnon_dispersion",
+    "mean_and_error",
     "neighbour_correlation",
     "neighbour_shells",
     "porod_wall_density",

@@ -73,11 +73,30 @@ def spin_correlation(atoms: Atoms, r_max: float | None = None, bins: int | Array
 
 def correlate(spins: FloatArray, pairs: PairBins) -> SpinCorrelation:
     """C(r) of unit vectors `spins` (N, 3) over prepared pairs."""
-    products = np.einsum("pa,pa->p", spins[pairs.first], spins[pairs.second])
-    counts = np.bincount(pairs.bins, minlength=len(pairs.distances))
-    sums = np.bincount(pairs.bins, weights=products, minlength=len(pairs.distances))
-    mean = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
-    return SpinCorrelation(pairs.distances, mean, counts.astype(np.int64))
+    mean, counts = mean_products(spins, (pairs.first, pairs.second), pairs.bins, len(pairs.distances))
+    return SpinCorrelation(pairs.distances, mean, counts)
+
+
+def mean_products(
+    spins: FloatArray, pairs: tuple[IntArray, IntArray], groups: IntArray, count: int
+) -> tuple[FloatArray, IntArray]:
+    """Mean s_i.s_j of the pairs of each group, (n,), NaN for a group without pairs, and how many pairs it has, (n,).
+
+    Parameters
+    ----------
+    spins : (N, 3) ndarray
+        Unit vectors.
+    pairs : two (p,) arrays of int
+        Sites i and j.
+    groups : (p,) array of int
+        Group of each pair, 0 to n - 1.
+    count : int
+        n, the number of groups.
+    """
+    products = np.einsum("pa,pa->p", spins[pairs[0]], spins[pairs[1]])
+    counts = np.bincount(groups, minlength=count)
+    sums = np.bincount(groups, weights=products, minlength=count)
+    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan), counts.astype(np.int64)
 
 
 def pair_bins(atoms: Atoms, r_max: float | None = None, bins: int | ArrayLike | None = None) -> PairBins:

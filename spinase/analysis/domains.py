@@ -13,6 +13,7 @@ from ase import Atoms
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from spinase.analysis.correlations import mean_products
 from spinase.atoms import geometry_of, get_spins
 from spinase.errors import InvalidGeometryError
 from spinase.geometry import Bonds, Geometry, find_bonds
@@ -135,10 +136,8 @@ def shell_correlation(spins: FloatArray, shells: NeighbourShells) -> FloatArray:
     shells : NeighbourShells
         n shells of the same sites.
     """
-    products = np.einsum("pa,pa->p", spins[shells.bonds.first], spins[shells.bonds.second])
-    counts = np.bincount(shells.shell, minlength=len(shells.distances))
-    sums = np.bincount(shells.shell, weights=products, minlength=len(shells.distances))
-    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+    pairs = shells.bonds.first, shells.bonds.second
+    return mean_products(spins, pairs, shells.shell, len(shells.distances))[0]
 
 
 def neighbour_correlation(spins: FloatArray, shells: NeighbourShells) -> FloatArray:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from spinase.analysis.structure_factor import StructureFactor
+from spinase.analysis.spectra import mean_and_error
+from spinase.analysis.structure_factor import StructureFactor, rings
 from spinase.errors import ModelError
 from spinase.typing import BoolArray, FloatArray, IntArray
 
@@ -52,7 +53,7 @@ def radial_average(factor: StructureFactor, width: float) -> RadialProfile:
         raise ModelError(f"the width of rings of |q| must be a positive 1/length, got {width}")
     sizes = np.linalg.norm(factor.wavevectors, axis=1)
     away = sizes > 1e-9 * width
-    ring = np.floor(sizes[away] / width + 0.5 + 1e-9).astype(np.int64)
+    ring = rings(sizes[away], width)
     counts = np.bincount(ring)
     filled = counts > 0
     means = [np.bincount(ring, weights)[filled] / counts[filled] for weights in (sizes[away], factor.values[away])]
@@ -167,7 +168,8 @@ def growth_exponent(times: ArrayLike, lengths: ArrayLike, window: tuple[float, f
     """
     t, sizes = _windowed(times, lengths, window)
     slopes = np.polyfit(np.log(t), np.log(sizes.T), 1)[0]
-    return GrowthExponent(slopes, float(slopes.mean()), _error(slopes), (float(t[0]), float(t[-1])))
+    mean, error = mean_and_error(slopes)
+    return GrowthExponent(slopes, float(mean), float(error), (float(t[0]), float(t[-1])))
 
 
 def local_exponents(times: ArrayLike, lengths: ArrayLike, factor: float = 1.5) -> tuple[FloatArray, FloatArray]:
@@ -254,7 +256,7 @@ def growth_law(times: ArrayLike, lengths: ArrayLike, power: float, window: tuple
             f"a law of growth needs a positive power and two runs or more, got power={power}, {len(sizes)} run(s)"
         )
     raised = sizes**power
-    mean, error = raised.mean(axis=0), raised.std(axis=0, ddof=1) / np.sqrt(len(sizes))
+    mean, error = mean_and_error(raised)
     error = np.maximum(error, 1e-12 * np.abs(mean))
     rate, offset = np.polyfit(t, mean, 1, w=1.0 / error)
     rest = (mean - offset - rate * t) / error
@@ -276,11 +278,6 @@ def _windowed(times: ArrayLike, lengths: ArrayLike, window: tuple[float, float])
     if not (np.isfinite(sizes).all() and (sizes > 0.0).all()):
         raise ModelError("lengths within the window must be positive and finite: end it before a run has lost its walls")
     return t[chosen], sizes
-
-
-def _error(values: FloatArray) -> float:
-    """Standard error of the mean; nan for one value."""
-    return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else float("nan")
 
 
 __all__ = [

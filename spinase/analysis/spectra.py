@@ -280,6 +280,30 @@ class Average(NamedTuple):
     correlation_time: float
 
 
+def mean_and_error(values: ArrayLike) -> tuple[FloatArray, FloatArray]:
+    """Mean over independent runs and its standard error, both (...); an error is nan where there is one run only.
+
+    Times of one run are no independent values: their mean is :func:`block_average`'s.
+
+    Parameters
+    ----------
+    values : (S, ...)
+        Of S runs.
+
+    Raises
+    ------
+    InvalidMomentsError
+        Without a run.
+    """
+    runs = np.asarray(values, dtype=np.float64)
+    if runs.ndim < 1 or not len(runs):
+        raise InvalidMomentsError(f"a mean over runs needs values of shape (runs, ...), got {runs.shape}")
+    mean = runs.mean(axis=0)
+    if len(runs) < 2:
+        return np.asarray(mean), np.full_like(mean, np.nan)
+    return np.asarray(mean), np.asarray(runs.std(axis=0, ddof=1) / np.sqrt(len(runs)))
+
+
 def block_average(values: ArrayLike) -> Average:
     """Mean and error of a correlated series, from blocks of growing size.
 
@@ -364,5 +388,6 @@ __all__ = [
     "block_average",
     "dynamic_structure_factor",
     "magnon_dispersion",
+    "mean_and_error",
     "two_time_correlation",
 ]

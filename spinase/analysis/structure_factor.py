@@ -27,6 +27,7 @@ from spinase.typing import FloatArray, IntArray
 
 _BLOCK = 4_000_000  # phases held at a time
 _ON_GRID = 1e-9  # of the cell: sites this near to the points of a grid are on it
+_TIE = 1e-9  # numbers this close to a half are rounded up: round-off does not decide
 _EMPTY = 32  # points of a grid for each site, at most
 
 
@@ -155,6 +156,14 @@ def _mesh_intensity(fractions: FloatArray, values: FloatArray, mesh: WaveMesh) -
             total[:, :, k] += np.abs((first * (component * phase)) @ second.T) ** 2
     at = (indices - lowest).T
     return np.asarray(total[at[0], at[1], at[2]] / sites)
+
+
+def rings(lengths: FloatArray, width: float) -> IntArray:
+    """Numbers of the rings (n,) that |q| (n,) are in: ring k is around k `width` and half of it wide on either side.
+
+    Lengths on the border of two rings, up to round-off, are in the outer one.
+    """
+    return np.asarray(np.floor(lengths / width + 0.5 + _TIE), dtype=np.int64)
 
 
 def correlation_length(atoms: Atoms) -> float:

@@ -11,15 +11,19 @@ from pydantic import Field
 from spinase.analysis import WaveMesh, commensurate_mesh, primitive_lattice
 from spinase.analysis.correlations import PairBins, correlate, pair_bins, rebin
 from spinase.analysis.reciprocal import default_mesh, zone_mesh
-from spinase.analysis.structure_factor import chirality_structure_factor, peak_length, structure_factor, zone_centre_length
+from spinase.analysis.structure_factor import (
+    chirality_structure_factor,
+    peak_length,
+    rings,
+    structure_factor,
+    zone_centre_length,
+)
 from spinase.analysis.triangles import triangles
 from spinase.atoms import get_spins, get_units
 from spinase.observers.base import Arrays, NoOptions, OfSites
 from spinase.observers.topology import TriangulationName
 from spinase.quantities import Quantity
 from spinase.typing import FloatArray, IntArray
-
-_TIE = 1e-9  # numbers this close to a half are rounded up: round-off does not decide
 
 
 class StructureFactorConfig(NoOptions):
@@ -77,7 +81,7 @@ class StructureFactorObserver:
             return {"wavevectors": waves[:, :2].copy()}
         lengths = np.linalg.norm(waves, axis=1)
         width = float(np.linalg.norm(self._mesh.reciprocal, axis=1).min())
-        _, self._shell = np.unique(np.floor(lengths / width + 0.5 + _TIE), return_inverse=True)
+        _, self._shell = np.unique(rings(lengths, width), return_inverse=True)
         self.quantities = {"structure_factor": Quantity("S(|q|)", plot="profile", axis="wavenumber")}
         return {"wavenumber": _shell_means(lengths, self._shell)}
 

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
+from spinase.analysis.spectra import mean_and_error
 from spinase.errors import InputError
 from spinase.io.swept import SEED, SweptRuns
 from spinase.typing import FloatArray
@@ -114,10 +115,9 @@ def _curve(ax: Axes, runs: SweptRuns, name: str, places: Sequence[int], color: s
             ax.plot(one.times * scale, one.values, color=color, lw=1.0, label=None if k else label)
         return
     values = np.array([one.values for one in series])
-    mean = values.mean(axis=0)
+    mean, error = mean_and_error(values)
     ax.plot(times, mean, color=color, lw=1.6, label=_counted(label, len(series)))
     if len(series) > 1:
-        error = values.std(axis=0, ddof=1) / np.sqrt(len(series))
         ax.fill_between(times, mean - error, mean + error, color=color, alpha=0.25, lw=0)
 
 
@@ -125,7 +125,7 @@ def _points(ax: Axes, values: FloatArray, abscissa: FloatArray, color: str, labe
     """Mean and standard error over the runs at each value of the key."""
     at = np.unique(abscissa)
     held = [values[abscissa == one] for one in at]
-    errors = [one.std(ddof=1) / np.sqrt(len(one)) if len(one) > 1 else 0.0 for one in held]
+    errors = np.nan_to_num([mean_and_error(one)[1] for one in held])  # one run has no error
     counted = _counted(label, min(len(one) for one in held))
     ax.errorbar(
         at, [one.mean() for one in held], yerr=errors, color=color, marker="o", ms=4, lw=1.2, capsize=2, label=counted

@@ -63,6 +63,13 @@ def test_correlations_of_known_orders() -> None:
     np.testing.assert_allclose(found.distances, [1, np.sqrt(2), 2, np.sqrt(5)], atol=1e-5)
     np.testing.assert_allclose(found.values, [-1, 1, 1, -1], atol=1e-12)
     np.testing.assert_array_equal(found.counts, [72, 72, 72, 144])
+    tiny = SpinAtoms.lattice("square", (6, 6), 0.01, texture="spiral", wavevector=(3, 3, 0))  # shells know no unit of length
+    np.testing.assert_allclose(spin_correlation(tiny, r_max=0.023).distances, 0.01 * found.distances, rtol=1e-9)
+    by_hand = spin_correlation(neel, bins=[0.5, 1.2, 2.1])
+    np.testing.assert_allclose(by_hand.distances, [0.85, 1.65])
+    np.testing.assert_allclose(by_hand.values, [-1, 1], atol=1e-12)
+    np.testing.assert_array_equal(by_hand.counts, [72, 144])
+    np.testing.assert_allclose(spin_correlation(neel, 2.0, 4).distances, [0.25, 0.75, 1.25, 1.75])
     order = SpinAtoms.lattice("triangular", (6, 6), texture="tetrahedral")
     assert spin_correlation(order, r_max=1.1).values[0] == pytest.approx(-1 / 3)
     disordered = SpinAtoms.disordered(30, rng=2)

@@ -72,6 +72,32 @@ def test_form_factors_belong_to_species() -> None:
         )
 
 
+def test_classical_correlations_become_quantum_ones() -> None:
+    """Detailed balance: S(omega) = exp(hbar omega/kT) S(-omega), where the classical one is the same on both sides."""
+    wave = [[WAVE, 0, 0]]
+    frequency = 2 * np.pi * 9 / (TIMES * STEP)
+    series = precessing(frequency) + precessing(-frequency)  # a standing wave
+    found = dynamic_correlations(POSITIONS, series, STEP, wave)
+    peak = int(found.trace()[0].argmax())
+    other = int(np.abs(found.frequencies + found.frequencies[peak]).argmin())
+    omega, kT, hbar = abs(found.frequencies[peak]), 0.7, 0.4
+    assert found.trace()[0, peak] == pytest.approx(found.trace()[0, other], rel=1e-6)
+    quantum = found.quantum(kT, hbar).trace()[0]
+    up, down = max(peak, other), min(peak, other)
+    assert quantum[up] / quantum[down] == pytest.approx(np.exp(hbar * omega / kT), rel=1e-6)
+    x = hbar * omega / kT
+    assert quantum[up] == pytest.approx(x / (1 - np.exp(-x)) * found.trace()[0, up], rel=1e-6)
+
+
+def test_form_factors_fall_as_gaussians_of_sin_theta_over_lambda() -> None:
+    factor = ExponentialFormFactor((0.2, 3.0, 0.3, 5.0, 0.4, 7.0, 0.1))
+    square = (2.5 / (4 * np.pi)) ** 2
+    expected = 0.2 * np.exp(-3.0 * square) + 0.3 * np.exp(-5.0 * square) + 0.4 * np.exp(-7.0 * square) + 0.1
+    np.testing.assert_allclose(factor(np.array([0.0, 2.5, 1e3])), [1.0, expected, 0.1], rtol=1e-12)
+    with pytest.raises(ModelError, match="seven numbers A, a, B, b, C, c, D"):
+        ExponentialFormFactor((1.0, 2.0))  # type: ignore[arg-type]
+
+
 def test_the_quantum_correction_restores_detailed_balance() -> None:
     x = np.array([-3.0, -1e-12, 0.0, 1e-12, 0.5, 3.0])
     correction = quantum_correction(0.4 * x, 0.4)

@@ -19,7 +19,7 @@ from spinase.analysis import (
     triangles,
 )
 from spinase.analysis.reciprocal import primitive_lattice, zone_mesh
-from spinase.analysis.structure_factor import intensity
+from spinase.analysis.structure_factor import intensity, rings
 from spinase.errors import ModelError
 
 TIMES = np.linspace(10.0, 500.0, 50)
@@ -36,6 +36,9 @@ def test_rings_hold_every_wavevector_once_and_leave_out_the_middle() -> None:
     assert (np.diff(profile.wavenumbers) > 0.0).all()
     first = radial_average(StructureFactor(waves, sizes), 2.0 * np.pi / (12 * np.sqrt(3) / 2))
     assert first.counts[0] == 6  # the nearest star
+    np.testing.assert_array_equal(
+        rings(np.array([0.0, 0.5, 0.5 - 1e-12, 0.5 - 1e-6, 1.4999, 1.5]) * 0.3, 0.3), [0, 1, 1, 0, 1, 2]
+    )
     with pytest.raises(ModelError, match="must be a positive 1/length, got 0"):
         radial_average(StructureFactor(waves, sizes), 0.0)
 
@@ -68,6 +71,7 @@ def test_the_tail_of_a_disc_tells_its_circumference() -> None:
     assert power_tail(periods, 0.3, 1.5).exponent == pytest.approx(-3.0, abs=0.2)
     tail = power_tail(profile, 0.3, 1.5)
     assert porod_wall_density(tail.porod, 1.0, density) == pytest.approx(2.0 * np.pi * 20.0 / area, rel=0.05)
+    assert porod_wall_density(0.6**2 * tail.porod, 0.6, density) == pytest.approx(2.0 * np.pi * 20.0 / area, rel=0.05)
 
 
 def test_exponents_of_power_laws() -> None:
@@ -82,6 +86,8 @@ def test_exponents_of_power_laws() -> None:
     np.testing.assert_allclose(local, np.broadcast_to(found.runs[:, None], (3, 5)), atol=1e-3)
     np.testing.assert_allclose(places[1:] / places[:-1], 2.0)
     assert places[-1] == pytest.approx(500.0 / np.sqrt(2.0))
+    whole = 3.0 * 1.5 ** np.arange(6.0)  # the first time counts, whatever round-off says of log(t/t0)/log(1.5)
+    assert all(local_exponents(scale * whole, whole, 1.5)[1].shape == (1, 5) for scale in (0.7, 1.0, 1.1, 7.3))
 
 
 def test_laws_are_told_apart() -> None:

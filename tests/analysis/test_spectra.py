@@ -16,6 +16,7 @@ from spinase.analysis import (
     block_average,
     dynamic_structure_factor,
     magnon_dispersion,
+    mean_and_error,
     two_time_correlation,
 )
 from spinase.calculators import DMICalculator, HeisenbergCalculator, SpinSumCalculator, UniaxialAnisotropyCalculator
@@ -287,3 +288,19 @@ def test_bad_series() -> None:
         block_average(np.ones(5))
     with pytest.raises(InvalidMomentsError, match="0 <= waiting < T"):
         two_time_correlation(np.zeros((3, 2, 3)), 3)
+
+
+def test_means_over_runs_have_errors_of_independent_values() -> None:
+    values = np.random.default_rng(3).normal(size=(4000, 25, 8)) * np.arange(1.0, 9.0)
+    means = np.array([mean_and_error(one)[0] for one in values])
+    errors = np.array([mean_and_error(one)[1] for one in values])
+    spread = means.std(axis=0)  # of 4000 experiments of 25 runs each
+    np.testing.assert_allclose(np.sqrt(np.mean(errors**2, axis=0)), spread, rtol=0.05)
+    np.testing.assert_allclose(spread, np.arange(1.0, 9.0) / 5.0, rtol=0.05)
+    mean, error = mean_and_error([1.0, 2.0, 4.0, 5.0])
+    assert (mean, error) == (3.0, pytest.approx(np.sqrt(10 / 3) / 2))
+    mean, error = mean_and_error([[1.0, 2.0]])
+    assert mean.tolist() == [1.0, 2.0]
+    assert np.isnan(error).all()
+    with pytest.raises(InvalidMomentsError, match=r"shape \(runs, ...\), got \(0,\)"):
+        mean_and_error([])
