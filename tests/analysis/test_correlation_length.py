@@ -14,7 +14,7 @@ from spinase.analysis import (
     scalar_chirality,
     triangles,
 )
-from spinase.analysis.structure_factor import chirality_structure_factor, intensity, structure_factor
+from spinase.analysis.structure_factor import _grid_of, chirality_structure_factor, intensity, structure_factor
 
 
 @pytest.mark.parametrize("staggered", [False, True])
@@ -63,6 +63,7 @@ def test_sites_on_a_grid_are_summed_as_by_hand(lattice: str, size: tuple[int, ..
     atoms = SpinAtoms.lattice(lattice, size, units="reduced", texture="random", rng=3)
     atoms.positions += [0.3, -0.7, 0.2]  # anywhere
     mesh = commensurate_mesh(primitive_lattice(atoms), 9.0)
+    assert _grid_of(atoms.positions @ mesh.reciprocal.T / (2.0 * np.pi)) is not None
     by_hand = structure_factor(atoms, mesh.wavevectors).values
     np.testing.assert_allclose(structure_factor(atoms, mesh).values, by_hand, atol=1e-11 * by_hand.max())
     atoms.positions[1, 0] += 1e-3

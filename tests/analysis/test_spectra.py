@@ -19,6 +19,7 @@ from spinase.analysis import (
     mean_and_error,
     two_time_correlation,
 )
+from spinase.analysis.spectra import _blocked
 from spinase.calculators import DMICalculator, HeisenbergCalculator, SpinSumCalculator, UniaxialAnisotropyCalculator
 from spinase.dynamics import LLGDynamics
 from spinase.errors import AccuracyWarning, InvalidMomentsError
@@ -209,6 +210,8 @@ def test_blocking_finds_the_error_of_correlated_means() -> None:
     assert spread == pytest.approx(exact, rel=0.15)
     assert np.median([average.error for average in averages]) == pytest.approx(exact, rel=0.15)
     assert np.median([average.correlation_time for average in averages]) == pytest.approx(9.5, rel=0.3)
+    single = [_blocked(series, 1)[0] for series in processes(count, 0.8, 100)]  # one value a block: all is correction
+    assert np.mean(single) == pytest.approx(1.8 / 0.2 / count, rel=0.05)
     white = block_average(np.random.default_rng(1).normal(size=4096))
     assert white.error == pytest.approx(1 / 64, rel=0.1)
     assert block_average(np.full(10, 3.0)) == (3.0, 0.0, 0.5)
