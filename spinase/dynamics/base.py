@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from abc import abstractmethod
+from collections.abc import Iterator
 from typing import IO, Any, ClassVar
 
 import numpy as np
 from ase import Atoms
-from ase.md.md import MolecularDynamics
 from numpy.typing import ArrayLike
 
-from spinase.amounts import plain_number
-from spinase.atoms import get_moments, get_spins, get_units
+from spinase.atoms import get_moments, get_spins
 from spinase.contract import (
     FieldFunction,
     begin_step,
@@ -30,21 +28,18 @@ from spinase.contract import (
     tell_time,
 )
 from spinase.dynamics.binding import Geometry, SpinBinding
-from spinase.dynamics.constrained import mobile_mask
+from spinase.dynamics.driver_options import AppliedField, DriverOptions
 from spinase.dynamics.finite import require_finite_spins, watched
 from spinase.dynamics.frames import frame_of
 from spinase.dynamics.log import SpinLogger
 from spinase.dynamics.ramp import Temperature
-from spinase.dynamics.settings import Clock, as_generator, checked
+from spinase.dynamics.settings import Clock
 from spinase.dynamics.unit_guard import StepNumbers
-from spinase.errors import AccuracyWarning, ModelError
+from spinase.errors import AccuracyWarning
 from spinase.quantities import Observer
 from spinase.rendezvous import ask
-from spinase.spin_algebra import as_vectors
 from spinase.team import ALONE, Team
-from spinase.typing import BoolArray, FloatArray
 
-AppliedField = ArrayLike | Callable[[float], ArrayLike]
 _ALL_STEPPED = 2  # order of a question that waits until all runs side by side have made their steps
 
 
@@ -52,11 +47,10 @@ def _begin_together(drivers: list[SpinDriver]) -> None:
     """Nothing but that runs side by side begin their steps together: what they ask together does not depend on the past."""
 
 
-class SpinDriver(MolecularDynamics, ABC):
+class SpinDriver(DriverOptions):
     """A driver of the spins of `atoms`: options that may be changed between steps, a clock, steps that are whole.
 
-    Every option of the constructor is an attribute of the same name, and may be changed between steps; a value that the
-    constructor refuses is refused then as well.  Time is counted as it passes: another time step changes nothing before it.
+    Options and clock are those of :class:`spinase.dynamics.driver_options.DriverOptions`.
 
     A subclass sets its own options after ``super().__init__`` and then calls :meth:`_start`; it turns the spins in
     :meth:`_turn`, and adds what else a step changes to :meth:`_remember`, :meth:`_recall`, :meth:`checkpoint_state` and
@@ -88,19 +82,18 @@ class SpinDriver(MolecularDynamics, ABC):
         loginterval: int,
         probe: bool,
     ) -> None:
-        self.atoms, self.nsteps, self._clock = atoms, 0, Clock()
-        self._rng: np.random.Generator | None = None
-        self.unit_system = get_units(atoms)
-        step = checked("timestep", plain_number(timestep, "time", self.unit_system, "timestep"), positive=True)
-        super().__init__(atoms, step, trajectory=trajectory, loginterval=loginterval)
-        self.rng = rng  # type: ignore[assignment]
-        if temperature_K is None:
-            self.kT = kT
-        elif callable(kT) or kT:
-            raise ModelError("give the temperature once: kT (energy) or temperature_K (kelvin)")
-        else:
-            self.temperature_K = temperature_K
-        self.field, self.frozen, self.probe = field, frozen, probe
+        super().__init__(
+            atoms,
+            timestep,
+            kT=kT,
+            temperature_K=temperature_K,
+            field=field,
+            frozen=frozen,
+            rng=rng,
+            trajectory=trajectory,
+            loginterval=loginterval,
+        )
+        self.probe = probe
         self._inside_run, self._suspect = False, True
         self._bound: Geometry | None = None
         self._fast = False  # whether steps leave the atoms alone
@@ -116,101 +109,6 @@ class SpinDriver(MolecularDynamics, ABC):
         if logfile:
             self.attach(self.logger(self, self.openfile(file=logfile, comm=self.comm, mode="a")), loginterval)
 
-    # -- clock --------------------------------------------------------------------------------------------------------
-
-    @property
-    def dt(self) -> float:
-        """Time step; changing it leaves the elapsed time as it is."""
-        return self._clock.timestep
-
-    @dt.setter
-    def dt(self, value: float | str) -> None:
-        step = plain_number(value, "time", self.unit_system, "timestep")
-        self._clock = self._clock.with_timestep(checked("timestep", step, positive=True), self.nsteps)
-
-    @property
-    def timestep(self) -> float:
-        """Time step (ASE calls it ``dt``)."""
-        return self.dt
-
-    @timestep.setter
-    def timestep(self, value: float | str) -> None:
-        self.dt = value
-
-    def get_time(self) -> float:
-        """Time elapsed since the start."""
-        return self._clock.at(self.nsteps)
-
-    # -- options ------------------------------------------------------------------------------------------------------
-
-    @property
-    def rng(self) -> np.random.Generator | None:
-        """Source of randomness; a seed may be set."""
-        return self._rng
-
-    @rng.setter
-    def rng(self, value: np.random.Generator | int | None) -> None:
-        self._rng = None if value is None else as_generator(value, "a driver with a temperature")
-
-    @property
-    def kT(self) -> Temperature:  # noqa: N802
-        """Temperature of the spin bath as an energy, or a function of time."""
-        return self._kT
-
-    @kT.setter
-    def kT(self, value: Temperature | str) -> None:  # noqa: N802
-        given = plain_number(value, "energy", self.unit_system, "kT")
-        known: Temperature = given if callable(given) else checked("kT", given)
-        self._check_temperature(known)
-        self._kT = known
-
-    @property
-    def temperature_K(self) -> float:  # noqa: N802
-        """Temperature of the spin bath now, kelvin (metal units)."""
-        return self.bath_temperature() / self._metal_units().boltzmann
-
-    @temperature_K.setter
-    def temperature_K(self, value: Temperature | str) -> None:  # noqa: N802
-        boltzmann = self._metal_units().boltzmann
-        value = plain_number(value, "K", self.unit_system, "temperature_K")
-        if callable(value):
-            self.kT = lambda time: boltzmann * float(value(time))
-        else:
-            self.kT = boltzmann * checked("temperature_K", value)
-
-    @property
-    def field(self) -> AppliedField | None:
-        """Applied field (3,) or (N, 3), energy/moment, or a function of time."""
-        return self._field
-
-    @field.setter
-    def field(self, value: AppliedField | str | None) -> None:
-        value = plain_number(value, "energy/moment", self.unit_system, "field")
-        given = value(self.get_time()) if callable(value) else value
-        known = None if given is None else as_vectors(given, len(self.atoms), "applied field")
-        self._field = value if callable(value) else known  # a copy: the caller's array may change
-
-    @property
-    def frozen(self) -> BoolArray:
-        """Mask (N,) of spins that do not move; indices may be set."""
-        return ~self.mobile
-
-    @frozen.setter
-    def frozen(self, value: ArrayLike | None) -> None:
-        self.mobile = mobile_mask(value, len(self.atoms))
-        self._options_changed()
-
-    def bath_temperature(self) -> float:
-        """Temperature of the spin bath now, as an energy."""
-        return checked("kT", self.kT(self.get_time())) if callable(self.kT) else self.kT
-
-    def applied_field(self, fraction: float = 0.0) -> FloatArray | float:
-        """Applied field (N, 3) at `fraction` of the coming step, energy/moment; 0.0 if there is none."""
-        if self._field is None:
-            return 0.0
-        value = self._field(self.get_time() + fraction * self.dt) if callable(self._field) else self._field
-        return as_vectors(value, len(self.atoms), "applied field")
-
     def zeeman_energy(self) -> float:
         """Energy -sum_i m_i.B_i of the moments in the driver's applied field now; not part of the calculator's energy."""
         return -float(np.sum(get_moments(self.atoms) * self.applied_field()))
@@ -225,11 +123,6 @@ class SpinDriver(MolecularDynamics, ABC):
     def _turn(self, timestep: float, start: float = 0.0) -> None:
         """Turn the spins for `timestep` at the present positions, from `start` after the beginning of the step."""
 
-    def _check_temperature(self, kT: Temperature) -> None:  # noqa: N803
-        """Refuse a temperature without a generator."""
-        if (callable(kT) or kT > 0.0) and self._rng is None:
-            as_generator(None, "a temperature")
-
     def _check_coupling(self) -> None:
         """Refuse a bath that is coupled to nothing."""
 
@@ -238,9 +131,6 @@ class SpinDriver(MolecularDynamics, ABC):
         calc = calculator_of(self.atoms)
         require_magnetic_forces(calc)
         check_units(self.atoms, calc)
-
-    def _options_changed(self) -> None:
-        """An option was set, or all of them are known."""
 
     def _took_spins(self) -> None:
         """The spins were taken from the atoms."""
@@ -404,11 +294,6 @@ class SpinDriver(MolecularDynamics, ABC):
 
     def _warn_of_the_state(self, numbers: StepNumbers) -> None:
         """Warn of states from which nothing moves."""
-
-    def _metal_units(self) -> Any:
-        if self.unit_system.name != "metal":
-            raise ModelError(f"temperature_K needs metal units; these atoms are in {self.unit_system.name} units: give kT")
-        return self.unit_system
 
     # -- restart ------------------------------------------------------------------------------------------------------
 
