@@ -11,6 +11,7 @@ from ase import Atoms
 from spinase.atoms import geometry_of, get_units, magnetic_sites
 from spinase.calculators.bond_files import BondTableCalculator
 from spinase.classical import BondTable, tensor_of
+from spinase.classical.tensor import dmi_of
 from spinase.electrons.response import SitePairs, SpinResponse
 from spinase.errors import InvalidGeometryError, ModelError
 from spinase.geometry import Bonds, Geometry, find_bonds, near_images, shortest_period, solid_cell
@@ -226,8 +227,7 @@ class ExchangeTensors:
     @property
     def dmi(self) -> FloatArray:
         """D of each pair, (B, 3), energy: -D.(s_i x s_j), the odd part of the tensor."""
-        odd = 0.5 * (self.tensors - self.tensors.transpose(0, 2, 1))
-        return np.stack([odd[:, 1, 2], odd[:, 2, 0], odd[:, 0, 1]], axis=1)
+        return dmi_of(self.tensors)
 
     @property
     def anisotropic(self) -> FloatArray:

@@ -83,13 +83,18 @@ class BondTable:
 
     def dmi(self) -> FloatArray:
         """D vector of each bond, energy, (b, 3): -D.(s_i x s_j)."""
-        odd = 0.5 * (self.tensors - self.tensors.transpose(0, 2, 1))
-        return np.stack([odd[:, 1, 2], odd[:, 2, 0], odd[:, 0, 1]], axis=1)
+        return dmi_of(self.tensors)
 
     def symmetric(self) -> FloatArray:
         """Symmetric traceless part of each tensor, energy, (b, 3, 3)."""
         even = 0.5 * (self.tensors + self.tensors.transpose(0, 2, 1))
         return np.asarray(even - self.isotropic()[:, None, None] * np.eye(3))
+
+
+def dmi_of(tensors: FloatArray) -> FloatArray:
+    """D (b, 3) of tensors (b, 3, 3), both energy: their odd part is the energy -D.(s_i x s_j)."""
+    odd = 0.5 * (tensors - tensors.transpose(0, 2, 1))
+    return np.stack([odd[:, 1, 2], odd[:, 2, 0], odd[:, 0, 1]], axis=1)
 
 
 def tensor_of(exchange: FloatArray, dmi: FloatArray | None = None, symmetric: FloatArray | None = None) -> FloatArray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -48,10 +49,15 @@ def _tables(parts: int) -> tuple[FloatArray, FloatArray, FloatArray]:
 
 def polynomials(x: Tensor, orders: int) -> Tensor:
     """T_0 .. T_orders at x (B,), (B, orders + 1)."""
-    values = [torch.ones_like(x), x]
+    return torch.stack(chebyshev_values(x, orders), dim=1)
+
+
+def chebyshev_values(x: Any, orders: int) -> list[Any]:
+    """T_0 to T_orders at x, arrays or tensors alike."""
+    values = [1.0 + 0.0 * x, x]
     while len(values) <= orders:
         values.append(2.0 * x * values[-1] - values[-2])
-    return torch.stack(values[: orders + 1], dim=1)
+    return values[: orders + 1]
 
 
 def polynomial_slopes(x: Tensor, orders: int) -> Tensor:
@@ -62,4 +68,4 @@ def polynomial_slopes(x: Tensor, orders: int) -> Tensor:
     return torch.stack(slopes[: orders + 1], dim=1)
 
 
-__all__ = ["polynomial_slopes", "polynomials", "position"]
+__all__ = ["chebyshev_values", "polynomial_slopes", "polynomials", "position"]

@@ -39,6 +39,7 @@ from pydantic import Field, field_validator, model_validator
 from torch import Tensor
 
 from spinase.errors import ModelError
+from spinase.learning.polynomials import chebyshev_values
 from spinase.learning.readout import Readout, ReadoutConfig, Weighed
 from spinase.typing import FloatArray
 
@@ -236,21 +237,13 @@ class TwoPotentialsReadout(Readout):
         by_bias = [1.0 + 0.0 * along]
         if self.window is not None:
             low, high = (edge / max(abs(edge) for edge in self.window) for edge in self.window)
-            by_bias = _chebyshev((2.0 * scaled - low - high) / (high - low), self.orders)
-        by_place, rows = _chebyshev(2.0 * along / self.length - 1.0, self.places), []
+            by_bias = chebyshev_values((2.0 * scaled - low - high) / (high - low), self.orders)
+        by_place, rows = chebyshev_values(2.0 * along / self.length - 1.0, self.places), []
         drive = 1.0 if self.window is None else scaled
         for turned in (False, True):
             factors = [float(term.turned == turned) * by_bias[term.power] * by_place[term.place] for term in self.terms()]
             rows.append(library.stack([drive * one if turned else one for one in factors], 1))
         return library.stack(rows)
-
-
-def _chebyshev(x: Any, degree: int) -> list[Any]:
-    """T_0(x) to T_degree(x), arrays or tensors alike."""
-    found = [1.0 + 0.0 * x, x]
-    while len(found) <= degree:
-        found.append(2.0 * x * found[-1] - found[-2])
-    return found[: degree + 1]
 
 
 __all__ = ["TwoPotentialsReadout"]

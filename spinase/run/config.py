@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -296,3 +297,19 @@ def _position(place: list[Any], part: str, key: str) -> int:
     if not part.isdigit() or int(part) >= len(place):
         raise InputError(f"--set {key}: {part!r} is not one of 0..{len(place) - 1}")
     return int(part)
+
+
+def as_toml(value: Any) -> str:
+    """A value of JSON's kinds, infinite numbers and nan included, as an inline value of TOML: what ``--set`` reads."""
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{_quoted(str(key))} = {as_toml(one)}" for key, one in value.items()) + " }"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(as_toml(one) for one in value) + "]"
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return _quoted(value)  # strings, numbers, true and false look alike in both
+
+
+def _quoted(value: Any) -> str:
+    """As in JSON, without pairs of escapes for one character, which TOML does not know."""
+    return json.dumps(value, ensure_ascii=False)

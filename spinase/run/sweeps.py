@@ -6,7 +6,6 @@ its runs was cut.
 
 from __future__ import annotations
 
-import json
 import re
 import resource
 import sys
@@ -24,7 +23,7 @@ from spinase.files import held, refuse_foreign_folder, table_digest, write_mark
 from spinase.io.run_file import Series, changes, read_run
 from spinase.io.stored import CONDITIONS
 from spinase.io.swept import SweptRuns, write_table
-from spinase.run.config import RunInput, SweepTable, named_files, read_input
+from spinase.run.config import RunInput, SweepTable, as_toml, named_files, read_input
 from spinase.run.execute import RunOptions, run_file
 from spinase.run.output import RUN_FILE
 from spinase.sweep import Sweep, collected, forget_errors, grid, measure
@@ -147,7 +146,7 @@ def _points(source: Path, overrides: Sequence[str], sweep: SweepTable) -> list[_
     """Every combination of values, each checked as an input file of its own."""
     found: list[_Point] = []
     for values in grid(**sweep.points):
-        entries = [*overrides, *(f"{key}={_as_toml(value)}" for key, value in values.items())]
+        entries = [*overrides, *(f"{key}={as_toml(value)}" for key, value in values.items())]
         try:
             config, _ = read_input(source, entries)
         except InputError as error:
@@ -165,14 +164,6 @@ def _digest(config: RunInput, folder: Path) -> str:
     """Of all that decides what a run gives, files that the input names included."""
     table = config.model_dump(exclude={"sweep": True, "output": {"directory"}, "title": True})
     return table_digest({"input": table, "files": named_files(table, folder)})
-
-
-def _as_toml(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{json.dumps(str(key))} = {_as_toml(one)}" for key, one in value.items()) + " }"
-    if isinstance(value, list):
-        return "[" + ", ".join(_as_toml(one) for one in value) + "]"
-    return json.dumps(value)
 
 
 def _made(source: Path, points: Sequence[_Point], place: Path, asked: SweepOptions, show: Report) -> Sweep:

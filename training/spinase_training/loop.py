@@ -16,7 +16,7 @@ from spinase.files import refuse_foreign_folder, write_mark, write_text
 from spinase.learning.trust.error_bars import needed_realizations
 from spinase.options import validated
 from spinase.run.build import build_setup
-from spinase.run.config import named_files, read_input, read_table
+from spinase.run.config import as_toml, named_files, read_input, read_table
 from spinase.run.execute import check_stages
 from spinase_training.data import split
 from spinase_training.recipe import Recipe, read_recipe
@@ -207,15 +207,6 @@ def prepare_folder(loop: Loop, restart: bool, names: Sequence[str]) -> None:
         if begun and kept.exists() and kept.read_text(encoding="utf-8") != text:
             raise InputError(f"{loop.folder} was started with other inputs ({kept}): restart with those, or learn elsewhere")
         write_text(kept, text)
-
-
-def as_toml(value: Any) -> str:
-    """A value of JSON's kinds as an inline TOML value."""
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f"{json.dumps(key)} = {as_toml(entry)}" for key, entry in value.items()) + " }"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(as_toml(entry) for entry in value) + "]"
-    return json.dumps(value)  # strings, numbers, true and false look alike in both
 
 
 __all__ = ["GuardTable", "Loop", "LoopInput", "as_toml", "check_labels", "prepare_folder", "read_loop"]

@@ -211,15 +211,22 @@ class LatticeContact(DenseContact):
     @property
     def reach(self) -> tuple[float, float]:
         """Gershgorin bounds."""
-        centre = np.diag(self.intra).real
-        radius = np.abs(self.intra).sum(axis=1) - np.abs(centre) + 2.0 * np.abs(self.inter).sum(axis=1)
-        radius = radius + np.abs(self.coupling).sum(axis=0) + self._splitting
-        return float((centre - radius).min()), float((centre + radius).max())
+        return _gershgorin(self.intra, self.inter, self.coupling, self._splitting)
 
     @property
     def strength(self) -> FloatArray:
         """Row sums of the coupling."""
         return np.asarray(np.abs(self.coupling).sum(axis=1), dtype=np.float64)
+
+
+def _gershgorin(
+    intra: ComplexArray, inter: ComplexArray, coupling: ComplexArray, splitting: float = 0.0
+) -> tuple[float, float]:
+    """Bounds of the energies of a lead and of what couples to it: diagonal plus and minus sums of rows, energy."""
+    centre = np.diag(intra).real
+    radius = np.abs(intra).sum(axis=1) - np.abs(centre) + 2.0 * np.abs(inter).sum(axis=1)
+    radius = radius + np.abs(coupling).sum(axis=0) + splitting
+    return float((centre - radius).min()), float((centre + radius).max())
 
 
 @dataclass(eq=False)
@@ -273,10 +280,7 @@ class SpinorContact(DenseContact):
     @property
     def reach(self) -> tuple[float, float]:
         """Gershgorin bounds."""
-        centre = np.diag(self.intra).real
-        radius = np.abs(self.intra).sum(axis=1) - np.abs(centre) + 2.0 * np.abs(self.inter).sum(axis=1)
-        radius = radius + np.abs(self.coupling).sum(axis=0)
-        return float((centre - radius).min()), float((centre + radius).max())
+        return _gershgorin(self.intra, self.inter, self.coupling)
 
     @property
     def strength(self) -> FloatArray:
