@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import ClassVar
 
 import numpy as np
 import pytest
+from ase.calculators.calculator import Calculator
 from ase.optimize import BFGS
 
 from spinase import SpinAtoms
+from spinase.atoms import get_moments
 from spinase.calculators import (
     HeisenbergCalculator,
     SlonczewskiCalculator,
@@ -17,7 +20,7 @@ from spinase.calculators import (
     ZeemanCalculator,
 )
 from spinase.contract import NotConservativeError
-from spinase.dynamics import geodesic_path, minimum_energy_path
+from spinase.dynamics import SpinOptimizable, geodesic_path, minimum_energy_path
 from spinase.dynamics.neb import SpinBand, rotation_vectors
 from spinase.errors import InvalidMomentsError, ModelError
 from spinase.spin_algebra import random_spins, rotate_about
@@ -101,7 +104,52 @@ def test_a_field_makes_the_barriers_uneven() -> None:
     assert result.energies.max() - result.energies[-1] == pytest.approx(0.5 * 0.8**2, abs=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("energies", "before", "after"),
+    [
+        ((0.0, 1.0, 3.0), 0.0, 1.0),  # uphill: on to the next image
+        ((3.0, 1.0, 0.0), 1.0, 0.0),
+        ((0.0, 3.0, 1.0), 2.0, 3.0),  # a top: both, by the larger and the smaller difference, the higher neighbour more
+        ((1.0, 3.0, 0.0), 3.0, 2.0),
+        ((2.0, 0.0, 5.0), 2.0, 5.0),
+        ((2.0, 2.0, 2.0), 1.0, 1.0),
+    ],
+)
+def test_forces_of_a_band_by_hand(energies: tuple[float, float, float], before: float, after: float) -> None:
+    """Two spins along z: the first turns about x before the middle image, the other about y after it; field along x."""
+    images = [SpinAtoms.lattice("chain", (2,), periodic=False, units="reduced") for _ in range(3)]
+    images[0].spins = [[0.0, np.sin(0.3), np.cos(0.3)], [0.0, 0.0, 1.0]]
+    images[2].spins = [[0.0, 0.0, 1.0], [np.sin(0.5), 0.0, np.cos(0.5)]]
+    for image in images:
+        image.calc = ZeemanCalculator((0.2, 0.0, 0.0))
+    band = SpinBand(images, spring=0.7)
+    band.energies = np.array(energies)
+    along = np.array([[before * 0.3, 0.0, 0.0], [0.0, after * 0.5, 0.0]])  # the sense in which rotation vectors turn
+    along /= np.linalg.norm(along)
+    torque = np.array([[0.0, 0.2, 0.0]] * 2)  # m x B
+    across = torque - np.sum(torque * along) * along
+    np.testing.assert_allclose(-band.get_gradient().reshape(2, 3), across + 0.7 * (0.5 - 0.3) * along, atol=1e-12)
+    band.climb = True
+    np.testing.assert_allclose(-band.get_gradient().reshape(2, 3), across - np.sum(torque * along) * along, atol=1e-12)
+
+
+class WithoutEnergy(Calculator):
+    """Fields of nobody knows what."""
+
+    implemented_properties: ClassVar[list[str]] = ["magnetic_forces"]
+
+    def calculate(self, atoms=None, properties=(), system_changes=()) -> None:
+        super().calculate(atoms, properties, system_changes)
+        self.results["magnetic_forces"] = -get_moments(atoms)
+
+
 def test_what_has_no_path_is_refused() -> None:
+    silent = switch(2, 1.0, 0.1, 0.1)
+    silent[-1].calc = WithoutEnergy()
+    with pytest.raises(ModelError, match="WithoutEnergy gives no energy: there is no path to find"):
+        SpinBand(silent)
+    with pytest.raises(ModelError, match="WithoutEnergy gives no energy to minimize"):
+        SpinOptimizable(silent[-1]).get_value()
     path = switch(2, 1.0, 0.1, 0.1)
     path[1].calc = SpinSumCalculator([path[0].calc, SlonczewskiCalculator((0, 0, 1), 0.1)])
     with pytest.raises(NotConservativeError, match="driven system"):
