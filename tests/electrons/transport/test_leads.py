@@ -8,6 +8,7 @@ from systems.devices import HOP, attach, strip
 
 from spinase.atoms import geometry_of
 from spinase.electrons import ExponentialHopping, SDHamiltonian
+from spinase.electrons.transport.contacts import SpinorContact
 from spinase.electrons.transport.leads import Bath, LatticeLead, WideBandLead
 from spinase.electrons.transport.self_energy import band_edges, chain_surface, decimated_surface
 from spinase.errors import ConvergenceError, InvalidGeometryError, ModelError
@@ -178,3 +179,33 @@ def test_wrong_options_are_refused() -> None:
     ):
         with pytest.raises(ModelError, match=message):
             make()
+
+
+def test_the_reach_of_a_lead_holds_its_band_and_what_couples_to_it() -> None:
+    _, chain, _ = strip((4, 1))
+    (lead,) = attach(chain, LatticeLead("left", exchange=(0.3, -0.2, 0.4), onsite=0.1))
+    splitting = np.sqrt(0.29)
+    assert lead.reach == (pytest.approx(0.1 - 3.0 - splitting), pytest.approx(0.1 + 3.0 + splitting))  # 2 t, and t outwards
+    intra, inter = random_cell()
+    wide = SpinorContact(np.arange(2), intra, inter, 0.5 * inter)
+    cells = np.kron(np.eye(12), intra) + np.kron(np.eye(12, k=1), inter) + np.kron(np.eye(12, k=-1), inter.conj().T)
+    levels = np.linalg.eigvalsh(cells)
+    assert wide.reach[0] <= levels[0]
+    assert levels[-1] <= wide.reach[1]
+
+
+def test_self_energies_that_are_kept_take_no_more_room_than_they_may() -> None:
+    _, geometry, _ = strip((4, 5))
+    (lead,) = attach(geometry, LatticeLead("left"))
+    energies = np.linspace(-1.0, 1.0, 30) + 0.1j
+    before = [lead.self_energy(energy) for energy in energies]
+    lead._known.limit = 5 * before[0].nbytes
+    lead.self_energy(0.123 + 0.1j)
+    kept = [array for arrays in lead._known._known.values() for array in arrays]
+    assert 0 < sum(array.nbytes for array in kept) <= lead._known.limit
+    for energy, sigma in zip(energies, before, strict=True):
+        np.testing.assert_allclose(lead.self_energy(energy), sigma, atol=1e-13)
+    (alone,), pair = attach(geometry, LatticeLead("left")), attach(geometry, LatticeLead("left"), LatticeLead("right"))
+    for contact in pair:
+        contact.share_room(2)
+        assert contact._known.limit == alone._known.limit // 2
