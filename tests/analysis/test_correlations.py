@@ -69,6 +69,9 @@ def test_correlations_of_known_orders() -> None:
     np.testing.assert_allclose(by_hand.distances, [0.85, 1.65])
     np.testing.assert_allclose(by_hand.values, [-1, 1], atol=1e-12)
     np.testing.assert_array_equal(by_hand.counts, [72, 144])
+    for edges in ([1.0], [1.0, 1.0], [-0.1, 1.0], [0.5, np.inf]):
+        with pytest.raises(InvalidGeometryError, match="bin edges must be at least two increasing distances"):
+            spin_correlation(neel, bins=edges)
     np.testing.assert_allclose(spin_correlation(neel, 2.0, 4).distances, [0.25, 0.75, 1.25, 1.75])
     order = SpinAtoms.lattice("triangular", (6, 6), texture="tetrahedral")
     assert spin_correlation(order, r_max=1.1).values[0] == pytest.approx(-1 / 3)

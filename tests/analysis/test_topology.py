@@ -110,3 +110,8 @@ def test_triangles_do_not_depend_on_the_cell_or_on_where_sites_are_wrapped(
     assert len(found) == len(expected)
     np.testing.assert_allclose(found.areas(there), np.sqrt(3.0) / 4.0, rtol=1e-9)
     assert topological_charge(there, found) == pytest.approx(topological_charge(atoms, expected), abs=1e-9)
+
+
+def test_a_single_site_has_no_triangles() -> None:
+    with pytest.raises(InvalidGeometryError, match=r"1 site\(s\) without neighbours have no triangles"):
+        triangles(SpinAtoms("Fe", positions=[[0.0, 0.0, 0.0]], spins=[[0.0, 0.0, 1.0]]))

@@ -10,6 +10,7 @@ from ase.constraints import FixAtoms
 
 from spinase import SpinAtoms
 from spinase.calculators import HeisenbergCalculator, NEGFCalculator, RationalCalculator, SpinSumCalculator
+from spinase.calculators.negf_options import BiasRamp
 from spinase.contract import NotConservativeError
 from spinase.dynamics import LLGDynamics
 from spinase.electrons import Bath, ExponentialHopping, LatticeLead, SDModel, ShellHopping, WideBandLead
@@ -359,3 +360,11 @@ def test_misspelt_input_is_explained() -> None:
     ):
         with pytest.raises(InputError, match=message):
             build_calculator({**TABLE, **change}, "[calculator]")
+
+
+@pytest.mark.parametrize("ramp", [(0.0, np.inf, 1.0), (np.nan, 0.1, 1.0), (0.0, 0.1, 0.0), (0.0, 0.1, np.inf)])
+def test_a_bias_ramp_takes_a_time(ramp: tuple[float, float, float]) -> None:
+    with pytest.raises(ModelError, match="a bias ramp needs finite energies and a positive time, got from"):
+        BiasRamp(*ramp)
+    law = BiasRamp(0.2, -0.4, 3.0)
+    assert [law(time) for time in (-1.0, 0.0, 1.0, 3.0, 9.0)] == pytest.approx([0.2, 0.2, 0.0, -0.4, -0.4])

@@ -16,6 +16,7 @@ from spinase.electrons.solvers.kpm import KPMOptions, KPMSolver
 from spinase.electrons.solvers.negf import Drive, NEGFSolver
 from spinase.electrons.solvers.rational import RationalSolver
 from spinase.electrons.solvers.refreshed import RefreshedSolver
+from spinase.errors import ModelError
 from spinase.testing import check_solver
 from spinase.testing.electron_systems import ElectronSystem
 from spinase.typing import FloatArray
@@ -74,3 +75,8 @@ def test_devices_in_a_bath() -> None:
     """Densities of diagonalization with broadened levels; a device has no filling to refuse."""
     report = check_solver(in_a_bath, skip=["refusals"], occupied=broadened)
     assert all(result.status == "passed" for result in report)
+
+
+def test_plans_that_keep_nothing_are_not_restored() -> None:
+    with pytest.raises(ModelError, match="plans of DenseSolver keep nothing in checkpoints"):
+        DenseSolver(FixedChemicalPotential(0.1, 0.0)).restore_plan({})

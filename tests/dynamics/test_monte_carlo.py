@@ -205,3 +205,11 @@ def test_bad_options() -> None:
         MonteCarlo(atoms, 0.0, rng=rng).run(1)
     with pytest.raises(ModelError, match="positive temperatures"):
         parallel_tempering(atoms, [0.1, -1.0], 1, rng)
+
+
+@pytest.mark.parametrize("temperatures", [[], [0.1, 0.0], [0.1, np.nan], 0.1])
+def test_tempering_needs_temperatures(temperatures: object) -> None:
+    atoms = SpinAtoms.lattice("square", (2, 2), units="reduced")
+    atoms.calc = HeisenbergCalculator([1.0])
+    with pytest.raises(ModelError, match="parallel tempering needs positive temperatures, got"):
+        parallel_tempering(atoms, temperatures, 1, 1)  # type: ignore[arg-type]

@@ -480,3 +480,9 @@ def test_a_time_step_in_which_spins_turn_too_far_is_announced() -> None:
     atoms = crystal()
     with pytest.warns(AccuracyWarning, match=r"turn by up to .* radian in one step"):
         LLGDynamics(atoms, 100 * units.fs).run(1)
+
+
+def test_pressure_needs_periodic_boundaries() -> None:
+    atoms = SpinAtoms.lattice("square", (3, 3))
+    with pytest.raises(ModelError, match=r"needs periodic boundaries in all directions, got pbc = \[True, True, False\]"):
+        IsotropicBarostat(0.03, 0.0, 10.0).attach(atoms)

@@ -19,7 +19,7 @@ from spinase.calculators import (
     ZeemanCalculator,
 )
 from spinase.contract import NotConservativeError
-from spinase.dynamics import SpinOptimizable
+from spinase.dynamics import Relaxation, SpinOptimizable
 from spinase.electrons import ExponentialHopping, SDModel, ShellHopping
 from spinase.errors import ModelError, MomentsIgnoredError
 from spinase.radial import Exponential
@@ -141,3 +141,8 @@ def test_what_cannot_be_relaxed_is_refused() -> None:
     atoms.calc = HeisenbergCalculator(shells=[1.0])
     with pytest.raises(ModelError, match="length must be positive, got 0"):
         SpinOptimizable(atoms, length=0.0)
+
+
+def test_what_may_move() -> None:
+    with pytest.raises(ModelError, match="move must be 'spins', 'atoms' or 'both', got 'cell'"):
+        Relaxation(triangle(3), move="cell")  # type: ignore[arg-type]

@@ -134,6 +134,10 @@ DAMAGES = {
     "an element": (XML.replace("spin_DMI_list", "spin_biquadratic_list"), "<spin_biquadratic_list> is not understood"),
     "a unit": (XML.replace('"bohrradius">2.59', '"angstrom">2.59').replace('"eV"', '"Ha"', 1), "is in 'Ha'"),
     "spins": (XML.replace('index_spin="2"', 'index_spin="3"'), r"numbered \[1, 3\]"),
+    "a column": (
+        XML.replace("<ijR>1 2 0 0 0", "<ijR>1 2 0 0", 1),
+        r"5 numbers are needed in <ijR>, got \['1', '2', '0', '0'\]",
+    ),
     "cut": (XML[: len(XML) // 2], "cannot read"),
     "a cell": (XML.replace("<ijR>1 2 0 0 0", "<ijR>1 2 0 0 0.5", 1), "'0.5' is no whole number"),
 }

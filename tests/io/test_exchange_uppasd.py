@@ -375,3 +375,12 @@ def test_a_cell_that_is_given(tmp_path: Path) -> None:
     table, atoms = read_uppasd(case.write(tmp_path), cell=2.8 * np.eye(3), scaled_positions=True)
     np.testing.assert_allclose(atoms.positions[1], [0.7, 0, 0])
     np.testing.assert_allclose(table.isotropic(), [2 * 0.5 * MILLIRYDBERG])
+
+
+def test_an_input_without_a_cell_needs_one(tmp_path: Path) -> None:
+    path = uppasd.Case().write(tmp_path)
+    lines = path.read_text().splitlines()
+    (start,) = (k for k, line in enumerate(lines) if line.startswith("cell"))
+    path.write_text("\n".join(lines[:start] + lines[start + 3 :]))
+    with pytest.raises(InputError, match="the keyword 'cell' is missing; give cell="):
+        read_uppasd(path)

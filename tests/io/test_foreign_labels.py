@@ -175,3 +175,11 @@ def test_files_that_call_chemical_potentials_potentials_are_read(tmp_path: Path,
     for name in ("new", "old"):
         (found,), _ = read_labels(tmp_path / f"{name}.h5")
         np.testing.assert_array_equal(found.chemical_potentials, part.chemical_potentials)
+
+
+def test_a_system_of_deepspin_without_frames(tmp_path: Path) -> None:
+    write_labels(tmp_path / "a.h5", [labels(2, "metal")], {})
+    system = export_labels(tmp_path / "a.h5", tmp_path / "out", "deepspin") / "000000"
+    (system / "set.000").rename(system / "somewhere")
+    with pytest.raises(InputError, match=r"000000 has no set\.\*: nothing to read"):
+        import_labels([tmp_path / "out"], tmp_path / "b.h5", "deepspin")

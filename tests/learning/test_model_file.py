@@ -198,3 +198,15 @@ def test_what_does_not_fit_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match="network 0 is not of the size"):
         save_model(tmp_path / "a.model", [MagneticHIPNN(CONFIG.model_copy(update={"width": 5}))], CARD)
     assert not list(tmp_path.iterdir())
+
+
+def test_networks_are_numbered_from_zero(tmp_path: Path) -> None:
+    save_model(tmp_path / "a.model", networks(), CARD)
+    with np.load(tmp_path / "a.model") as stored:
+        arrays = {name.replace("0/", "2/"): stored[name] for name in stored.files}
+    text = str(arrays.pop("card"))
+    arrays["digest"] = np.array(arrays_digest(text, {name: one for name, one in arrays.items() if name != "digest"}))
+    with open(tmp_path / "b.model", "wb") as file:
+        np.savez(file, card=np.array(text), **arrays)
+    with pytest.raises(ModelFileError, match=r"holds no networks numbered from 0, but \['1', '2'\]"):
+        load_model(tmp_path / "b.model")

@@ -157,3 +157,8 @@ def test_the_schema_finds_mistakes(schema: dict[str, Any]) -> None:
     for place, key, value in (("calculator", "fillin", 0.2), ("atoms", "a", [1]), ("output", "every", "often")):
         wrong = {**table, place: {**table[place], key: value}}
         assert len(list(validator.iter_errors(wrong))) >= 1, key
+
+
+def test_what_is_asked_for_must_be_a_unit() -> None:
+    with pytest.raises(InputError, match="timestep: 'weight' is no unit; such as 'time', 'energy'"):
+        amount("1 fs", "weight", where="timestep")

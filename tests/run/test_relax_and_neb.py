@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from systems.run_bytes import content
 
+from spinase import SpinAtoms
+from spinase.dynamics.path_search import end_of_path
 from spinase.errors import AccuracyWarning, ConvergenceError, InputError
 from spinase.io import read_run
 from spinase.run import RunOptions, RunStopped, run_file
@@ -98,3 +100,10 @@ def test_mistakes_are_told(here: Path) -> None:
         run_file("in.toml", ["stage.1.end={ name = 'x' }"])
     with pytest.raises(InputError, match="unknown key 'step' in minimizer"):
         run_file("in.toml", ["stage.0.minimizer={ style = 'fire', step = 1 }"])
+
+
+@pytest.mark.parametrize("table", [{}, {"file": 3}, {"file": "a.xyz", "frame": 1}, {"style": None}])
+def test_an_end_of_a_path_is_a_style_or_a_file(table: dict[str, object]) -> None:
+    atoms = SpinAtoms.lattice("square", (2, 2), units="reduced")
+    with pytest.raises(InputError, match="start: give { style = an initializer, ... } or { file = name, index = frame }"):
+        end_of_path(table, atoms, np.random.default_rng(1), "start")

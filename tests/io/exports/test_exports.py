@@ -11,7 +11,7 @@ import pytest
 from ase.io import read
 from systems.runs import NAMES, made
 
-from spinase.errors import InputError
+from spinase.errors import InputError, StyleError
 from spinase.io import write_frames
 from spinase.io.exports import read_spins
 from spinase.run import export_run
@@ -211,3 +211,15 @@ def test_uppasd_files_of_its_own(tmp_path: Path) -> None:
     (tmp_path / "restart.dat").write_text("1000\n 1 1 2.0 1.0 0.0 0.0\n 1 3 2.0 0.0 1.0 0.0\n")
     with pytest.raises(InputError, match=r"atoms 1\.\.2 of ensemble 1 are needed"):
         read_spins(tmp_path / "restart.dat")
+
+
+def test_files_that_are_not_what_their_names_say(tmp_path: Path) -> None:
+    (tmp_path / "a.vtkhdf").write_text("no HDF5")
+    with pytest.raises(InputError, match=r"a\.vtkhdf is no VTKHDF file with point data 'spin'"):
+        read_spins(tmp_path / "a.vtkhdf", "vtk")
+    with pytest.raises(StyleError, match="'spinase.units:METAL' is no format of frames"):
+        read_spins(tmp_path / "a.vtkhdf", "spinase.units:METAL")
+    (tmp_path / "atoms-coords.meta").write_text("Format: text\nNumber of coord files: 2\n#---\n")
+    (tmp_path / "spins-00000003.meta").write_text("Number of spin files: 2\n")
+    with pytest.raises(InputError, match=r"\.meta is damaged: it names no files"):
+        read_spins(tmp_path)

@@ -125,3 +125,9 @@ def test_an_axis_of_its_own_leaves_mirrors_and_no_quarter_turn():
     assert energy(plain, turned) == pytest.approx(energy(plain, places), abs=1e-10)
     assert energy(axial, mirrored) == pytest.approx(energy(axial, places), abs=1e-10)
     assert abs(energy(axial, turned) - energy(axial, places)) > 1e-4
+
+
+def test_it_is_not_traced():
+    network = network_of(SpinAtoms.lattice("square", (4, 4)))
+    with pytest.raises(ModelError, match="a LatticeNetwork cannot be traced by torch"):
+        network.traced(torch.zeros(1, 1, 3), torch.zeros(1, 1, dtype=torch.long), torch.zeros(1, dtype=torch.long), ())

@@ -305,6 +305,8 @@ def test_a_domain_survives_its_card_and_damage_is_refused() -> None:
             Domain.from_table({**table, key: value})
     with pytest.raises(ModelFileError, match="incomplete or wrong"):
         Domain.from_table({})
+    with pytest.raises(ModelFileError, match="a range must ascend"):
+        Domain.from_table({**table, "moments": [2.0, 1.0]})
 
 
 def test_sums_tell_the_worst_of_their_members() -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from spinase_training.domain import domain_of_input
 from spinase_training.labels import LabelOptions, label_file
 
 from spinase import SpinAtoms
@@ -304,3 +305,9 @@ def test_a_cheaper_calculator_moves_the_spins(tmp_path: Path) -> None:
         for k in range(len(part)):
             fields = teacher.get_property("magnetic_forces", part.atoms(k))
             np.testing.assert_allclose(part.magnetic_forces[k], fields, atol=1e-10)
+
+
+def test_the_domain_of_a_selection_is_that_of_its_labels(tmp_path: Path) -> None:
+    card = ModelCard("any", NetworkConfig(species=(26,)), "reduced")
+    with pytest.raises(InputError, match="selects configurations: take the domain from its label file"):
+        domain_of_input(INPUT + FARTHEST, [0], card, tmp_path)
