@@ -35,6 +35,8 @@ def test_exchange_that_is_there_is_found_whatever_the_moments() -> None:
     np.testing.assert_allclose(
         found.calculator.get_property("torques", atoms), truth.get_property("torques", atoms), atol=1e-12
     )
+    assert "\n  J1 = +1.0000e-02 +- " in repr(found)
+    assert "\n  K1 = +2.0000e-03 +- " in repr(found)
     without = fit_exchange(truth, atoms, shells=2, samples=2)
     assert without.r2 < 0.999
     assert abs(without.exchange[0] - 1e-2) < 5.0 * without.exchange_errors[0]
@@ -59,8 +61,11 @@ def test_textures_of_your_own_and_bad_input() -> None:
     spins = np.random.default_rng(3).normal(size=(2, 16, 3))
     spins /= np.linalg.norm(spins, axis=2, keepdims=True)
     np.testing.assert_allclose(fit_exchange(truth, atoms, 2, samples=list(spins)).exchange, [1.0, 0.0], atol=1e-12)
-    with pytest.raises(ModelError, match="at least one shell"):
-        fit_exchange(truth, atoms, 0)
+    assert fit_exchange(truth, atoms, 1, samples=list(spins)).exchange == pytest.approx([1.0])
+    assert fit_exchange(BiquadraticCalculator([0.3]), atoms, 0, 1, samples=list(spins)).biquadratic == pytest.approx([0.3])
+    for shells, biquadratic in ((0, 0), (-1, 2), (2, -1)):
+        with pytest.raises(ModelError, match=f"at least one shell, got shells={shells} and biquadratic={biquadratic}"):
+            fit_exchange(truth, atoms, shells, biquadratic)
     with pytest.raises(ModelError, match="samples must be a positive number"):
         fit_exchange(truth, atoms, samples=0)
     with pytest.raises(ModelError, match=r"a texture is \(16, 3\) directions, got shape \(3,\)"):

@@ -212,3 +212,33 @@ def test_snapshots_refuse_other_configurations_and_unknown_results() -> None:
         frozen.get_potential_energy()
     with pytest.raises(PropertyNotImplementedError, match="carry no snapshot"):
         restore_snapshot(copper())
+
+
+class Barred(HeisenbergCalculator):
+    """An exchange with error bars."""
+
+    def error_bars(self, atoms, coverage=0.9):
+        """Longer for more coverage."""
+        return coverage * np.arange(1.0, len(atoms) + 1.0)
+
+    def domain_problem(self, atoms, margin=0.02):
+        """Nothing."""
+        return
+
+
+def test_error_bars_of_a_sum_are_weighed_as_its_members() -> None:
+    atoms = SpinAtoms.lattice("chain", (3,), units="reduced")
+    total = SpinSumCalculator([Barred([1.0]), HeisenbergCalculator([1.0]), Barred([1.0])], weights=[2.0, 5.0, -0.5])
+    np.testing.assert_allclose(total.error_bars(atoms, 0.8), 2.5 * 0.8 * np.array([1.0, 2.0, 3.0]))
+    with pytest.raises(ModelError, match="no member of the sum has error bars"):
+        SpinSumCalculator([HeisenbergCalculator([1.0])]).error_bars(atoms)
+
+
+def test_a_sum_asked_directly_forgets_what_was_of_other_spins() -> None:
+    atoms = SpinAtoms.lattice("square", (3, 3), units="reduced", rng=1)
+    total = SpinSumCalculator([HeisenbergCalculator([1.0]), HeisenbergCalculator([0.5])])
+    total.calculate(atoms, ["energy"])
+    atoms.spins = -atoms.spins[::-1]
+    atoms.spins = atoms.spins * [1.0, 1.0, -1.0]
+    total.calculate(atoms, ["magnetic_forces"])
+    assert "energy" not in total.results

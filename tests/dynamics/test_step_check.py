@@ -17,6 +17,7 @@ from spinase.dynamics import LLGDynamics, MonteCarlo
 from spinase.dynamics.integrators import ImplicitMidpoint, make_integrator
 from spinase.dynamics.step_check import (
     StepSetting,
+    bath_problem,
     following_share,
     linear_step,
     motion_error,
@@ -152,6 +153,18 @@ def test_neighbours_do_not_count_as_following() -> None:
     atoms.calc = HeisenbergCalculator([1.0])
     fields = atoms.calc.field_function(atoms)
     assert following_share(fields, atoms.spins, np.ones(144, dtype=bool)) < 0.1
+
+
+def test_the_step_that_is_advised_is_right_and_twice_of_it_is_not() -> None:
+    setting = StepSetting(make_integrator("sib"), 0.8, 1.0, 0.1, "landau-lifshitz-gilbert")
+    along = np.linspace(4.0, 7.0, 9)
+    told = bath_problem(setting, along, 0.9)
+    assert told is not None
+    step = float(re.search(r"a time step of ([0-9.]+)", told).group(1))  # type: ignore[union-attr]
+    assert step < 0.4
+    assert abs(setting.ratio(along, 0.9, step) - 1.0) < 0.05 <= abs(setting.ratio(along, 0.9, 2.0 * step) - 1.0)
+    assert bath_problem(setting, along[:0], 0.9) is None
+    assert bath_problem(StepSetting(setting.integrator, step, 1.0, 0.1, setting.form), along, 0.9) is None
 
 
 def test_strongly_coupled_electrons_are_announced_once_with_what_to_do() -> None:

@@ -10,7 +10,7 @@ from spinase import SpinAtoms
 from spinase.atoms import geometry_of
 from spinase.geometry import find_bonds
 from spinase.learning.frozen_geometry import FrozenGeometry
-from spinase.learning.pairs import Pairs, joined, pairs_from, pairs_of
+from spinase.learning.pairs import EqualRows, Pairs, joined, pairs_from, pairs_of
 
 CUTOFF = 1.7
 
@@ -127,3 +127,15 @@ def test_pairs_know_no_order_of_the_bonds() -> None:
     bonds = find_bonds(geometry, CUTOFF)
     shuffled = bonds.select(np.random.default_rng(3).permutation(len(bonds)))
     assert listed(pairs_from(shuffled, 11, torch.float64)) == listed(pairs_from(bonds, 11, torch.float64))
+
+
+def test_rows_of_equal_length_add_up_as_others_do() -> None:
+    rng = np.random.default_rng(3)
+    second, places = torch.tensor(rng.integers(0, 7, (4, 5))), torch.tensor([2, 0, 5, 6])
+    rows = EqualRows.of(places, second)
+    terms, values = torch.tensor(rng.normal(size=(20, 3, 2))), torch.tensor(rng.normal(size=(7, 3)))
+    assert rows.sites == 4
+    assert rows.first.tolist() == np.repeat([2, 0, 5, 6], 5).tolist()
+    assert rows.second.tolist() == second.flatten().tolist()
+    np.testing.assert_allclose(rows.add_up(terms), terms.numpy().reshape(4, 5, 3, 2).sum(axis=1), atol=1e-14)
+    np.testing.assert_array_equal(rows.own(values), values[places])

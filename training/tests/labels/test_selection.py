@@ -308,6 +308,6 @@ def test_a_cheaper_calculator_moves_the_spins(tmp_path: Path) -> None:
 
 
 def test_the_domain_of_a_selection_is_that_of_its_labels(tmp_path: Path) -> None:
-    card = ModelCard("any", NetworkConfig(species=(26,)), "reduced")
+    card = ModelCard("any", NetworkConfig(species=(26,), cutoff=2.0, inner=0.7), "reduced")
     with pytest.raises(InputError, match="selects configurations: take the domain from its label file"):
         domain_of_input(INPUT + FARTHEST, [0], card, tmp_path)
