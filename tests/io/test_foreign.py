@@ -17,6 +17,7 @@ from spinase.cli import app
 from spinase.electrons import SDModel, ShellHopping
 from spinase.errors import AccuracyWarning, InputError
 from spinase.io import Labels, read_labels
+from spinase.io.foreign import VectorOptions, to_moments_and_fields
 from spinase.run.convert import export_labels, import_labels
 from spinase.spin_algebra import random_spins
 from spinase.units import METAL
@@ -307,6 +308,16 @@ def test_bad_columns(tmp_path: Path) -> None:
     refused(lines, "unknown key 'fild'.*did you mean 'field'", {"fild": "torque"})
     with pytest.raises(InputError, match="no file of .* matches"):
         import_labels([tmp_path], tmp_path / "a.h5", "double-exchange", {"pattern": "*.txt"})
+
+
+def test_vectors_of_sites_without_moments_say_nothing_of_their_kind() -> None:
+    nothing, numbers = np.zeros((2, 3)), np.array([26, 26])
+    for units in ("metal", "reduced"):
+        moments, fields = to_moments_and_fields(nothing, nothing + 1.0, numbers, VectorOptions(), "a file", units)
+        assert not moments.any()
+        assert np.isfinite(fields).all()
+    with pytest.raises(InputError, match="a file: every vector has length 1"):
+        to_moments_and_fields(np.eye(3)[:2], nothing, numbers, VectorOptions(), "a file")
 
 
 def test_what_is_missing_is_asked_for(tmp_path: Path) -> None:

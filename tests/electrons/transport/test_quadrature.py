@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.polynomial import chebyshev
 
-from spinase.electrons.transport.quadrature import integrate
+from spinase.electrons.transport.quadrature import _weights, integrate
 from spinase.errors import ConvergenceError
 
 NONE = np.empty(0)
@@ -25,6 +26,18 @@ def test_the_error_is_below_the_tolerance_and_the_estimate(tolerance: float) -> 
     error = np.abs(found.value - EXACT).max()
     assert error <= tolerance
     assert error <= found.error <= tolerance
+
+
+@pytest.mark.parametrize("order", [4, 8, 32])
+def test_weights_are_exact_for_polynomials_of_their_order(order: int) -> None:
+    """Of 1.5 (1 - u^2) p(u) from -1 to 1 by its values at cos(pi k/order), p of degree order - 2 at most."""
+    points = np.cos(np.pi * np.arange(1, order) / order)
+    slope = chebyshev.chebmul([1.5], [0.5, 0.0, -0.5])  # 1.5 (1 - u^2)
+    for degree in range(order - 1):
+        one = np.eye(order)[degree]
+        whole = chebyshev.chebint(chebyshev.chebmul(slope, one))
+        exact = chebyshev.chebval(1.0, whole) - chebyshev.chebval(-1.0, whole)
+        assert _weights(order) @ chebyshev.chebval(points, one) == pytest.approx(exact, abs=1e-14)
 
 
 def test_marks_save_points() -> None:
