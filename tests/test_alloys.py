@@ -120,3 +120,12 @@ def test_numbers_are_the_nearest_whole_ones() -> None:
     assert atoms.get_chemical_symbols().count("Fe") == 7
     random_alloy(atoms, {"Fe": 0.35, "Co": 0.35, "Ni": 0.3}, 1)
     assert [atoms.get_chemical_symbols().count(one) for one in ("Fe", "Co", "Ni")] == [4, 3, 3]
+
+
+def test_lengths_of_moments_are_set_whatever_they_were() -> None:
+    atoms = SpinAtoms("Fe2Co", positions=np.eye(3), moments=[[0.0, 2.2, 0.0], [0.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
+    set_moment_lengths(atoms, {"Fe": 3.0})
+    np.testing.assert_allclose(atoms.moments, [[0.0, 3.0, 0.0], [0.0, 0.0, 3.0], [1.0, 0.0, 0.0]])
+    for composition in ({"Fe": 1.5, "Co": -0.5}, {"Fe": 0.5, "Co": 0.4}, {"Fe": np.nan, "Co": 0.5}):
+        with pytest.raises(ModelError, match="the fractions of an alloy are not negative and add up to 1"):
+            random_alloy(atoms, composition, rng=1)

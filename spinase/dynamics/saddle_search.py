@@ -182,7 +182,7 @@ def _rotation_vectors(walker: Atoms, surface: SpinOptimizable, direction: ArrayL
         raise InvalidMomentsError(f"the direction must be finite, of shape {spins.shape}, got shape {turn.shape}")
     vectors = np.cross(spins, tangent(turn, spins)).ravel()
     size = float(np.linalg.norm(vectors))
-    if size == 0.0:
+    if size <= 1e-9 * float(np.linalg.norm(turn)):  # round-off is no direction
         raise InvalidMomentsError("the direction turns no spin: it is zero, or along the spins")
     return np.asarray(vectors / size)
 

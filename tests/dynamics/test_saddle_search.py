@@ -13,8 +13,10 @@ from spinase.calculators import (
     UniaxialAnisotropyCalculator,
 )
 from spinase.contract import NotConservativeError
-from spinase.dynamics import find_saddle, geodesic_path, minima_beside, minimum_energy_path
+from spinase.dynamics import SpinOptimizable, find_saddle, geodesic_path, minima_beside, minimum_energy_path
+from spinase.dynamics.saddle_search import _rotation_vectors
 from spinase.errors import ConvergenceError, InvalidMomentsError, ModelError
+from spinase.spin_algebra import random_spins, tangent
 
 
 def particle(sites: int = 2, exchange: float = 10.0) -> SpinAtoms:
@@ -85,3 +87,16 @@ def test_what_is_refused() -> None:
     atoms.calc = SpinSumCalculator([atoms.calc, SlonczewskiCalculator((0, 0, 1), 0.1)])
     with pytest.raises(NotConservativeError, match="driven system"):
         find_saddle(atoms)
+
+
+def test_the_heading_turns_spins_the_way_that_is_given() -> None:
+    """ds = w x s, with w the rotation vectors of the heading."""
+    atoms = particle(3)
+    atoms.spins = random_spins(3, np.random.default_rng(4))
+    way = np.random.default_rng(5).normal(size=(3, 3))
+    vectors = _rotation_vectors(atoms, SpinOptimizable(atoms), way).reshape(3, 3)
+    across = tangent(way, atoms.spins)
+    np.testing.assert_allclose(np.cross(vectors, atoms.spins), across / np.linalg.norm(across), atol=1e-12)
+    for wrong, message in ((way[:2], "must be finite, of shape"), (atoms.spins, "turns no spin")):
+        with pytest.raises(InvalidMomentsError, match=message):
+            _rotation_vectors(atoms, SpinOptimizable(atoms), wrong)

@@ -23,6 +23,8 @@ from spinase.dynamics import (
     parallel_tempering,
     set_maxwell_boltzmann,
 )
+from spinase.dynamics.constrained import mobile_mask
+from spinase.dynamics.ramp import Ramp
 from spinase.errors import InvalidMomentsError, ModelError, StyleError, UnstableDynamicsError
 from spinase.spinwaves import spin_waves
 
@@ -213,3 +215,20 @@ def test_an_integrator_that_overflows_says_so() -> None:
     with np.errstate(all="ignore"), pytest.raises(UnstableDynamicsError, match=r"not finite"):
         dynamics.step()  # run() would warn of the time step first
     assert np.isfinite(get_moments(atoms)).all()
+
+
+def test_no_spin_is_frozen_by_an_empty_list() -> None:
+    for nothing in (None, [], np.zeros(4, dtype=bool)):
+        assert mobile_mask(nothing, 4).all()
+    assert mobile_mask([1, 3], 4).tolist() == [True, False, True, False]
+    with pytest.raises(ModelError, match=r"frozen index -1 is not a site 0\.\.3"):
+        mobile_mask([-1], 4)
+
+
+def test_what_a_ramp_needs() -> None:
+    for start, stop in ((0.0, np.inf), (np.nan, 0.0), ([0.0, 0.0], [0.0, 0.0, 1.0])):
+        with pytest.raises(ModelError, match="a ramp needs a finite start and stop of one shape, got"):
+            Ramp(start, stop, 1.0)
+    for duration in (0.0, -1.0, np.inf):
+        with pytest.raises(ModelError, match="the duration of a ramp must be a positive time, got"):
+            Ramp(0.0, 1.0, duration)

@@ -74,6 +74,16 @@ def test_every_plaquette_of_a_torus_encloses_its_part() -> None:
         assert found == pytest.approx(28.0 + 8.0 * np.cos(2.0 * np.pi * flux / 36), rel=1e-10)
 
 
+def test_every_triangle_of_a_triangular_torus_encloses_its_part() -> None:
+    """Tr H^3 counts triangles, 2 a site, each from three corners and both ways round; bonds cross the cell aslant."""
+    geometry = geometry_of(SpinAtoms.lattice("triangular", (6, 6)))
+    cell = geometry.cell + np.diag([0.0, 0.0, float(not geometry.cell[2].any())])
+    geometry = Geometry(geometry.positions + [0.3, -0.2, 0.0], cell, geometry.pbc, geometry.numbers)
+    for flux in (0.0, 1.0, -5.0, 18.0):
+        found = np.sum(levels(geometry, flux) ** 3) / 36
+        assert found == pytest.approx(-12.0 * np.cos(np.pi * flux / 36), abs=1e-9)
+
+
 def test_gradients_of_the_phases() -> None:
     geometry = lattice()
     bonds, _, _ = ShellHopping([1.0]).amplitudes(geometry)

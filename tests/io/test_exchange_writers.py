@@ -15,6 +15,7 @@ from spinase.calculators import BondTableCalculator
 from spinase.classical import BondTable
 from spinase.errors import InputError
 from spinase.io.exchange import read_tb2j, read_uppasd, read_vampire, write_tb2j, write_uppasd, write_vampire
+from spinase.io.exchange.uppasd_kfile import kfile_lines
 from spinase.spin_algebra import normalized
 
 
@@ -184,6 +185,11 @@ def test_what_has_no_place_is_refused(tmp_path: Path) -> None:
         write_uppasd(tmp_path, replace(table, biquadratic=np.full(5, 0.1)), atoms)
     with pytest.raises(InputError, match="site 0 has a uniaxial and a cubic anisotropy"):
         write_uppasd(tmp_path / "k", replace(with_anisotropy(table), cubic=np.full((3, 2), 0.1)), atoms)
+    for strength in (0.2, -0.2):  # an easy axis, and a hard one
+        onsite, cubic = strength * np.diag([0.0, 0.0, 1.0])[None], np.full((1, 2), 0.1)
+        with pytest.raises(InputError, match="site 0 has a uniaxial and a cubic anisotropy"):
+            kfile_lines(onsite, cubic)
+        assert len(kfile_lines(onsite, 0.0 * cubic)[0]) == 1
     with pytest.raises(InputError, match="the table has onsite terms"):
         write_vampire(tmp_path / "fe.ucf", with_anisotropy(table), atoms)
     with pytest.raises(InputError, match="these 2 atoms are not the 3 sites of the table"):

@@ -96,7 +96,11 @@ def test_what_is_wrong_is_told(tmp_path: Path) -> None:
     place = tmp_path / "a.mcif"
     with pytest.raises(InputError, match=r"turn its moment from \[1\.0, 0\.0, 0\.0\] to \[-1\.0, 0\.0, 0\.0\] mu_B"):
         read_mcif(written(place, "x,y,z,+1\n-x,-y,z,+1", "1 0 0", "0 0 0", 90.0))
-    place.write_text(place.read_text().replace("_atom_site_moment", "_atom_site_other"))
+    whole = place.read_text()
+    place.write_text(whole[: whole.rindex("Fe1")] + "Fe9" + whole[whole.rindex("Fe1") + 3 :])
+    with pytest.raises(InputError, match=r"a\.mcif has a moment of 'Fe9', which is no site"):
+        read_mcif(place)
+    place.write_text(whole.replace("_atom_site_moment", "_atom_site_other"))
     with pytest.raises(InputError, match="has no moments"):
         read_mcif(place)
     place.write_text("data_x\n_cell_length_a")

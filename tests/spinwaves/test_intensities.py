@@ -101,6 +101,12 @@ def test_a_spiral_is_seen_as_its_magnetic_cell() -> None:
     expected = magnon_intensities(nine, waves).spectrum(grid, width)
     np.testing.assert_allclose(seen.values, expected.values, atol=1e-6 * np.abs(expected.values).max())
     assert seen.neutron().max() > 0.1
+    two = SpinAtoms.lattice("triangular", (1, 2), units="reduced", texture="ferro")
+    phase = 4 * np.pi / 3 * two.positions[:, 0]
+    two.spins, two.calc = np.stack([np.cos(phase), np.sin(phase), 0 * phase], axis=1), calc
+    two.positions += [0.31, -0.17, 0.23]  # anywhere
+    pair = magnon_intensities(classical_hessian(two, Spiral((4 * np.pi / 3, 0, 0), (0, 0, 1))), waves).spectrum(grid, width)
+    np.testing.assert_allclose(pair.values, expected.values, atol=1e-6 * np.abs(expected.values).max())
 
 
 def test_populations_differ_by_the_quantum_correction(ferromagnet: BlochHessian) -> None:

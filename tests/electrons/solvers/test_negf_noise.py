@@ -16,7 +16,7 @@ from spinase.electrons.operator import SparsityPattern
 from spinase.electrons.solvers.negf import Drive, NEGFSolver
 from spinase.electrons.solvers.negf_noise import correlations, noise_parts
 from spinase.electrons.transport.layered import LayeredDevice
-from spinase.errors import AdiabaticityWarning, ConvergenceError
+from spinase.errors import AdiabaticityWarning, ConvergenceError, PatternError
 from spinase.units import METAL
 
 ENDS = (LatticeLead("left"), LatticeLead("right"))
@@ -118,6 +118,8 @@ def test_three_leads_conserve_charge_and_follow_johnson_and_nyquist() -> None:
     leads = attach(geometry, *ENDS, WideBandLead(0.4, [5]))
     solver = NEGFSolver(leads, Drive(-0.4, 0.1, 0.0, 1e-6))
     plan = solver.plan(SparsityPattern.of(operator))
+    with pytest.raises(PatternError, match=r"a plan for 12 site\(s\) .* was given an operator of 20 site\(s\)"):
+        noise_parts(plan, strip((5, 4))[2])
     thermal, shot = noise_parts(plan, operator)
     step, nodes = 5e-3, np.arange(-1.6, 0.8, 5e-3)
     there = plan.transmission(operator, nodes)

@@ -96,6 +96,21 @@ def test_lammps_columns_are_those_of_its_spin_package(tmp_path: Path) -> None:
     np.testing.assert_allclose(read(tmp_path / "a.dump", format="lammps-dump-text").cell.array, run.cells[1], atol=1e-12)
 
 
+@pytest.mark.parametrize("tilts", [(-2.0, 1.0, 0.5), (1.5, -3.0, -0.5), (-2.0, -1.0, 0.0)])
+def test_bounds_of_a_box_of_lammps_hold_its_corners(tmp_path: Path, tilts: tuple[float, float, float]) -> None:
+    xy, xz, yz = tilts
+    cell = np.array([[10.0, 0.0, 0.0], [xy, 8.0, 0.0], [xz, yz, 6.0]])
+    run = made(cells=np.broadcast_to(cell, (2, 3, 3)), pbc=np.ones(3, dtype=bool))
+    export_run(run, tmp_path / "a.dump", "lammps-dump", [0])
+    lines = (tmp_path / "a.dump").read_text().splitlines()
+    start = lines.index("ITEM: BOX BOUNDS xy xz yz pp pp pp")
+    rows = np.array([line.split() for line in lines[start + 1 : start + 4]], dtype=float)
+    corners = np.array([[i, j, k] for i in (0, 1) for j in (0, 1) for k in (0, 1)]) @ cell
+    np.testing.assert_allclose(rows[:, :2], np.stack([corners.min(axis=0), corners.max(axis=0)], axis=1), atol=1e-12)
+    np.testing.assert_allclose(rows[:, 2], tilts)
+    np.testing.assert_allclose(read(tmp_path / "a.dump", format="lammps-dump-text").cell.array, cell, atol=1e-12)
+
+
 def test_a_cell_that_lammps_would_turn_is_a_general_one(tmp_path: Path) -> None:
     turned = np.array([[0.0, 10.0, 0.0], [-8.0, 1.0, 0.0], [0.0, 0.0, 2.5]])
     export_run(made(cells=np.broadcast_to(turned, (2, 3, 3))), tmp_path / "a.dump", "lammps-dump", [0])

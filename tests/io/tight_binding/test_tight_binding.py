@@ -139,6 +139,9 @@ def test_models_of_pythtb() -> None:
         assert table.turns_spins is (spin == 2)
         found = exact_conductivity(atoms, OrbitalModel(table, 0.0, filling=0.5), (18, 18, 1), width=1e-3).hall([0.0])[0, 2]
         assert abs(found) == pytest.approx(hall, abs=2e-2)
+        higher = haldane(spin)
+        higher._site_energies = higher._site_energies + (0.7 * np.eye(2) if spin == 2 else 0.7)
+        np.testing.assert_allclose(levels(read_pythtb(higher)), levels(table) + 0.7, atol=1e-12)
     with pytest.raises(ModelError, match="Atoms has no _lat: this reads tb_model of PythTB 1.7 and 1.8"):
         read_pythtb(STRUCTURE)
 

@@ -12,9 +12,9 @@ from systems.trunks import Sums, SumsConfig
 from spinase import SpinAtoms
 from spinase.atoms import geometry_of
 from spinase.calculators.learned import LearnedCalculator
-from spinase.errors import OutOfDomainError
+from spinase.errors import ModelError, OutOfDomainError
 from spinase.learning.card import ModelCard
-from spinase.learning.trust.device import cross_section, lead_problem, width_problem
+from spinase.learning.trust.device import cross_section, lead_problem, require_device, width_problem
 from spinase.learning.trust.domain import Domain
 from spinase.learning.two_potentials import TwoPotentialsReadout
 from spinase.textures import domain_wall
@@ -69,3 +69,9 @@ def test_other_leads_are_refused_by_the_angle_of_the_ends() -> None:
         calculator().field_function(same)
     plain = [{"style": "wide-band", "sites": "left"}, {"style": "wide-band", "sites": "right"}]
     assert lead_problem(plain, same.positions, same.spins, 0) is None
+
+
+def test_models_of_one_length_want_that_length() -> None:
+    require_device(geometry_of(strip(12)), 0, "driven", LEADS, 11.0)
+    with pytest.raises(ModelError, match="a device of 19 from its first to its last layer along x, and this one has 11"):
+        require_device(geometry_of(strip(12)), 0, "driven", LEADS, 19.0)

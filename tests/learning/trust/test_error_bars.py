@@ -81,6 +81,8 @@ def test_bad_data_are_refused() -> None:
         calibrate([], [], FLOOR)
     with pytest.raises(ModelError, match="floor of the spread must be positive, got 0"):
         calibrate([np.ones(3)], [np.ones(3)], 0.0)
+    with pytest.raises(ModelError, match="floor of the spread must be positive, got inf"):
+        calibrate([np.ones(3)], [np.ones(3)], np.inf)
     with pytest.raises(ModelError, match="not finite"):
         calibrate([np.array([1.0, np.nan])], [np.ones(2)], FLOOR)
 
@@ -90,6 +92,9 @@ def test_a_card_keeps_it() -> None:
     assert Calibration.from_table(json.loads(json.dumps(made.to_table()))) == made
     with pytest.raises(ModelFileError, match="incomplete or wrong.*scores"):
         Calibration.from_table({"floor": 0.1, "realizations": 3, "spins": 2, "levels": [0.5]})
+    with pytest.raises(ModelFileError, match="1 scores, 0 realizations"):
+        Calibration.from_table({**made.to_table(), "levels": [0.1], "scores": [1.0], "realizations": 0})
+    assert Calibration.from_table({**made.to_table(), "levels": [0.1], "scores": [1.0], "realizations": 1}).scores == (1.0,)
     with pytest.raises(ModelFileError, match="2 levels, 1 scores"):
         Calibration.from_table({**made.to_table(), "levels": [0.1, 0.2], "scores": [1.0]})
 
