@@ -99,6 +99,27 @@ def test_a_ferromagnet_between_leads_of_itself_is_the_bulk_crystal_with_k_points
     assert np.linalg.norm(found.get_property("torques", atoms)) > 1e-3
 
 
+def test_the_field_of_a_current_is_that_of_the_spin_it_carries() -> None:
+    """H = (lambda/t) z x j, j the current of sigma along moments along z, for any lambda: no spin is lost in a uniform magnet.
+
+    Moments that are turned round feel the same field; none is along m x H (time reversal).
+    """
+    atoms = SpinAtoms.lattice("chain", (2,), units="reduced")
+    atoms.pbc = False
+    warm = model(spin_orbit=RashbaHopping([0.3]), kT=0.2)
+    fields = []
+    for spin in ([0.0, 0.0, 1.0], [0.0, 0.0, -1.0]):
+        atoms.spins = np.tile(spin, (2, 1))
+        ends = [LatticeLead(side, exchange=1.3 * np.array(spin), spin_orbit=True) for side in ("left", "right")]
+        calc = NEGFCalculator(warm, ends, 0.4, tolerance=1e-4)
+        flow = calc.currents(atoms)
+        along = -np.sign(flow.bonds.vectors[0, 0]) * flow.spin[0] @ spin  # from the second site to the first
+        fields.append(calc.get_property("magnetic_forces", atoms)[:, :2])
+        np.testing.assert_allclose(fields[-1], np.tile([0.0, 0.3 * along], (2, 1)), atol=1e-5)
+    np.testing.assert_allclose(fields[0], fields[1], atol=1e-5)
+    assert fields[0][0, 1] > 1e-3
+
+
 def test_fields_in_equilibrium_are_gradients() -> None:
     calc = NEGFCalculator(model(kT=0.2), ENDS, tolerance=1e-7)
     assert check_calculator(calc, magnet(3, 2), checks=["magnetic_forces", "time_reversal"])
