@@ -184,6 +184,8 @@ def check_responses(name: str, lines: list[str]) -> None:
         assert ferro > 10.0
         assert spread < 1e-6 * ferro
         assert scatter > 1.0
+    if name.startswith("33"):
+        check_torques_of_currents(lines)
     if name.startswith("24"):
         _, chiral, exchange = numbers(lines[0])[:3]
         assert 0.1 < -chiral / exchange < 0.6, "DMI is near 2 lambda/t = 0.4 of the exchange"
@@ -213,6 +215,26 @@ def check_a_quantum_of_hall_conductivity(lines: list[str]) -> None:
     assert on_walls > 3.0 * inside
     assert hall == pytest.approx(0.0, abs=1e-3)
     assert along > 3.0 * across
+
+
+def check_torques_of_currents(lines: list[str]) -> None:
+    """Fields are those of Bloch waves and of the current's spin; scattering makes a damping-like part, odd in moments."""
+    assert numbers(lines[0])[0] == pytest.approx(numbers(lines[0])[1], rel=0.01)
+    clean, scattered, turned_round = numbers(lines[1])
+    assert abs(clean) < 1e-3 < 0.01 < -scattered
+    assert turned_round == pytest.approx(-scattered, rel=0.05)
+    for strength, field, by_current, waves in (numbers(line)[:4] for line in lines if line.startswith("lambda")):
+        assert field == pytest.approx(by_current, rel=1e-3)
+        assert field == pytest.approx(waves, rel=1e-2)
+        assert strength * field < 0.0  # electrons of an ordinary ferromagnet carry sigma against the moments
+    weak, strong = (numbers(line)[1:] for line in lines if line.startswith("p orbitals, atomic"))
+    assert weak == pytest.approx([0.0, 0.0], abs=1e-3)
+    assert strong[0] == pytest.approx(strong[1], rel=0.05)
+    assert strong[0] > 0.02
+    assert abs(numbers(lines[-3])[-1]) < 1e-3  # no surface, no torque
+    negf, chebyshev = numbers(lines[-2])
+    assert negf < 1e-5
+    assert chebyshev < 5e-3
 
 
 def check_walls_follow_the_sign_of_the_bias(lines: list[str]) -> None:

@@ -1,6 +1,8 @@
 """Dipole-dipole interaction on a lattice by fast Fourier transforms: any boundaries, cells, number of sublattices.
 
 B = -C K * m is a convolution on the grid of cells for every two sites of a cell (:mod:`spinase.classical.dipole_kernels`).
+Transforms go direction by direction, and piece by piece: along the first of them, which is padded last, a piece is
+transformed, turned by the kernel and transformed back, so that no array has the padded size along all directions.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ from spinase.classical.lattice_sites import LatticeSites
 from spinase.classical.terms import FrozenTerm
 from spinase.compiled import njit
 from spinase.errors import ModelError
-from spinase.typing import Array, ComplexArray, FloatArray, IntArray
+from spinase.typing import ComplexArray, FloatArray, IntArray
+
+_PIECE = 2_000_000  # bytes: it stays in a cache, and its memory is used again
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,15 +50,43 @@ class LatticeDipole(DipoleSum):
     dtype: str = "float64"
 
     @cached_property
-    def spectrum(self) -> FloatArray | ComplexArray:
-        """Transforms of the kernels between the sites of the basis, (b, b, 6, ...); real for one site."""
+    def spectrum(self) -> list[tuple[slice, FloatArray | ComplexArray]]:
+        """Pieces of the waves along the other directions, and the transforms of the kernels between the sites there.
+
+        Real (6, n) for one site, else (b, b, 6, n); n waves, those along the first direction outside.
+        """
         grid, basis = self.sites.grid, self.sites.basis
-        count, axes = len(basis), [1 + axis for axis in _order(grid.padded)]
-        real, mixed = np.dtype(self.dtype), np.result_type(self.dtype, np.complex64)
+        order, count = _order(grid.padded), len(basis)
+        first = grid.padded[order[0]]
+
+        def transform(tau: FloatArray) -> ComplexArray:
+            waves = fft.rfftn(kernel_on(grid, tau, count), axes=[1 + axis for axis in order])
+            return np.asarray(waves.transpose(0, *(1 + axis for axis in order)).reshape(6, first, -1))
+
         if count == 1:
-            return np.ascontiguousarray(fft.rfftn(kernel_on(grid, np.zeros(3)), axes=axes).real, dtype=real)
-        rows = [[fft.rfftn(kernel_on(grid, one - two, count), axes=axes) for two in basis] for one in basis]
-        return np.array(rows, dtype=mixed)
+            kernel = np.asarray(transform(np.zeros(3)).real, dtype=self.dtype)[None, None]
+        else:
+            rows = [[transform(one - two) for two in basis] for one in basis]
+            kernel = np.array(rows, dtype=self._mixed)
+        # without a transform along the first direction all is one piece
+        size = 3 * count * first * self._mixed.itemsize if first > 1 else 0
+        pieces = _pieces(kernel.shape[-1], size)
+        flat = (6, -1) if count == 1 else (count, count, 6, -1)
+        return [(piece, np.ascontiguousarray(kernel[..., piece]).reshape(flat)) for piece in pieces]
+
+    @property
+    def _mixed(self) -> np.dtype[np.complexfloating]:
+        """Complex numbers of the precision."""
+        return np.dtype(np.result_type(self.dtype, np.complex64))
+
+    @cached_property
+    def _places(self) -> IntArray:
+        """Place of every site (N,): of the basis, and then cells in the order of the transforms."""
+        grid = self.sites.grid
+        order, cells = _order(grid.padded), int(np.prod(grid.shape))
+        numbers = np.unravel_index(self.sites.index % cells, grid.shape)
+        turned = np.ravel_multi_index([numbers[axis] for axis in order], [grid.shape[axis] for axis in order])
+        return np.asarray(self.sites.index // cells * cells + turned)
 
     @cached_property
     def _pairwise(self) -> FrozenTerm | None:
@@ -63,18 +95,26 @@ class LatticeDipole(DipoleSum):
     def gradient(self, spins: FloatArray, lengths: FloatArray) -> FloatArray:
         """H_i = mu_i B_i."""
         grid, basis = self.sites.grid, len(self.sites.basis)
-        places = basis * int(np.prod(grid.shape))
-        field = np.zeros((3, places), dtype=self.dtype)
-        _spread(self.sites.index, np.ascontiguousarray(spins), lengths, field)
-        spectrum = self.spectrum
-        waves = np.ascontiguousarray(_forward(field.reshape(3, basis, *grid.shape), grid.padded))
-        if basis == 1:
-            _turn_one_site(spectrum.reshape(6, -1), waves.reshape(3, -1))  # in place
+        shape, padded = (tuple(one[axis] for axis in _order(grid.padded)) for one in (grid.shape, grid.padded))
+        field = np.zeros((3, basis, *shape), dtype=self.dtype)
+        _spread(self._places, np.ascontiguousarray(spins), lengths, field.reshape(3, -1))
+        rows = _pieces(shape[0], 3 * basis * padded[1] * (padded[2] // 2 + 1) * self._mixed.itemsize)
+        if len(rows) == 1:
+            waves = _forward(field, padded)
         else:
-            waves = _many_sites(spectrum.reshape(basis, basis, 6, -1), waves.reshape(3, basis, -1)).reshape(waves.shape)
-        field = _backward(waves, grid.shape, grid.padded).reshape(3, -1)
+            waves = np.empty((3, basis, shape[0], padded[1], padded[2] // 2 + 1), dtype=self._mixed)
+            for piece in rows:
+                waves[:, :, piece] = _forward(field[:, :, piece], padded)
+        columns = waves.reshape(3, basis, shape[0], -1)
+        for piece, kernel in self.spectrum:
+            _turn(kernel, columns[..., piece], padded[0])
+        if len(rows) == 1:
+            field = np.ascontiguousarray(_backward(waves, shape, padded))
+        else:
+            for piece in rows:
+                field[:, :, piece] = _backward(waves[:, :, piece], shape, padded)
         surface = 4.0 * np.pi * self.shape * (lengths @ spins) if self.shape.any() else np.zeros(3)
-        return _collected(self.sites.index, field, self.strength * lengths, surface)
+        return _collected(self._places, field.reshape(3, -1), self.strength * lengths, surface)
 
     def lattice(self, spins: FloatArray, lengths: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Forces and virial, pair by pair.
@@ -99,28 +139,37 @@ def _order(padded: tuple[int, int, int]) -> tuple[int, int, int]:
     return first, second, half
 
 
-def _forward(field: FloatArray, padded: tuple[int, int, int]) -> ComplexArray:
-    """Transforms (3, b, ...) of (3, b, *shape), axis by axis: what is padded is not transformed before it must be."""
-    *others, half = _order(padded)
-    waves = fft.rfft(field, padded[half], axis=2 + half)
-    for axis in reversed(others):
-        if padded[axis] > 1:
-            waves = fft.fft(waves, padded[axis], axis=2 + axis, overwrite_x=True)
-    return np.asarray(waves)
+def _pieces(count: int, size: int) -> list[slice]:
+    """Parts of `count` rows of `size` bytes each, as equal as may be."""
+    parts = max(min(-(-count * size // _PIECE), count), 1)
+    return [slice(count * k // parts, count * (k + 1) // parts) for k in range(parts)]
 
 
-def _backward(waves: ComplexArray, shape: tuple[int, int, int], padded: tuple[int, int, int]) -> FloatArray:
-    """Fields (3, b, *shape): what is padding is cut off after each axis."""
-    *others, half = _order(padded)
-    for axis in others:
-        if padded[axis] > 1:
-            waves = _first(fft.ifft(waves, axis=2 + axis, overwrite_x=True), 2 + axis, shape[axis])
-    return np.ascontiguousarray(_first(fft.irfft(waves, padded[half], axis=2 + half), 2 + half, shape[half]))
+def _forward(field: FloatArray, padded: tuple[int, ...]) -> ComplexArray:
+    """Transforms along the last two directions, (3, b, n, *) of (3, b, n, *shape[1:])."""
+    waves = fft.rfft(field, padded[2], axis=4)
+    return np.asarray(fft.fft(waves, padded[1], axis=3, overwrite_x=True) if padded[1] > 1 else waves)
 
 
-def _first(values: Array, axis: int, count: int) -> Array:
-    """The first entries along an axis."""
-    return values[(slice(None),) * axis + (slice(count),)]
+def _turn(kernel: FloatArray | ComplexArray, waves: ComplexArray, padded: int) -> None:
+    """Moments (3, b, n, c), waves along the last two directions and sites along the first, become -K m."""
+    if padded == 1 and waves.shape[1] == 1:
+        _turn_one_site(kernel, waves.reshape(3, -1))
+        return
+    full = fft.fft(waves, padded, axis=2, overwrite_x=True) if padded > 1 else waves
+    full = np.ascontiguousarray(full)
+    if waves.shape[1] == 1:
+        _turn_one_site(kernel, full.reshape(3, -1))  # in place
+    else:
+        full = _many_sites(kernel, full.reshape(3, waves.shape[1], -1)).reshape(full.shape)
+    waves[:] = fft.ifft(full, axis=2, overwrite_x=True)[:, :, : waves.shape[2]] if padded > 1 else full
+
+
+def _backward(waves: ComplexArray, shape: tuple[int, ...], padded: tuple[int, ...]) -> FloatArray:
+    """Fields (3, b, n, *shape[1:]) of waves along the last two directions; what is padding is cut off after each."""
+    if padded[1] > 1:
+        waves = fft.ifft(waves, axis=3, overwrite_x=True)[..., : shape[1], :]
+    return np.asarray(fft.irfft(waves, padded[2], axis=4)[..., : shape[2]])
 
 
 @njit

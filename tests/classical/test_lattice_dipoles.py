@@ -11,7 +11,7 @@ from scipy.special import zeta
 from spinase import SpinAtoms
 from spinase.atoms import geometry_of
 from spinase.calculators import DipoleCalculator
-from spinase.classical import Dipole, dipole_kernels
+from spinase.classical import Dipole, dipole_kernels, lattice_dipole
 from spinase.classical.dipole_kernels import Grid, kernel_on
 from spinase.classical.lattice_dipole import LatticeDipole
 from spinase.classical.lattice_sites import lattice_sites
@@ -87,6 +87,21 @@ def test_transforms_in_single_precision(name: str) -> None:
     assert DipoleCalculator.from_config(config).term.dtype == "float32"
     with pytest.raises(ModelError, match="dtype must be 'float64' or 'float32', got 'float16'"):
         DipoleCalculator(dtype="float16")
+
+
+@pytest.mark.parametrize("name", ["odd", "hcp", "kagome layers"])
+@pytest.mark.parametrize("periodic", [True, False])
+def test_pieces_of_the_transforms_do_not_matter(name: str, periodic: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of a few kB against one for each direction: one site a cell and several, padded or not, one layer."""
+    atoms = magnets()[name]
+    atoms.pbc = [periodic, periodic, False] if name == "kagome layers" else periodic
+    spins, lengths = random_spins(len(atoms), np.random.default_rng(1)), np.ones(len(atoms))
+    whole = Dipole(0.3).freeze(geometry_of(atoms)).gradient(spins, lengths)
+    monkeypatch.setattr(lattice_dipole, "_PIECE", 4000)
+    small = Dipole(0.3).freeze(geometry_of(atoms))
+    assert isinstance(small, LatticeDipole)
+    np.testing.assert_allclose(small.gradient(spins, lengths), whole, atol=1e-13)
+    assert len(small.spectrum) > 1 or name == "kagome layers"  # one layer: no transform across it
 
 
 @pytest.mark.parametrize("tau", [np.zeros(3), np.array([0.3, 0.2, 0.4])])

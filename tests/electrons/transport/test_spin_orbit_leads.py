@@ -100,7 +100,7 @@ def test_a_ferromagnet_between_leads_of_itself_is_the_bulk_crystal_with_k_points
 
 
 def test_the_field_of_a_current_is_that_of_the_spin_it_carries() -> None:
-    """H = (lambda/t) z x j, j the current of sigma along moments along z, for any lambda: no spin is lost in a uniform magnet.
+    """H = (lambda/t) z x j, j the current of sigma along moments along z, for any lambda: a uniform magnet loses no spin.
 
     Moments that are turned round feel the same field; none is along m x H (time reversal).
     """
