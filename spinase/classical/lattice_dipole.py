@@ -60,6 +60,7 @@ class LatticeDipole(DipoleSum):
         first = grid.padded[order[0]]
 
         def transform(tau: FloatArray) -> ComplexArray:
+            """Transforms (6, first, c) of the kernel between sites that are `tau` (3,) apart in their cells."""
             waves = fft.rfftn(kernel_on(grid, tau, count), axes=[1 + axis for axis in order])
             return np.asarray(waves.transpose(0, *(1 + axis for axis in order)).reshape(6, first, -1))
 
