@@ -3,6 +3,7 @@
 from spinase.io.database import read_magnet, write_magnet
 from spinase.io.deepspin import DeepSpinFormat
 from spinase.io.double_exchange import DoubleExchangeFormat
+from spinase.io.frames_run import run_of_frames
 from spinase.io.labels import Labels, read_labels, write_label_frames, write_labels
 from spinase.io.mace_xyz import MaceFormat
 from spinase.io.mcif import read_mcif
@@ -21,6 +22,7 @@ __all__ = [
     "read_mcif",
     "read_run",
     "run_conditions",
+    "run_of_frames",
     "write_frames",
     "write_label_frames",
     "write_labels",

@@ -352,7 +352,9 @@ def open_run(path: Path) -> h5py.File:
     except DamageError as error:
         raise CheckpointError(f"the run file {path} is damaged: {error}") from None
     except (OSError, RuntimeError, ValueError):
-        raise CheckpointError(f"{path} is damaged or no run file") from None
+        raise CheckpointError(
+            f"{path} is damaged or no run file (run.h5; of trajectories .traj, .xyz and .extxyz are read)"
+        ) from None
 
 
 def provenance_attributes(provenance: Mapping[str, Any]) -> dict[str, str]:

@@ -3,143 +3,39 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import ase.units
 import h5py
 import numpy as np
 
-from spinase.atoms import SpinAtoms, set_reference_lengths
-from spinase.brief import call, shown
 from spinase.errors import CheckpointError
+from spinase.io.frames_run import SUFFIXES, read_frames
 from spinase.io.hdf5 import DamageError, attributes_digest, read_array, read_attribute, static_digest
 from spinase.io.layout import open_run
+from spinase.io.run_data import Run as Run
+from spinase.io.run_data import Series as Series
+from spinase.io.run_data import changes as changes
 from spinase.io.stored import ATOMS, CLOCKS, SERIES, format_of, frame_elements, series_group, stored_stream
-from spinase.typing import Array, BoolArray, FloatArray, IntArray
-from spinase.units import unit_system
-
-
-@dataclass(frozen=True, eq=False)
-class Series:
-    """One observed quantity: steps and times (T,), values (T, ...), and how to show it."""
-
-    steps: IntArray
-    times: FloatArray
-    values: FloatArray
-    label: str
-    unit: str
-    plot: str
-    axis: str
-
-
-def changes(series: Series) -> bool:
-    """Whether a quantity is not the same at all steps at which it is known."""
-    known = series.values[np.isfinite(series.values.reshape(len(series.values), -1)).all(axis=1)]
-    return bool(np.any(known != known[:1]))
-
-
-@dataclass(frozen=True, eq=False)
-class Run:
-    """A finished, running or killed run.
-
-    Attributes
-    ----------
-    steps, times : (T,)
-        Of the frames.
-    positions, moments : (T, N, 3)
-        Length; mu_B or |m|.
-    numbers, pbc
-        Of the atoms.
-    cells : (T, 3, 3)
-        Cell vectors (rows) of every frame, length.
-    results : name -> (T, ...)
-        Calculator results stored with the frames.
-    observables : observer -> quantity -> Series
-    static : observer -> name -> array
-        Wave vectors, distances and the like.
-    provenance : name -> value
-        Versions, seed, input, ...
-    reference_lengths : (N,) or None
-        Of free-length moments, mu_B or |m|.
-    g_factors : (N,) or None
-        None: 2 everywhere.
-    energies : (T,) or None
-        Whose gradients forces and fields are (the free energy if there is one); NaN where a driven system has none.
-    """
-
-    steps: IntArray
-    times: FloatArray
-    positions: FloatArray
-    moments: FloatArray
-    numbers: IntArray
-    cells: FloatArray
-    pbc: BoolArray
-    results: Mapping[str, FloatArray]
-    observables: Mapping[str, Mapping[str, Series]]
-    static: Mapping[str, Mapping[str, Array]]
-    provenance: Mapping[str, str]
-    reference_lengths: FloatArray | None = None
-    g_factors: FloatArray | None = None
-    energies: FloatArray | None = None
-
-    @property
-    def units(self) -> str:
-        """Name of the unit system."""
-        return self.provenance.get("units", "metal")
-
-    def __len__(self) -> int:
-        return len(self.steps)
-
-    def __repr__(self) -> str:
-        end = f"{self.times[-1]:g}" if len(self) else "-"
-        return call(
-            "Run",
-            frames=len(self),
-            sites=len(self.numbers),
-            units=self.units,
-            end=end,
-            observables=list(self.observables),
-            title=self.provenance.get("title") or None,
-        )
-
-    def _repr_html_(self) -> str:
-        """What a notebook shows."""
-        return str(shown("notebook:run_html")(self))
-
-    def seconds(self, index: int) -> float | None:
-        """Time of frame `index` in s; None in reduced units, and where the clock counts something else (sweeps)."""
-        usual = unit_system(self.units).time
-        if self.units != "metal" or self.provenance.get("time_unit", usual) != usual:
-            return None
-        return float(self.times[index] / ase.units.second)
-
-    def atoms(self, index: int = -1) -> SpinAtoms:
-        """The magnet of frame `index`, with reference lengths and g factors if the run has any."""
-        atoms = SpinAtoms(
-            numbers=self.numbers,
-            positions=self.positions[index],
-            cell=self.cells[index],
-            pbc=self.pbc,
-            moments=self.moments[index],
-            units=self.units,
-            g=self.g_factors,
-        )
-        set_reference_lengths(atoms, self.reference_lengths)
-        return atoms
+from spinase.typing import Array, BoolArray
 
 
 def read_run(path: str | Path) -> Run:
     """Read a run file, or ``run.h5`` in a folder, also of a run that goes on or was killed (whole frames only).
 
+    A trajectory of ASE (``.traj``, ``.xyz``, ``.extxyz``), such as drivers of scripts write, is read as a run, too
+    (:func:`~spinase.io.frames_run.run_of_frames`).
+
     Raises
     ------
     CheckpointError
         If the file is missing, damaged or not a run file.
+    InputError
+        If ASE cannot read a trajectory, or its frames are no run.
     """
     source = Path(path) / "run.h5" if Path(path).is_dir() else Path(path)
+    if source.suffix in SUFFIXES and source.is_file():
+        return read_frames(source)
     for pause in (0.05, 0.2, None):  # a writer may be at work on the block that is being read
         try:
             return _read_file(source)

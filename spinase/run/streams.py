@@ -10,6 +10,7 @@ import numpy as np
 
 from spinase.atoms import SpinAtoms, get_g_factors, get_moments, get_reference_lengths
 from spinase.contract import Driver, bias_of, energy_name, energy_of
+from spinase.dynamics.frames import conditions_of
 from spinase.errors import InputError
 from spinase.io.layout import ElementInfo, StreamInfo
 from spinase.io.stored import ATOMS, CLOCKS, CONDITIONS, EDGES, SERIES, WHOLE, of_sites
@@ -103,10 +104,7 @@ class RunStreams:
 
     def _conditions(self, driver: Driver, atoms: SpinAtoms) -> dict[str, Any]:
         """Temperature and (mean) field as the driver says, bias as the calculator does, now; 0 where a stage has none."""
-        field = np.broadcast_to(driver.applied_field(), (len(atoms), 3)).mean(axis=0)
-        found: dict[str, Any] = {"kT": driver.bath_temperature(), "field": field}
-        if self.biased:
-            found["bias"] = bias_of(atoms.calc) or 0.0
+        found = {**({"bias": 0.0} if self.biased else {}), **conditions_of(driver, atoms)}
         return {f"{SERIES}/{CONDITIONS}/{name}": value for name, value in found.items()}
 
     def attributes(self, provenance: Mapping[str, str]) -> dict[str, dict[str, Any]]:
