@@ -11,9 +11,11 @@ from ase.md.nose_hoover_chain import IsotropicMTKBarostat
 from pydantic import BaseModel, ConfigDict, Field
 from scipy.special import exprel
 
+from spinase.amounts import plain_number
 from spinase.contract import gives, members_of, refused_properties
 from spinase.errors import ModelError, UnstableDynamicsError
 from spinase.typing import FloatArray
+from spinase.units import METAL
 
 _LARGEST_STRAIN = 0.1
 
@@ -36,12 +38,12 @@ class IsotropicBarostat:
 
     Parameters
     ----------
-    kT : float
-        Temperature of the piston as an energy: that of the atoms' thermostat.
-    pressure : float
-        Outer pressure, energy/length^3 (``ase.units.GPa``).
-    relaxation : float
-        Characteristic time of the volume, time; a thousand time steps or so.
+    kT : float or str
+        Temperature of the piston as an energy: that of the atoms' thermostat; ``"300 K"`` in metal units.
+    pressure : float or str
+        Outer pressure, energy/length^3 (``ase.units.GPa``); ``"1 GPa"`` in metal units.
+    relaxation : float or str
+        Characteristic time of the volume, time; a thousand time steps or so; ``"1 ps"`` in metal units.
 
     Raises
     ------
@@ -52,7 +54,14 @@ class IsotropicBarostat:
     Config = BarostatConfig
     citation = "G. J. Martyna, D. J. Tobias, M. L. Klein, J. Chem. Phys. 101, 4177 (1994), doi:10.1063/1.467468"
 
-    def __init__(self, kT: float, pressure: float, relaxation: float) -> None:  # noqa: N803
+    units: str | None = None  # "metal" where amounts were given with their units
+
+    def __init__(self, kT: float | str, pressure: float | str, relaxation: float | str) -> None:  # noqa: N803
+        if any(isinstance(value, str) for value in (kT, pressure, relaxation)):
+            self.units = METAL.name
+        kT = plain_number(kT, "energy", METAL, "kT of a barostat")
+        pressure = plain_number(pressure, "energy/length^3", METAL, "pressure of a barostat")
+        relaxation = plain_number(relaxation, "time", METAL, "relaxation of a barostat")
         for name, value, good in (
             ("kT", kT, kT > 0),
             ("pressure", pressure, True),

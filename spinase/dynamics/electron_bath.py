@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from spinase.dynamics.settings import Number
+from spinase.amounts import plain_number
+from spinase.dynamics.settings import Number, checked
 from spinase.dynamics.thermostats import LatticeLangevin
-from spinase.errors import ModelError, UnstableDynamicsError
+from spinase.errors import UnstableDynamicsError
+from spinase.units import METAL
 
 
 class ElectronBath:
@@ -21,38 +23,32 @@ class ElectronBath:
 
     Parameters
     ----------
-    kT : float
-        Electron temperature at the start, as an energy.
+    kT : float or str
+        Electron temperature at the start, as an energy; ``"300 K"`` in metal units.
     capacity : float
         gamma_e per site, 1/energy: C per site in units of k_B over kT_e.  (Sommerfeld's coefficient over k_B^2.)
-    friction : float
-        Rate of the coupling to the lattice, 1/time; 0: none (two temperatures).
+    friction : float or str
+        Rate of the coupling to the lattice, 1/time; 0: none (two temperatures); ``"5 /ps"`` in metal units.
     power : function of time, optional
         Heating of the electrons per site, energy/time.
     """
 
     capacity = Number("capacity of an electron bath", positive=True)
-    friction = Number("friction of an electron bath")
+    friction = Number("friction of an electron bath", unit="1/time")
+    units: str | None = None  # "metal" where amounts were given with their units
     citation = "P.-W. Ma, S. L. Dudarev, C. H. Woo, Phys. Rev. B 85, 184301 (2012), doi:10.1103/PhysRevB.85.184301"
 
     def __init__(
         self,
-        kT: float,  # noqa: N803
+        kT: float | str,  # noqa: N803
         capacity: float,
-        friction: float = 0.0,
+        friction: float | str = 0.0,
         power: Callable[[float], float] | None = None,
     ) -> None:
-        for name, value, good in (
-            ("kT", kT, kT >= 0),
-            ("capacity", capacity, capacity > 0),
-            ("friction", friction, friction >= 0),
-        ):
-            if not (np.isfinite(value) and good):
-                raise ModelError(
-                    f"{name} of an electron bath must be finite and not negative (capacity: positive), got {value}"
-                )
+        if isinstance(kT, str):
+            kT, self.units = plain_number(kT, "energy", METAL, "kT of an electron bath"), METAL.name
         self.capacity, self.friction, self.power = capacity, friction, power
-        self.energy_per_site = 0.5 * self.capacity * float(kT) ** 2
+        self.energy_per_site = 0.5 * self.capacity * checked("kT of an electron bath", kT) ** 2
 
     @property
     def kT(self) -> float:  # noqa: N802

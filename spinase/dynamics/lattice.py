@@ -6,9 +6,10 @@ import numpy as np
 from ase import Atoms
 from ase.data import covalent_radii
 
+from spinase.amounts import plain_number
 from spinase.atoms import geometry_of, get_units
 from spinase.dynamics.freedoms import LatticeFreedoms
-from spinase.dynamics.settings import as_generator
+from spinase.dynamics.settings import as_generator, checked
 from spinase.errors import InvalidGeometryError, ModelError
 from spinase.geometry import nearest_distances
 
@@ -16,19 +17,20 @@ _OVERLAP = 0.25  # of the usual distance of neighbours
 _OVERLAP_OF_RADII = 0.15  # of the sum of covalent radii
 
 
-def set_maxwell_boltzmann(atoms: Atoms, kT: float, rng: np.random.Generator | int) -> None:  # noqa: N803
+def set_maxwell_boltzmann(atoms: Atoms, kT: float | str, rng: np.random.Generator | int) -> None:  # noqa: N803
     """Momenta of a thermal lattice at kT (energy): Gaussian, constraints hold, no flight or turn as a whole.
 
     Parameters
     ----------
     atoms : Atoms
         Changed in place.
-    kT : float
-        Energy.
+    kT : float or str
+        Energy; ``"300 K"`` in metal units.
     rng : numpy Generator or seed
         Source of the momenta.
     """
     rng = as_generator(rng, "a thermal lattice")
+    kT = checked("kT of a thermal lattice", plain_number(kT, "energy", get_units(atoms), "kT of a thermal lattice"))
     masses = atoms.get_masses()[:, None]
     momenta = np.sqrt(masses * kT) * rng.standard_normal((len(atoms), 3))
     atoms.set_momenta(momenta)

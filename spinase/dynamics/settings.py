@@ -6,8 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from ase import Atoms
 
+from spinase.amounts import plain_number
+from spinase.contract import check_units
 from spinase.errors import ModelError
+from spinase.units import METAL
 
 NO_GENERATOR = "needs a random generator: pass rng=numpy.random.default_rng(seed), or a seed (a whole number)"
 
@@ -47,10 +51,13 @@ class Number:
         What it is, for the message.
     positive : bool
         Refuse zero, too.
+    unit : str
+        Of amounts that may be written with it, ``"300 K"`` (see :func:`spinase.amounts.amount`): they are in metal units,
+        and the object's attribute ``units`` says so from then on.
     """
 
-    def __init__(self, what: str, positive: bool = False) -> None:
-        self.what, self.positive = what, positive
+    def __init__(self, what: str, positive: bool = False, unit: str = "") -> None:
+        self.what, self.positive, self.unit = what, positive, unit
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = f"_{name}"
@@ -58,8 +65,38 @@ class Number:
     def __get__(self, instance: Any, owner: type | None = None) -> float:
         return float(getattr(instance, self.name))
 
-    def __set__(self, instance: Any, value: float) -> None:
+    def __set__(self, instance: Any, value: float | str) -> None:
+        if self.unit and isinstance(value, str):
+            value, instance.units = plain_number(value, self.unit, METAL, self.what), METAL.name
         setattr(instance, self.name, checked(self.what, value, self.positive))
+
+
+def require_bath(atoms: Atoms, name: str, bath: Any, kind: type, example: str) -> None:
+    """Refuse what is no bath of its kind, and one whose amounts were given in metal units for a magnet in others.
+
+    Parameters
+    ----------
+    atoms : Atoms
+        What it is for.
+    name : str
+        Of the option.
+    bath : Any
+        What was given; None is none.
+    kind : type
+        What it should be.
+    example : str
+        How one is made, for the message.
+
+    Raises
+    ------
+    ModelError, UnitMismatchError
+        Naming option and value.
+    """
+    if bath is None:
+        return
+    if not isinstance(bath, kind):
+        raise ModelError(f"{name} must be an object such as {example} of spinase.dynamics, got {bath!r}")
+    check_units(atoms, bath)
 
 
 def as_generator(rng: Any, what: str) -> np.random.Generator:
@@ -97,4 +134,4 @@ class Clock:
         return self if timestep == self.timestep else Clock(self.at(step), step, timestep)
 
 
-__all__ = ["Clock", "Number", "as_generator", "checked"]
+__all__ = ["Clock", "Number", "as_generator", "checked", "require_bath"]

@@ -19,7 +19,7 @@ from spinase.dynamics.lattice import check_overlaps, require_masses, set_maxwell
 from spinase.dynamics.log import SpinLatticeLogger
 from spinase.dynamics.motion import InertialSpins, SpinMotion
 from spinase.dynamics.ramp import Temperature
-from spinase.dynamics.settings import as_generator
+from spinase.dynamics.settings import as_generator, require_bath
 from spinase.dynamics.spin_dynamics import SpinDynamics
 from spinase.dynamics.spin_lattice_config import SpinLatticeConfig
 from spinase.dynamics.thermostats import LatticeLangevin, LatticeThermostat
@@ -146,6 +146,7 @@ class SpinLatticeDynamics(SpinDynamics):
             if int(value) != value or value < 1:
                 raise ModelError(f"{name} must be a positive whole number, got {value!r}")
         self._check_baths(thermostat, electrons)
+        require_bath(atoms, "barostat", barostat, IsotropicBarostat, "IsotropicBarostat(kT, pressure, relaxation)")
         self._thermostat, self.barostat, self.electrons, self.fast = thermostat, barostat, electrons, fast
         self.spin_substeps, self.fast_substeps = int(spin_substeps), int(fast_substeps)
         self._check_forces()
@@ -336,6 +337,8 @@ class SpinLatticeDynamics(SpinDynamics):
             self.electrons.give(atoms.get_kinetic_energy() - before, len(atoms))
 
     def _check_baths(self, thermostat: LatticeThermostat | None, electrons: ElectronBath | None) -> None:
+        require_bath(self.atoms, "thermostat", thermostat, LatticeThermostat, "LatticeLangevin(kT, friction)")
+        require_bath(self.atoms, "electrons", electrons, ElectronBath, "ElectronBath(kT, capacity)")
         if thermostat is not None or electrons is not None:
             as_generator(self.rng, "a thermostat")
         if electrons is None:

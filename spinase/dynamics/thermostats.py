@@ -18,14 +18,15 @@ class LatticeThermostat(ABC):
 
     Parameters
     ----------
-    kT : float or function of time
-        Temperature as an energy.
+    kT : float, str or function of time
+        Temperature as an energy; ``"300 K"`` in metal units.
     """
 
     citation: str = ""
-    kT = Number("the temperature kT of a lattice thermostat (an energy)")  # noqa: N815
+    units: str | None = None  # "metal" where amounts were given with their units: such a bath suits metal magnets only
+    kT = Number("the temperature kT of a lattice thermostat (an energy)", unit="energy")  # noqa: N815
 
-    def __init__(self, kT: Temperature) -> None:  # noqa: N803
+    def __init__(self, kT: Temperature | str) -> None:  # noqa: N803
         self._schedule = kT if callable(kT) else None
         self.kT = kT(0.0) if callable(kT) else kT
 
@@ -63,17 +64,17 @@ class LatticeLangevin(LatticeThermostat):
 
     Parameters
     ----------
-    kT : float or function of time
-        Temperature as an energy.
-    friction : float
-        Rate, 1/time (ASE units or t/hbar).
+    kT : float, str or function of time
+        Temperature as an energy; ``"300 K"`` in metal units.
+    friction : float or str
+        Rate, 1/time (ASE units or t/hbar); ``"20 /ps"`` in metal units.
     """
 
     Config = LangevinConfig
-    friction = Number("the friction of a Langevin lattice (1/time)", positive=True)
+    friction = Number("the friction of a Langevin lattice (1/time)", positive=True, unit="1/time")
     citation = "G. Bussi and M. Parrinello, Phys. Rev. E 75, 056707 (2007), doi:10.1103/PhysRevE.75.056707"
 
-    def __init__(self, kT: Temperature, friction: float) -> None:  # noqa: N803
+    def __init__(self, kT: Temperature | str, friction: float | str) -> None:  # noqa: N803
         super().__init__(kT)
         self.friction = friction
 
@@ -106,17 +107,17 @@ class LatticeBussi(LatticeThermostat):
 
     Parameters
     ----------
-    kT : float or function of time
-        Temperature as an energy; positive.
-    relaxation : float
-        Time constant, time.
+    kT : float, str or function of time
+        Temperature as an energy; positive; ``"300 K"`` in metal units.
+    relaxation : float or str
+        Time constant, time; ``"0.1 ps"`` in metal units.
     """
 
     Config = BussiConfig
-    relaxation = Number("the relaxation time of velocity rescaling", positive=True)
+    relaxation = Number("the relaxation time of velocity rescaling", positive=True, unit="time")
     citation = "G. Bussi, D. Donadio, M. Parrinello, J. Chem. Phys. 126, 014101 (2007), doi:10.1063/1.2408420"
 
-    def __init__(self, kT: Temperature, relaxation: float) -> None:  # noqa: N803
+    def __init__(self, kT: Temperature | str, relaxation: float | str) -> None:  # noqa: N803
         super().__init__(kT)
         self.relaxation = relaxation
 

@@ -14,6 +14,7 @@ from spinase.dynamics import (
     ElectronBath,
     FreeLengthSpins,
     InertialSpins,
+    IsotropicBarostat,
     LatticeBussi,
     LatticeLangevin,
     LLGDynamics,
@@ -25,7 +26,8 @@ from spinase.dynamics import (
 )
 from spinase.dynamics.constrained import mobile_mask
 from spinase.dynamics.ramp import Ramp
-from spinase.errors import InvalidMomentsError, ModelError, StyleError, UnstableDynamicsError
+from spinase.errors import InputError, InvalidMomentsError, ModelError, StyleError, UnitMismatchError, UnstableDynamicsError
+from spinase.radial import Exponential
 from spinase.spinwaves import spin_waves
 
 
@@ -232,3 +234,49 @@ def test_what_a_ramp_needs() -> None:
     for duration in (0.0, -1.0, np.inf):
         with pytest.raises(ModelError, match="the duration of a ramp must be a positive time, got"):
             Ramp(0.0, 1.0, duration)
+
+
+def test_baths_take_amounts_with_their_units() -> None:
+    written = LatticeLangevin("300 K", "20 /ps")
+    plain = LatticeLangevin(300 * units.kB, 0.02 / units.fs)
+    assert (written.kT, written.friction) == pytest.approx((plain.kT, plain.friction), rel=1e-9)
+    assert (written.units, plain.units) == ("metal", None)
+    assert LatticeBussi("300 K", "0.1 ps").relaxation == pytest.approx(100 * units.fs, rel=1e-9)
+    assert IsotropicBarostat("300 K", "1 GPa", "1 ps").pressure == pytest.approx(units.GPa, rel=1e-9)
+    electrons = ElectronBath("300 K", 1.0, "5 /ps")
+    assert electrons.kT == pytest.approx(300 * units.kB, rel=1e-9)
+    assert electrons.friction == pytest.approx(0.005 / units.fs, rel=1e-9)
+    with pytest.raises(InputError, match="the temperature kT of a lattice thermostat.*not of the dimension energy"):
+        LatticeLangevin("300 fs", 0.1)
+
+
+def test_what_is_no_bath_is_refused_with_an_example() -> None:
+    atoms = moving("reduced")
+    with pytest.raises(
+        ModelError, match=r"thermostat must be an object such as LatticeLangevin\(kT, friction\).*'langevin'"
+    ):
+        SpinLatticeDynamics(atoms, 0.1, thermostat="langevin", rng=1)  # type: ignore[arg-type]
+    with pytest.raises(ModelError, match="electrons must be an object such as ElectronBath"):
+        SpinLatticeDynamics(atoms, 0.1, electrons=0.1, rng=1)  # type: ignore[arg-type]
+    with pytest.raises(ModelError, match="barostat must be an object such as IsotropicBarostat"):
+        SpinLatticeDynamics(atoms, 0.1, barostat="isotropic", rng=1)  # type: ignore[arg-type]
+    with pytest.raises(UnitMismatchError, match="LatticeLangevin works in metal units but the atoms are in reduced units"):
+        SpinLatticeDynamics(atoms, 0.1, thermostat=LatticeLangevin("300 K", 0.1), rng=1)
+
+
+def test_momenta_take_a_temperature_with_its_unit() -> None:
+    written, plain = moving("metal"), moving("metal")
+    set_maxwell_boltzmann(written, "300 K", 1)
+    set_maxwell_boltzmann(plain, 300 * units.kB, 1)
+    np.testing.assert_allclose(written.get_momenta(), plain.get_momenta(), rtol=1e-9)
+    with pytest.raises(ModelError, match="kT of a thermal lattice must be finite and not negative, got -1"):
+        set_maxwell_boltzmann(plain, -1.0, 1)
+    with pytest.raises(InputError, match="kT of a thermal lattice: '300 K' has a unit, but the units are reduced"):
+        set_maxwell_boltzmann(moving("reduced"), "300 K", 1)
+
+
+def moving(system: str) -> SpinAtoms:
+    atoms = SpinAtoms.lattice("square", (3, 3), units=system, rng=1)
+    atoms.set_masses(np.full(9, 50.0))
+    atoms.calc = HeisenbergCalculator(law=Exponential(1.0, 0.5, 1.0, cutoff=1.3, width=0.2))
+    return atoms
