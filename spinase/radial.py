@@ -12,6 +12,7 @@ from scipy.interpolate import CubicSpline
 
 from spinase.compiled import njit, register_jitable
 from spinase.errors import ModelError
+from spinase.spin_algebra import as_numbers
 from spinase.typing import FloatArray
 
 
@@ -124,7 +125,7 @@ class Exponential(RadialLaw):
     width: float
 
     def __post_init__(self) -> None:
-        _check_range(self.cutoff, self.width)
+        _check_range(self, self.cutoff, self.width)
 
     def __call__(self, distances: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Value and derivative at `distances`."""
@@ -144,7 +145,7 @@ class PowerLaw(RadialLaw):
     width: float
 
     def __post_init__(self) -> None:
-        _check_range(self.cutoff, self.width)
+        _check_range(self, self.cutoff, self.width)
 
     def __call__(self, distances: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Value and derivative at `distances`."""
@@ -168,7 +169,7 @@ class BetheSlater(RadialLaw):
     width: float | None = None
 
     def __post_init__(self) -> None:
-        _check_range(self.cutoff, self.cutoff if self.width is None else self.width)
+        _check_range(self, self.cutoff, self.cutoff if self.width is None else self.width)
         if not self.range > 0.0:
             raise ModelError(f"the range of a Bethe-Slater law must be a positive length, got {self.range}")
 
@@ -198,7 +199,7 @@ class Morse(RadialLaw):
     width: float
 
     def __post_init__(self) -> None:
-        _check_range(self.cutoff, self.width)
+        _check_range(self, self.cutoff, self.width)
 
     def __call__(self, distances: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Value and derivative at `distances`."""
@@ -226,7 +227,7 @@ class Tabulated(RadialLaw):
     def __post_init__(self) -> None:
         for name in ("distances", "values"):
             object.__setattr__(self, name, tuple(float(x) for x in getattr(self, name)))
-        _check_range(self.cutoff, self.width)
+        _check_range(self, self.cutoff, self.width)
         places = np.array(self.distances)
         if len(places) < 4 or len(self.values) != len(places) or not np.isfinite([self.distances, self.values]).all():
             raise ModelError(
@@ -266,7 +267,7 @@ class UserLaw(RadialLaw):
     cutoff: float
 
     def __post_init__(self) -> None:
-        _check_range(self.cutoff, self.cutoff)
+        _check_range(self, self.cutoff, self.cutoff)
         points = self.cutoff * np.linspace(0.3, 0.95, 27)
         step = 1e-5 * self.cutoff
         slope = (self.function(points + step)[0] - self.function(points - step)[0]) / (2.0 * step)
@@ -285,6 +286,9 @@ class UserLaw(RadialLaw):
         return np.asarray(value, dtype=float), np.asarray(derivative, dtype=float)
 
 
-def _check_range(cutoff: float, width: float) -> None:
+def _check_range(law: RadialLaw, cutoff: float, width: float) -> None:
+    for name, value in vars(law).items():
+        if isinstance(value, str):
+            as_numbers(value, f"parameters of {type(law).__name__} ({name})")
     if not (np.isfinite(cutoff) and cutoff > 0.0 and 0.0 < width <= cutoff):
         raise ModelError(f"a law of distance needs 0 < width <= cutoff; got cutoff={cutoff}, width={width}")

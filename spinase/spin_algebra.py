@@ -7,12 +7,13 @@ numba functions; they are pure (new array out) and run on one thread, so results
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from spinase.compiled import njit
-from spinase.errors import InvalidMomentsError
+from spinase.errors import InvalidMomentsError, ModelError
 from spinase.typing import BoolArray, ComplexArray, FloatArray
 
 PAULI: ComplexArray = np.array([[[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]], dtype=np.complex128)
@@ -59,9 +60,33 @@ def read_only(values: ArrayLike) -> FloatArray:
 
     Parameters that shared memory with the caller's array would change behind the caches of a calculator.
     """
-    array = np.array(values, dtype=np.float64)
+    array = as_numbers(values, "parameters")
     array.setflags(write=False)
     return array
+
+
+def as_numbers(values: Any, what: str) -> FloatArray:
+    """A float64 copy of numbers that a user gave.
+
+    Parameters
+    ----------
+    values : Any
+        A number or an array.
+    what : str
+        Their name, a plural, for the message.
+
+    Raises
+    ------
+    ModelError
+        If they are none; amounts with their units, which input files and drivers take, are told how they become numbers.
+    """
+    try:
+        return np.array(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ModelError(
+            f"{what} must be numbers, got {values!r}; in a script an amount with its unit becomes one by "
+            "spinase.amounts.amount('16 meV', 'energy')"
+        ) from None
 
 
 def own_arrays(instance: object) -> None:

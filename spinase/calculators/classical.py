@@ -32,7 +32,7 @@ from spinase.geometry import Bonds, Geometry, stress_of
 from spinase.law_tables import OptionTable
 from spinase.pair_laws import ShellLaw
 from spinase.radial import RadialLaw
-from spinase.spin_algebra import has_length
+from spinase.spin_algebra import as_numbers, has_length
 from spinase.typing import BoolArray, FloatArray
 
 _ALL = SpinCalculator.symmetries
@@ -378,7 +378,7 @@ class ZeemanCalculator(TermCalculator):
     symmetries = _ALL - {"spin_rotation", "joint_rotation", "time_reversal"}
 
     def __init__(self, field: ArrayLike, *, units: str | None = None) -> None:
-        value = np.asarray(field, dtype=np.float64)
+        value = as_numbers(field, "components of the Zeeman field")
         if value.shape != (3,) or not np.isfinite(value).all():
             raise ModelError(f"a Zeeman field must be a finite vector of three numbers, got {field!r}")
         super().__init__(Zeeman(value), units=units)

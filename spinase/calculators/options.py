@@ -15,7 +15,7 @@ from spinase.law_tables import CutOffTable, ExponentialTable, OptionTable, Power
 from spinase.pair_laws import AmongSpecies, DistanceLaw, PairLaw, ShellLaw, SpeciesLaw
 from spinase.radial import BetheSlater, Morse, RadialLaw, Tabulated, step_width
 from spinase.shells import ShellDistances, ShellWidth
-from spinase.spin_algebra import normalized
+from spinase.spin_algebra import as_numbers, normalized
 from spinase.typing import FloatArray
 
 Coupling = Sequence[float] | RadialLaw | ShellLaw
@@ -194,7 +194,7 @@ def number_of(symbol: str) -> int:
 
 def unit_vector(vector: ArrayLike, what: str) -> FloatArray:
     """`vector` (3,) normalized; ModelError if it is no finite vector."""
-    value = np.asarray(vector, dtype=np.float64)
+    value = as_numbers(vector, f"components of {what}")
     if value.shape != (3,) or not np.isfinite(value).all():
         raise ModelError(f"{what} must be a finite vector of three numbers, got {vector!r}")
     return normalized(value[None, :], what)[0]
@@ -202,6 +202,7 @@ def unit_vector(vector: ArrayLike, what: str) -> FloatArray:
 
 def finite(value: float, what: str) -> float:
     """`value` as a float; ModelError if it is not finite."""
-    if not np.isfinite(value):
+    number = float(as_numbers(value, what))
+    if not np.isfinite(number):
         raise ModelError(f"{what} must be finite, got {value}")
-    return float(value)
+    return number

@@ -16,6 +16,7 @@ from spinase.electrons.hopping import HoppingLaw
 from spinase.electrons.occupation import FixedChemicalPotential, FixedFilling, Occupation
 from spinase.electrons.spin_orbit import SpinOrbitLaw
 from spinase.errors import ModelError
+from spinase.spin_algebra import as_numbers
 
 
 class SDModel:
@@ -69,12 +70,12 @@ class SDModel:
     ) -> None:
         if not isinstance(hopping, HoppingLaw):
             raise ModelError(f"hopping must be a hopping law such as ShellHopping([1.0]), got {hopping!r}")
-        field = np.asarray(zeeman, dtype=np.float64)
+        field = as_numbers(zeeman, "components of zeeman")
         if field.shape != (3,) or not np.isfinite(field).all():
             raise ModelError(f"zeeman must be a finite vector of three energies, got {zeeman!r}")
         for name, value in (("coupling", coupling), ("flux", flux)):
             numbers = list(value.values()) if isinstance(value, Mapping) else [value]
-            if not np.isfinite(np.asarray(numbers, dtype=float)).all():
+            if not np.isfinite(as_numbers(numbers, name)).all():
                 raise ModelError(f"{name} must be finite, got {value!r}")
         laws = (spin_orbit,) if isinstance(spin_orbit, SpinOrbitLaw) else tuple(spin_orbit)
         for law in laws:
@@ -125,6 +126,9 @@ class SDModel:
 def _occupation(filling: float | None, chemical_potential: float | None, kT: float) -> Occupation:  # noqa: N803
     if (filling is None) == (chemical_potential is None):
         raise ModelError("give exactly one of filling (electrons per spin-orbital, 0..1) and chemical_potential (energy)")
+    for name, value in (("kT", kT), ("filling", filling), ("chemical_potential", chemical_potential)):
+        if isinstance(value, str):
+            as_numbers(value, name)
     if filling is not None:
         return FixedFilling(kT, filling)
     assert chemical_potential is not None

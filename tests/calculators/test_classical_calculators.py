@@ -18,8 +18,9 @@ from spinase.calculators import (
 )
 from spinase.calculators.classical import DMIConfig, HeisenbergConfig
 from spinase.calculators.options import PairConfig
+from spinase.electrons import SDModel, ShellHopping
 from spinase.errors import InvalidGeometryError, ModelError, UnitMismatchError
-from spinase.radial import Exponential
+from spinase.radial import BetheSlater, Exponential
 
 
 def test_fields_are_per_moment_and_torques_are_m_cross_b() -> None:
@@ -92,6 +93,19 @@ def test_configs_build_the_same_calculators() -> None:
         (lambda: UniaxialAnisotropyCalculator(1.0, (1, 2)), "axis must be a finite vector of three numbers"),
         (lambda: CubicAnisotropyCalculator(1.0, [[1, 0, 0], [1, 1, 0], [0, 0, 1]]), "three orthogonal vectors"),
         (lambda: ZeemanCalculator((1, 2)), "Zeeman field must be a finite vector"),
+        (
+            lambda: HeisenbergCalculator(["39 meV", "22 meV"]),
+            r"parameters must be numbers, got \['39 meV'.*spinase.amounts.amount",
+        ),
+        (
+            lambda: BetheSlater("27 meV", 0.2, 1.8, 3.4),
+            r"parameters of BetheSlater \(amplitude\) must be numbers, got '27 meV'",
+        ),
+        (lambda: UniaxialAnisotropyCalculator("1 meV"), "strength must be numbers, got '1 meV'"),
+        (lambda: ZeemanCalculator("0 0 5 T"), "must be numbers, got '0 0 5 T'"),
+        (lambda: SDModel(ShellHopping(["1 eV"]), 3.0, filling=0.5), "parameters must be numbers, got"),
+        (lambda: SDModel(ShellHopping([1.0]), "3 eV", filling=0.5), "coupling must be numbers, got"),
+        (lambda: SDModel(ShellHopping([1.0]), 3.0, filling=0.5, kT="300 K"), "kT must be numbers, got '300 K'"),
     ],
 )
 def test_bad_terms_are_refused(build: object, message: str) -> None:
