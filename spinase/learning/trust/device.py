@@ -50,7 +50,9 @@ def width_problem(geometry: Geometry, axis: int, trained: Sequence[Widths]) -> s
         return None
     names = [letter for k, letter in enumerate("xyz") if k != axis]
     words = ", ".join(_section(one, names) for one in trained)
-    return f"a device {_section(here, names)} is outside the training, which had {words}: its electrons have other modes"
+    told = f"a device {_section(here, names)} is outside the training, which had {words}: its electrons have other modes"
+    sides = [name for name, width in zip(names, here, strict=True) if width > 0.0 and not geometry.pbc["xyz".index(name)]]
+    return f"{told} (this one is open along {' and '.join(sides)}: its width is the extent of the sites)" if sides else told
 
 
 def _section(widths: Widths, names: Sequence[str]) -> str:

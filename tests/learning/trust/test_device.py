@@ -46,6 +46,10 @@ def test_cross_sections_are_periods_or_extents() -> None:
     assert cross_section(geometry_of(strip(12, 3)), 1) == (11.0, 0.0)
     assert width_problem(geometry_of(strip(30)), 0, [(3.0, 0.0)]) is None
     assert "a device 5 wide along y is outside" in str(width_problem(geometry_of(strip(9, 5)), 0, [(3.0, 0.0), (4.0, 1.0)]))
+    assert "open" not in str(width_problem(geometry_of(strip(9, 5)), 0, [(3.0, 0.0)]))
+    told = str(width_problem(geometry_of(strip(9, 3, across=False)), 0, [(3.0, 0.0)]))
+    assert "a device 2 wide along y" in told
+    assert told.endswith("(this one is open along y: its width is the extent of the sites)")
 
 
 def test_a_longer_device_is_known_and_another_width_is_refused() -> None:
