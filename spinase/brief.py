@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import fields
+from typing import Any, cast
 
 import numpy as np
 
@@ -27,6 +28,13 @@ def brief(value: Any) -> str:
         return f"[{inside}]" if isinstance(value, list) else f"({inside})"
     text = repr(value)
     return text if len(text) <= _LONG else f"{text[: _LONG - 3]}..."
+
+
+class Brief:
+    """Base of results (dataclasses with ``repr=False``) that show themselves in one line, large arrays by their shape."""
+
+    def __repr__(self) -> str:
+        return call(type(self).__name__, **{one.name: getattr(self, one.name) for one in fields(cast(Any, self))})
 
 
 def shown(function: str) -> Any:

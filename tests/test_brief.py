@@ -7,6 +7,7 @@ import pytest
 
 import spinase
 from spinase import SpinAtoms
+from spinase.analysis import chirality_walls, structure_factor
 from spinase.brief import brief
 from spinase.calculators import (
     BondTableCalculator,
@@ -19,6 +20,7 @@ from spinase.calculators import (
 from spinase.classical.tensor import BondTable
 from spinase.dynamics import LLGDynamics
 from spinase.electrons import SDModel, ShellHopping
+from spinase.io.run_file import Series
 
 
 def test_tab_completion_shows_what_is_loaded_later():
@@ -67,3 +69,13 @@ def test_repr_of_a_driver_and_of_a_large_table():
     table = BondTable(np.zeros((1, 3)), np.eye(3), many, many, np.zeros((500, 3), dtype=int), np.zeros((500, 3, 3)))
     assert len(repr(BondTableCalculator(table))) < 200
     assert brief(np.zeros((500, 3))) == "<array (500, 3)>"
+
+
+def test_results_show_their_arrays_by_shape():
+    atoms = SpinAtoms.lattice("square", (4, 4), units="reduced", rng=1)
+    assert repr(structure_factor(atoms)) == "StructureFactor(wavevectors=<array (16, 3)>, values=<array (16,)>)"
+    walls = repr(chirality_walls(SpinAtoms.lattice("triangular", (6, 6), units="reduced", rng=1)))
+    assert walls.startswith("ChiralityWalls(")
+    assert len(walls) < 400
+    series = Series(np.arange(9), np.arange(9.0), np.zeros((9, 20)), "m", "mu_B", "sites", "")
+    assert "values=<array (9, 20)>, label='m'" in repr(series)

@@ -17,12 +17,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from spinase.analysis.spectra import two_time_correlation
+from spinase.brief import Brief
 from spinase.errors import InvalidMomentsError, ModelError
 from spinase.typing import FloatArray
 
 
-@dataclass(frozen=True, eq=False)
-class TwoTimeCorrelation:
+@dataclass(frozen=True, eq=False, repr=False)
+class TwoTimeCorrelation(Brief):
     """C(t_w + t, t_w) of one waiting time.
 
     Attributes

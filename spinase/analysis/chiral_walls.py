@@ -14,6 +14,7 @@ from ase import Atoms
 
 from spinase.analysis.topology import spins_of, triangle_chirality
 from spinase.analysis.triangles import Triangles, Triangulation, neighbours, resolve
+from spinase.brief import Brief
 from spinase.errors import ModelError
 from spinase.measures import site_mask
 from spinase.typing import BoolArray, FloatArray
@@ -25,8 +26,8 @@ EDGES_BY_LENGTH = 4.0 / np.pi
 between centres of triangles, so (2/3) sum |cos| over the angles of its normal with them, 1.155 to 1.333, on average 4/pi."""
 
 
-@dataclass(frozen=True, eq=False)
-class ChiralityWalls:
+@dataclass(frozen=True, eq=False, repr=False)
+class ChiralityWalls(Brief):
     """Walls as short straight pieces.
 
     Attributes

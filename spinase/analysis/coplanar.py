@@ -17,6 +17,7 @@ from spinase.analysis.reciprocal import PrimitiveLattice, primitive_lattice
 from spinase.analysis.topology import spins_of
 from spinase.analysis.triangles import Triangles, Triangulation, neighbours, resolve, triangles
 from spinase.atoms import get_spins
+from spinase.brief import Brief
 from spinase.errors import InvalidGeometryError
 from spinase.measures import site_mask
 from spinase.typing import BoolArray, FloatArray, IntArray
@@ -26,8 +27,8 @@ _THIRD = 2.0 * np.pi / 3.0
 _REFERENCE = np.array([[np.cos(_THIRD * c), np.sin(_THIRD * c), 0.0] for c in range(3)])
 
 
-@dataclass(frozen=True, eq=False)
-class ThreeSublattices:
+@dataclass(frozen=True, eq=False, repr=False)
+class ThreeSublattices(Brief):
     """The triangles of a triangular lattice by the sublattices of its 120-degree order.
 
     Attributes

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from spinase.analysis.reciprocal import primitive_lattice
 from spinase.atoms import geometry_of, get_spins
+from spinase.brief import Brief
 from spinase.errors import InvalidGeometryError
 from spinase.geometry import Bonds, find_bonds, reduced_frame
 from spinase.measures import site_mask
@@ -18,8 +19,8 @@ from spinase.typing import FloatArray, IntArray
 _TIE = 1e-9  # relative: distances this close to an edge are at it
 
 
-@dataclass(frozen=True, eq=False)
-class SpinCorrelation:
+@dataclass(frozen=True, eq=False, repr=False)
+class SpinCorrelation(Brief):
     """C(r): `distances` r (n,), `values` <s_i.s_j> (n,) (NaN where there is no pair), number of pairs `counts` (n,)."""
 
     distances: FloatArray

@@ -15,6 +15,7 @@ from scipy.sparse.csgraph import connected_components
 
 from spinase.analysis.correlations import mean_products
 from spinase.atoms import geometry_of, get_spins
+from spinase.brief import Brief
 from spinase.errors import InvalidGeometryError
 from spinase.geometry import Bonds, Geometry, find_bonds
 from spinase.measures import site_mask
@@ -24,8 +25,8 @@ from spinase.typing import BoolArray, FloatArray, IntArray
 _TIE = 1e-9  # means of products of unit vectors this close to a threshold are at it: round-off does not decide
 
 
-@dataclass(frozen=True, eq=False)
-class NeighbourShells:
+@dataclass(frozen=True, eq=False, repr=False)
+class NeighbourShells(Brief):
     """Pairs of magnetic sites in the first neighbour shells, for fixed positions.
 
     Attributes

@@ -10,12 +10,13 @@ from numpy.typing import ArrayLike
 
 from spinase.analysis.scattering import FormFactor, form_factors_of, quantum_correction, transverse_projection
 from spinase.analysis.spectra import check_series, signed_frequencies, spectral_amplitudes
+from spinase.brief import Brief
 from spinase.errors import InvalidMomentsError, ModelError
 from spinase.typing import ComplexArray, FloatArray
 
 
-@dataclass(frozen=True, eq=False)
-class DynamicCorrelations:
+@dataclass(frozen=True, eq=False, repr=False)
+class DynamicCorrelations(Brief):
     """S^ab(q, omega) = <M^a_q M^b_q*> at omega per site, Hermitian, with M_q = sum_i m_i exp(-i q.r_i).
 
     The sign of omega is that of waves exp(i (q.r - omega t)): positive frequencies run along q, and take energy of neutrons.

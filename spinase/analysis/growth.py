@@ -9,14 +9,15 @@ from numpy.typing import ArrayLike
 
 from spinase.analysis.spectra import mean_and_error
 from spinase.analysis.structure_factor import StructureFactor, rings
+from spinase.brief import Brief
 from spinase.errors import ModelError
 from spinase.typing import BoolArray, FloatArray, IntArray
 
 _LEAST = 3  # points that a power law or a straight line is fitted to
 
 
-@dataclass(frozen=True, eq=False)
-class RadialProfile:
+@dataclass(frozen=True, eq=False, repr=False)
+class RadialProfile(Brief):
     """S(q) averaged over the directions of q.
 
     Attributes
@@ -129,8 +130,8 @@ def porod_wall_density(porod: float, order: float, triangle_density: float) -> f
     return porod / (8.0 * triangle_density * order**2)
 
 
-@dataclass(frozen=True, eq=False)
-class GrowthExponent:
+@dataclass(frozen=True, eq=False, repr=False)
+class GrowthExponent(Brief):
     """Exponent x of L ~ t^x within a window.
 
     Attributes

@@ -9,6 +9,7 @@ import numpy as np
 from ase import Atoms
 from scipy.spatial import cKDTree
 
+from spinase.brief import Brief
 from spinase.errors import InvalidGeometryError
 from spinase.geometry import reduced_frame
 from spinase.measures import site_mask
@@ -17,8 +18,8 @@ from spinase.typing import FloatArray, IntArray
 _TOLERANCE = 1e-3  # positions that agree to this fraction of the mean spacing are equivalent
 
 
-@dataclass(frozen=True, eq=False)
-class WaveMesh:
+@dataclass(frozen=True, eq=False, repr=False)
+class WaveMesh(Brief):
     """Wavevectors q = indices @ reciprocal, commensurate with the cell.
 
     Attributes
@@ -41,8 +42,8 @@ class WaveMesh:
         return self.indices @ self.reciprocal
 
 
-@dataclass(frozen=True, eq=False)
-class PrimitiveLattice:
+@dataclass(frozen=True, eq=False, repr=False)
+class PrimitiveLattice(Brief):
     """Translations that carry the magnetic sites into themselves.
 
     Attributes

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtri, stdtrit
 
+from spinase.brief import Brief
 from spinase.errors import AccuracyWarning, InvalidMomentsError
 from spinase.spin_algebra import transverse_axes
 from spinase.typing import ComplexArray, FloatArray
@@ -18,8 +19,8 @@ _BLOCK = 4_000_000  # phases held at a time
 _INDEPENDENT = 20  # values, below which an error bar is itself uncertain
 
 
-@dataclass(frozen=True, eq=False)
-class DynamicStructureFactor:
+@dataclass(frozen=True, eq=False, repr=False)
+class DynamicStructureFactor(Brief):
     """S^aa(q, omega) of a run.
 
     The sign of omega is that of a wave exp(i (q.r - omega t)), as in :func:`spinase.spinwaves.spin_waves`: positive

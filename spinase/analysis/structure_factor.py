@@ -21,6 +21,7 @@ from spinase.analysis.reciprocal import (
 from spinase.analysis.topology import triangle_chirality
 from spinase.analysis.triangles import Triangulation, resolve
 from spinase.atoms import get_spins
+from spinase.brief import Brief
 from spinase.errors import InvalidGeometryError
 from spinase.measures import site_mask
 from spinase.typing import FloatArray, IntArray
@@ -31,8 +32,8 @@ _TIE = 1e-9  # numbers this close to a half are rounded up: round-off does not d
 _EMPTY = 32  # points of a grid for each site, at most
 
 
-@dataclass(frozen=True, eq=False)
-class StructureFactor:
+@dataclass(frozen=True, eq=False, repr=False)
+class StructureFactor(Brief):
     """S(q): `values` (n,) at the `wavevectors` (n, 3), 1/length."""
 
     wavevectors: FloatArray

@@ -11,6 +11,7 @@ from ase import Atoms
 from scipy.spatial import Delaunay, QhullError
 
 from spinase.atoms import geometry_of
+from spinase.brief import Brief
 from spinase.errors import InvalidGeometryError
 from spinase.geometry import Geometry, find_bonds, reduced_frame
 from spinase.measures import site_mask
@@ -19,8 +20,8 @@ from spinase.typing import FloatArray, IntArray
 _WINDOW = 1.2  # neighbours: closer than this times the typical nearest distance (displaced lattices keep theirs)
 
 
-@dataclass(frozen=True, eq=False)
-class Triangles:
+@dataclass(frozen=True, eq=False, repr=False)
+class Triangles(Brief):
     """Counter-clockwise triangles (seen from +z).
 
     Attributes

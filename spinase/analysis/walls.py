@@ -12,6 +12,7 @@ from scipy.optimize import least_squares
 
 from spinase.analysis.domains import NeighbourShells, aligned_sites, neighbour_shells
 from spinase.atoms import geometry_of, get_spins
+from spinase.brief import Brief
 from spinase.errors import InvalidGeometryError
 from spinase.measures import site_mask
 from spinase.spin_algebra import normalized
@@ -111,8 +112,8 @@ def domain_wall(atoms: Atoms, axis: int = 0, easy: ArrayLike = (0.0, 0.0, 1.0)) 
     return DomainWall(float(position), float(sign * width), across, float(sign * amplitude), float(offset))
 
 
-@dataclass(frozen=True, eq=False)
-class FoundWall:
+@dataclass(frozen=True, eq=False, repr=False)
+class FoundWall(Brief):
     """One of several walls, with the domains on its sides.
 
     Attributes

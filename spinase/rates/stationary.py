@@ -14,6 +14,7 @@ from ase import Atoms
 from numpy.typing import ArrayLike
 
 from spinase.atoms import get_units, magnetic_sites
+from spinase.brief import Brief
 from spinase.contract import energy_of
 from spinase.errors import ModelError
 from spinase.rates.zero_modes import Orbit, rotation_orbit, translation_orbit
@@ -25,8 +26,8 @@ from spinase.units import UnitSystem
 _ZERO = 1e-6  # of the largest curvature
 
 
-@dataclass(frozen=True, eq=False)
-class StationaryPoint:
+@dataclass(frozen=True, eq=False, repr=False)
+class StationaryPoint(Brief):
     """A state without torques and the curvatures of its energy.
 
     Attributes

@@ -10,6 +10,7 @@ from ase.dft.kpoints import BandPath, monkhorst_pack
 from numpy.typing import ArrayLike
 from scipy.optimize import linear_sum_assignment
 
+from spinase.brief import Brief
 from spinase.errors import ModelError, UnstableStateWarning
 from spinase.spinwaves.bogoliubov import bogoliubov, norms
 from spinase.spinwaves.hessian import BlochHessian, as_wavevectors
@@ -19,8 +20,8 @@ _DEGENERATE = 1e-6  # of the highest frequency
 _BLOCK = 20_000_000  # complex numbers of one pass
 
 
-@dataclass(frozen=True, eq=False)
-class MagnonBands:
+@dataclass(frozen=True, eq=False, repr=False)
+class MagnonBands(Brief):
     """Magnons exp(i (q.r - omega t)) at m wavevectors of a cell with n magnetic sites.
 
     Attributes

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from ase import Atoms
 
+from spinase.brief import Brief
 from spinase.classical.local_model import LocalModel
 from spinase.contract import calculator_of, local_energy, local_model_of
 from spinase.errors import ModelError
@@ -21,8 +22,8 @@ from spinase.typing import FloatArray, IntArray
 _BEGIN = np.array([[0, 1, 2, 3], [1, 0, 2, 3], [2, 3, 0, 1], [3, 2, 0, 1]])  # (ab)(cd) from each of its places
 
 
-@dataclass(frozen=True, eq=False)
-class CellProducts:
+@dataclass(frozen=True, eq=False, repr=False)
+class CellProducts(Brief):
     """Products -K (s_0.s_1)(s_2.s_3) as seen from each of their sites in one cell.
 
     Attributes

@@ -13,6 +13,7 @@ import numpy as np
 from ase import Atoms
 
 from spinase.atoms import get_moments
+from spinase.brief import Brief
 from spinase.contract import FieldFunction, calculator_of, field_function, field_resolution
 from spinase.dynamics.finite import watched
 from spinase.errors import InvalidGeometryError, ModelError
@@ -28,8 +29,8 @@ _TIE = 1e-6  # lengths of images that are equally near
 _OUTER = 0.9  # of half the supercell: pairs from there on stand for what is beyond
 
 
-@dataclass(frozen=True, eq=False)
-class Folding:
+@dataclass(frozen=True, eq=False, repr=False)
+class Folding(Brief):
     """Sites of a supercell as sites of one cell and their translations.
 
     Attributes

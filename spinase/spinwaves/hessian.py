@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike
 from scipy.sparse import coo_array
 
 from spinase.atoms import get_moments, get_units, gyromagnetic_ratios
+from spinase.brief import Brief
 from spinase.classical.local_model import LocalModel
 from spinase.errors import ModelError
 from spinase.spin_algebra import directions, transverse_axes
@@ -31,8 +32,8 @@ from spinase.typing import ComplexArray, FloatArray, IntArray
 _INVARIANT = 1e-9  # of the largest coupling: round-off of tensors that are turned
 
 
-@dataclass(frozen=True, eq=False)
-class BlochHessian:
+@dataclass(frozen=True, eq=False, repr=False)
+class BlochHessian(Brief):
     """Second derivatives of one cell with all cells, for its n magnetic sites.
 
     Attributes

@@ -22,6 +22,7 @@ from scipy.integrate import lebedev_rule
 
 from spinase.analysis.dynamic_correlations import DynamicCorrelations
 from spinase.analysis.scattering import Bose, FormFactor, Population, form_factors_of, transverse_projection
+from spinase.brief import Brief
 from spinase.errors import ModelError
 from spinase.spinwaves.bands import magnon_bands, wavevectors_of
 from spinase.spinwaves.hessian import BlochHessian, as_wavevectors
@@ -32,8 +33,8 @@ Resolution = float | Callable[[FloatArray], FloatArray]
 """Standard deviation of a Gaussian, 1/time: a number, or a function of signed frequencies."""
 
 
-@dataclass(frozen=True, eq=False)
-class MagnonIntensities:
+@dataclass(frozen=True, eq=False, repr=False)
+class MagnonIntensities(Brief):
     """Lines of S^ab(q, omega).
 
     Attributes

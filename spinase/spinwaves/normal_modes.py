@@ -9,6 +9,7 @@ import numpy as np
 from ase import Atoms
 
 from spinase.atoms import get_units, gyromagnetic_ratios
+from spinase.brief import Brief
 from spinase.contract import FieldFunction, calculator_of, field_function
 from spinase.dynamics.finite import watched
 from spinase.errors import UnstableStateWarning
@@ -20,8 +21,8 @@ _STEP = 1e-4  # radian; central differences
 _NEGATIVE = 1e-6  # of the largest curvature: errors of the differences
 
 
-@dataclass(frozen=True, eq=False)
-class SpinWaves:
+@dataclass(frozen=True, eq=False, repr=False)
+class SpinWaves(Brief):
     """Normal modes of small deviations.
 
     Attributes

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from spinase.brief import Brief
 from spinase.errors import ModelError
 from spinase.spin_algebra import own_arrays
 from spinase.spinwaves.bands import MagnonBands
@@ -41,8 +42,8 @@ def bose(energies: ArrayLike, kT: float) -> FloatArray:  # noqa: N803
         return np.asarray(1.0 / np.expm1(value / kT))
 
 
-@dataclass(frozen=True, eq=False)
-class MagnonSpectrum:
+@dataclass(frozen=True, eq=False, repr=False)
+class MagnonSpectrum(Brief):
     """Energies of the magnons of a magnet.
 
     Attributes

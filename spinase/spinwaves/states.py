@@ -10,6 +10,7 @@ from ase import Atoms
 from numpy.typing import ArrayLike
 
 from spinase.atoms import get_moments
+from spinase.brief import Brief
 from spinase.contract import (
     NotConservativeError,
     calculator_of,
@@ -22,8 +23,8 @@ from spinase.spin_algebra import directions, own_arrays
 from spinase.typing import FloatArray, IntArray
 
 
-@dataclass(frozen=True, eq=False)
-class Spiral:
+@dataclass(frozen=True, eq=False, repr=False)
+class Spiral(Brief):
     """Spins that turn from cell to cell: s_i(R) = rotation about `axis` by `wavevector`.R of the spin s_i of the first cell.
 
     Attributes
