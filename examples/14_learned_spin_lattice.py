@@ -3,11 +3,13 @@
     python examples/14_learned_spin_lattice.py model                     (64 sites, a minute)
     python examples/14_learned_spin_lattice.py model+exact 100 120 8     (sites, time, magnets)
     python examples/14_learned_spin_lattice.py model 1000 120 6
+    python examples/14_learned_spin_lattice.py from examples/recorded/heat_100.csv    (figure and fits of a recorded table)
 
 Two baths pull the spins to kT = 0.15 and the lattice to 0.02; then both are taken away, and at constant total energy the
 spins heat the lattice through the electrons.  Prints how well the total energy is kept with a time step and with half of
 it (four times better), both temperatures, and the time constants with the standard error over magnets.  Writes heat.png,
-and one file for each magnet: magnets whose file is there are not run again.  Reduced units: t, hbar/t, mean distance.
+heat.csv (all that the figure shows), and one file for each magnet: magnets whose file is there are not run again.  Reduced
+units: t, hbar/t, mean distance.
 """
 
 import sys
@@ -31,9 +33,15 @@ from spinase.radial import Exponential
 from spinase.viz.figures import COLORS
 
 NAME, HOT, COLD, TIMESTEP, SETTLE, LOOK = "disordered-sd-moving", 0.15, 0.02, 0.2, 80.0, 2.0
+COLUMNS = ("time", "lattice_kT", "spin_kT", "energy_per_site")
 WORDS = dict(enumerate(sys.argv))
-WHO, SITES = WORDS.get(1, "model").split("+"), int(WORDS.get(2, 64))
-TIME, MAGNETS = float(WORDS.get(3, 60.0)), int(WORDS.get(4, 2))
+RECORDED = np.genfromtxt(sys.argv[2], delimiter=",", names=True, dtype=None) if WORDS.get(1) == "from" else None
+if RECORDED is None:
+    WHO, SITES = WORDS.get(1, "model").split("+"), int(WORDS.get(2, 64))
+    TIME, MAGNETS = float(WORDS.get(3, 60.0)), int(WORDS.get(4, 2))
+else:
+    WHO, SITES = list(dict.fromkeys(RECORDED["who"].tolist())), int(RECORDED["sites"][0])
+    TIME, MAGNETS = float(RECORDED["time"].max()), int(RECORDED["magnet"].max())
 ELECTRONS = {
     "model": lambda: HIPNNCalculator.shipped(NAME),
     "exact": lambda: EDCalculator(SDModel.from_config(load_model(shipped_model(NAME))[1]["teacher"])),
@@ -81,6 +89,9 @@ def keep_energy(who: str) -> None:
 
 def exchange(who: str, seed: int) -> np.ndarray:
     """Time, kT of the lattice, kT of the spins and total energy per site, (4, frames), without any bath."""
+    if RECORDED is not None:
+        rows = RECORDED[(RECORDED["who"] == who) & (RECORDED["magnet"] == seed)]
+        return np.array([rows[name] for name in COLUMNS])
     file = Path(f"heat_{who}_{SITES}_{seed}_{TIME:g}.npy")
     if file.exists():
         return np.load(file)
@@ -128,10 +139,14 @@ def with_errors(time: np.ndarray, lattice: np.ndarray, spins: np.ndarray) -> lis
     return list(zip(fitted(time, lattice, spins), errors, strict=True))
 
 
-keep_energy(WHO[0])
+if RECORDED is None:
+    keep_energy(WHO[0])
+table = [",".join(["who", "sites", "magnet", *COLUMNS])]
 fig, axes = plt.subplots(1, len(WHO), figsize=(5.2 * len(WHO), 3.8), layout="constrained", sharey=True, squeeze=False)
 for who, axis in zip(WHO, axes[0], strict=True):
     time, lattice, spins, total = np.swapaxes([exchange(who, seed) for seed in range(1, MAGNETS + 1)], 0, 1)
+    for seed, columns in enumerate(zip(time, lattice, spins, total, strict=True), start=1):
+        table += [f"{who},{SITES},{seed}," + ",".join(f"{value:.9g}" for value in row) for row in np.transpose(columns)]
     drift = np.ptp(total, axis=1).max()
     print(f"{who}: {MAGNETS} magnets of {SITES} sites without baths, the total energy per site moves by {drift:.1e} at most")
     fits = with_errors(time[0], lattice, spins)
@@ -146,4 +161,5 @@ for who, axis in zip(WHO, axes[0], strict=True):
     axis.set(xlabel="time [ħ/t]", title=f"{who}, {MAGNETS} magnets of {SITES} sites", ylim=(0, None))
     axis.legend(frameon=False, title="time constant [ħ/t]")
 axes[0, 0].set(ylabel="kT [t]")
+Path("heat.csv").write_text("\n".join(table) + "\n")
 fig.savefig("heat.png", dpi=150)
