@@ -291,7 +291,9 @@ def _tables(annotation: Any, place: str = "") -> list[tuple[str, type[BaseModel]
 def describe(style: Style) -> dict[str, Any]:
     """What a user wants to know of a style: summary, options with units and defaults, citation, package."""
     target = style.load()
-    summary, _, rest = (inspect.getdoc(target) or "").partition("\n\n")
+    # What a class says itself: a base's words would describe something else.
+    own = vars(target).get("__doc__") if isinstance(target, type) else inspect.getdoc(target)
+    summary, _, rest = inspect.cleandoc(own or "").partition("\n\n")
     # A function has no Config whose fields tell the units: its text does, up to the first section.
     details = "" if isinstance(target, type) else re.split(r"\n*\w+\n-{3,}\n", rest)[0].strip()
     options = {} if style.kind in ("integrators", "commands") else options_table(config_model(target))

@@ -18,7 +18,7 @@ from spinase.calculators import (
     ZeemanCalculator,
 )
 from spinase.classical.tensor import BondTable
-from spinase.dynamics import LLGDynamics
+from spinase.dynamics import LLGDynamics, MonteCarlo
 from spinase.electrons import SDModel, ShellHopping
 from spinase.io.run_file import Series
 
@@ -65,6 +65,11 @@ def test_repr_of_a_driver_and_of_a_large_table():
         "LLGDynamics(sites=9, steps_done=2, calculator=HeisenbergCalculator(law=ShellLaw([1]), offset=False), timestep=0.1, "
         "damping=0.2, integrator='SemiImplicitB')"
     )
+    iron = SpinAtoms.lattice("bcc", (2, 2, 2), rng=1)
+    iron.calc = HeisenbergCalculator([0.02])
+    assert "timestep='2 fs', damping=0.1" in repr(LLGDynamics(iron, "2 fs", damping=0.1, temperature_K=300, rng=1))
+    assert "kT='300 K'" in repr(LLGDynamics(iron, "2 fs", damping=0.1, temperature_K=300, rng=1))
+    assert "kT='10 K', method" in repr(MonteCarlo(iron, "10 K", rng=1))
     many = np.zeros(500, dtype=int)
     table = BondTable(np.zeros((1, 3)), np.eye(3), many, many, np.zeros((500, 3), dtype=int), np.zeros((500, 3, 3)))
     assert len(repr(BondTableCalculator(table))) < 200

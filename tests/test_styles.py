@@ -296,6 +296,14 @@ def test_descriptions_come_from_the_docstring() -> None:
     assert "description" not in properties["vector"]
 
 
+def test_a_class_without_a_text_does_not_take_that_of_its_base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = "from spinase.calculators import SpinCalculator\n\nclass Mine(SpinCalculator):\n    def __init__(self): ...\n"
+    (tmp_path / "bare_style.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert describe(Style("calculators", "mine", "bare_style:Mine"))["summary"] == ""
+    assert "exact diagonalization" in describe(find_style("calculators", "ed"))["summary"].lower()
+
+
 def test_functions_tell_their_units_in_their_text() -> None:
     assert "length units" in describe(find_style("initializers", "domain-wall"))["details"]
     assert "reciprocal" in describe(find_style("initializers", "spiral"))["details"]

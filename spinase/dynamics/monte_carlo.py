@@ -20,7 +20,7 @@ from spinase.dynamics.base import AppliedField
 from spinase.dynamics.constrained import mobile_mask
 from spinase.dynamics.ramp import FieldRampConfig, NotNegative, Ramp, RampConfig, Temperature
 from spinase.dynamics.sampling_driver import SamplingDriver
-from spinase.dynamics.settings import as_generator
+from spinase.dynamics.settings import as_generator, written
 from spinase.errors import ModelError
 from spinase.measures import free_energy
 from spinase.spin_algebra import directions
@@ -132,7 +132,7 @@ class MonteCarlo(SamplingDriver):
             sites=len(self.atoms),
             sweeps_done=self.nsteps,
             calculator=self.atoms.calc,
-            kT=self.kT,
+            kT=written(self.kT, "kT", self.unit_system),
             method=self.method,
             over_relaxation=self.over_relaxation or None,
             cluster_moves=self.cluster_moves or None,

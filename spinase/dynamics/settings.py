@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
+import ase.units
 import numpy as np
 from ase import Atoms
 
 from spinase.amounts import plain_number
 from spinase.contract import check_units
 from spinase.errors import ModelError
-from spinase.units import METAL
+from spinase.units import METAL, UnitSystem
 
 NO_GENERATOR = "needs a random generator: pass rng=numpy.random.default_rng(seed), or a seed (a whole number)"
 
@@ -69,6 +70,23 @@ class Number:
         if self.unit and isinstance(value, str):
             value, instance.units = plain_number(value, self.unit, METAL, self.what), METAL.name
         setattr(instance, self.name, checked(self.what, value, self.positive))
+
+
+def written(amount: Any, what: Literal["time", "kT"], units: UnitSystem) -> Any:
+    """A time or temperature as people and constructors know it: ``"1 fs"``, ``"300 K"`` in metal units, else as it is.
+
+    Parameters
+    ----------
+    amount : Any
+        Number; anything else (a ramp) stays as it is.
+    what : str
+        Which it is.
+    units : UnitSystem
+        Of the magnet.
+    """
+    if units.name != METAL.name or not isinstance(amount, float):
+        return amount
+    return f"{amount / ase.units.fs:.6g} fs" if what == "time" else f"{amount / METAL.boltzmann:.6g} K"
 
 
 def require_bath(atoms: Atoms, name: str, bath: Any, kind: type, example: str) -> None:
@@ -134,4 +152,4 @@ class Clock:
         return self if timestep == self.timestep else Clock(self.at(step), step, timestep)
 
 
-__all__ = ["Clock", "Number", "as_generator", "checked", "require_bath"]
+__all__ = ["Clock", "Number", "as_generator", "checked", "require_bath", "written"]

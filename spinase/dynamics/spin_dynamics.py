@@ -29,7 +29,7 @@ from spinase.dynamics.integrators import Integrator, make_integrator
 from spinase.dynamics.motion import SpinMotion
 from spinase.dynamics.ramp import Temperature
 from spinase.dynamics.relax import SpinOptimizable
-from spinase.dynamics.settings import checked
+from spinase.dynamics.settings import checked, written
 from spinase.dynamics.step_check import SMALL_ANGLE, StepSetting, bath_problem, following_share, motion_problem
 from spinase.dynamics.unit_guard import StepNumbers
 from spinase.errors import ModelError, UnstableStateWarning
@@ -68,7 +68,7 @@ class SpinDynamics(SpinDriver):
         super().__init__(
             atoms,
             timestep,
-            kT=kT,
+            kT=written(kT, "kT", self.unit_system),
             temperature_K=temperature_K,
             field=field,
             frozen=frozen,
@@ -90,7 +90,7 @@ class SpinDynamics(SpinDriver):
             sites=len(self.atoms),
             steps_done=self.nsteps,
             calculator=self.atoms.calc,
-            timestep=self.dt,
+            timestep=written(self.dt, "time", self.unit_system),
             damping=self.damping,
             integrator=type(self.integrator).__name__,
             motion=None if self.motion is None else type(self.motion).__name__,

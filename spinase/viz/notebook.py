@@ -6,6 +6,7 @@ import base64
 from collections.abc import Mapping
 from html import escape
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -33,7 +34,7 @@ def atoms_html(atoms: Atoms) -> str:
         "sites": f"{len(atoms)} ({atoms.get_chemical_formula()})",
         "periodic": ", ".join(axis for axis, flag in zip("xyz", atoms.pbc, strict=True) if flag) or "no",
         "units": units.name,
-        "calculator": "none" if atoms.calc is None else repr(atoms.calc),
+        "calculator": _named(atoms.calc),
     }
     if not has_moments(atoms):
         return _table({**facts, "moments": "none"})
@@ -66,6 +67,13 @@ def run_html(run: Run) -> str:
     if not len(run) or len(run.numbers) > _MOST_SITES:
         return _table(facts)
     return _table(facts) + _picture(run.atoms(-1), f"at the end, {clock} {shown.times[-1]:g}")
+
+
+def _named(calc: Any) -> str:
+    """A calculator in words: its class where its repr is Python's own, which tells an address in memory."""
+    if calc is None:
+        return "none"
+    return type(calc).__name__ if type(calc).__repr__ is object.__repr__ else repr(calc)
 
 
 def _table(facts: Mapping[str, str]) -> str:

@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 
 import pytest
+from ase import Atoms
+from ase.calculators.emt import EMT
 from matplotlib import pyplot
 from matplotlib.image import imread
 from systems.inputs import NOISY, square_run
@@ -34,6 +36,7 @@ def test_a_magnet_shows_itself(tmp_path: Path) -> None:
     for words in ("<td>16 (Fe16)</td>", "<td>reduced</td>", "HeisenbergCalculator", "(0.000, 0.600, 0.800)"):
         assert words in html
     picture(html, tmp_path)
+    assert "<td>EMT</td>" in atoms_html(Atoms("Ni", calculator=EMT()))
     ax = atoms.plot()
     assert ax.collections
     pyplot.close(ax.figure)
