@@ -16,6 +16,8 @@ API = 1
 """Version of what plugins may use: it rises when a plugin that worked before may stop working."""
 OLDEST_API = 1
 """The oldest version that is still kept."""
+TRAINED = "trained"
+"""Group of model files that plugins bring: data, no styles (see :mod:`spinase.learning.shipped`)."""
 _PREFIX = "spinase."
 _API_GROUP = "spinase.api"
 

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from spinase.errors import StyleError
-from spinase.installed import Package, packages
+from spinase.installed import TRAINED, Package, packages
 
 KINDS = (
     "calculators",
@@ -113,7 +113,8 @@ class Style:
 
 @cache
 def _installed() -> tuple[Style, ...]:
-    return tuple(Style(kind, name, target, package) for package in packages() for kind, name, target in package.points)
+    points = ((package, *point) for package in packages() for point in package.points)
+    return tuple(Style(kind, name, target, package) for package, kind, name, target in points if kind != TRAINED)
 
 
 def broken_packages() -> list[str]:

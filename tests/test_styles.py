@@ -14,8 +14,9 @@ from pydantic import BaseModel, Field
 from spinase import __version__, cli, options, styles
 from spinase.calculators import EDCalculator, HeisenbergCalculator
 from spinase.citations import declared_citation
-from spinase.errors import InputError, StyleError
+from spinase.errors import InputError, ModelFileError, StyleError
 from spinase.installed import API, Package, packages
+from spinase.learning.shipped import find_model, shipped_model, shipped_models
 from spinase.options import config_model, describe, options_of
 from spinase.styles import Style, find_style, list_styles, load_style, make_importable, registry_problems
 
@@ -113,6 +114,26 @@ def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     yield tmp_path
     for remembered in (packages, styles._installed):
         remembered.cache_clear()
+
+
+def test_plugins_bring_trained_models(plugins: Path) -> None:
+    install(plugins, "spinase-mine", "[spinase.trained]\ncube = spinase_mine.trained\nlost = spinase_mine.trained\n")
+    install(plugins, "spinase-other", "[spinase.trained]\nlost = other\ntriangular-120 = other\n")
+    (plugins / "spinase_mine" / "trained").mkdir(parents=True)
+    (plugins / "spinase_mine" / "__init__.py").write_text("raise RuntimeError('imported')")
+    (plugins / "spinase_mine" / "trained" / "cube.npz").write_bytes(b"")
+    assert {"cube", "lost", "disordered-sd"} <= set(shipped_models())
+    assert shipped_model("cube") == find_model("cube") == plugins / "spinase_mine" / "trained" / "cube.npz"
+    assert shipped_model("disordered-sd").is_file()
+    with pytest.raises(ModelFileError, match="spinase-mine and spinase-other bring a model called 'lost'"):
+        shipped_model("lost")
+    with pytest.raises(ModelFileError, match="spinase and spinase-other bring a model called 'triangular-120'"):
+        shipped_model("triangular-120")
+    (plugins / "spinase_mine" / "trained" / "cube.npz").unlink()
+    with pytest.raises(ModelFileError, match=r"spinase-mine says .* 'cube', but spinase_mine/trained/cube.npz is not there"):
+        shipped_model("cube")
+    assert not [style for style in list_styles() if style.kind == "trained"], "data is no style"
+    assert not [problem for problem in registry_problems() if "trained" in problem]
 
 
 def test_installed_packages_are_found_without_importing_them(plugins: Path) -> None:
