@@ -259,7 +259,9 @@ def cite(
 
 @app.command()
 def plot(
-    file: Annotated[Path, typer.Argument(help="run file (run.h5), or its folder", show_default=False)],
+    file: Annotated[
+        Path, typer.Argument(help="run file (run.h5), its folder, or a trajectory (.traj, .xyz)", show_default=False)
+    ],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="directory (default: the run's)")] = None,
 ) -> None:
     """Draw the figures of a run, also of one that is still running or was killed."""

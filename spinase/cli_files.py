@@ -129,7 +129,9 @@ def sweep(
 
 
 def view(
-    file: Annotated[Path, typer.Argument(help="run file (run.h5), or its folder", show_default=False)],
+    file: Annotated[
+        Path, typer.Argument(help="run file (run.h5), its folder, or a trajectory (.traj, .xyz)", show_default=False)
+    ],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="page (default: page.html beside the run)")] = None,
 ) -> None:
     """Write a run (finished, running or killed) as one HTML page without network: spins in 3-D, slider, time series."""
@@ -139,7 +141,9 @@ def view(
 
 
 def movie(
-    file: Annotated[Path, typer.Argument(help="run file (run.h5), or its folder", show_default=False)],
+    file: Annotated[
+        Path, typer.Argument(help="run file (run.h5), its folder, or a trajectory (.traj, .xyz)", show_default=False)
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="film.mp4 or film.gif")],
     panel: Annotated[
         list[str] | None, typer.Option(help="spins, scene (3-D), energy, or OBSERVER:QUANTITY; several side by side")
@@ -156,7 +160,9 @@ def movie(
 
 
 def export(
-    file: Annotated[Path, typer.Argument(help="run file (run.h5), or its folder", show_default=False)],
+    file: Annotated[
+        Path, typer.Argument(help="run file (run.h5), its folder, or a trajectory (.traj, .xyz)", show_default=False)
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="file (vampire: folder)")],
     to: Annotated[
         str | None,

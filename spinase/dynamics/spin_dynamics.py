@@ -68,7 +68,7 @@ class SpinDynamics(SpinDriver):
         super().__init__(
             atoms,
             timestep,
-            kT=written(kT, "kT", self.unit_system),
+            kT=kT,
             temperature_K=temperature_K,
             field=field,
             frozen=frozen,
@@ -94,7 +94,7 @@ class SpinDynamics(SpinDriver):
             damping=self.damping,
             integrator=type(self.integrator).__name__,
             motion=None if self.motion is None else type(self.motion).__name__,
-            kT=kT,
+            kT=written(kT, "kT", self.unit_system),
             field=self.field,
         )
 
