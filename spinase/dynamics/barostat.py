@@ -59,17 +59,16 @@ class IsotropicBarostat:
     def __init__(self, kT: float | str, pressure: float | str, relaxation: float | str) -> None:  # noqa: N803
         if any(isinstance(value, str) for value in (kT, pressure, relaxation)):
             self.units = METAL.name
-        kT = plain_number(kT, "energy", METAL, "kT of a barostat")
-        pressure = plain_number(pressure, "energy/length^3", METAL, "pressure of a barostat")
-        relaxation = plain_number(relaxation, "time", METAL, "relaxation of a barostat")
+        self.kT: float = float(plain_number(kT, "energy", METAL, "kT of a barostat"))
+        self.pressure: float = float(plain_number(pressure, "energy/length^3", METAL, "pressure of a barostat"))
+        self.relaxation: float = float(plain_number(relaxation, "time", METAL, "relaxation of a barostat"))
         for name, value, good in (
-            ("kT", kT, kT > 0),
-            ("pressure", pressure, True),
-            ("relaxation", relaxation, relaxation > 0),
+            ("kT", self.kT, self.kT > 0),
+            ("pressure", self.pressure, True),
+            ("relaxation", self.relaxation, self.relaxation > 0),
         ):
             if not (np.isfinite(value) and good):
                 raise ModelError(f"{name} of a barostat must be finite (kT and relaxation: positive), got {value}")
-        self.kT, self.pressure, self.relaxation = float(kT), float(pressure), float(relaxation)
         self.momentum = 0.0
         self._chain: Any = None
         self._sites = self._freedoms = 0

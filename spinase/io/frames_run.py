@@ -126,7 +126,7 @@ def _energies(frames: Sequence[Atoms]) -> FloatArray | None:
 
 def _results(frames: Sequence[Atoms]) -> dict[str, FloatArray]:
     """Results that every frame has."""
-    everywhere = {name: [_found(atoms).get(name) for atoms in frames] for name in _OF_ATOMS}
+    everywhere: dict[str, list[Any]] = {name: [_found(atoms).get(name) for atoms in frames] for name in _OF_ATOMS}
     everywhere |= {name: [atoms.info.get(name, atoms.arrays.get(name)) for atoms in frames] for name in _IN_INFO}
     return {
         name: np.array(values, dtype=float)
