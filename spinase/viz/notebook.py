@@ -73,7 +73,8 @@ def _named(calc: Any) -> str:
     """A calculator in words: its class where its repr is Python's own, which tells an address in memory."""
     if calc is None:
         return "none"
-    return type(calc).__name__ if type(calc).__repr__ is object.__repr__ else repr(calc)
+    text = repr(calc)
+    return type(calc).__name__ if text.startswith("<") else text
 
 
 def _table(facts: Mapping[str, str]) -> str:
