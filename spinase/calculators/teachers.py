@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from spinase.errors import ModelFileError
@@ -11,7 +12,7 @@ from spinase.options import built_style
 
 
 def teacher_of(name: str) -> Any:
-    """The calculator that labelled a model that comes with the package, from the model's card.
+    """The calculator that labelled a model that comes with the package or a plugin, from the model's card.
 
     Parameters
     ----------
@@ -21,8 +22,13 @@ def teacher_of(name: str) -> Any:
     Raises
     ------
     ModelFileError
-        If there is no such model, or its card has no teacher.
+        If there is no such model, or its card has no teacher; for a path.
     """
+    if Path(name).suffix or len(Path(name).parts) > 1:
+        raise ModelFileError(
+            f"{name!r} is a path: a file may name any code as its teacher, so only those of models that are installed are "
+            "built. Look at spinase.learning.model_file.load_model(path)[1]['teacher'] and build it yourself"
+        )
     card = load_model(shipped_model(name))[1]
     table = card["teacher"]
     if not isinstance(table, dict) or not table:

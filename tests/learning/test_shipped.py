@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from spinase import SpinAtoms
 from spinase.atoms import geometry_of
-from spinase.calculators import EDCalculator, HIPNNCalculator, LatticeCalculator, NEGFCalculator
+from spinase.calculators import EDCalculator, HIPNNCalculator, LatticeCalculator, NEGFCalculator, teacher_of
 from spinase.cli import app
 from spinase.dynamics import LLGDynamics
 from spinase.electrons import SDModel
@@ -172,3 +172,10 @@ def test_a_short_quench_loses_energy_as_the_exact_one_does() -> None:
         found.append((free_energy(atoms) - before) / len(atoms))
     assert found[1] < -0.02
     assert found[0] == pytest.approx(found[1], rel=0.1)
+
+
+def test_teachers_of_files_are_not_built() -> None:
+    with pytest.raises(ModelFileError, match=r"'small/model.npz' is a path: a file may name any code"):
+        teacher_of("small/model.npz")
+    with pytest.raises(ModelFileError, match="no model 'triangular' comes with spinase; did you mean"):
+        teacher_of("triangular")
