@@ -96,7 +96,7 @@ def draw(runs: dict[Key, list[Switched]]) -> None:
     axes[2].set(xlabel="bias [t]", ylabel="speed of the front [a t/ħ]")
     for bias in biases:
         axes[0].plot([], [], "-", color=color[bias], label=f"{bias:g} t")
-    axes[0].legend(frameon=False, fontsize=8, loc="lower right")
+    axes[0].legend(frameon=False, fontsize=8, loc="lower right", title="bias", title_fontsize=8)
     for who, mark in marks.items():
         axes[1].plot([], [], mark, mfc="0.3" if who == "model" else "none", color="0.3", label=who)
     axes[1].legend(frameon=False, fontsize=8)

@@ -29,6 +29,7 @@ from spinase.testing.symmetry import (
     check_time_reversal,
     check_translation,
 )
+from spinase.units import unit_system
 from spinase.viz.figures import require_figure
 from spinase_training.driven import curls, largest_bias
 from spinase_training.figures import validation_figure
@@ -103,7 +104,7 @@ def validate_model(model: Path, data: Path, folder: Path, course: Course | None,
         "curl": driven,
     }
     folder.mkdir(parents=True, exist_ok=True)
-    validation_figure(found, dynamics, folder / FIGURE)
+    validation_figure(found, dynamics, unit_system(loaded[1].units), folder / FIGURE)
     write_text(folder / REPORT, json.dumps(_plain(told), indent=1, allow_nan=False))
     return told
 

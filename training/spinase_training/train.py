@@ -28,6 +28,7 @@ from spinase.learning.model_file import save_model
 from spinase.learning.readout import Readout
 from spinase.learning.trunk import Trunk, TrunkConfig
 from spinase.stopping import RunStopped, StopRequest, stop_signals
+from spinase.units import unit_system
 from spinase_training.checkpoint import load_training, save_training
 from spinase_training.data import TrainingData, learned_realizations, prepare, read_files, split, trunk_config
 from spinase_training.domain import domain_of_labels, refuse_empty_surroundings, what_was_trained
@@ -379,7 +380,7 @@ def _card(task: Task, labels: list[Labels], attributes: Mapping[str, str], netwo
         card = replace(card, energy_shift=data.shift + offset)
     unseen = sorted({int(number) for number in data.realization[task.parts["test"]]})
     found = [predict((networks, card), labels[number]) for number in unseen]
-    parity(found, task.folder / FIGURES[1])
+    parity(found, unit_system(card.units), task.folder / FIGURES[1])
     trained = [labels[number] for number in sorted({int(n) for n in data.realization[task.parts["train"]]})]
     notes = {
         "title": attributes.get("title", ""),
