@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# LAMMPS 22 Jul 2025, SPIN package: forces on atoms of spin/dmi and spin/neel are no gradients of the energies that LAMMPS prints; those of spin/exchange are.  The fields
-# fm are gradients with all three: hbar fm = -dE/ds, each pair once.
+# LAMMPS 22 Jul 2025, SPIN package: forces on atoms of spin/dmi, spin/neel and spin/magelec are no gradients of the energies that LAMMPS prints; those of spin/exchange are.  The fields
+# fm are gradients with all four: hbar fm = -dE/ds, each pair once.
 set -euo pipefail
 folder=$(mktemp -d); trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
@@ -19,6 +19,7 @@ TERMS = {
     "exchange": "exchange 4.0 0.05 0.3 1.6",
     "dmi": "dmi 4.0 0.03 0.3 0.5 0.7",
     "neel": "neel 4.0 0.02 0.3 1.6 0.01 0.2 1.5",
+    "magelec": "magelec 4.0 0.02 0.3 0.5 0.7",
 }
 
 
