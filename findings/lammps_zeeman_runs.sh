@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# LAMMPS 22 Jul 2025, SPIN package: every `run` (and `minimize`) after the first multiplies the field of `fix precession/spin zeeman` once more by g mu_B/hbar = 0.1759
-# rad/ps/T, with which the fix turns tesla into a frequency; `run N pre no` does not.  A spin turns by 1.76 rad in one run of 0.1 ps, by 0.53 rad in four of 0.025 ps.
+# LAMMPS 22 Jul 2025, SPIN package: every `run` after the first multiplies the field of `fix precession/spin zeeman` once more by g mu_B/hbar = 0.1759
+# rad/ps/T, with which the fix turns tesla into a frequency (FixPrecessionSpin::init, H_field *= gyro); `run N pre no` does not.  A spin turns by 1.76 rad in one run of 0.1 ps, by 0.53 rad in four of 0.025 ps.
 # One would expect `run 100` twice to be `run 200`: an equilibration and a measurement, a loop of runs from Python.  The fix' energy follows, and nothing is said.
 # (In one run the spin bath does reach Langevin's function.)  Way out: define the fix anew before each run (shown).  anisotropy and cubic are not affected.
 set -euo pipefail
