@@ -15,8 +15,14 @@ A wall begins straight, where such a wall rests under the voltage, or without on
 settling takes some 7000 hbar/t.  Speeds are means over the second half of a run; a wall that has less than a quarter of the
 clean wall's, or goes back, counts as pinned.  Errors are standard errors over the seeds.  No thermal noise: nothing creeps.
 
-Writes pinned_walls.png and pinned_walls.csv (`full`: two minutes of CPU; what the table has is not run again), or
-pinned_walls_short.csv.
+Then ways past many pins: a wall in an endless strip of them, of which a window of 20 columns around it is there.  Whenever
+it has come a column on, one that is magnetized like the lead is put in front, with the next pins of the seed, and the last
+one is cut off (`Window`).  As 2 M (1 + damping^2) dX/dt = Q - damping * width * F, such a run measures what pins hold at
+every place; if the wall kept its shape, one voltage would tell the speed at any other (`told_speed`, a mean over places of
+times).  It bends, and drags more the faster it is.
+
+Writes pinned_walls.png, pinned_walls.csv and pinned_walls_far.csv (`full`: eight minutes of CPU; what the tables have is not
+run again), or pinned_walls_short.csv and pinned_walls_far_short.csv.
 """
 
 import sys
@@ -28,6 +34,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 
 from spinase import SpinAtoms
 from spinase.analysis import domain_wall, mean_and_error
@@ -49,6 +56,12 @@ EXACT = {CLEAN: (0.06, 0.2, 0.6), 1: (0.1, 0.6)} if FULL else {CLEAN: (0.6,)}  #
 LOOKS, LONGEST = (30, 4200.0) if FULL else (4, 400.0)  # looks at a run, its time at most
 TABLE = Path("pinned_walls.csv" if FULL else "pinned_walls_short.csv")
 HEADER = "who,seed,voltage,time,position,width,angle,negf_torque,model_torque"
+FAR = {0.6: 28.0, 0.5: 14.0, 0.4: 14.0, 0.35: 14.0} if FULL else {0.6: 1.0}  # ways past many pins by voltage, a
+SKIP, BLOCK = (4.0, 2.0) if FULL else (0.1, 0.1)  # way that is left out, parts whose times give the error, a
+WINDOW, KEPT_AT, AHEAD, BEHIND = 20, 9.0, 120, 16  # columns that are there, place of the wall in them, columns of pins
+FAR_STEP, FAR_EVERY = 15.0, 14 if FULL else 2  # time step, steps between looks
+FAR_TABLE = Path("pinned_walls_far.csv" if FULL else "pinned_walls_far_short.csv")
+INERTIA = 2.0 * WIDTH * MOMENT * (1.0 + DAMPING**2)  # torque over speed of a wall, hbar/a
 STILL = 0.25  # of the clean wall's speed: slower ones are pinned
 LEADS = [LatticeLead("left", exchange=(0, 0, 1)), LatticeLead("right", exchange=(0, 0, -1))]
 ELECTRONS = SDModel(ShellHopping([1.0]), coupling=1.0, chemical_potential=-2.5, kT=0.05)
@@ -145,6 +158,125 @@ def run(point: Point) -> np.ndarray:
     return np.array(track)
 
 
+def all_strengths(seed: int) -> np.ndarray:
+    """Easy-axis constants of the endless strip, t, (AHEAD + LENGTH + BEHIND, WIDTH): `strengths` with others around."""
+    ahead, behind = (
+        np.where(np.random.default_rng([seed, part]).random((columns, WIDTH)) < PINS, ANISOTROPY / PINS, 0.0)
+        for part, columns in ((1, AHEAD), (2, BEHIND))
+    )
+    return np.concatenate([ahead[::-1], strengths(seed).reshape(LENGTH, WIDTH), behind])
+
+
+class Window:
+    """A wall in the endless strip, of which WINDOW columns around it are there; its places are those of the short strip."""
+
+    def __init__(self, seed: int, voltage: float) -> None:
+        begin = rest(seed, 0.0)
+        self.pins, self.first = all_strengths(seed), round(begin - KEPT_AT - 1.0)
+        self.atoms = SpinAtoms.lattice("square", (WINDOW, WIDTH), units="reduced")
+        self.atoms.pbc = (False, True, False)
+        rng, place = np.random.default_rng(0), (begin - self.first) / (WINDOW - 1)
+        self.atoms.moments = MOMENT * wall(geometry_of(self.atoms), rng, width=1.75, angle=np.pi / 2, position=place)
+        self.shared = [calculators(voltage)["model"], HeisenbergCalculator(shells=[EXCHANGE])]
+        self.bind()
+        self.dynamics = LLGDynamics(self.atoms, FAR_STEP, damping=DAMPING, integrator="heun", probe=False)
+
+    def bind(self) -> None:
+        """Give the sites their pins."""
+        constants = self.pins[AHEAD + self.first : AHEAD + self.first + WINDOW].ravel()
+        axes = np.tile([0.0, 0.0, 1.0], (WINDOW * WIDTH, 1))
+        self.atoms.calc = SpinSumCalculator([*self.shared, SiteAnisotropyCalculator(constants, axes)])
+
+    def look(self) -> tuple[float, float, float, float]:
+        """Time, position, width and angle after the next steps."""
+        self.dynamics.run(FAR_EVERY)
+        found = domain_wall(self.atoms)
+        row = self.dynamics.get_time(), found.position + self.first, found.width, found.angle
+        if found.position < KEPT_AT:
+            front = np.tile([0.0, 0.0, MOMENT], (WIDTH, 1))
+            self.atoms.moments = np.concatenate([front, self.atoms.moments[:-WIDTH]])
+            self.first -= 1
+            self.bind()
+        return row
+
+
+def run_far(seed: int, voltage: float) -> np.ndarray:
+    """Time, position, width, angle of a wall until it has its way, or has gone 1 % of a clean one's in 27,000 hbar/t."""
+    window, pure = Window(seed, voltage), push(voltage) / INERTIA
+    track: list[tuple[float, float, float, float]] = []
+    while not track or track[0][1] - track[-1][1] < FAR[voltage]:
+        track.append(window.look())
+        time, place = (track[-1][part] - track[-131:][0][part] for part in (0, 1))
+        if len(track) > 130 and -place < 0.01 * pure * time:
+            break
+    return np.array(track)
+
+
+def far_tracks() -> dict[tuple[int, float], np.ndarray]:
+    """Tracks past many pins by seed and voltage; what the table has is not run again."""
+    found: dict[tuple[int, float], list[list[float]]] = {}
+    if FULL and FAR_TABLE.exists():
+        for line in FAR_TABLE.read_text(encoding="utf-8").splitlines()[1:]:
+            seed, voltage, *row = line.split(",")
+            found.setdefault((int(seed), float(voltage)), []).append([float(word) for word in row])
+    else:
+        FAR_TABLE.write_text("seed,voltage,time,position,width,angle\n", encoding="utf-8")
+    tracks = {key: np.array(rows) for key, rows in found.items()}
+    for key in ((seed, voltage) for voltage in FAR for seed in SEEDS):
+        if key not in tracks:
+            tracks[key] = run_far(*key)
+            with FAR_TABLE.open("a", encoding="utf-8") as file:
+                file.writelines(f"{key[0]},{key[1]},{','.join(f'{x:.8g}' for x in row)}\n" for row in tracks[key])
+    return tracks
+
+
+def reached(track: np.ndarray, ways: np.ndarray) -> np.ndarray:
+    """Times at which a wall first has these ways."""
+    return np.interp(ways, np.maximum.accumulate(way(track)), track[:, 0])
+
+
+def far_speed(track: np.ndarray, end: float) -> tuple[float, float]:
+    """Mean speed from the way SKIP to `end`, a t/hbar, its error from the times of parts of BLOCK; 0 if held before."""
+    if way(track).max() < end:
+        return 0.0, 0.0
+    times = np.diff(reached(track, np.arange(SKIP, end + 1e-9, BLOCK)))
+    mean = BLOCK / times.mean()
+    return mean, mean * times.std(ddof=1) / np.sqrt(len(times)) / times.mean()
+
+
+def held_along(track: np.ndarray, voltage: float) -> tuple[np.ndarray, np.ndarray]:
+    """Ways, a, and torques that pins hold there, t: that of the current less what the speed over half a site takes."""
+    ways = np.arange(0.0, way(track).max(), 0.25 if FULL else 0.05)
+    times = reached(track, ways)
+    return ways[1:-1], push(voltage) - INERTIA * (ways[2:] - ways[:-2]) / (times[2:] - times[:-2])
+
+
+def told_speed(held: np.ndarray, voltage: float) -> float:
+    """Mean speed of a wall at a voltage where pins hold these torques along its way; 0 where they hold it."""
+    left = push(voltage) - held
+    return float(1.0 / np.mean(INERTIA / left)) if left.min() > 0.0 else 0.0
+
+
+def rigid_along(seed: int, begin: float, ways: np.ndarray) -> np.ndarray:
+    """Torques, t, that pins hold on a wall of 1.7 sites that does not bend, at ways from a place."""
+    x, fine, width = np.arange(-AHEAD, LENGTH + BEHIND)[:, None], np.arange(-AHEAD, LENGTH, 0.05), 1.7
+    energy = all_strengths(seed).sum(axis=1) @ np.cosh((x - fine) / width) ** -2
+    return np.interp(begin - ways, fine, -DAMPING * width * np.gradient(energy, fine))
+
+
+def frees(tracks: dict[tuple[int, float], np.ndarray], seed: int) -> float:
+    """Voltage that lets a wall past the pins of the shortest way, t: what they hold at most, continued to a wall at rest."""
+    along = {voltage: held_along(tracks[seed, voltage], voltage) for voltage in FAR}
+    most = np.array([held[ways < min(FAR.values())].max() for ways, held in along.values()])
+    return float(volts(np.polyfit([push(voltage) for voltage in FAR] - most, most, 1)[1]))
+
+
+def volts(torques: np.ndarray | float) -> np.ndarray | float:
+    """Voltages whose current has these torques, t."""
+    fine = np.linspace(-1.0, 1.0, 2001)
+    return np.interp(torques, push(fine), fine)
+
+
 def points() -> list[Point]:
     by_model = [Point("model", seed, voltage) for voltage in VOLTAGES[::-1] for seed in (CLEAN, *SEEDS)]
     exact = [Point("negf", seed, voltage) for seed, voltages in EXACT.items() for voltage in voltages[::-1]]
@@ -212,6 +344,32 @@ def report(tracks: dict[Point, np.ndarray]) -> dict[float, tuple[float, float, i
     return found
 
 
+def report_far(tracks: dict[tuple[int, float], np.ndarray]) -> dict[float, tuple[float, float]]:
+    """Part of the clean speed that walls past many pins have and its error by voltage; prints it, and what holds them."""
+    found = {}
+    for voltage in FAR:
+        pure, end = push(voltage) / INERTIA, min(FAR.values())
+        for seed in SEEDS:
+            track = tracks[seed, voltage]
+            mean, error = far_speed(track, FAR[voltage])
+            ways, held = held_along(track, voltage)
+            rigid, past = rigid_along(seed, track[0, 1], ways), ways > SKIP
+            told = held_along(tracks[seed, max(FAR)], max(FAR))[1][: len(ways)]
+            others = [told_speed(one[past], voltage) / pure for one in (told, rigid)]
+            print(
+                f"past pins, seed {seed}, {voltage} t: {way(track)[-1]:.1f} a in {track[-1, 0]:.0f} hbar/t; of the clean "
+                f"speed {mean / pure:.3f}({error / pure:.3f}), told at {max(FAR)} t {others[0]:.3f}, a rigid wall "
+                f"{others[1]:.3f}; held to {volts(held.max()):.3f} t at {ways[held.argmax()]:.1f} a, a rigid wall "
+                f"to {volts(rigid.max()):.3f} t; correlation {np.corrcoef(held, rigid)[0, 1]:.2f}"
+            )
+        parts = np.array([far_speed(tracks[seed, voltage], end)[0] / pure for seed in SEEDS])
+        found[voltage] = mean, error = float(parts.mean()), float(parts.std(ddof=1) / np.sqrt(len(parts)))
+        print(f"past pins, {voltage} t, {SKIP:g} to {end:g} a: {mean:.3f}({error:.3f}) of the clean speed")
+    for seed in SEEDS if len(FAR) > 1 else ():
+        print(f"past pins, wall {seed} is free within {min(FAR.values()):g} a from {frees(tracks, seed):.3f} t on")
+    return found
+
+
 def compare(tracks: dict[Point, np.ndarray]) -> None:
     """Prints what Green's functions and the model say of the same walls."""
     for point in (point for point in tracks if point.who == "negf"):
@@ -225,9 +383,28 @@ def compare(tracks: dict[Point, np.ndarray]) -> None:
         )
 
 
-def draw(tracks: dict[Point, np.ndarray], speeds: dict[float, tuple[float, float, int]]) -> None:
-    """pinned_walls.png: mobility against voltage, and ways against time."""
-    fig, (left, right) = plt.subplots(1, 2, figsize=(11, 4.0), layout="constrained")
+def draw_far(axis: Axes, tracks: dict[tuple[int, float], np.ndarray]) -> None:
+    """Voltages that pins hold along the way of the first seed's wall: as two voltages measure it, and of a rigid wall."""
+    seed = SEEDS[0]
+    for voltage, color in zip((0.4, max(FAR)) if FULL else FAR, COLORS[2:], strict=False):
+        ways, held = held_along(tracks[seed, voltage], voltage)
+        axis.plot(ways, volts(held), "-", color=color, label=f"wall under {voltage:g} t")
+    rigid = rigid_along(seed, tracks[seed, max(FAR)][0, 1], ways)
+    axis.plot(ways, volts(rigid), "k--", lw=0.9, label="wall that does not bend")
+    axis.axhline(0.0, lw=0.6, color="0.7")
+    axis.set(xlabel="way of the wall [a]", ylabel="voltage that pins hold [t]")
+    axis.legend(frameon=False, fontsize=9)
+
+
+def draw(
+    tracks: dict[Point, np.ndarray],
+    speeds: dict[float, tuple[float, float, int]],
+    far: dict[tuple[int, float], np.ndarray],
+    parts: dict[float, tuple[float, float]],
+) -> None:
+    """pinned_walls.png: mobility against voltage, what pins hold along a way, and ways against time."""
+    fig, (left, middle, right) = plt.subplots(1, 3, figsize=(15, 4.0), layout="constrained")
+    draw_far(middle, far)
 
     def mobility(point: Point) -> float:
         return 1e3 * late_speed(tracks[point]) / point.voltage
@@ -239,7 +416,10 @@ def draw(tracks: dict[Point, np.ndarray], speeds: dict[float, tuple[float, float
     for seed in SEEDS:
         left.plot(VOLTAGES, [mobility(Point("model", seed, v)) for v in VOLTAGES], ".", ms=4, color="0.6")
     mean, error = (np.array([1e3 * speeds[v][part] / v for v in VOLTAGES]) for part in (0, 1))
-    left.errorbar(VOLTAGES, mean, error, fmt="-", capsize=3, color=COLORS[1], label=f"pins, model, {len(SEEDS)} seeds")
+    left.errorbar(VOLTAGES, mean, error, fmt="-", capsize=3, color=COLORS[1], label="pins, model, the first sites")
+    shown = sorted(parts)
+    many, sure = (np.array([1e3 * push(v) / INERTIA * parts[v][part] / v for v in shown]) for part in (0, 1))
+    left.errorbar(shown, many, sure, fmt="s-", ms=4, capsize=3, color=COLORS[2], label="pins, model, past many")
     left.axhline(0.0, lw=0.6, color="0.7")
     left.set(xscale="log", xlabel="voltage [t]", ylabel="speed / voltage [10⁻³ a/ħ]")
     left.set_xticks(VOLTAGES, [f"{v:g}" for v in VOLTAGES])
@@ -265,6 +445,7 @@ def draw(tracks: dict[Point, np.ndarray], speeds: dict[float, tuple[float, float
 
 
 if __name__ == "__main__":
-    runs = all_tracks()
-    draw(runs, report(runs))
+    runs, past = all_tracks(), far_tracks()
+    speeds = report(runs)
     compare(runs)
+    draw(runs, speeds, past, report_far(past))

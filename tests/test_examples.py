@@ -260,6 +260,13 @@ def check_walls_among_pins(lines: list[str]) -> None:
     assert speed == pytest.approx(torque / (2.0 * 20.0 * 10 * (1.0 + 0.3**2)), rel=0.05)  # Q / (2 M (1 + damping^2))
     held = [numbers(line)[-1] for line in lines if line.startswith("seed")]
     assert held == pytest.approx([0.215, 0.174], abs=0.01)  # 0.0931 and 0.0746 t, by differences of the energy of pins
+    past = [numbers(line) for line in lines if line.startswith("past pins, seed")]
+    assert [one[:2] for one in past] == [[1, 0.6], [2, 0.6]]
+    for _, _, gone, _, part, _, _, told, rigid, _, _, _, alike in past:
+        assert gone == pytest.approx(1.0, abs=0.02)  # a column has come in front meanwhile
+        assert part == pytest.approx(told, rel=0.02)  # the mean speed is that of what pins hold along the way
+        assert 0.6 < part < rigid < 1.0  # a wall that bends is held by more
+        assert alike > 0.3
 
 
 def test_the_script_of_driven_magnets_runs_as_it_stands(tmp_path: Path) -> None:
