@@ -252,9 +252,9 @@ def held_along(track: np.ndarray, voltage: float) -> tuple[np.ndarray, np.ndarra
 
 
 def told_speed(held: np.ndarray, voltage: float) -> float:
-    """Mean speed of a wall at a voltage where pins hold these torques along its way; 0 where they hold it."""
+    """Mean speed of a wall at a voltage where pins hold these torques along its way; 0 if held."""
     left = push(voltage) - held
-    return float(1.0 / np.mean(INERTIA / left)) if left.min() > 0.0 else 0.0
+    return float(1.0 / np.mean(INERTIA / left)) if left.size and left.min() > 0.0 else 0.0
 
 
 def rigid_along(seed: int, begin: float, ways: np.ndarray) -> np.ndarray:
@@ -266,9 +266,10 @@ def rigid_along(seed: int, begin: float, ways: np.ndarray) -> np.ndarray:
 
 def frees(tracks: dict[tuple[int, float], np.ndarray], seed: int) -> float:
     """Voltage that lets a wall past the pins of the shortest way, t: what they hold at most, continued to a wall at rest."""
-    along = {voltage: held_along(tracks[seed, voltage], voltage) for voltage in FAR}
-    most = np.array([held[ways < min(FAR.values())].max() for ways, held in along.values()])
-    return float(volts(np.polyfit([push(voltage) for voltage in FAR] - most, most, 1)[1]))
+    gone = [voltage for voltage in FAR if way(tracks[seed, voltage]).max() > min(FAR.values())]
+    along = [held_along(tracks[seed, voltage], voltage) for voltage in gone]
+    most = np.array([held[ways < min(FAR.values())].max() for ways, held in along])
+    return float(volts(np.polyfit([push(voltage) for voltage in gone] - most, most, 1)[1]))
 
 
 def volts(torques: np.ndarray | float) -> np.ndarray | float:
