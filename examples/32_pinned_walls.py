@@ -21,7 +21,7 @@ one is cut off (`Window`).  As 2 M (1 + damping^2) dX/dt = Q - damping * width *
 every place; if the wall kept its shape, one voltage would tell the speed at any other (`told_speed`, a mean over places of
 times).  It bends, and drags more the faster it is.
 
-Writes pinned_walls.png, pinned_walls.csv and pinned_walls_far.csv (`full`: eight minutes of CPU; what the tables have is not
+Writes pinned_walls.png, pinned_walls.csv and pinned_walls_far.csv (`full`: six minutes of CPU; what the tables have is not
 run again), or pinned_walls_short.csv and pinned_walls_far_short.csv.
 """
 
