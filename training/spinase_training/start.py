@@ -53,11 +53,12 @@ def start_networks(
         If the networks are others than those wanted.
     """
     networks, card = load_model(path)
-    same = card.trunk.model_dump(exclude=_SCALES) == config.model_dump(exclude=_SCALES) and type(card.trunk) is type(config)
-    if not same or card.readout != readout or len(networks) < ensemble:
+    other = [*_differences(card.trunk, config), *([] if card.readout == readout else [f"{card.readout}, not {readout}"])]
+    if len(networks) < ensemble:
+        other.append(f"{len(networks)} networks, not {ensemble}")
+    if other:
         raise InputError(
-            f"cannot begin with the weights of {path}: it has {len(networks)} networks of {card.trunk}, the recipe asks "
-            f"for {ensemble} of {config}"
+            f"cannot begin with the weights of {path}, which are of other networks than the recipe's: {'; '.join(other)}"
         )
     if scale is not None:
         with torch.no_grad():
@@ -65,6 +66,19 @@ def start_networks(
                 layer.weight.mul_(card.energy_scale / scale)
                 layer.bias.mul_(card.energy_scale / scale)
     return list(networks), card.trunk
+
+
+def _differences(found: TrunkConfig, wanted: TrunkConfig) -> list[str]:
+    """What two configurations do not have in common, found first."""
+    if type(found) is not type(wanted):
+        return [f"{type(found).__name__}, not {type(wanted).__name__}"]
+    pairs = [(name, getattr(found, name), getattr(wanted, name)) for name in type(found).model_fields if name not in _SCALES]
+    return [f"{name} = {_shown(one)}, not {_shown(two)}" for name, one, two in pairs if one != two]
+
+
+def _shown(value: object) -> str:
+    told = str(value)
+    return told if len(told) < 60 else f"{told[:57]}..."
 
 
 __all__ = ["recipe_start", "start_networks"]

@@ -140,5 +140,10 @@ def test_a_recipe_begins_with_a_model_whose_fields_stay(tmp_path: Path) -> None:
         for nets, scale in (([before], 2.0), (after, 0.1))
     ]
     np.testing.assert_allclose(fields[1], fields[0], rtol=1e-5, atol=1e-7)
-    with pytest.raises(InputError, match="cannot begin with the weights of .*old.npz"):
+    with pytest.raises(
+        InputError, match="cannot begin with the weights of .*old.npz.*orders=2.*, not TwoPotentialsReadout.*orders=3"
+    ):
         start_networks(tmp_path / "old.npz", before.config, replace(READOUT, orders=3), 1)
+    wider = before.config.model_copy(update={"cutoff": 9.5})
+    with pytest.raises(InputError, match=rf"recipe's: cutoff = {before.config.cutoff}, not 9.5; 1 networks, not 2$"):
+        start_networks(tmp_path / "old.npz", wider, READOUT, 2)
