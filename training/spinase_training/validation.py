@@ -11,8 +11,9 @@ import numpy as np
 
 from spinase.atoms import SpinAtoms
 from spinase.calculators.learned import LearnedCalculator
-from spinase.errors import InputError
+from spinase.errors import InputError, ModelError
 from spinase.io.labels import Labels
+from spinase.learning.grand_potential import GrandPotentialReadout
 from spinase.learning.model_file import load_model
 from spinase.learning.shipped import find_model
 from spinase.spin_algebra import directions, tangent
@@ -49,11 +50,17 @@ class Prediction:
 
 
 def predict(model: Any, labels: Labels) -> Prediction:
-    """Ask a model (file, or networks with their card) about the configurations of one realization."""
+    """Ask a model (file, or networks with their card) about the configurations of one realization.
+
+    Where no chemical potential that the model knows gives the labelled number of electrons, it is asked at the labelled one,
+    and has no energy to compare.
+    """
     fields, energies, forces = [], [], []
     for atoms, calc in asked(model, labels):
         fields.append(calc.get_property("magnetic_forces", atoms))
-        energies.append(calc.get_property("energy", atoms) if calc.conservative else np.nan)
+        readout = calc.ensemble.readout
+        free = isinstance(readout, GrandPotentialReadout) and readout.chemical_potential is not None
+        energies.append(calc.get_property("energy", atoms) if calc.conservative and not free else np.nan)
         if labels.forces is not None and "forces" in calc.implemented_properties:
             forces.append(calc.get_property("forces", atoms))
     found = np.array(fields)
@@ -89,7 +96,19 @@ def asked(model: Any, labels: Labels) -> Iterator[tuple[SpinAtoms, LearnedCalcul
             assert labels.electrons is not None
             calc, filling = None, float(labels.electrons[index] / orbitals)
         calc = calc or LearnedCalculator(networks, filling=filling, outside_domain="ignore")  # errors are measured, then
-        yield labels.atoms(index), calc
+        yield labels.atoms(index), _answering(networks, calc, labels, index) if known else calc
+
+
+def _answering(networks: Any, calc: LearnedCalculator, labels: Labels, index: int) -> LearnedCalculator:
+    """The calculator if it finds a chemical potential for the labelled electrons, else one at the labelled potential."""
+    try:
+        calc.get_property("chemical_potential", labels.atoms(index))
+    except ModelError:
+        if labels.chemical_potentials is None:
+            raise
+        potential = float(labels.chemical_potentials[index])
+        return LearnedCalculator(networks, chemical_potential=potential, outside_domain="ignore")
+    return calc
 
 
 def _across(vectors: FloatArray, moments: FloatArray) -> FloatArray:
@@ -99,8 +118,9 @@ def _across(vectors: FloatArray, moments: FloatArray) -> FloatArray:
 
 def energy_offset(predictions: Sequence[Prediction]) -> float:
     """Mean energy per site that is missing in the predictions; zero for a driven teacher."""
-    missing = [(p.energies - p.predicted_energies) / p.labelled.shape[1] for p in predictions]
-    return float(np.nan_to_num(np.mean(np.concatenate(missing))))
+    missing = np.concatenate([(p.energies - p.predicted_energies) / p.labelled.shape[1] for p in predictions])
+    known = missing[np.isfinite(missing)]
+    return float(known.mean()) if len(known) else 0.0
 
 
 def errors(predictions: Sequence[Prediction]) -> dict[str, Any]:
@@ -173,14 +193,18 @@ def _forces(predictions: Sequence[Prediction]) -> dict[str, float] | None:
 
 def _energies(predictions: Sequence[Prediction]) -> dict[str, float] | None:
     """Errors per site, energy; None where nothing is labelled or the model has no energy."""
-    gaps = [(p.predicted_energies - p.energies) / p.labelled.shape[1] for p in predictions]
-    every = np.concatenate(gaps)
-    if not np.isfinite(every).all():
+    found = [
+        ((p.predicted_energies - p.energies) / p.labelled.shape[1], p.energies / p.labelled.shape[1]) for p in predictions
+    ]
+    told = [(gap[np.isfinite(gap)], level[np.isfinite(gap)]) for gap, level in found if np.isfinite(gap).any()]
+    if not told:
         return None
+    gaps, levels = [gap for gap, _ in told], [level for _, level in told]
+    every = np.concatenate(gaps)
     spread = np.concatenate([gap - gap.mean() for gap in gaps])
     return {
         "rms_error": float(np.sqrt(np.mean(every**2))),
         "rms_error_without_offset": float(np.sqrt(np.mean(spread**2))),
         "mean_error": float(every.mean()),
-        "spread": float(np.concatenate([p.energies / p.labelled.shape[1] for p in predictions]).std()),
+        "spread": float(np.concatenate(levels).std()),
     }

@@ -21,6 +21,8 @@ from spinase_training.labels import LabelOptions, label_file
 from spinase_training.pair_fit import fit_pairs
 from spinase_training.recipe import read_recipe
 from spinase_training.train import train_recipe
+from spinase_training.validation import errors as found_errors
+from spinase_training.validation import predict
 from typer import Typer
 from typer.testing import CliRunner
 
@@ -319,6 +321,17 @@ def test_a_network_learns_electrons(tmp_path: Path) -> None:
             errors.append(calc.get_property("chemical_potential", part.atoms(k)) - mu[k])
     assert np.std(errors) < 0.4 * np.std(potentials)
     assert card["errors"]["properties"]["energy_per_site"]["rms_error"] < 0.5 * np.ptp(potentials) * 0.1
+    part, mu = parts[0], rows[0]
+    full = replace(part, electrons=np.array([part.electrons[0], 31.0, *part.electrons[2:]]))  # no known potential gives 31
+    usual, odd = (predict((networks, card), one) for one in (part, full))
+    calc = HIPNNCalculator((networks, card), chemical_potential=mu[1])
+    np.testing.assert_allclose(odd.predicted[1], calc.get_property("torques", part.atoms(1)), atol=1e-6)
+    np.testing.assert_array_equal(np.isfinite(odd.predicted_energies), [True, False, True, True])
+    np.testing.assert_allclose(np.delete(odd.predicted, 1, 0), np.delete(usual.predicted, 1, 0), atol=1e-6)
+    told = [found_errors([one])["properties"]["energy_per_site"]["rms_error"] for one in (usual, odd)]
+    gaps = np.delete(usual.predicted_energies - usual.energies, 1) / 16
+    assert told[1] == pytest.approx(np.sqrt(np.mean(gaps**2)), rel=1e-6)
+    assert told[0] != told[1]
 
 
 def test_electrons_that_were_not_labelled_are_asked_for(tmp_path: Path, labels: Path) -> None:
