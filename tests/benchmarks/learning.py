@@ -1,7 +1,7 @@
 """Learned magnets against the solvers that taught them: speed, cost against size, quenches, locality of the teacher.
 
-``OMP_NUM_THREADS=1 python tests/benchmarks/learning.py [part ...]``; parts: dense, lattice, kpm, size, million, quench,
-local (default: all but dense and million).  The model is the shipped ``disordered-sd``
+``OMP_NUM_THREADS=1 python tests/benchmarks/learning.py [part ...]``; parts: dense, lattice, cold, kpm, size, million,
+quench, local (default: all but dense and million).  The model is the shipped ``disordered-sd``
 (in lattice: the two lattice models, and lattice networks of the recipes' sizes against them),
 the teacher is built from its card; a field of the model is energies and fields of frozen atoms in
 single precision.  Ratios are medians of interleaved runs in one process on one thread
@@ -37,6 +37,7 @@ from spinase.calculators import (
     KPMCalculator,
     LatticeCalculator,
     RationalCalculator,
+    teacher_of,
 )
 from spinase.compiled.threads import default_threads
 from spinase.contract import energy_of
@@ -157,6 +158,21 @@ def lattice() -> None:
         print(f"  model against eigh: {found['bare eigh'][0] / found['model: energies and fields'][0]:.0f} x")
         for side in (32, 100, 316):
             trunks(name, kind, side, {} if side > 32 else {task: tasks[task] for task in (next(iter(tasks)), "bare eigh")})
+
+
+def cold() -> None:
+    print("triangular-skyrmion-lattice (range 7) against the rational solver that taught it (1e-5, complex64), one thread")
+    name = "triangular-skyrmion-lattice"
+    for side in (24, 36, 48):
+        atoms = SpinAtoms.lattice("triangular", (side, side), units="reduced", rng=1)
+        spins, tasks = get_spins(atoms), dict[str, Task]()
+        for label, calc in (("rational", teacher_of(name)), ("model: energies and fields", LatticeCalculator.shipped(name))):
+            tasks[label] = partial(calc.field_function(atoms), spins)
+            tasks[label]()
+        found = medians(tasks, {"rational": 3, "model: energies and fields": 30})
+        print(f" {len(atoms)} spins")
+        for task, pair in found.items():
+            show(task, pair, found["rational"])
 
 
 def trunks(name: str, kind: str, side: int, others: dict[str, Task]) -> None:
@@ -371,7 +387,7 @@ def main() -> None:
     use_best_kernels()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore", AccuracyWarning)  # of KPM, whose error is set against the model's here
-    parts = {part.__name__: part for part in (dense, lattice, threads, kpm, size, million, quench, local)}
+    parts = {part.__name__: part for part in (dense, lattice, cold, threads, kpm, size, million, quench, local)}
     unknown = [name for name in sys.argv[1:] if name not in parts]
     if unknown:
         raise SystemExit(f"no part {unknown[0]!r}: choose from {', '.join(parts)}")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +19,7 @@ from spinase.typing import Array, FloatArray, IntArray
 from spinase_training.recipe import Recipe
 
 MARGIN = 0.05  # of the window of chemical potentials, at either end
+_EXACT, _OF_SOLVERS = {"ed", "rational"}, {"style", "tolerance", "dtype", "reduce"}
 LEARNED = "learned"  # kind of configurations that active learning added
 
 
@@ -61,7 +65,8 @@ class TrainingData:
 def read_files(recipe: Recipe, home: Path) -> tuple[list[Labels], dict[str, str]]:
     """Realizations of all label files of a recipe, and what the files say of them; `home`: paths are relative to it.
 
-    Attributes are those of the first; inputs and hashes are put one behind the other.
+    Attributes are those of the first; inputs and hashes are put one behind the other.  Labels of `ed` and `rational` with
+    the same model go together: small boxes by one, large ones by the other.
 
     Raises
     ------
@@ -73,7 +78,7 @@ def read_files(recipe: Recipe, home: Path) -> tuple[list[Labels], dict[str, str]
     parts, told = list[Labels](), list[dict[str, str]]()
     for name in recipe.files:
         found, attributes = read_labels(home / name)
-        if told and attributes.get("teacher") != told[0].get("teacher"):
+        if told and _taught(attributes) != _taught(told[0]):
             raise InputError(f"{name} was labelled by another teacher than {recipe.files[0]}: train on labels of one")
         parts += found
         told.append(attributes)
@@ -81,6 +86,14 @@ def read_files(recipe: Recipe, home: Path) -> tuple[list[Labels], dict[str, str]
         return parts, told[0]
     whole = {name: "\n".join(one.get(name, "") for one in told) for name in ("input", "hash")}
     return parts, {**told[0], **whole}
+
+
+def _taught(attributes: Mapping[str, str]) -> Any:
+    """Teacher of a label file; exact solvers of one model are one teacher."""
+    teacher = json.loads(attributes["teacher"]) if "teacher" in attributes else None
+    if isinstance(teacher, dict) and teacher.get("style") in _EXACT:
+        return {key: value for key, value in teacher.items() if key not in _OF_SOLVERS}
+    return teacher
 
 
 def prepare(parts: list[Labels], floor: float, electrons: bool = False) -> TrainingData:

@@ -122,3 +122,17 @@ def test_files_of_one_teacher_are_read_together(files: tuple[Path, Path], tmp_pa
     assert attributes["hash"] in told["hash"].split("\n")
     with pytest.raises(InputError, match="labelled by another teacher"):
         read_files(asked(str(files[1]), "other.h5"), tmp_path)
+    electrons = {"coupling": 6.0, "kT": 0.1, "filling": 0.4}
+    taught = (
+        {"style": "ed", **electrons},
+        {"style": "rational", "tolerance": 1e-5, **electrons},
+        {"style": "kpm", **electrons},
+    )
+    for name, teacher in zip("abc", taught, strict=True):
+        write_labels(tmp_path / f"{name}.h5", parts[:1], {"teacher": json.dumps(teacher)})
+    assert len(read_files(asked("a.h5", "b.h5"), tmp_path)[0]) == 2  # exact solvers of one model
+    with pytest.raises(InputError, match="c.h5 was labelled by another teacher than a.h5"):
+        read_files(asked("a.h5", "c.h5"), tmp_path)
+    write_labels(tmp_path / "d.h5", parts[:1], {"teacher": json.dumps(taught[1] | {"kT": 0.2})})
+    with pytest.raises(InputError, match="d.h5 was labelled by another teacher"):
+        read_files(asked("a.h5", "d.h5"), tmp_path)
