@@ -192,14 +192,16 @@ def _forces(predictions: Sequence[Prediction]) -> dict[str, float] | None:
 
 
 def _energies(predictions: Sequence[Prediction]) -> dict[str, float] | None:
-    """Errors per site, energy; None where nothing is labelled or the model has no energy."""
-    found = [
-        ((p.predicted_energies - p.energies) / p.labelled.shape[1], p.energies / p.labelled.shape[1]) for p in predictions
-    ]
-    told = [(gap[np.isfinite(gap)], level[np.isfinite(gap)]) for gap, level in found if np.isfinite(gap).any()]
-    if not told:
+    """Errors per site, energy; None where some are not labelled or the model has none (what it cannot say is left out)."""
+    if not all(np.isfinite(p.energies).all() for p in predictions):
         return None
-    gaps, levels = [gap for gap, _ in told], [level for _, level in told]
+    sites = [p.labelled.shape[1] for p in predictions]
+    known = [np.isfinite(p.predicted_energies) for p in predictions]
+    each = [(p, n, mask) for p, n, mask in zip(predictions, sites, known, strict=True) if mask.any()]
+    if not each:
+        return None
+    gaps = [(p.predicted_energies - p.energies)[mask] / n for p, n, mask in each]
+    levels = [p.energies[mask] / n for p, n, mask in each]
     every = np.concatenate(gaps)
     spread = np.concatenate([gap - gap.mean() for gap in gaps])
     return {
